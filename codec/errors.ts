@@ -1,0 +1,41 @@
+/** What an error about stored bytes knows besides its message. */
+export interface DecodeErrorOptions extends ErrorOptions {
+  /** The engine that held the bytes. */
+  engine?: string;
+  /** The key under which they were stored: the key itself, or its canonical text below the stash. */
+  key?: unknown;
+}
+
+/**
+ * Stored bytes are damaged, truncated, or name a class that is not registered. It is never a silent
+ * miss: the entry is there, and it cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { decode, DecodeError } from "@hashstash/hashstash/codec";
+ *
+ * try {
+ *   await decode(new Uint8Array([0x28, 0xb5, 0x2f, 0xfd])); // a zstd frame without its end
+ * } catch (error) {
+ *   console.log(error instanceof DecodeError); // true
+ * }
+ * ```
+ */
+export class DecodeError extends Error {
+  /** `"DecodeError"`. */
+  override readonly name = "DecodeError";
+  /** The engine that held the bytes, when known. */
+  readonly engine?: string;
+  /** The key under which they were stored, when known. */
+  readonly key?: unknown;
+
+  /**
+   * @param message What is wrong with the bytes.
+   * @param options The cause, the engine and the key.
+   */
+  constructor(message: string, options: DecodeErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.engine = options.engine;
+    this.key = options.key;
+  }
+}

@@ -1,0 +1,6 @@
+/**
+ * Values and keys to bytes and back.
+ *
+ * @module
+ */
+export { DecodeError, type DecodeErrorOptions } from "./errors.ts";

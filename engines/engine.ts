@@ -1,0 +1,141 @@
+/** A value, or a promise of it. Engines whose backend is synchronous return plain values. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** What an engine is handed to keep under one key. */
+export interface NewEntry {
+  /** The stored bytes. The engine may keep this array: the caller does not write to it again. */
+  readonly value: Uint8Array;
+  /** Absolute deadline, ms since the epoch: from that millisecond on the entry is absent. Absent: forever. */
+  readonly expiresAt?: number;
+  /** When the value was set, ms since the epoch. */
+  readonly timestamp: number;
+}
+
+/** What an engine has under one key. */
+export interface Entry {
+  /** The stored bytes. The reader does not write to them. */
+  readonly value: Uint8Array;
+  /** Absolute deadline, ms since the epoch; absent when the entry stays forever. */
+  readonly expiresAt?: number;
+  /** When the value was set, ms since the epoch; absent where the backend does not keep it. */
+  readonly timestamp?: number;
+  /**
+   * The engine's own mark of this state of the entry, given back to `compareAndSet`: a version stamp,
+   * the raw bytes, … Nobody else looks into it.
+   */
+  readonly revision: unknown;
+}
+
+/** What the engine, as configured, promises. */
+export interface EngineSupports {
+  /** Entries outlive the process. */
+  readonly persistent: boolean;
+  /** Several processes can use the store at once. */
+  readonly shared: boolean;
+}
+
+/** One thing that `check` found. */
+export interface EngineProblem {
+  /** What sort of damage: `"damaged"`, `"orphan"`, `"leftover"`, `"foreign"`, … */
+  readonly kind: string;
+  /** The canonical text of the key, where one is known. */
+  readonly key?: string;
+  /** What is wrong, for a person. */
+  readonly detail: string;
+  /** Whether it was repaired or removed. */
+  readonly fixed: boolean;
+}
+
+/** What `check` answers. */
+export interface EngineCheck {
+  /** How many things were looked at. */
+  readonly checked: number;
+  /** What is wrong with some of them. */
+  readonly problems: EngineProblem[];
+}
+
+/**
+ * A storage engine: one flat store of bytes under strings, for one (root folder, name, dbname).
+ *
+ * Keys are any well-formed Unicode strings without NUL, empty and very long ones included. An expired entry is absent from
+ * every method. Methods are called only after `open` has resolved and before `close`, may run
+ * concurrently, and may return plain values instead of promises. A failing backend throws
+ * `EngineError`; stored bytes that are damaged throw `DecodeError`, never a miss.
+ *
+ * `set` (and `delete`, `compareAndSet`, the batches) resolve once other processes can see the change and a crash of
+ * this process cannot lose it. No lock is held between calls, nor while a consumer of `keys` or `entries` thinks.
+ */
+export interface Engine {
+  /** The engine's name, as in `stash.engine`. */
+  readonly name: string;
+  /** Where the data lives: a path, or a URL without credentials. */
+  readonly path: string;
+  /** What this engine, as configured, promises. */
+  readonly supports: EngineSupports;
+  /** How many entries this handle dropped to keep within its limits. */
+  readonly evictions?: number;
+
+  /** Opens the store, making it when absent. */
+  open(): Awaitable<void>;
+  /** Releases what this handle holds; other handles on the store go on. */
+  close(): Awaitable<void>;
+
+  /** The entry, or `undefined`. */
+  get(key: string): Awaitable<Entry | undefined>;
+  /** Stores, replacing what was there. */
+  set(key: string, entry: NewEntry): Awaitable<void>;
+  /** Removes; says whether a live entry was there. Of concurrent deletes of one entry exactly one says true. */
+  delete(key: string): Awaitable<boolean>;
+  /**
+   * Stores `next` (or removes the entry, when `next` is undefined) if the entry is still in the state `expected`, atomically across processes: an
+   * `Entry` that this engine returned, or `undefined` for absent. Returns whether it did. Everything atomic
+   * in the stash rests on this.
+   */
+  compareAndSet(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry | undefined,
+  ): Awaitable<boolean>;
+  /**
+   * The keys that begin with `prefix` (default: all), in any order, each that is not touched meanwhile
+   * exactly once. Lazy: neither the whole store in memory nor the event loop blocked for long.
+   */
+  keys(prefix?: string): Iterable<string> | AsyncIterable<string>;
+  /** How many live entries there are. */
+  size(): Awaitable<number>;
+  /**
+   * Removes all entries of this store. With `deep` also those of the stores nested in it: of the same root and name,
+   * with a dbname that begins with this one's and `/`.
+   */
+  clear(deep?: boolean): Awaitable<void>;
+
+  /** Whether the key is there. Default: `get`. */
+  has?(key: string): Awaitable<boolean>;
+  /** Entries in the order of the keys. Default: `get` of each. */
+  getMany?(keys: string[]): Awaitable<(Entry | undefined)[]>;
+  /** Stores all, in one round trip or transaction where there is one. A later pair of the same key wins. Default: `set` of each. */
+  setMany?(pairs: [string, NewEntry][]): Awaitable<void>;
+  /** Removes all; the number that were there. Default: `delete` of each. */
+  deleteMany?(keys: string[]): Awaitable<number>;
+  /** As `keys`, with the entries. Default: `keys` and `getMany` in batches. */
+  entries?(prefix?: string): Iterable<[string, Entry]> | AsyncIterable<[string, Entry]>;
+  /** Drops what has expired; how many. Default: nothing is kept after its deadline, 0. */
+  prune?(): Awaitable<number>;
+  /** Looks at everything in the store: damaged entries, leftovers of crashes, orphans; repairs them when asked. Default: reads every entry. */
+  check?(options: { fix: boolean }): Awaitable<EngineCheck>;
+  /** Bytes on disk or in the server. Default: the sum of keys and values. */
+  byteSize?(): Awaitable<number>;
+}
+
+/** Where a built-in engine keeps a stash. */
+export interface EngineLocation {
+  /** The root folder, absolute; absent: the default one. */
+  readonly rootDir?: string;
+  /** The stash's name. */
+  readonly name: string;
+  /** The store inside it; `/` nests. */
+  readonly dbname: string;
+}
+
+/** Makes an engine for a location; opens nothing. `options` are checked here, with a `TypeError` or `RangeError`. */
+export type EngineFactory = (location: EngineLocation, options: Record<string, unknown>) => Engine;

@@ -1,0 +1,8 @@
+/**
+ * The storage engines: the interface, its errors, the registry.
+ *
+ * @module
+ */
+export * from "./engine.ts";
+export { EngineError, type EngineErrorOptions } from "./errors.ts";
+export { ENGINE_NAMES, type EngineName } from "./registry.ts";

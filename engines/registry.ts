@@ -1,0 +1,47 @@
+import type { EngineFactory, EngineLocation } from "./engine.ts";
+import { sharedPath, storePath } from "./_paths.ts";
+
+/** The names of the built-in engines. */
+export type EngineName =
+  | "memory"
+  | "pairtree"
+  | "sqlite"
+  | "shelve"
+  | "redis"
+  | "pickledb"
+  | "diskcache"
+  | "lmdb";
+
+type Options = Record<string, unknown>;
+
+/** What is known of an engine before its module is loaded: where it keeps its data. */
+const PATHS: Record<EngineName, (location: EngineLocation, options: Options) => string> = {
+  memory: ({ name, dbname }) => `memory:${encodeURIComponent(name)}/${dbname}`,
+  pairtree: (location, options) => storePath("pairtree", location, options),
+  sqlite: (location, options) => sharedPath("sqlite.db", location, options),
+  shelve: (location, options) => sharedPath("shelve.kv", location, options),
+  redis: () => "redis:",
+  pickledb: (location, options) => storePath("pickledb", location, options, ".json"),
+  diskcache: (location, options) => storePath("diskcache", location, options),
+  lmdb: (location, options) => sharedPath("lmdb", location, options),
+};
+
+/** The names of the built-in engines, for messages and loops. */
+export const ENGINE_NAMES = Object.keys(PATHS) as EngineName[];
+
+/** Where the engine keeps the data of this location; known without loading the engine. */
+export function enginePath(name: EngineName, location: EngineLocation, options: Options): string {
+  return PATHS[name](location, options);
+}
+
+/**
+ * Loads an engine's module: the first time from disk or network, then from memory.
+ *
+ * Its address is computed, so that a program downloads only the engines that it opens: a literal
+ * `import("./lmdb.ts")` would bring 24 MB of npm packages into every program's graph.
+ */
+export async function loadEngine(name: EngineName): Promise<EngineFactory> {
+  const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
+  const module = await import(new URL(`./${name}${extension}`, import.meta.url).href);
+  return module.createEngine;
+}
