@@ -1,0 +1,283 @@
+/**
+ * Private Redis servers for tests and benches: each in a temporary folder of its own, on a free port of
+ * 127.0.0.1 and on a unix socket, ended with the program that started it, whichever way that ends.
+ *
+ * @module
+ */
+import { join } from "node:path";
+
+/** How to start a server. */
+export interface RedisOptions {
+  /** Clients must give it. */
+  password?: string;
+  /** Speaks TLS on its port, with a certificate made for it (`server.ca`). */
+  tls?: boolean;
+  /** Keeps every acknowledged write in its append-only file: it is there again after `kill` and `restart`. */
+  durable?: boolean;
+  /** More arguments, as on the command line: `["--maxmemory", "4mb"]`. */
+  args?: string[];
+}
+
+/** Ends the server when the standard input ends, so also when the program at its other end is killed. */
+const GUARD =
+  'redis-server "$@" & server=$!; echo $server; cat; kill -CONT $server; kill $server; wait $server';
+const START_MS = 10_000;
+const HOST = "127.0.0.1";
+
+/** A running server; `await using` stops it and removes its folder. */
+export class RedisServer implements AsyncDisposable {
+  /** The port on 127.0.0.1. */
+  readonly port: number;
+  /** The path of its unix socket. */
+  readonly socket: string;
+  /** The TLS server's certificate, PEM. */
+  readonly ca: string | undefined;
+  /** `redis://127.0.0.1:PORT` or `rediss://…`, without a password. */
+  readonly url: string;
+  readonly #password: string | undefined;
+  readonly #folder: string;
+  readonly #args: string[];
+  #guard: Deno.ChildProcess | undefined;
+  #pid = 0;
+  #starts = 0;
+
+  private constructor(folder: string, port: number, ca: string | undefined, options: RedisOptions) {
+    this.#folder = folder;
+    this.port = port;
+    this.ca = ca;
+    this.socket = join(folder, "redis.sock");
+    this.url = `${options.tls ? "rediss" : "redis"}://${HOST}:${port}`;
+    this.#password = options.password;
+    this.#args = serverArgs(folder, port, this.socket, options);
+  }
+
+  /** Starts a server; see `startRedis`. */
+  static async start(options: RedisOptions): Promise<RedisServer> {
+    await requireProgram("redis-server", "redis-server");
+    const folder = await Deno.makeTempDir({ prefix: "hashstash_redis_" });
+    try {
+      const ca = options.tls ? await makeCertificate(folder) : undefined;
+      // Another program may take the port between our look and the server's bind.
+      for (let attempt = 1;; attempt++) {
+        const server = new RedisServer(folder, freePort(), ca, options);
+        try {
+          await server.restart();
+          return server;
+        } catch (error) {
+          if (attempt === 5 || !String(error).includes("in use")) throw error;
+        }
+      }
+    } catch (error) {
+      await Deno.remove(folder, { recursive: true });
+      throw error;
+    }
+  }
+
+  /** The URL with a password in it; with `user` also that. */
+  urlWith(password: string, user = ""): string {
+    return this.url.replace(
+      "://",
+      `://${encodeURIComponent(user)}:${encodeURIComponent(password)}@`,
+    );
+  }
+
+  /** Runs `redis-cli` with these arguments; what it printed, without the last line end. */
+  async cli(...args: string[]): Promise<string> {
+    const auth = this.#password === undefined ? [] : ["--no-auth-warning", "-a", this.#password];
+    const { success, stdout, stderr } = await new Deno.Command("redis-cli", {
+      args: ["-s", this.socket, ...auth, ...args],
+      env: { LC_ALL: "C.UTF-8" },
+    }).output();
+    const text = new TextDecoder().decode(stdout);
+    if (!success) throw new Error(`redis-cli failed: ${text}${new TextDecoder().decode(stderr)}`);
+    return text.endsWith("\n") ? text.slice(0, -1) : text;
+  }
+
+  /** One line of `INFO`, such as `("commandstats", "cmdstat_get")`; empty when there is none. */
+  async info(section: string, field: string): Promise<string> {
+    const lines = (await this.cli("INFO", section)).split("\r\n");
+    return lines.find((line) => line.startsWith(`${field}:`))?.slice(field.length + 1) ?? "";
+  }
+
+  /** Kills the server as a crash would (SIGKILL); `restart` brings it back. */
+  async kill(): Promise<void> {
+    Deno.kill(this.#pid, "SIGKILL");
+    await this.stop();
+  }
+
+  /** Stops the server (SIGTERM) and keeps its folder; `restart` brings it back. */
+  async stop(): Promise<void> {
+    const guard = this.#guard;
+    if (guard === undefined) return;
+    this.#guard = undefined;
+    await guard.stdin.close();
+    await guard.status;
+  }
+
+  /** Holds the server still (SIGSTOP): it accepts connections and answers nothing. */
+  freeze(): void {
+    Deno.kill(this.#pid, "SIGSTOP");
+  }
+
+  /** Lets a frozen server go on. */
+  thaw(): void {
+    Deno.kill(this.#pid, "SIGCONT");
+  }
+
+  /** Starts the server again on the same port and folder, after `kill` or `stop`. */
+  async restart(): Promise<void> {
+    const log = join(this.#folder, `${++this.#starts}.log`);
+    await Deno.writeTextFile(log, "");
+    const guard = new Deno.Command("sh", {
+      args: ["-c", GUARD, "sh", ...this.#args, "--logfile", log],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    this.#guard = guard;
+    const output = guard.stdout.getReader();
+    const { value } = await output.read();
+    await output.cancel();
+    this.#pid = Number(new TextDecoder().decode(value));
+    for (const end = Date.now() + START_MS;;) {
+      const text = await Deno.readTextFile(log);
+      if (text.includes("Ready to accept connections")) return;
+      const failed = /^.*(in use|[Ff]atal|[Ff]ailed|Can't).*$/m.exec(text);
+      if (failed || Date.now() > end) {
+        await this.stop();
+        throw new Error(`redis-server did not start: ${failed?.[0] ?? text}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** Stops the server and removes its folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/**
+ * Starts a Redis server of this program's own.
+ *
+ * @example
+ * ```ts
+ * await using server = await startRedis();
+ * const stash = new HashStash({ engine: "redis", engineOptions: { url: server.url } });
+ * ```
+ */
+export function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  return RedisServer.start(options);
+}
+
+/** A Redis Cluster of three masters; `await using` stops it. */
+export class RedisCluster implements AsyncDisposable {
+  /** The three servers, each with a third of the slots. */
+  readonly nodes: RedisServer[];
+  /** Their URLs. */
+  readonly urls: string[];
+
+  /** @param nodes The running servers. */
+  constructor(nodes: RedisServer[]) {
+    this.nodes = nodes;
+    this.urls = nodes.map((node) => node.url);
+  }
+
+  /** Stops the servers and removes their folders. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node[Symbol.asyncDispose]()));
+  }
+}
+
+/** Starts a Redis Cluster of three masters and waits until all three say that it is whole. */
+export async function startRedisCluster(options: RedisOptions = {}): Promise<RedisCluster> {
+  const nodes: RedisServer[] = [];
+  const cluster = new RedisCluster(nodes);
+  try {
+    const busPorts: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      busPorts.push(freePort());
+      const args = ["--cluster-enabled", "yes", "--cluster-port", String(busPorts[i])];
+      nodes.push(await startRedis({ ...options, args: [...args, ...options.args ?? []] }));
+      cluster.urls.push(nodes[i].url);
+    }
+    const thirds = [[0, 5460], [5461, 10922], [10923, 16383]];
+    for (const [i, node] of nodes.entries()) {
+      await node.cli("CLUSTER", "ADDSLOTSRANGE", String(thirds[i][0]), String(thirds[i][1]));
+      await node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
+      if (i > 0) {
+        await node.cli("CLUSTER", "MEET", HOST, String(nodes[0].port), String(busPorts[0]));
+      }
+    }
+    for (const end = Date.now() + START_MS;;) {
+      const states = await Promise.all(nodes.map((node) => node.cli("CLUSTER", "INFO")));
+      const whole = /cluster_state:ok[^]*cluster_known_nodes:3/;
+      if (states.every((state) => whole.test(state))) return cluster;
+      if (Date.now() > end) throw new Error(`The cluster did not form: ${states[0]}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function serverArgs(
+  folder: string,
+  port: number,
+  socket: string,
+  { password, tls, durable, args = [] }: RedisOptions,
+): string[] {
+  const all = ["--bind", HOST, "--dir", folder, "--unixsocket", socket, "--save", ""];
+  all.push("--enable-debug-command", "yes", "--proc-title-template", "redis-server (test)");
+  if (durable) all.push("--appendonly", "yes", "--appendfsync", "always");
+  if (password !== undefined) all.push("--requirepass", password);
+  if (tls) {
+    all.push("--port", "0", "--tls-port", String(port), "--tls-auth-clients", "no");
+    all.push(
+      "--tls-cert-file",
+      join(folder, "cert.pem"),
+      "--tls-key-file",
+      join(folder, "key.pem"),
+    );
+    all.push("--tls-ca-cert-file", join(folder, "cert.pem"));
+  } else {
+    all.push("--port", String(port));
+  }
+  return [...all, ...args];
+}
+
+/** A self-made certificate for 127.0.0.1 and localhost in `cert.pem`, its key in `key.pem`. */
+async function makeCertificate(folder: string): Promise<string> {
+  await requireProgram("openssl", "openssl");
+  const certificate = join(folder, "cert.pem");
+  const { success, stderr } = await new Deno.Command("openssl", {
+    args: ["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"].concat(
+      ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
+      ["-addext", `subjectAltName=DNS:localhost,IP:${HOST}`],
+      ["-addext", "basicConstraints=critical,CA:FALSE"],
+      ["-keyout", join(folder, "key.pem"), "-out", certificate],
+    ),
+  }).output();
+  if (!success) throw new Error(`openssl failed: ${new TextDecoder().decode(stderr)}`);
+  return await Deno.readTextFile(certificate);
+}
+
+async function requireProgram(program: string, debianPackage: string): Promise<void> {
+  try {
+    await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" })
+      .output();
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Error(
+      `The program ${program} is needed and not installed: run apt-get install ${debianPackage}`,
+      { cause },
+    );
+  }
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  return listener.addr.port;
+}
