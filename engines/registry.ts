@@ -1,4 +1,5 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
+import { createEngine as createMemoryEngine, memoryPath } from "./memory.ts";
 import { sharedPath, storePath } from "./_paths.ts";
 
 /** The names of the built-in engines. */
@@ -16,7 +17,7 @@ type Options = Record<string, unknown>;
 
 /** What is known of an engine before its module is loaded: where it keeps its data. */
 const PATHS: Record<EngineName, (location: EngineLocation, options: Options) => string> = {
-  memory: ({ name, dbname }) => `memory:${encodeURIComponent(name)}/${dbname}`,
+  memory: memoryPath,
   pairtree: (location, options) => storePath("pairtree", location, options),
   sqlite: (location, options) => sharedPath("sqlite.db", location, options),
   shelve: (location, options) => sharedPath("shelve.kv", location, options),
@@ -34,6 +35,9 @@ export function enginePath(name: EngineName, location: EngineLocation, options: 
   return PATHS[name](location, options);
 }
 
+/** Engines without third-party code: in every program's graph, so that loading them needs no permission. */
+const STATIC: Partial<Record<EngineName, EngineFactory>> = { memory: createMemoryEngine };
+
 /**
  * Loads an engine's module: the first time from disk or network, then from memory.
  *
@@ -41,6 +45,8 @@ export function enginePath(name: EngineName, location: EngineLocation, options: 
  * `import("./lmdb.ts")` would bring 24 MB of npm packages into every program's graph.
  */
 export async function loadEngine(name: EngineName): Promise<EngineFactory> {
+  const known = STATIC[name];
+  if (known !== undefined) return known;
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
   const module = await import(new URL(`./${name}${extension}`, import.meta.url).href);
   return module.createEngine;
