@@ -4,5 +4,11 @@
  * @module
  */
 export * from "./engine.ts";
+export {
+  type ContractCase,
+  type ContractHarness,
+  type ContractLocation,
+  engineContract,
+} from "./contract.ts";
 export { EngineError, type EngineErrorOptions } from "./errors.ts";
 export { ENGINE_NAMES, type EngineName } from "./registry.ts";
