@@ -30,6 +30,8 @@ export class DecodeError extends Error {
   readonly key?: unknown;
 
   /**
+   * Makes the error.
+   *
    * @param message What is wrong with the bytes.
    * @param options The cause, the engine and the key.
    */

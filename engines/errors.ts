@@ -30,6 +30,8 @@ export class EngineError extends Error {
   readonly operation: string;
 
   /**
+   * Makes the error.
+   *
    * @param message What failed and what to do about it.
    * @param options The engine, the operation and the cause.
    */

@@ -1,0 +1,94 @@
+/**
+ * `deno task test [ARGUMENTS OF deno test]`: installs what the tests judge us by, then runs them.
+ *
+ * Real backends are used throughout: a Redis server, Python's DiskCache, a browser for the plots. On
+ * Debian and its kin they are installed here; elsewhere this says what is missing, and the tests that
+ * need it fail.
+ */
+import { deno } from "./_run.ts";
+
+interface Tool {
+  readonly name: string;
+  /** A command that succeeds when the tool is there. */
+  readonly probe: string[];
+  readonly debianPackage: string;
+  readonly elsewhere: string;
+}
+
+const TOOLS: Tool[] = [
+  {
+    name: "Redis server",
+    probe: ["redis-server", "--version"],
+    debianPackage: "redis-server",
+    elsewhere: "`redis-server` on the PATH (macOS: `brew install redis`)",
+  },
+  {
+    name: "Python's DiskCache",
+    // Debian's own Python, whatever other one comes first on the PATH: apt installs modules for it.
+    probe: [Deno.build.os === "linux" ? "/usr/bin/python3" : "python3", "-c", "import diskcache"],
+    debianPackage: "python3-diskcache",
+    elsewhere: "`python3` with `python3 -m pip install diskcache`",
+  },
+  {
+    name: "Chromium",
+    probe: ["chromium", "--version"],
+    debianPackage: "chromium",
+    elsewhere: "`chromium` on the PATH",
+  },
+];
+
+async function succeeds([command, ...args]: string[]): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(command, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function missing(): Promise<Tool[]> {
+  const there = await Promise.all(TOOLS.map((tool) => succeeds(tool.probe)));
+  return TOOLS.filter((_, i) => !there[i]);
+}
+
+/** What goes before `apt-get` for it to work, or `undefined` when it can't. */
+async function aptPrefix(): Promise<string[] | undefined> {
+  if (!await succeeds(["apt-get", "--version"])) return undefined;
+  if (Deno.uid() === 0) return [];
+  return await succeeds(["sudo", "-n", "true"]) ? ["sudo", "-n"] : undefined;
+}
+
+async function install(prefix: string[], packages: string[]): Promise<void> {
+  console.log(`Installing ${packages.join(", ")}`);
+  const apt = [...prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"];
+  for (const step of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
+    const [command, ...args] = [...apt, ...step];
+    await new Deno.Command(command, { args, stdin: "null", stdout: "null" }).spawn().status;
+  }
+}
+
+let absent = await missing();
+if (absent.length > 0) {
+  const prefix = await aptPrefix();
+  if (prefix !== undefined) {
+    await install(prefix, absent.map((tool) => tool.debianPackage));
+    absent = await missing();
+  }
+}
+if (absent.length > 0) {
+  const packages = absent.map((tool) => tool.debianPackage).join(" ");
+  console.error(
+    [
+      "Some tests are going to fail: these are missing and could not be installed from here.",
+      ...absent.map((tool) => `  ${tool.name}: ${tool.elsewhere}`),
+      `On Debian or Ubuntu: sudo apt-get update && sudo apt-get install -y ${packages}`,
+    ].join("\n"),
+  );
+}
+Deno.exit(await deno(["test", "-A", "--parallel", ...Deno.args]) ? 0 : 1);
