@@ -1,18 +1,22 @@
 /** Runs the contract on one of our engines, in a root folder of its own. */
-import { type EngineName, loadEngine } from "../engines/registry.ts";
 import { engineContract } from "../engines/contract.ts";
+import { type EngineName, loadEngine } from "../engines/registry.ts";
+import { type Setup, startSite } from "./_setup.ts";
 
-/** Registers a test for each case of the contract. */
-export function contractTests(name: EngineName, options: Record<string, unknown> = {}): void {
-  const root = Deno.makeTempDirSync({ prefix: `hashstash_${name}_` });
-  const harness = {
-    async create(location: { name: string; dbname: string }) {
+/** Registers a test for each case of the contract. `label` tells several setups of one engine apart. */
+export function contractTests(name: EngineName, setup: Setup = {}, label: string = name): void {
+  let site: Awaited<ReturnType<typeof startSite>>;
+  Deno.test.beforeAll(async () => {
+    site = await startSite(name, setup);
+  });
+  Deno.test.afterAll(async () => await site[Symbol.asyncDispose]());
+  const cases = engineContract({
+    async create(location) {
       const createEngine = await loadEngine(name);
-      return createEngine({ rootDir: root, ...location }, options);
+      return createEngine({ rootDir: site.rootDir, ...location }, site.options);
     },
-  };
-  for (const { name: claim, fn } of engineContract(harness)) {
-    Deno.test({ name: `${name} ${claim}`, fn, sanitizeOps: true, sanitizeResources: true });
+  });
+  for (const { name: claim, fn } of cases) {
+    Deno.test({ name: `${label} ${claim}`, fn, sanitizeOps: true, sanitizeResources: true });
   }
-  Deno.test.afterAll(() => Deno.remove(root, { recursive: true }));
 }
