@@ -42,6 +42,12 @@ async function modify(
   }
 }
 
+/** Whether the first process has not yet set the key that ends a job; throws when it never does. */
+async function waiting(engine: CompleteEngine, key: string, since: number): Promise<boolean> {
+  if (Date.now() - since > 60_000) throw new Error(`"${key}" is not there after a minute`);
+  return !await engine.has(key);
+}
+
 function shuffled(length: number): number[] {
   const order = Array.from({ length }, (_, i) => i);
   for (let i = length - 1; i > 0; i--) {
@@ -129,7 +135,8 @@ export const JOBS = {
       await engine.set("overwritten", textEntry("yes"));
       return { torn, reads: 1 };
     }
-    while (!await engine.has("overwritten")) {
+    const since = Date.now();
+    while (await waiting(engine, "overwritten", since)) {
       const entries = [await engine.get("overwrite"), ...await engine.getMany(["overwrite"])];
       for (const entry of entries) {
         reads++;
@@ -144,7 +151,8 @@ export const JOBS = {
   /** The first process sets an entry that the others append to; gives how many sets were lost. */
   async contend(engine, { index }, times) {
     if (index > 0) {
-      while (!await engine.has("contended")) {
+      const since = Date.now();
+      while (await waiting(engine, "contended", since)) {
         await modify(engine, "contend", (text) => `${text ?? ""}+`.slice(0, 1_000));
       }
       return 0;
@@ -163,7 +171,8 @@ export const JOBS = {
   /** The first process lists keys while the others set and delete more; gives what it missed or saw twice. */
   async list(engine, { index }, times) {
     if (index > 0) {
-      for (let i = 0; !await engine.has("listed"); i++) {
+      const since = Date.now();
+      for (let i = 0; await waiting(engine, "listed", since); i++) {
         await engine.set(`list ${index} ${i % 40}`, textEntry("value"));
         await engine.delete(`list ${index} ${(i * 7) % 40}`);
       }
