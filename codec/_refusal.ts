@@ -1,0 +1,80 @@
+/**
+ * A part of a value or key that cannot be encoded. It gathers where that part is while the recursion
+ * unwinds, so that the walk itself keeps no path.
+ */
+export class Refusal extends Error {
+  readonly #steps: string[] = [];
+
+  /** Adds the step that led from the level above: `.name`, `[3]`, … */
+  from(step: string): this {
+    this.#steps.push(step);
+    return this;
+  }
+
+  /** Where the part is, from the root `$`. */
+  get path(): string {
+    return `$${this.#steps.reverse().join("")}`;
+  }
+}
+
+/** Levels of nesting that the recursive walks take: well below what the call stack allows. */
+export const MAX_DEPTH = 1_000;
+
+/** Adds the step to a refusal on its way up; other errors pass as they are. */
+export function located(error: unknown, step: string): unknown {
+  return error instanceof Refusal ? error.from(step) : error;
+}
+
+/** The step to an item of an array. */
+export function indexStep(index: number): string {
+  return `[${index}]`;
+}
+
+/** The step to a property. */
+export function propertyStep(name: string): string {
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)
+    ? `.${name}`
+    : `[${JSON.stringify(name)}]`;
+}
+
+/**
+ * Runs an encoder and turns what stopped it into the `TypeError` of the public surface.
+ *
+ * @param doing What was being done, as in "Cannot serialize value".
+ */
+export function refusing<T>(doing: string, encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    if (error instanceof Refusal) throw new TypeError(`${doing}: ${error.path} ${error.message}`);
+    if (error instanceof RangeError) {
+      // The engine's own limits: the call stack, the longest string.
+      throw new TypeError(`${doing}: it is nested too deeply or too long: ${error.message}`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+/** The refusal of a value that no serializer takes. */
+export function refuse(value: unknown): Refusal {
+  if (typeof value === "function") {
+    return new Refusal(
+      value.name ? `is a function (${value.name}), not data` : "is a function, not data",
+    );
+  }
+  if (typeof value === "symbol") return new Refusal("is a symbol, not data");
+  const name = className(value);
+  if (/^(Promise|Weak(Map|Set|Ref))$/.test(name)) return new Refusal(`is a ${name}, not data`);
+  if (/^(Number|String|Boolean|Symbol|BigInt)$/.test(name)) {
+    return new Refusal(`is a boxed primitive (${name}), pass the primitive itself`);
+  }
+  return new Refusal(`is an instance of ${name}, a class that is not known to registerClass`);
+}
+
+function className(value: unknown): string {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const name = (prototype as { constructor?: { name?: unknown } } | null)?.constructor?.name;
+  return typeof name === "string" && name !== "" ? name : "an anonymous class";
+}

@@ -1,0 +1,209 @@
+/**
+ * Canonical key text: which keys are equal is decided here and nowhere else.
+ *
+ * @module
+ */
+import { DecodeError } from "./errors.ts";
+import { classOfPrototype } from "./classes.ts";
+import { errorName, hiddenProperties } from "./_error_kinds.ts";
+import { leafOf, refuseProperties } from "./_leaves.ts";
+import { holeyIndices, isMatch, ownNames } from "./_shapes.ts";
+import { toBase64 } from "./_base64.ts";
+import { TreeReader } from "./_tree.ts";
+import {
+  indexStep,
+  located,
+  MAX_DEPTH,
+  propertyStep,
+  Refusal,
+  refuse,
+  refusing,
+} from "./_refusal.ts";
+
+/** The first character of the text of every key that is not its own text. */
+const MARK = "\u0001";
+
+/**
+ * The canonical text of a key: equal keys, and no others, have the same. A string is its own text; anything else is
+ * U+0001 and tagged JSON with sorted properties, Sets and Maps. So is a string that begins with U+0001, has a
+ * NUL or a lone surrogate: the text is well-formed Unicode without NUL.
+ *
+ * It depends on no codec option. Cost: linear in the size of the key; sorting where there is something to sort.
+ *
+ * @param key Anything that can be serialized, without cycles.
+ * @throws {TypeError} When a part of the key cannot be serialized; it names the part.
+ *
+ * @example
+ * ```ts
+ * import { encodeKey } from "@hashstash/hashstash/codec";
+ *
+ * console.log(encodeKey("my_key")); // my_key
+ * console.log(encodeKey({ b: 2, a: 1 }) === encodeKey({ a: 1, b: 2 })); // true
+ * console.log(encodeKey(1) === encodeKey("1")); // false
+ * ```
+ */
+export function encodeKey(key: unknown): string {
+  if (typeof key === "string") {
+    return isOwnText(key) ? key : MARK + JSON.stringify(key);
+  }
+  if (typeof key === "number" && Number.isFinite(key)) return MARK + JSON.stringify(key);
+  if (isFlat(key)) return MARK + JSON.stringify(key);
+  return MARK + refusing("Cannot encode key", () => new KeyWriter().write(key));
+}
+
+/**
+ * The key of a canonical text. A text that is not marked is itself, whoever wrote it.
+ *
+ * @param text What `encodeKey` returned, or any string.
+ * @throws {DecodeError} When the text is marked, and is none that `encodeKey` returns.
+ *
+ * @example
+ * ```ts
+ * import { decodeKey, encodeKey } from "@hashstash/hashstash/codec";
+ *
+ * console.log(decodeKey(encodeKey(["a", 1]))); // [ "a", 1 ]
+ * ```
+ */
+export function decodeKey(text: string): unknown {
+  if (!text.startsWith(MARK)) return text;
+  const reader = new TreeReader();
+  try {
+    const key = reader.read(JSON.parse(text.slice(1)));
+    // A text that is not canonical would be listed and then not found. How an instance is encoded is its
+    // class's matter, and may change.
+    if (reader.made || encodeKey(key) === text) return key;
+  } catch (cause) {
+    throw new DecodeError("Cannot decode key: its text is damaged", { cause, key: text });
+  }
+  throw new DecodeError("Cannot decode key: its text is not canonical", { key: text });
+}
+
+function isOwnText(key: string): boolean {
+  return key.charCodeAt(0) !== 1 && key.isWellFormed() && !key.includes("\0");
+}
+
+/** Whether the key is an array for which `JSON.stringify` writes what `KeyWriter` does, in less time. */
+function isFlat(key: unknown): boolean {
+  if (!Array.isArray(key) || Object.getPrototypeOf(key) !== Array.prototype || isMatch(key)) {
+    return false;
+  }
+  for (let i = 0; i < key.length; i++) {
+    const item: unknown = key[i];
+    if (
+      typeof item !== "string" && typeof item !== "boolean" && item !== null &&
+      !(typeof item === "number" && Number.isFinite(item))
+    ) return false;
+  }
+  return true;
+}
+
+/** Writes the tagged JSON of `_tree.ts`, sorted, without identity: references are written out. */
+class KeyWriter {
+  readonly #ancestors: object[] = [];
+
+  write(value: unknown): string {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return JSON.stringify(value);
+      case "number":
+        return Number.isFinite(value) ? JSON.stringify(value) : `{"$":"${value}"}`;
+      case "undefined":
+        return '{"$":"undefined"}';
+      case "bigint":
+        return `{"$bigint":"${value}"}`;
+      case "object":
+        return value === null ? "null" : this.#object(value);
+      default:
+        throw refuse(value);
+    }
+  }
+
+  #object(value: object): string {
+    if (this.#ancestors.includes(value)) throw new Refusal("is part of a cycle");
+    if (this.#ancestors.push(value) > MAX_DEPTH) {
+      throw new Refusal(`is nested deeper than ${MAX_DEPTH} levels`);
+    }
+    const text = this.#content(value, Object.getPrototypeOf(value));
+    this.#ancestors.pop();
+    return text;
+  }
+
+  #content(value: object, prototype: object | null): string {
+    if (prototype === Object.prototype) return this.#plainObject(value);
+    if (prototype === Array.prototype) return this.#array(value as unknown[]);
+    if (prototype === null) return `{"$null":${this.#properties(value, ownNames(value))}}`;
+    const registered = classOfPrototype(prototype);
+    if (registered !== undefined) {
+      return `{"$class":[${JSON.stringify(registered.name)},${
+        this.write(registered.toJSON(value))
+      }]}`;
+    }
+    const leaf = leafOf(value, prototype);
+    if (leaf !== undefined) {
+      return `{"$${leaf.tag}":${JSON.stringify(leaf.encode(value, toBase64))}}`;
+    }
+    if (prototype === Map.prototype) return this.#map(value as Map<unknown, unknown>);
+    if (prototype === Set.prototype) return this.#set(value as Set<unknown>);
+    const name = errorName(prototype);
+    if (name !== undefined) {
+      const hidden = this.#properties(value, hiddenProperties(value));
+      return `{"$Error":["${name}",${hidden},${this.#properties(value, ownNames(value))}]}`;
+    }
+    throw refuse(value);
+  }
+
+  #plainObject(value: object): string {
+    const names = ownNames(value).sort();
+    if (names.includes("__proto__")) return `{"$object":${this.#properties(value, names)}}`;
+    const escape = names.length === 1 && names[0].startsWith("$") ? "$" : "";
+    const properties = names.map((name) =>
+      `${JSON.stringify(escape + name)}:${this.#property(value, name)}`
+    );
+    return `{${properties.join()}}`;
+  }
+
+  #properties(value: object, names: string[]): string {
+    return `[${
+      names.sort().map((name) => `${JSON.stringify(name)},${this.#property(value, name)}`).join()
+    }]`;
+  }
+
+  #property(value: object, name: string): string {
+    return this.#part((value as Record<string, unknown>)[name], () => propertyStep(name));
+  }
+
+  #array(value: unknown[]): string {
+    const indices = holeyIndices(value);
+    if (indices === undefined) {
+      return `[${value.map((item, i) => this.#part(item, () => indexStep(i))).join()}]`;
+    }
+    const items = indices.map((index) =>
+      `[${index},${this.#part(value[Number(index)], () => indexStep(Number(index)))}]`
+    );
+    return `{"$sparse":[${value.length},[${items.join()}]]}`;
+  }
+
+  #map(value: Map<unknown, unknown>): string {
+    refuseProperties(value);
+    const entries = Array.from(value, ([key, item], i) => {
+      const left = this.#part(key, () => `.keys[${i}]`);
+      return `[${left},${this.#part(item, () => `.values[${i}]`)}]`;
+    });
+    return `{"$Map":[${entries.sort().join()}]}`;
+  }
+
+  #set(value: Set<unknown>): string {
+    refuseProperties(value);
+    const items = Array.from(value, (item, i) => this.#part(item, () => `.values[${i}]`));
+    return `{"$Set":[${items.sort().join()}]}`;
+  }
+
+  #part(value: unknown, step: () => string): string {
+    try {
+      return this.write(value);
+    } catch (error) {
+      throw located(error, step());
+    }
+  }
+}

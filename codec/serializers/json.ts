@@ -1,0 +1,96 @@
+import { toBase64 } from "../_base64.ts";
+import { isPlain, looksRich, RICH } from "../_plain.ts";
+import {
+  indexStep,
+  located,
+  MAX_DEPTH,
+  propertyStep,
+  Refusal,
+  refuse,
+  refusing,
+} from "../_refusal.ts";
+import { holeyIndices, ownNames } from "../_shapes.ts";
+import { toBytes } from "../_text.ts";
+import { toTree } from "../_tree.ts";
+import { deserializeJson } from "./_json_text.ts";
+import type { Format } from "./_types.ts";
+
+/**
+ * JSON and nothing else: what it cannot say exactly is refused. It has no references, so an object that comes
+ * twice comes back as two equal ones.
+ */
+export const json: Format = {
+  name: "json",
+  serialize: (value) =>
+    refusing(
+      "Cannot serialize value as JSON",
+      () => toBytes(isPlain(value) ? JSON.stringify(value) : strictText(value)),
+    ),
+  deserialize: deserializeJson,
+};
+
+function strictText(value: unknown): string {
+  const text = new StrictWriter().write(value);
+  // What looks like the holder of a tagged tree is written as the tree of itself.
+  const holder = typeof value === "object" && value !== null && looksRich(value);
+  return holder ? JSON.stringify({ [RICH]: toTree(value, toBase64) }) : text;
+}
+
+/** Writes what `JSON.stringify` would, and `-0`, and refuses whatever would not come back. */
+class StrictWriter {
+  readonly #ancestors: object[] = [];
+
+  write(value: unknown): string {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return JSON.stringify(value);
+      case "number":
+        if (!Number.isFinite(value)) throw new Refusal(`is ${value}, which JSON does not have`);
+        return Object.is(value, -0) ? "-0" : JSON.stringify(value);
+      case "object":
+        return value === null ? "null" : this.#object(value);
+      case "undefined":
+      case "bigint":
+        throw new Refusal(`is ${typeof value}, which JSON does not have`);
+      default:
+        throw refuse(value);
+    }
+  }
+
+  #object(value: object): string {
+    if (this.#ancestors.includes(value)) throw new Refusal("is part of a cycle");
+    if (this.#ancestors.push(value) > MAX_DEPTH) {
+      throw new Refusal(`is nested deeper than ${MAX_DEPTH} levels`);
+    }
+    const text = this.#content(value);
+    this.#ancestors.pop();
+    return text;
+  }
+
+  #content(value: object): string {
+    const prototype: object | null = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype) {
+      const properties = ownNames(value).map((name) => {
+        const text = this.#part((value as Record<string, unknown>)[name], propertyStep(name));
+        return `${JSON.stringify(name)}:${text}`;
+      });
+      return `{${properties.join()}}`;
+    }
+    if (prototype === Array.prototype) {
+      const array = value as unknown[];
+      if (holeyIndices(array) !== undefined) throw new Refusal("is an array with holes");
+      return `[${array.map((item, i) => this.#part(item, indexStep(i))).join()}]`;
+    }
+    if (prototype === null) throw new Refusal("is an object without prototype");
+    throw new Refusal(`is ${Object.prototype.toString.call(value)}, which JSON does not have`);
+  }
+
+  #part(value: unknown, step: string): string {
+    try {
+      return this.write(value);
+    } catch (error) {
+      throw located(error, step);
+    }
+  }
+}
