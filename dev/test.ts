@@ -30,6 +30,12 @@ const TOOLS: Tool[] = [
     elsewhere: "`python3` with `python3 -m pip install diskcache`",
   },
   {
+    name: "SQLite's shell",
+    probe: ["sqlite3", "--version"],
+    debianPackage: "sqlite3",
+    elsewhere: "`sqlite3` on the PATH",
+  },
+  {
     name: "Chromium",
     probe: ["chromium", "--version"],
     debianPackage: "chromium",

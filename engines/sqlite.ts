@@ -1,0 +1,376 @@
+/**
+ * One table for each dbname in one SQLite file for each name.
+ *
+ * A table has the dbname as its name and the columns `key` (TEXT), `value`, `timestamp` and `expires_at` (ms since the
+ * epoch; NULL: forever) and `revision` (a random mark of each write). Values are BLOBs, so that any bytes go in and come
+ * out as they are; the `sqlite3` shell prints a BLOB of JSON as JSON, and SQLite's JSON functions take it. Rows that were
+ * added by hand, with `key` and a TEXT value alone, are entries like all others.
+ */
+import { DecodeError } from "../codec/errors.ts";
+import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "./engine.ts";
+import { checkOptionNames, choiceOption, type EngineOptions } from "./_options.ts";
+import { sharedPath } from "./_paths.ts";
+import type { Hold } from "./_shared.ts";
+import {
+  DRIVER_CHOICES,
+  type DriverChoice,
+  type OpenDatabase,
+  openDatabase,
+} from "./_sqlite_database.ts";
+import type { SqlConnection, SqlStatement, SqlValue } from "./_sqlite_driver.ts";
+import { attempt, isDamaged, snapshot, transact } from "./_sqlite_runner.ts";
+import { nestedTables, openTable, tableName, tableQueries } from "./_sqlite_table.ts";
+import { Turns } from "./_turns.ts";
+
+/** SQLite's limit for a row, less what is in it besides the value. */
+const MAX_BYTES = 1_000_000_000 - 1_000;
+/** How many entries, and how many bytes of values, one transaction takes: some 100 ms. */
+const BATCH_ENTRIES = 5_000;
+const BATCH_BYTES = 32 * 1024 * 1024;
+/** How many keys are read at once. */
+const PAGE = 1_000;
+/** How many pages are given back to the file system at once. */
+const VACUUM_PAGES = 1_000;
+/** What `PRAGMA auto_vacuum` answers for a file that can be shortened. */
+const INCREMENTAL = 2;
+
+const encoder = new TextEncoder();
+
+class SqliteEngine implements Engine {
+  readonly name = "sqlite";
+  readonly path: string;
+  readonly supports = { persistent: true, shared: true };
+  readonly #owner;
+  readonly #choice: DriverChoice;
+  readonly #table: string;
+  readonly #queries;
+  readonly #statements = new Map<string, SqlStatement>();
+  #hold: Hold<OpenDatabase> | undefined;
+
+  constructor(location: EngineLocation, path: string, choice: DriverChoice) {
+    this.path = path;
+    this.#owner = { engine: this.name, path };
+    this.#choice = choice;
+    this.#table = tableName(location.dbname);
+    this.#queries = tableQueries(this.#table);
+  }
+
+  async open(): Promise<void> {
+    if (this.#hold !== undefined) return;
+    const hold = await openDatabase(this.#owner, this.#choice, configure);
+    try {
+      await this.#attempt("open", () => openTable(hold.resource.connection, this.#table));
+    } catch (error) {
+      await hold.release();
+      throw error;
+    }
+    this.#hold = hold;
+  }
+
+  async close(): Promise<void> {
+    const hold = this.#hold;
+    this.#hold = undefined;
+    this.#statements.clear();
+    await hold?.release();
+  }
+
+  get(key: string): Awaitable<Entry | undefined> {
+    return this.#attempt("get", () => this.#get(key));
+  }
+
+  has(key: string): Awaitable<boolean> {
+    return this.#attempt("has", () => this.#has(key));
+  }
+
+  set(key: string, entry: NewEntry): Awaitable<void> {
+    checkSize("set", key, entry);
+    return this.#attempt("set", () => void this.#put(this.#queries.set, key, entry));
+  }
+
+  delete(key: string): Awaitable<boolean> {
+    return this.#attempt("delete", () => this.#run(this.#queries.delete, key, Date.now()) > 0);
+  }
+
+  compareAndSet(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry | undefined,
+  ): Awaitable<boolean> {
+    if (next !== undefined) checkSize("compareAndSet", key, next);
+    return this.#attempt("compareAndSet", () => {
+      const now = Date.now();
+      if (expected === undefined) {
+        return next === undefined
+          ? !this.#has(key)
+          : this.#put(this.#queries.add, key, next, now) > 0;
+      }
+      // Only an entry of this engine is a state of it.
+      const revision = expected.revision as SqlValue;
+      return next === undefined
+        ? this.#run(this.#queries.remove, key, revision, now) > 0
+        : this.#put(this.#queries.replace, key, next, revision, now) > 0;
+    });
+  }
+
+  getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
+    return this.#attempt(
+      "getMany",
+      () => snapshot(this.#connection, () => keys.map((key) => this.#get(key))),
+    );
+  }
+
+  async setMany(pairs: [string, NewEntry][]): Promise<void> {
+    for (const [key, entry] of pairs) checkSize("setMany", key, entry);
+    const weigh = ([, { value }]: [string, NewEntry]) => value.byteLength;
+    await this.#batches("setMany", pairs, weigh, ([key, entry]) => {
+      return this.#put(this.#queries.set, key, entry);
+    });
+  }
+
+  deleteMany(keys: string[]): Promise<number> {
+    const now = Date.now();
+    const weigh = () => 0;
+    return this.#batches("deleteMany", keys, weigh, (key) => {
+      return this.#run(this.#queries.delete, key, now);
+    });
+  }
+
+  async *keys(prefix = ""): AsyncGenerator<string> {
+    for await (const page of this.#pages(prefix)) yield* page;
+  }
+
+  async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
+    for await (const page of this.#pages(prefix)) {
+      // One at a time: a page of large values could be more than the memory holds.
+      for (const key of page) {
+        const entry = await this.get(key);
+        if (entry !== undefined) yield [key, entry];
+      }
+    }
+  }
+
+  size(): Awaitable<number> {
+    return this.#attempt("size", () => this.#number(this.#queries.size, Date.now()));
+  }
+
+  async clear(deep = false): Promise<void> {
+    await this.#attempt("clear", () =>
+      transact(this.#connection, () => {
+        this.#run(this.#queries.clear);
+        if (!deep) return;
+        for (const table of nestedTables(this.#connection, this.#table)) {
+          this.#connection.exec(tableQueries(table).clear);
+        }
+      }));
+    await this.#giveBack();
+  }
+
+  async prune(): Promise<number> {
+    const turns = new Turns();
+    let count = 0;
+    for (let pruned = PAGE; pruned === PAGE;) {
+      pruned = await this.#attempt(
+        "prune",
+        () => this.#run(this.#queries.prune, Date.now(), PAGE),
+      );
+      count += pruned;
+      if (turns.due()) await turns.next();
+    }
+    if (count > 0) await this.#giveBack();
+    return count;
+  }
+
+  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    const found = await this.#integrity();
+    let left = found;
+    if (fix && found.length > 0) {
+      // Indexes are made anew from the table; a damaged table stays as it is.
+      await this.#unlessDamaged(() => this.#connection.exec(this.#queries.reindex));
+      left = await this.#integrity();
+    }
+    const problems = found.map((detail) => ({
+      kind: "damaged",
+      detail,
+      fixed: !left.includes(detail),
+    }));
+    const count = await this.#unlessDamaged(() => this.#number(this.#queries.count));
+    return { checked: typeof count === "number" ? count : 0, problems };
+  }
+
+  byteSize(): Awaitable<number> {
+    return this.#attempt("byteSize", () => {
+      try {
+        return this.#number(this.#queries.bytes, this.#table);
+      } catch (error) {
+        // A library may be built without the table of page sizes.
+        if (!String(error).includes("no such table: dbstat")) throw error;
+        return this.#number("PRAGMA page_count") * this.#number("PRAGMA page_size");
+      }
+    });
+  }
+
+  get #connection(): SqlConnection {
+    if (this.#hold === undefined) throw new TypeError('Engine "sqlite" is not open');
+    return this.#hold.resource.connection;
+  }
+
+  #attempt<T>(operation: string, action: () => T): Awaitable<T> {
+    return attempt(this.#owner, operation, action);
+  }
+
+  #statement(sql: string): SqlStatement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      this.#statements.set(sql, statement = this.#connection.prepare(sql));
+    }
+    return statement;
+  }
+
+  #run(sql: string, ...params: SqlValue[]): number {
+    return this.#statement(sql).run(...params);
+  }
+
+  #put(sql: string, key: string, entry: NewEntry, ...more: SqlValue[]): number {
+    const { value, timestamp, expiresAt = null } = entry;
+    return this.#statement(sql).run(key, value, timestamp, expiresAt, ...more);
+  }
+
+  #number(sql: string, ...params: SqlValue[]): number {
+    return Number(this.#statement(sql).get(...params)?.[0]);
+  }
+
+  #get(key: string): Entry | undefined {
+    const row = this.#statement(this.#queries.get).get(key, Date.now());
+    return row && toEntry(key, row);
+  }
+
+  #has(key: string): boolean {
+    return this.#statement(this.#queries.has).get(key, Date.now()) !== undefined;
+  }
+
+  /** Changes something for each item, in as few transactions as the event loop can bear; the number of rows changed. */
+  async #batches<T>(
+    operation: string,
+    items: T[],
+    weigh: (item: T) => number,
+    change: (item: T) => number,
+  ): Promise<number> {
+    const turns = new Turns();
+    let count = 0;
+    for (let start = 0, end = 0; start < items.length; start = end) {
+      for (let bytes = 0; end < items.length && end - start < BATCH_ENTRIES; end++) {
+        if ((bytes += weigh(items[end])) > BATCH_BYTES && end > start) break;
+      }
+      count += await this.#attempt(operation, () =>
+        transact(this.#connection, () => {
+          let changed = 0;
+          for (let i = start; i < end; i++) changed += change(items[i]);
+          return changed;
+        }));
+      if (turns.due()) await turns.next();
+    }
+    return count;
+  }
+
+  /** The keys that begin with the prefix in their order, page by page: no statement is open while the consumer thinks. */
+  async *#pages(prefix: string): AsyncGenerator<string[]> {
+    const turns = new Turns();
+    const end = firstAfter(prefix);
+    if (await this.has(prefix)) yield [prefix];
+    for (let after = prefix;;) {
+      const rows = await this.#attempt(
+        "keys",
+        () => this.#statement(this.#queries.keys).all(after, end, Date.now(), PAGE),
+      );
+      const page = rows.map(([key]) => String(key));
+      yield page;
+      if (page.length < PAGE) return;
+      after = page[PAGE - 1];
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  /** Gives the pages that are no longer used back to the file system. */
+  async #giveBack(): Promise<void> {
+    const turns = new Turns();
+    while (await this.#attempt("prune", () => this.#giveBackSome())) {
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  #giveBackSome(): boolean {
+    // Files of other programs may be without what it takes.
+    if (this.#number("PRAGMA auto_vacuum") !== INCREMENTAL) return false;
+    const free = this.#number("PRAGMA freelist_count");
+    if (free > 0) this.#statement(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`).all();
+    return free > VACUUM_PAGES;
+  }
+
+  /** What SQLite finds wrong with the file. */
+  async #integrity(): Promise<string[]> {
+    const found = await this.#unlessDamaged(() => this.#statement("PRAGMA integrity_check").all());
+    if (found instanceof Error) return [found.message];
+    return found.map(([message]) => String(message)).filter((message) => message !== "ok");
+  }
+
+  #unlessDamaged<T>(action: () => T): Awaitable<T | Error> {
+    return this.#attempt<T | Error>("check", () => {
+      try {
+        return action();
+      } catch (error) {
+        if (error instanceof Error && isDamaged(error)) return error;
+        throw error;
+      }
+    });
+  }
+}
+
+function checkSize(operation: string, key: string, { value }: NewEntry): void {
+  if (key.length + value.byteLength <= MAX_BYTES) return;
+  throw new RangeError(
+    `Cannot ${operation} an entry of ${value.byteLength} bytes in engine "sqlite": SQLite takes ` +
+      `${MAX_BYTES} at most; split it or use another engine`,
+  );
+}
+
+function toEntry(key: string, [value, timestamp, expiresAt, revision]: SqlValue[]): Entry {
+  const bytes = typeof value === "string" ? encoder.encode(value) : value;
+  if (!(bytes instanceof Uint8Array)) {
+    throw new DecodeError(
+      `Cannot read entry in engine "sqlite": its value is of the type ${typeof value}, not bytes or text`,
+      { engine: "sqlite", key },
+    );
+  }
+  const entry = { value: bytes, timestamp: Number(timestamp), revision };
+  return expiresAt === null ? entry : { ...entry, expiresAt: Number(expiresAt) };
+}
+
+/** What comes after all texts that begin with the prefix, in the order of SQLite: that of the code points, blobs last. */
+function firstAfter(prefix: string): SqlValue {
+  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
+  while (points.at(-1) === 0x10FFFF) points.pop();
+  const last = points.pop();
+  if (last === undefined) return new Uint8Array(0);
+  // Surrogates are no code points of their own.
+  return String.fromCodePoint(...points, last === 0xD7FF ? 0xE000 : last + 1);
+}
+
+/** Sets up a connection, and a file that is new. */
+function configure(connection: SqlConnection): void {
+  const pragma = (text: string) => connection.prepare(`PRAGMA ${text}`).get()?.[0];
+  if (pragma("page_count") === 0) connection.exec("PRAGMA auto_vacuum = INCREMENTAL");
+  const journal = pragma("journal_mode") === "wal" ? "wal" : pragma("journal_mode = WAL");
+  // On file systems without shared memory the journal stays as it was, and is safe only when flushed each time.
+  connection.exec(`PRAGMA synchronous = ${journal === "wal" ? "NORMAL" : "FULL"}`);
+  connection.exec(`PRAGMA journal_size_limit = ${BATCH_BYTES}`);
+}
+
+/** Makes the engine "sqlite". */
+export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+  checkOptionNames("sqlite", options, ["driver", "path"]);
+  return new SqliteEngine(
+    location,
+    sharedPath("sqlite.db", location, options),
+    choiceOption("sqlite", options, "driver", DRIVER_CHOICES) ?? "auto",
+  );
+}
