@@ -107,9 +107,9 @@ export function complete(engine: Engine): CompleteEngine {
 /** Calls `fn` with each item, a bounded number in flight; results in the order of the items. */
 async function each<T, R>(items: readonly T[], fn: (item: T) => Awaitable<R>): Promise<R[]> {
   const results = new Array<R>(items.length);
+  const turns = new Turns();
   let next = 0;
   async function work(): Promise<void> {
-    const turns = new Turns();
     while (next < items.length) {
       const i = next++;
       const result = fn(items[i]);
