@@ -1,0 +1,31 @@
+/** Opening the engine of a stash: a built-in one by name, or the user's own object. */
+import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import type { Engine } from "../engines/engine.ts";
+import { enginePath, loadEngine } from "../engines/registry.ts";
+import type { CheckedOptions } from "./options.ts";
+import { guard } from "./_guard.ts";
+import { PrefixedEngine } from "./_prefixed_engine.ts";
+
+/** Opens the store of one dbname; the caller closes it. */
+export async function openStore(
+  { engine, name, rootDir, engineOptions }: CheckedOptions,
+  dbname: string,
+): Promise<CompleteEngine> {
+  const store = typeof engine === "string"
+    ? (await loadEngine(engine))({ rootDir, name, dbname }, engineOptions)
+    : new PrefixedEngine(engine, name, dbname);
+  const guarded = guard(complete(store));
+  await guarded.open();
+  return guarded;
+}
+
+/** Where the data of these options lives, without opening it. */
+export function storePathOf(options: CheckedOptions): string {
+  const { engine, engineOptions } = options;
+  return typeof engine === "string" ? enginePath(engine, options, engineOptions) : engine.path;
+}
+
+/** The engine's name. */
+export function engineName(engine: CheckedOptions["engine"]): string {
+  return typeof engine === "string" ? engine : (engine as Engine).name;
+}

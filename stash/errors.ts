@@ -1,0 +1,33 @@
+/**
+ * The key is not in the stash; only `getOrThrow` throws it.
+ *
+ * @example
+ * ```ts
+ * import { HashStash, KeyNotFoundError } from "@hashstash/hashstash";
+ *
+ * await using stash = new HashStash({ engine: "memory" });
+ * const error = await stash.getOrThrow("no such key").catch((error) => error);
+ * console.log(error instanceof KeyNotFoundError); // true
+ * ```
+ */
+export class KeyNotFoundError extends Error {
+  /** `"KeyNotFoundError"`. */
+  override readonly name = "KeyNotFoundError";
+  /** The key that was asked for. */
+  readonly key: unknown;
+
+  /**
+   * @param message What was looked for, and where.
+   * @param key The key that was asked for.
+   */
+  constructor(message: string, key: unknown) {
+    super(message);
+    this.key = key;
+  }
+}
+
+/** The key as a person can recognise it in a message: at most 80 characters. */
+export function showKey(key: unknown): string {
+  const text = Deno.inspect(key, { depth: 3, strAbbreviateSize: 80, compact: true });
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

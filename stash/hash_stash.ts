@@ -1,0 +1,1006 @@
+import { join } from "node:path";
+import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
+import { DecodeError } from "../codec/errors.ts";
+import type { CompleteEngine } from "../engines/_derived.ts";
+import type { Awaitable, EngineProblem, Entry, NewEntry } from "../engines/engine.ts";
+import { EngineError } from "../engines/errors.ts";
+import { backoff } from "./_backoff.ts";
+import { exclusive } from "./_mutex.ts";
+import { batches, pairsOf, type PairSource } from "./_pairs.ts";
+import { engineName, openStore, storePathOf } from "./_store.ts";
+import {
+  append,
+  appendTo,
+  checkVersions,
+  earlierVersions,
+  openEnvelope,
+  removeEarlier,
+} from "./_versions.ts";
+import { KeyNotFoundError, showKey } from "./errors.ts";
+import { safeDecodeKey, unreadable } from "./_guard.ts";
+import {
+  type CheckedOptions,
+  checkOptions,
+  deadline,
+  type HashStashJSON,
+  type HashStashOptions,
+  needsRootDir,
+  RESERVED_DBNAMES,
+  rootDirOf,
+  type SetOptions,
+} from "./options.ts";
+
+/** Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in memory. */
+const BATCH = 500;
+const BATCH_BYTES = 4_000_000;
+
+/** Told apart from every value that can be stored. */
+const ABSENT = Symbol("absent");
+
+/** Counts of what one handle has done. */
+export interface StashStats {
+  /** Reads that found a value. */
+  hits: number;
+  /** Reads that found none. */
+  misses: number;
+  /** Values stored. */
+  sets: number;
+  /** Keys removed. */
+  deletes: number;
+  /** Entries that the engine dropped to keep within its limits, as far as this handle caused it. */
+  evictions: number;
+}
+
+/** One thing that `check` found. */
+export interface StashProblem {
+  /** What sort of damage: `"damaged"`, `"undecodable"`, `"orphan"`, `"leftover"`, … */
+  kind: string;
+  /** The key, where one is known. */
+  key?: unknown;
+  /** What is wrong, for a person. */
+  detail: string;
+  /** Whether it was repaired or removed. */
+  fixed: boolean;
+}
+
+/** What `check` answers. */
+export interface StashCheck {
+  /** Whether nothing is wrong, or everything wrong was repaired. */
+  ok: boolean;
+  /** How many things were looked at. */
+  checked: number;
+  /** What was wrong with some of them. */
+  problems: StashProblem[];
+}
+
+/** One version of a key. */
+export interface Version<V> {
+  /** From 1. */
+  version: number;
+  /** When it was set, ms since the epoch; 0 where the engine does not keep it outside append mode (redis). */
+  timestamp: number;
+  /** The value. */
+  value: V;
+}
+
+/** What the other modules of this folder need of a stash, and nobody else. */
+export interface Internals {
+  readonly options: CheckedOptions;
+  readonly codec: Codec;
+  /** The opened store. */
+  store(): Promise<CompleteEngine>;
+  /** A store that the stash keeps for itself, opened. */
+  space(name: string): Promise<CompleteEngine>;
+  /** Closes the child when the stash is closed. */
+  adopt(child: HashStash): void;
+  /** A name for one key of this store in this process. */
+  identity(text: string): string;
+  /** Runs an operation on the opened store; `close` waits for it. */
+  run<T>(operation: string, body: (store: CompleteEngine) => Awaitable<T>): Promise<T>;
+  /** The value of an entry. */
+  read(entry: Entry, text: string): Awaitable<unknown>;
+  /** Stores if the entry is still as `expected`; whether it did. In append mode as a new version. */
+  replace(
+    store: CompleteEngine,
+    text: string,
+    expected: Entry | undefined,
+    next: NewEntry,
+  ): Promise<boolean>;
+  readonly stats: StashStats;
+}
+
+/** The internals of a stash: for the modules of this folder. */
+export let internalsOf: (stash: HashStash) => Internals;
+
+/**
+ * An async, dictionary-like cache over a storage engine: a `Map` whose methods return promises and whose entries outlive
+ * the program.
+ *
+ * Keys and values are anything that can be serialized; key equality is by meaning, so `{ a: 1, b: 2 }` and `{ b: 2, a: 1 }` are
+ * one key. Every method that takes a key rejects with a `TypeError` on one that can't be serialized, with an
+ * `EngineError` when the backend fails, and after `close`; those that read, with a `DecodeError` when what is stored is damaged.
+ *
+ * @typeParam K The type of the keys.
+ * @typeParam V The type of the values.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ *
+ * await using stash = new HashStash({ name: "my_cache", engine: "memory", compress: true });
+ * await stash.set("my_key", { name: "John", age: 30 });
+ * console.log(await stash.get("my_key")); // { name: "John", age: 30 }
+ * console.log(await stash.get("no such key", "default")); // "default"
+ * ```
+ */
+export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, AsyncIterable<[K, V]> {
+  readonly #options: CheckedOptions;
+  readonly #codec: Codec;
+  #store: CompleteEngine | undefined;
+  #opening: Promise<CompleteEngine> | undefined;
+  readonly #spaces = new Map<string, Promise<CompleteEngine>>();
+  readonly #children = new Set<HashStash>();
+  #closing: Promise<void> | undefined;
+  /** Operations under way: `close` waits for them. */
+  #active = 0;
+  #whenIdle: (() => void) | undefined;
+  #temporary = false;
+  readonly #stats: StashStats = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
+
+  static {
+    internalsOf = (stash) => stash.#internals();
+  }
+
+  /**
+   * Checks the options; opens nothing and needs no permission.
+   *
+   * @param options What to keep where, and how.
+   * @throws {TypeError} On an unknown option, engine, serializer or compressor, or a bad name; the message lists the valid ones.
+   * @throws {RangeError} On a number out of range.
+   */
+  constructor(options?: HashStashOptions);
+  /**
+   * The same, with the name apart.
+   *
+   * @param name The stash's name.
+   * @param options What to keep where, and how.
+   */
+  constructor(name: string, options?: HashStashOptions);
+  constructor(nameOrOptions?: string | HashStashOptions, rest?: HashStashOptions) {
+    this.#options = checkOptions(nameOrOptions, rest);
+    const { serializer, compress, b64 } = this.#options;
+    this.#codec = new Codec({ serializer, compress, b64 });
+  }
+
+  /** The stash's name. */
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** The store inside the stash; `/` nests. */
+  get dbname(): string {
+    return this.#options.dbname;
+  }
+
+  /** The engine's name. */
+  get engine(): string {
+    return engineName(this.#options.engine);
+  }
+
+  /** The serializer's name. */
+  get serializer(): string {
+    return this.#codec.serializer;
+  }
+
+  /** The compressor's name, or `false`. */
+  get compress(): string | false {
+    return this.#codec.compress;
+  }
+
+  /** Whether stored bytes are base64 text. */
+  get b64(): boolean {
+    return this.#codec.b64;
+  }
+
+  /** Whether every version of a key is kept. */
+  get appendMode(): boolean {
+    return this.#options.appendMode;
+  }
+
+  /** Where the data lives: a path, or a URL without credentials. */
+  get path(): string {
+    return this.#store?.path ?? storePathOf(this.#options);
+  }
+
+  /**
+   * The value, or the default when the key is absent.
+   *
+   * A stored `null`, `undefined`, `false`, `0` or `""` is a value, not absence.
+   *
+   * @param key The key.
+   * @param defaultValue What to return when it is absent.
+   */
+  async get(key: K): Promise<V | undefined>;
+  /** The value, or the default when the key is absent. */
+  async get<D>(key: K, defaultValue: D): Promise<V | D>;
+  async get(key: K, defaultValue?: unknown): Promise<unknown> {
+    const text = encodeKey(key);
+    return await this.#run("get entry", async (store) => {
+      const entry = await store.get(text);
+      if (entry === undefined) {
+        this.#stats.misses++;
+        return defaultValue;
+      }
+      const value = await this.#read(entry, text);
+      this.#stats.hits++;
+      return value;
+    });
+  }
+
+  /**
+   * The value of a key that must be there.
+   *
+   * @param key The key.
+   * @throws {KeyNotFoundError} When it is absent.
+   */
+  async getOrThrow(key: K): Promise<V> {
+    const value = await this.get(key, ABSENT);
+    if (value !== ABSENT) return value as V;
+    throw new KeyNotFoundError(`No key ${showKey(key)} in stash "${this.name}"`, key);
+  }
+
+  /**
+   * Stores a value. When it resolves, other processes can see the value and a crash of this one can't lose it;
+   * when it rejects, the earlier value is still there.
+   *
+   * @param key The key.
+   * @param value The value.
+   * @param options When the entry ends, if not by the stash's `ttl`.
+   * @throws {TypeError} When the value can't be serialized; the message names the place (`$.a[2]`).
+   */
+  async set(key: K, value: V, options?: SetOptions): Promise<void> {
+    const text = encodeKey(key);
+    const timestamp = Date.now();
+    const expiresAt = deadline(options, this.#options.ttl, timestamp);
+    // Encoded before anything is awaited: the caller may change the value once set has been called.
+    const encoding = this.#codec.encode(value);
+    await this.#run("set entry", async (store, bytes) => {
+      const entry = { value: bytes, expiresAt, timestamp };
+      if (this.appendMode) await this.#append(store, text, entry);
+      else await store.set(text, entry);
+      this.#stats.sets++;
+    }, encoding);
+  }
+
+  /**
+   * Whether the key is there.
+   *
+   * @param key The key.
+   */
+  async has(key: K): Promise<boolean> {
+    const text = encodeKey(key);
+    return await this.#run("look up entry", (store) => store.has(text));
+  }
+
+  /**
+   * Removes a key, in append mode with all its versions.
+   *
+   * @param key The key.
+   * @returns Whether it was there.
+   */
+  async delete(key: K): Promise<boolean> {
+    const text = encodeKey(key);
+    return await this.#run("delete entry", async (store) => {
+      const deleted = this.appendMode
+        ? await this.#take(store, text) !== undefined
+        : await store.delete(text);
+      if (deleted) this.#stats.deletes++;
+      return deleted;
+    });
+  }
+
+  /** How many keys there are. */
+  async size(): Promise<number> {
+    return await this.#run("count entries", (store) => store.size());
+  }
+
+  /**
+   * Removes all entries of this stash, and nothing of any other.
+   *
+   * @param options With `deep`, also those of the stashes inside it.
+   */
+  async clear(options: { deep?: boolean } = {}): Promise<void> {
+    await this.#run("clear", async (store) => {
+      await store.clear(options.deep === true);
+      if (this.appendMode) await (await this.#space(RESERVED_DBNAMES.versions)).clear();
+    });
+  }
+
+  /**
+   * The keys, in the engine's order. Lazy: neither all of them in memory nor a lock kept while the caller
+   * thinks. Keys that are not touched meanwhile come exactly once.
+   */
+  async *keys(): AsyncGenerator<K, void, void> {
+    for await (const text of this.#iterate("list keys", (store) => store.keys())) {
+      yield decodeKey(text) as K;
+    }
+  }
+
+  /** The values, as lazily as the keys. */
+  async *values(): AsyncGenerator<V, void, void> {
+    for await (const [, value] of this.entries()) yield value;
+  }
+
+  /** The pairs of key and value, as lazily as the keys. */
+  async *entries(): AsyncGenerator<[K, V], void, void> {
+    for await (const [text, entry] of this.#iterate("list entries", (store) => store.entries())) {
+      const key = decodeKey(text) as K;
+      yield [key, await this.#read(entry, text) as V];
+    }
+  }
+
+  /** The same as `entries()`. */
+  [Symbol.asyncIterator](): AsyncGenerator<[K, V], void, void> {
+    return this.entries();
+  }
+
+  /**
+   * Stores all pairs, in batches.
+   *
+   * @param other A Map, an iterable or async iterable of pairs, a plain object, or another stash.
+   */
+  async update(other: PairSource<K, V>): Promise<void> {
+    await this.setMany(other);
+  }
+
+  /**
+   * The stored value, or the default, which is then stored: atomic across processes, so that all agree on one.
+   *
+   * @param key The key.
+   * @param defaultValue What to store when the key is absent; `null` by default.
+   */
+  async setDefault<D = null>(key: K, defaultValue?: D): Promise<V | D> {
+    const text = encodeKey(key);
+    const value = arguments.length < 2 ? null : defaultValue;
+    return await this.#run("set default", async (store, bytes) => {
+      for (let attempt = 0;; attempt++) {
+        const entry = await store.get(text);
+        if (entry !== undefined) {
+          this.#stats.hits++;
+          return await this.#read(entry, text) as V;
+        }
+        const timestamp = Date.now();
+        const next = {
+          value: bytes,
+          expiresAt: deadline(undefined, this.#options.ttl, timestamp),
+          timestamp,
+        };
+        if (await this.#replace(store, text, undefined, next)) {
+          this.#stats.misses++;
+          this.#stats.sets++;
+          return value as D;
+        }
+        await backoff(attempt);
+      }
+    }, this.#codec.encode(value));
+  }
+
+  /**
+   * Removes a key and returns its value: atomic, each value is handed to one caller only.
+   *
+   * @param key The key.
+   * @param defaultValue What to return when it is absent.
+   */
+  async pop(key: K): Promise<V | undefined>;
+  /** Removes a key and returns its value, or the default when it is absent. */
+  async pop<D>(key: K, defaultValue: D): Promise<V | D>;
+  async pop(key: K, defaultValue?: unknown): Promise<unknown> {
+    const text = encodeKey(key);
+    return await this.#run("pop entry", async (store) => {
+      // Decoded before it is removed: a value that can't be read must not be lost.
+      const taken = await this.#take(store, text, (entry) => this.#read(entry, text));
+      if (taken === undefined) return defaultValue;
+      this.#stats.deletes++;
+      return taken.result;
+    });
+  }
+
+  /** Removes some entry and returns its pair, or `undefined` when there is none: atomic, as `pop`. */
+  async popItem(): Promise<[K, V] | undefined> {
+    for await (const key of this.keys()) {
+      const value = await this.pop(key, ABSENT);
+      if (value !== ABSENT) return [key, value as V];
+    }
+    return undefined;
+  }
+
+  /**
+   * Reads, changes and stores a value: atomic across processes.
+   *
+   * @param key The key.
+   * @param fn Makes the next value of the current one (`undefined` when the key is absent); when it makes `undefined`, the key is removed. It may run again when
+   * another process has changed the value meanwhile: keep it free of side effects.
+   * @param options When the entry ends; by default by the stash's `ttl`, and without one when it would have ended before.
+   * @returns The next value.
+   */
+  async modify(
+    key: K,
+    fn: (current: V | undefined) => V | undefined | PromiseLike<V | undefined>,
+    options?: SetOptions,
+  ): Promise<V | undefined> {
+    const text = encodeKey(key);
+    if (typeof fn !== "function") {
+      throw new TypeError("Expected a function that makes the next value");
+    }
+    return await this.#run("modify entry", (store) =>
+      exclusive(this.#identity(text), async () => {
+        for (let attempt = 0;; attempt++) {
+          const entry = await store.get(text);
+          const current = entry && await this.#read(entry, text) as V;
+          const next = await fn(current);
+          if (await this.#modifyOnce(store, text, entry, next, options)) return next;
+          await backoff(attempt);
+        }
+      }));
+  }
+
+  /**
+   * The values of many keys, in their order, `undefined` where absent: one round trip where the engine has one.
+   *
+   * @param keys The keys.
+   */
+  async getMany(keys: Iterable<K>): Promise<(V | undefined)[]> {
+    const texts = Array.from(keys, (key) => encodeKey(key));
+    return await this.#run("get entries", async (store) => {
+      const values: (V | undefined)[] = [];
+      for (let from = 0; from < texts.length; from += BATCH) {
+        for (const entry of await store.getMany(texts.slice(from, from + BATCH))) {
+          const text = texts[values.length];
+          values.push(entry && await this.#read(entry, text) as V);
+          if (entry) this.#stats.hits++;
+          else this.#stats.misses++;
+        }
+      }
+      return values;
+    });
+  }
+
+  /**
+   * Stores many pairs: in one round trip or transaction a batch, where the engine has one. Of pairs with
+   * one key the last wins; in append mode each is a version.
+   *
+   * @param pairs A Map, an iterable or async iterable of pairs, a plain object, or another stash.
+   * @param options When the entries end, if not by the stash's `ttl`.
+   */
+  async setMany(pairs: PairSource<K, V>, options?: SetOptions): Promise<void> {
+    const { ttl } = this.#options;
+    deadline(options, ttl, 0);
+    const encode = async function* (codec: Codec): AsyncGenerator<[string, NewEntry]> {
+      for await (const [key, value] of pairsOf(pairs)) {
+        const text = encodeKey(key);
+        const timestamp = Date.now();
+        const expiresAt = deadline(options, ttl, timestamp);
+        yield [text, { value: await codec.encode(value), expiresAt, timestamp }];
+      }
+    };
+    await this.#run("set entries", async (store) => {
+      const sizeOf = ([text, entry]: [string, NewEntry]) => text.length + entry.value.length;
+      for await (const batch of batches(encode(this.#codec), BATCH, BATCH_BYTES, sizeOf)) {
+        if (this.appendMode) {
+          for (const [text, entry] of batch) await this.#append(store, text, entry);
+        } else await store.setMany(batch);
+        this.#stats.sets += batch.length;
+      }
+    });
+  }
+
+  /**
+   * Removes many keys.
+   *
+   * @param keys The keys.
+   * @returns How many were there.
+   */
+  async deleteMany(keys: Iterable<K>): Promise<number> {
+    const texts = Array.from(keys, (key) => encodeKey(key));
+    return await this.#run("delete entries", async (store) => {
+      let deleted = 0;
+      if (this.appendMode) {
+        for (const text of texts) if (await this.#take(store, text)) deleted++;
+      } else {
+        for (let from = 0; from < texts.length; from += BATCH) {
+          deleted += await store.deleteMany(texts.slice(from, from + BATCH));
+        }
+      }
+      this.#stats.deletes += deleted;
+      return deleted;
+    });
+  }
+
+  /** A plain in-memory copy that later writes do not change. */
+  async toMap(): Promise<Map<K, V>> {
+    const map = new Map<K, V>();
+    for await (const [key, value] of this.entries()) map.set(key, value);
+    return map;
+  }
+
+  /**
+   * Every version of a key, oldest first; without append mode the one there is.
+   *
+   * @param key The key.
+   */
+  async getAll(key: K): Promise<V[]>;
+  /** Every version with its number and time. */
+  async getAll(key: K, options: { withMetadata: true }): Promise<Version<V>[]>;
+  /** Every version, with or without its number and time. */
+  async getAll(key: K, options?: { withMetadata?: boolean }): Promise<V[] | Version<V>[]>;
+  async getAll(key: K, options: { withMetadata?: boolean } = {}): Promise<V[] | Version<V>[]> {
+    const text = encodeKey(key);
+    const versions = await this.#run("get versions", async (store) => {
+      const head = await store.get(text);
+      if (head === undefined) return [];
+      const stored: Entry[] = [];
+      const { header } = openEnvelope(head.value);
+      if (header !== undefined && header.version > 1) {
+        const archive = await this.#space(RESERVED_DBNAMES.versions);
+        for await (const entry of earlierVersions(archive, text, header)) stored.push(entry);
+      }
+      stored.push(head);
+      return await Promise.all(stored.map((entry) => this.#version(entry, text)));
+    });
+    return options.withMetadata ? versions : versions.map(({ value }) => value);
+  }
+
+  /**
+   * A stash inside this one, with the same options: its entries are not this one's, and the reverse. It is closed on its own.
+   *
+   * @param dbname Its name inside this one.
+   * @param options What is different in it.
+   */
+  sub<K2 = K, V2 = V>(dbname: string, options: HashStashOptions = {}): HashStash<K2, V2> {
+    if (typeof dbname !== "string") throw new TypeError("Expected the dbname of the stash inside");
+    return new HashStash<K2, V2>({
+      ...this.#derivedOptions(options),
+      dbname: `${this.dbname}/${dbname}`,
+    });
+  }
+
+  /**
+   * A temporary stash with a root of its own and the same options, removed when it is disposed of, also when the body throws.
+   *
+   * @param options What is different in it.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * const stash = new HashStash({ engine: "memory" });
+   * {
+   *   await using scratch = stash.tmp();
+   *   await scratch.set("a", 1);
+   * } // gone
+   * console.log(await stash.size()); // 0
+   * ```
+   */
+  tmp<K2 = K, V2 = V>(options: HashStashOptions = {}): HashStash<K2, V2> {
+    const name = `.tmp-${crypto.randomUUID()}`;
+    const merged = this.#derivedOptions({ name, ...options });
+    merged.engineOptions = withoutFilePath(merged.engineOptions);
+    const checked = checkOptions(merged, undefined);
+    // In a folder of its parent's root: the permissions are there, and so is the disk that is measured.
+    const rootDir = needsRootDir(checked) ? join(rootDirOf(checked)!, name) : name;
+    const stash = new HashStash<K2, V2>({ ...merged, rootDir });
+    stash.#temporary = true;
+    return stash;
+  }
+
+  /**
+   * The pairs that both predicates accept; a predicate that is absent accepts all.
+   *
+   * @param predicates May be async.
+   */
+  async *query(predicates: {
+    key?: (key: K) => boolean | PromiseLike<boolean>;
+    value?: (value: V) => boolean | PromiseLike<boolean>;
+  } = {}): AsyncGenerator<[K, V], void, void> {
+    const { key: acceptsKey, value: acceptsValue } = predicates;
+    for await (const [text, entry] of this.#iterate("query", (store) => store.entries())) {
+      const key = decodeKey(text) as K;
+      if (acceptsKey && !await acceptsKey(key)) continue;
+      const value = await this.#read(entry, text) as V;
+      if (!acceptsValue || await acceptsValue(value)) yield [key, value];
+    }
+  }
+
+  /** What this handle has done so far. */
+  stats(): StashStats {
+    return { ...this.#stats, evictions: this.#store?.evictions ?? 0 };
+  }
+
+  /**
+   * Drops what has expired.
+   *
+   * @returns How many entries.
+   */
+  async prune(): Promise<number> {
+    return await this.#run("prune", async (store) => {
+      const pruned = await store.prune();
+      if (this.appendMode) await (await this.#space(RESERVED_DBNAMES.versions)).prune();
+      return pruned;
+    });
+  }
+
+  /**
+   * Looks at everything stored: damaged or undecodable entries, leftovers of crashes, orphans. Reads every entry: O(bytes stored).
+   *
+   * @param options With `fix`, repairs what can be repaired and removes what can't.
+   */
+  async check(options: { fix?: boolean } = {}): Promise<StashCheck> {
+    const fix = options.fix === true;
+    return await this.#run("check", async (store) => {
+      const found = await store.check({ fix });
+      const problems: StashProblem[] = found.problems.map(withDecodedKey);
+      problems.push(...await this.#checkValues(store, fix, found.problems));
+      let checked = found.checked;
+      if (this.appendMode) {
+        const archive = await this.#space(RESERVED_DBNAMES.versions);
+        for (
+          const report of [await archive.check({ fix }), await checkVersions(store, archive, fix)]
+        ) {
+          problems.push(...report.problems.map(withDecodedKey));
+        }
+        checked += await archive.size();
+      }
+      return { ok: problems.every((problem) => problem.fixed), checked, problems };
+    });
+  }
+
+  /** Bytes on disk or in the server. */
+  async byteSize(): Promise<number> {
+    return await this.#run("measure", async (store) => {
+      const bytes = await store.byteSize();
+      if (!this.appendMode) return bytes;
+      const archive = await this.#space(RESERVED_DBNAMES.versions);
+      // Engines that keep all stores in one file count it whole for each.
+      return archive.path === store.path ? bytes : bytes + await archive.byteSize();
+    });
+  }
+
+  /** Opens the engine; without it the first operation does. Idempotent. */
+  async open(): Promise<this> {
+    await this.#run("open", () => undefined);
+    return this;
+  }
+
+  /** Waits for the operations under way and releases what this handle holds. Idempotent; a closed stash stays closed. */
+  async close(): Promise<void> {
+    await (this.#closing ??= this.#close());
+  }
+
+  /** The same as `close()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * The canonical text of a key, under which the engine keeps it. A string is itself; it does not depend on the codec.
+   *
+   * @param key The key.
+   */
+  encodeKey(key: K): string {
+    return encodeKey(key);
+  }
+
+  /**
+   * The key of a canonical text.
+   *
+   * @param text What `encodeKey` returned.
+   */
+  decodeKey(text: string): K {
+    return decodeKey(text) as K;
+  }
+
+  /**
+   * A value as the bytes that would be stored.
+   *
+   * @param value The value.
+   */
+  async encodeValue(value: V): Promise<Uint8Array> {
+    return await this.#codec.encode(value);
+  }
+
+  /**
+   * The value in stored bytes, whatever codec options wrote them.
+   *
+   * @param bytes What `encodeValue` returned.
+   */
+  async decodeValue(bytes: Uint8Array): Promise<V> {
+    return await this.#codec.decode(openEnvelope(bytes).value) as V;
+  }
+
+  /** The options as plain data: `fromJSON` makes an equal stash of it. */
+  toJSON(): HashStashJSON {
+    const { name, dbname, appendMode, ttl } = this.#options;
+    const engineOptions = plainOptions(this.#options.engineOptions);
+    return {
+      name,
+      dbname,
+      engine: this.engine,
+      rootDir: rootDirOf(this.#options),
+      serializer: this.serializer,
+      compress: this.compress,
+      b64: this.b64,
+      appendMode,
+      ...(ttl === Infinity ? {} : { ttl }),
+      ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
+    };
+  }
+
+  /**
+   * A stash with the options that `toJSON` gave, on the same data.
+   *
+   * @param json The options, as an object or as JSON text.
+   */
+  static fromJSON<K = unknown, V = unknown>(json: HashStashJSON | string): HashStash<K, V> {
+    return new HashStash<K, V>(
+      (typeof json === "string" ? JSON.parse(json) : json) as HashStashOptions,
+    );
+  }
+
+  /**
+   * Runs an operation on the opened store; `close` waits for it. `before` is what the caller has begun already: an encoding, made of
+   * the value as it was when the method was called.
+   */
+  async #run<T, B = undefined>(
+    operation: string,
+    body: (store: CompleteEngine, before: B) => Awaitable<T>,
+    before?: Awaitable<B>,
+  ): Promise<T> {
+    this.#active++;
+    try {
+      const ready = (before instanceof Promise ? await before : before) as B;
+      this.#refuseWhenClosed(operation);
+      return await body(this.#store ?? await this.#open(), ready);
+    } finally {
+      if (--this.#active === 0) this.#whenIdle?.();
+    }
+  }
+
+  async *#iterate<T>(
+    operation: string,
+    items: (store: CompleteEngine) => Iterable<T> | AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    this.#refuseWhenClosed(operation);
+    const store = this.#store ?? await this.#open();
+    for await (const item of items(store)) {
+      yield item;
+      this.#refuseWhenClosed(operation);
+    }
+  }
+
+  #refuseWhenClosed(operation: string): void {
+    if (this.#closing === undefined) return;
+    throw new EngineError(`Cannot ${operation}: the stash "${this.name}" is closed`, {
+      engine: this.engine,
+      operation,
+    });
+  }
+
+  async #open(): Promise<CompleteEngine> {
+    this.#opening ??= this.#openOnce();
+    try {
+      return await this.#opening;
+    } catch (error) {
+      // Not kept: the next operation tries again, as the server may be up by then.
+      this.#opening = undefined;
+      throw error;
+    }
+  }
+
+  async #openOnce(): Promise<CompleteEngine> {
+    const store = await openStore(this.#options, this.dbname);
+    if (this.#options.clear) {
+      await store.clear();
+      if (this.appendMode) await (await this.#space(RESERVED_DBNAMES.versions)).clear();
+    }
+    this.#store = store;
+    return store;
+  }
+
+  /** A store that the stash keeps for itself, beside its own. */
+  async #space(name: string): Promise<CompleteEngine> {
+    let opening = this.#spaces.get(name);
+    if (opening === undefined) {
+      opening = openStore(this.#options, `${this.dbname}/${name}`);
+      this.#spaces.set(name, opening);
+      opening.catch(() => this.#spaces.delete(name));
+    }
+    return await opening;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#active > 0) {
+      await new Promise<void>((resolve) => this.#whenIdle = resolve);
+    }
+    const used = this.#store !== undefined || this.#children.size > 0;
+    for (const child of this.#children) await child.close();
+    if (this.#temporary && used) await (this.#store ?? await this.#open()).clear(true);
+    for (const space of this.#spaces.values()) await (await space).close();
+    await this.#store?.close();
+    if (this.#temporary && used) await this.#removeRoot();
+  }
+
+  /** Removes the folder that the engine of a temporary stash made. */
+  async #removeRoot(): Promise<void> {
+    if (!needsRootDir(this.#options)) return;
+    await Deno.remove(this.#options.rootDir!, { recursive: true }).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+  }
+
+  /** The value of an entry. */
+  #read(entry: Entry, text: string): Awaitable<unknown> {
+    try {
+      const value = this.#codec.decode(openEnvelope(entry.value).value);
+      return value instanceof Promise
+        ? value.catch((error) => {
+          throw unreadable(error, this.engine, safeDecodeKey(text));
+        })
+        : value;
+    } catch (error) {
+      throw unreadable(error, this.engine, safeDecodeKey(text));
+    }
+  }
+
+  async #version(entry: Entry, text: string): Promise<Version<V>> {
+    const { header } = openEnvelope(entry.value);
+    return {
+      version: header?.version ?? 1,
+      timestamp: header?.timestamp ?? entry.timestamp ?? 0,
+      value: await this.#read(entry, text) as V,
+    };
+  }
+
+  async #append(store: CompleteEngine, text: string, entry: NewEntry): Promise<void> {
+    const archive = await this.#space(RESERVED_DBNAMES.versions);
+    await exclusive(this.#identity(text), () => append(store, archive, text, entry));
+  }
+
+  /** Stores if the entry is still as `expected`; whether it did. In append mode as a new version. */
+  async #replace(
+    store: CompleteEngine,
+    text: string,
+    expected: Entry | undefined,
+    next: NewEntry,
+  ): Promise<boolean> {
+    if (!this.appendMode) return await store.compareAndSet(text, expected, next);
+    const archive = await this.#space(RESERVED_DBNAMES.versions);
+    return await appendTo(expected, store, archive, text, next);
+  }
+
+  /** Removes an entry, with its versions, and hands it to this caller alone; `undefined` when there is none. */
+  async #take<T>(
+    store: CompleteEngine,
+    text: string,
+    use?: (entry: Entry) => Awaitable<T>,
+  ): Promise<{ result: T | undefined } | undefined> {
+    for (let attempt = 0;; attempt++) {
+      const entry = await store.get(text);
+      if (entry === undefined) return undefined;
+      const result = await use?.(entry);
+      if (await store.compareAndSet(text, entry, undefined)) {
+        const { header } = openEnvelope(entry.value);
+        if (header !== undefined && header.version > 1) {
+          await removeEarlier(await this.#space(RESERVED_DBNAMES.versions), text, header);
+        }
+        return { result };
+      }
+      await backoff(attempt);
+    }
+  }
+
+  /** One try of `modify`; whether the entry was still as it was read. */
+  async #modifyOnce(
+    store: CompleteEngine,
+    text: string,
+    entry: Entry | undefined,
+    value: V | undefined,
+    options: SetOptions | undefined,
+  ): Promise<boolean> {
+    if (value === undefined) {
+      return entry === undefined || await store.compareAndSet(text, entry, undefined);
+    }
+    const timestamp = Date.now();
+    const own = options?.ttl !== undefined || options?.expiresAt !== undefined ||
+      this.#options.ttl !== Infinity;
+    const expiresAt = own ? deadline(options, this.#options.ttl, timestamp) : entry?.expiresAt;
+    const next = { value: await this.#codec.encode(value), expiresAt, timestamp };
+    if (!await this.#replace(store, text, entry, next)) return false;
+    this.#stats.sets++;
+    return true;
+  }
+
+  /** Decodes every value; what can't be and the engine has not found already is added to the problems. */
+  async #checkValues(
+    store: CompleteEngine,
+    fix: boolean,
+    known: readonly EngineProblem[],
+  ): Promise<StashProblem[]> {
+    const knownKeys = new Set(known.map((problem) => problem.key));
+    const problems: StashProblem[] = [];
+    for await (const text of store.keys()) {
+      if (knownKeys.has(text)) continue;
+      try {
+        decodeKey(text);
+        const entry = await store.get(text);
+        if (entry !== undefined) await this.#read(entry, text);
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        const fixed = fix && await store.delete(text);
+        problems.push({
+          kind: "undecodable",
+          key: safeDecodeKey(text),
+          detail: error.message,
+          fixed,
+        });
+      }
+    }
+    return problems;
+  }
+
+  /** A name for one key of this store in this process. */
+  #identity(text: string): string {
+    return [this.engine, this.path, this.name, this.dbname, text].join("\0");
+  }
+
+  /** The options of a stash made from this one: the same but for `changes`; another engine has options of its own. */
+  #derivedOptions(changes: HashStashOptions): HashStashOptions {
+    const { engine } = this.#options;
+    const same = changes.engine === undefined || changes.engine === engine;
+    return {
+      ...this.#options,
+      clear: false,
+      ...(same ? {} : { engineOptions: undefined }),
+      ...changes,
+    };
+  }
+
+  #internals(): Internals {
+    return {
+      options: this.#options,
+      codec: this.#codec,
+      stats: this.#stats,
+      store: () => this.#open(),
+      space: (name) => this.#space(name),
+      adopt: (child) => void this.#children.add(child),
+      identity: (text) => this.#identity(text),
+      run: (operation, body) => this.#run(operation, body),
+      read: (entry, text) => this.#read(entry, text),
+      replace: (...args) => this.#replace(...args),
+    };
+  }
+}
+
+function withDecodedKey(problem: EngineProblem): StashProblem {
+  return problem.key === undefined ? problem : { ...problem, key: safeDecodeKey(problem.key) };
+}
+
+/** Without a path of files; one that is no file (`:memory:`, `default`, a URL) stays: the name keeps stashes there apart. */
+function withoutFilePath(options: object | undefined): object {
+  const { path, ...rest } = { ...options } as { path?: unknown };
+  const isFile = path instanceof URL
+    ? path.protocol === "file:"
+    : typeof path === "string" && !/^(:memory:|default|https?:.*)$/.test(path);
+  return isFile || path === undefined ? rest : { path, ...rest };
+}
+
+/** The options that are plain data: an open client can't be. */
+function plainOptions(options: Record<string, unknown>): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value instanceof URL) plain[name] = value.href;
+    else if (["string", "number", "boolean"].includes(typeof value) || Array.isArray(value)) {
+      plain[name] = value;
+    }
+  }
+  return plain;
+}
