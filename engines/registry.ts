@@ -1,6 +1,7 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
 import { createEngine as createMemoryEngine, memoryPath } from "./memory.ts";
 import { sharedPath, storePath } from "./_paths.ts";
+import { redisPath } from "./_redis_address.ts";
 
 /** The names of the built-in engines. */
 export type EngineName =
@@ -21,7 +22,7 @@ const PATHS: Record<EngineName, (location: EngineLocation, options: Options) => 
   pairtree: (location, options) => storePath("pairtree", location, options),
   sqlite: (location, options) => sharedPath("sqlite.db", location, options),
   shelve: (location, options) => sharedPath("shelve.kv", location, options),
-  redis: () => "redis:",
+  redis: redisPath,
   pickledb: (location, options) => storePath("pickledb", location, options, ".json"),
   diskcache: (location, options) => storePath("diskcache", location, options),
   lmdb: (location, options) => sharedPath("lmdb", location, options),

@@ -1,0 +1,249 @@
+import { Cluster, Redis } from "ioredis";
+import type { Buffer } from "node:buffer";
+import type { RedisAddress } from "./_redis_address.ts";
+import { NoAnswer, redisError, type RedisOperation } from "./_redis_errors.ts";
+import { type Hold, SharedResources } from "./_shared.ts";
+
+/** How long a closed socket may take to end on its own, ms. */
+const LINGER = 100;
+/** The longest pause between two attempts to connect again, ms. */
+const RETRY_PAUSE = 1_000;
+/** In how many steps the time for an answer runs out. */
+const STEPS = 4;
+
+/** What a command takes. */
+export type RedisArgument = string | number | Buffer;
+
+/** A command as ioredis takes it: its method, its arguments. */
+export type RedisCommand = [method: string, ...args: RedisArgument[]];
+
+/** An answer that is awaited. */
+interface Waiting {
+  steps: number;
+  reject(error: unknown): void;
+}
+
+/**
+ * A client of ioredis that several handles use. Each call ends within a bounded time, whatever happens to the server:
+ * what was under way when the connection went is rejected and never sent twice, what comes later connects anew.
+ */
+export class RedisConnection {
+  readonly client: Redis | Cluster;
+  readonly #address: RedisAddress;
+  readonly #waiting = new Set<Waiting>();
+  #clock: ReturnType<typeof setTimeout> | undefined;
+  #isOpen = false;
+  #tellsDeadlines = true;
+  #trouble: unknown;
+  readonly #onError = (error: unknown) => this.#trouble = error;
+  readonly #onReady = () => this.#trouble = undefined;
+
+  private constructor(address: RedisAddress) {
+    this.#address = address;
+    // The option was checked to be one, as far as that goes.
+    this.client = address.client as Redis | Cluster | undefined ?? this.#makeClient();
+    this.client.on("error", this.#onError);
+    this.client.on("node error", this.#onError);
+    this.client.on("ready", this.#onReady);
+  }
+
+  /** Connects. */
+  static async open(address: RedisAddress): Promise<RedisConnection> {
+    const connection = new RedisConnection(address);
+    try {
+      await connection.#open();
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** Whether the server tells deadlines as points in time, which Redis does since 7.0. */
+  get tellsDeadlines(): boolean {
+    return this.#tellsDeadlines;
+  }
+
+  /** Whether keys live on several servers, so that a command can be about one of them only. */
+  get isCluster(): boolean {
+    return this.#address.isCluster;
+  }
+
+  /**
+   * Sends commands and gives their answers, an `Error` where one failed. On one server all of them go in one round trip; in a cluster each
+   * group goes to the server of its key.
+   */
+  async send(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
+    if (!this.isCluster) return await this.#pipeline(operation, groups.flat());
+    return (await Promise.all(groups.map((group) => this.#pipeline(operation, group)))).flat();
+  }
+
+  #pipeline(operation: RedisOperation, commands: RedisCommand[]): Promise<unknown[]> {
+    return this.run(operation, async () => {
+      const replies = await this.client.pipeline(commands).exec() ?? [];
+      return replies.map(([error, reply]) => error ?? reply);
+    });
+  }
+
+  /** Awaits what `call` gets from the client; rejects in the engine's words. */
+  run<T>(operation: RedisOperation, call: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const sent = this.client.status === "ready";
+      const fail = (error: unknown) => {
+        this.#waiting.delete(waiting);
+        reject(this.error(operation, error, sent));
+      };
+      const waiting: Waiting = { steps: 0, reject: fail };
+      this.#waiting.add(waiting);
+      this.#clock ??= this.#startClock();
+      call().then((value) => {
+        this.#waiting.delete(waiting);
+        resolve(value);
+      }, fail);
+    });
+  }
+
+  /** An error of the client or the server in the engine's words. */
+  error(operation: RedisOperation, error: unknown, sent = true): Error {
+    const trouble = this.#trouble;
+    return redisError({ operation, address: this.#address, error, trouble, sent });
+  }
+
+  /** The servers that hold keys. */
+  async masters(operation: RedisOperation): Promise<Redis[]> {
+    const { client } = this;
+    if (!isCluster(client)) return [client];
+    return owners(client) ?? await this.run(operation, async () => {
+      // A server that went away is forgotten until somebody asks for one of its keys: without it, its keys would seem gone.
+      await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
+      const all = owners(client);
+      if (all === undefined) throw new Error("a part of the cluster has no server");
+      return all;
+    });
+  }
+
+  /** Disconnects; a client of the user's stays as it is. */
+  async close(): Promise<void> {
+    clearTimeout(this.#clock);
+    const { client } = this;
+    if (client === this.#address.client) {
+      client.off("error", this.#onError);
+      client.off("node error", this.#onError);
+      client.off("ready", this.#onReady);
+      return;
+    }
+    const sockets = isCluster(client)
+      // Subscriptions have a connection of their own, used or not.
+      ? [...client.nodes(), client["subscriber"].getInstance() as Redis | null]
+      : [client];
+    const ends = sockets.map((socket) => socket === null ? undefined : ended(socket));
+    client.disconnect();
+    await Promise.all(ends);
+  }
+
+  async #open(): Promise<void> {
+    // A client of the user's connects at its first command, if it has not yet.
+    if (this.#address.client === undefined) await this.run("open", () => this.client.connect());
+    this.#isOpen = true;
+    this.#tellsDeadlines = await this.run("open", async () => {
+      try {
+        await this.client.pexpiretime("");
+      } catch (error) {
+        const message = String(error);
+        if (/unknown command/i.test(message)) return false;
+        // The user may have rights on the engine's keys only.
+        if (!message.includes("NOPERM")) throw error;
+      }
+      return true;
+    });
+  }
+
+  #makeClient(): Redis | Cluster {
+    const { nodes, isCluster, socket, db, username, password, tls, timeout } = this.#address;
+    const pause = (times: number) => this.#isOpen ? Math.min(50 * times, RETRY_PAUSE) : null;
+    const common = {
+      username,
+      password,
+      tls,
+      connectTimeout: timeout,
+      disconnectTimeout: LINGER,
+      // What was sent and not answered is rejected at once: sent again, it could be done twice.
+      maxRetriesPerRequest: 0,
+    };
+    if (!isCluster) {
+      const place = socket === undefined ? nodes[0] : { path: socket };
+      return new Redis({ ...place, ...common, db, lazyConnect: true, retryStrategy: pause });
+    }
+    const cluster = new Cluster([...nodes], {
+      lazyConnect: true,
+      clusterRetryStrategy: pause,
+      retryDelayOnFailover: 0,
+      slotsRefreshTimeout: timeout,
+      // The default one would look names up by itself, and certificates could not be checked against them.
+      dnsLookup: (host, callback) => callback(null, host),
+      redisOptions: { ...common, socketTimeout: timeout },
+    });
+    // It would keep what came while no server was there until one is, however late.
+    cluster.on("close", () => cluster["flushQueue"](new Error("Connection is closed.")));
+    return cluster;
+  }
+
+  /** One timer for all that is awaited: one for each would cost as much as the rest of a call. */
+  #startClock(): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.#clock = undefined;
+      const late = [...this.#waiting].filter((waiting) => ++waiting.steps > STEPS);
+      for (const { reject } of late) reject(new NoAnswer());
+      if (late.length > 0) this.#reconnect();
+      if (this.#waiting.size > 0) this.#clock = this.#startClock();
+    }, this.#address.timeout / STEPS);
+  }
+
+  /** Leaves a connection that is open and dead. In a cluster each server's has a timer. */
+  #reconnect(): void {
+    const { client } = this;
+    if (client === this.#address.client || isCluster(client)) return;
+    if (["connecting", "connect", "ready"].includes(client.status)) client.disconnect(true);
+  }
+}
+
+const connections = new SharedResources<RedisConnection>((connection) => connection.close());
+const identities = new WeakMap<object, number>();
+let identified = 0;
+
+/** Connects, or joins those who are connected to the same server with the same options. */
+export function connect(address: RedisAddress): Promise<Hold<RedisConnection>> {
+  const { client, tls, ...rest } = address;
+  const key = JSON.stringify({ ...rest, client: identity(client), tls: identity(tls) });
+  return connections.acquire(key, () => RedisConnection.open(address));
+}
+
+function identity(object: object | undefined): number | undefined {
+  if (object === undefined || Object.keys(object).length === 0) return object && 0;
+  const known = identities.get(object);
+  if (known !== undefined) return known;
+  identities.set(object, ++identified);
+  return identified;
+}
+
+function isCluster(client: Redis | Cluster): client is Cluster {
+  return client.isCluster;
+}
+
+/** The servers that hold a part of the cluster, or `undefined` when one of them is not known. */
+function owners(cluster: Cluster): Redis[] | undefined {
+  const nodes = new Map(
+    cluster.nodes("master").map((node) => [`${node.options.host}:${node.options.port}`, node]),
+  );
+  const names = new Set(cluster.slots.map(([master]) => master));
+  const found = [...names].map((name) => nodes.get(name)).filter((node) => node !== undefined);
+  return found.length === names.size && found.length > 0 ? found : undefined;
+}
+
+/** Waits until a client that is about to be disconnected has no socket and no timer. */
+async function ended(client: Redis): Promise<void> {
+  if (client.status === "end" || client.status === "wait") return;
+  // Between two attempts there is no socket whose end it would tell, only its timer for that.
+  if (client.status === "reconnecting") await new Promise((resolve) => setTimeout(resolve, LINGER));
+  else await new Promise<void>((resolve) => client.once("end", resolve));
+}

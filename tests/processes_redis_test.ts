@@ -1,0 +1,11 @@
+import { killTests } from "./_kill.ts";
+import { processTests } from "./_processes.ts";
+import { startRedis } from "./redis_server.ts";
+
+const setup = async () => {
+  const server = await startRedis();
+  return { options: { url: server.url }, stop: () => server[Symbol.asyncDispose]() };
+};
+
+processTests("redis", setup);
+killTests("redis", setup);
