@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import { EngineError } from "./errors.ts";
+import { engineError, messageOf } from "./_failures.ts";
 import { type Hold, SharedResources } from "./_shared.ts";
 import type { DriverName, SqlConnection, SqlDriver } from "./_sqlite_driver.ts";
 import { loadFfiDriver } from "./_sqlite_ffi.ts";
@@ -57,11 +57,12 @@ export async function openDatabase(
   });
   if (choice === "auto" || choice === hold.resource.driver) return hold;
   await hold.release();
-  throw new EngineError(
-    `Cannot open engine "${owner.engine}": this process has "${owner.path}" open with driver ` +
-      `"${hold.resource.driver}", and two SQLite libraries on one file in one process would damage it; ` +
-      `use one driver for all`,
-    { engine: owner.engine, operation: "open" },
+  throw engineError(
+    owner.engine,
+    "open",
+    `this process has "${owner.path}" open with driver "${hold.resource.driver}", and two SQLite ` +
+      `libraries on one file in one process would damage it; use one driver for all`,
+    undefined,
   );
 }
 
@@ -88,12 +89,15 @@ async function chooseDriver(owner: SqlOwner, choice: DriverChoice): Promise<SqlD
     return await (loadingFfi ??= loadFfiDriver());
   } catch (cause) {
     if (choice === "auto") return nodeDriver;
-    throw new EngineError(
-      `Cannot open engine "${owner.engine}": driver "@db/sqlite" cannot be loaded (${
-        cause instanceof Error ? cause.message : cause
-      }); set DENO_SQLITE_PATH to a native SQLite library and allow --allow-ffi ` +
-        `--allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL, or use driver "node:sqlite"`,
-      { engine: owner.engine, operation: "open", cause },
+    throw engineError(
+      owner.engine,
+      "open",
+      `driver "@db/sqlite" cannot be loaded (${
+        messageOf(cause)
+      }); set DENO_SQLITE_PATH to a native ` +
+        `SQLite library and allow --allow-ffi --allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL, or use ` +
+        `driver "node:sqlite"`,
+      cause,
     );
   }
 }

@@ -1,6 +1,7 @@
-import { DecodeError } from "../codec/errors.ts";
+import { dirname } from "node:path";
 import type { Awaitable } from "./engine.ts";
-import { EngineError } from "./errors.ts";
+import { engineError, messageOf } from "./_failures.ts";
+import { fileError } from "./_file_failures.ts";
 import type { SqlConnection } from "./_sqlite_driver.ts";
 
 /** How long SQLite itself may wait for a lock, ms: so long is the event loop blocked. */
@@ -13,26 +14,6 @@ const BUSY_PAUSE = 50;
 // The two libraries have nothing but SQLite's own messages in common.
 const BUSY = /database (table |schema )?is locked|locking protocol/;
 const DAMAGED = /malformed|not a database|unsupported file format/;
-
-/** What an operation does, for messages. */
-const DOING: Record<string, string> = {
-  open: "open",
-  close: "close",
-  get: "get entry in",
-  getMany: "get entries in",
-  has: "look for entry in",
-  set: "set entry in",
-  setMany: "set entries in",
-  delete: "delete entry in",
-  deleteMany: "delete entries in",
-  compareAndSet: "change entry in",
-  keys: "list keys of",
-  size: "count entries in",
-  clear: "clear",
-  prune: "prune",
-  check: "check",
-  byteSize: "measure",
-};
 
 /** Whose SQL it is, for messages. */
 export interface SqlOwner {
@@ -124,19 +105,13 @@ export function isDamaged(error: unknown): boolean {
 
 /** An error of the library or the system in the engine's words; ours stay as they are. */
 export function sqlError({ engine, path }: SqlOwner, operation: string, error: unknown): Error {
-  if (error instanceof EngineError || error instanceof DecodeError) return error;
-  const because = error instanceof Deno.errors.NotCapable
-    ? `${error.message.replace(/, run again with.*$/, "")}; it needs --allow-read and ` +
-      `--allow-write for the folder of "${path}"`
-    : explain(messageOf(error), `"${path}"`);
-  return new EngineError(`Cannot ${DOING[operation]} engine "${engine}": ${because}`, {
-    engine,
-    operation,
-    cause: error,
-  });
+  const because = explain(messageOf(error), `"${path}"`);
+  return because === undefined
+    ? fileError(engine, operation, dirname(path), error)
+    : engineError(engine, operation, because, error);
 }
 
-function explain(message: string, file: string): string {
+function explain(message: string, file: string): string | undefined {
   if (BUSY.test(message)) {
     return `another process keeps ${file} locked for too long; end it or try later`;
   }
@@ -153,10 +128,5 @@ function explain(message: string, file: string): string {
   if (/unable to open/.test(message)) {
     return `${file} cannot be opened or made; check that it is a file in a folder that may be written`;
   }
-  if (/disk is full/.test(message)) return `no space is left on the disk of ${file}; free some`;
-  return `${message} (${file})`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (/disk is full/.test(message)) return `the disk of ${file} is full; free some space`;
 }

@@ -66,7 +66,7 @@ const RANDOM = "abs(random() % 9007199254740992)";
 /**
  * Makes the table unless it is there.
  *
- * @throws {TypeError} When another program has something else under its name.
+ * @throws When another program has something else under its name.
  */
 export function openTable(connection: SqlConnection, name: string): void {
   if (isOurs(connection, name)) return;
@@ -104,8 +104,8 @@ function isOurs(connection: SqlConnection, name: string): boolean {
   const columns = columnsOf(connection, name);
   if (columns === "") return false;
   if (columns === COLUMNS) return true;
-  throw new TypeError(
-    `it has a table ${quote(name)} of another program, with the columns ${columns}; ` +
+  throw new Error(
+    `the file has a table ${quote(name)} of another program, with the columns ${columns}; ` +
       `use another dbname or path`,
   );
 }

@@ -336,10 +336,10 @@ function checkSize(operation: string, key: string, { value }: NewEntry): void {
 function toEntry(key: string, [value, timestamp, expiresAt, revision]: SqlValue[]): Entry {
   const bytes = typeof value === "string" ? encoder.encode(value) : value;
   if (!(bytes instanceof Uint8Array)) {
-    throw new DecodeError(
-      `Cannot read entry in engine "sqlite": its value is of the type ${typeof value}, not bytes or text`,
-      { engine: "sqlite", key },
-    );
+    throw new DecodeError(`The type of its value is ${typeof value}, not bytes or text`, {
+      engine: "sqlite",
+      key,
+    });
   }
   const entry = { value: bytes, timestamp: Number(timestamp), revision };
   return expiresAt === null ? entry : { ...entry, expiresAt: Number(expiresAt) };
