@@ -1,5 +1,5 @@
-import process from "node:process";
 import { join, resolve } from "node:path";
+import { sha256 } from "./_sha256.ts";
 import type { EngineLocation } from "./engine.ts";
 
 const WINDOWS_DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
@@ -15,10 +15,7 @@ export function encodeSegment(text: string): string {
     !WINDOWS_DEVICES.test(text)
   ) return text;
   const readable = text.replace(/[^A-Za-z0-9_-]+/g, "_").slice(0, 40);
-  // Loaded here and not above: node:crypto costs 27 ms of start-up, and most names don't need it.
-  const { createHash } = process.getBuiltinModule("node:crypto");
-  const digest = createHash("sha256").update(text).digest("hex").slice(0, 12);
-  return `${readable}~${digest}`;
+  return `${readable}~${sha256(text).slice(0, 12)}`;
 }
 
 /**
