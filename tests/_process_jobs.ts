@@ -161,6 +161,7 @@ export const JOBS = {
     for (let i = 0; i < times; i++) {
       await engine.set("contend", textEntry(`set ${i} `));
       for (let reads = 0; reads < 3; reads++) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
         if (!textOf(await engine.get("contend"))?.startsWith(`set ${i} `)) lost++;
       }
     }
