@@ -1,8 +1,8 @@
+/** Pairs of key and value: a Map, an array of pairs, another stash, … */
+export type Pairs<K, V> = Iterable<readonly [K, V]> | AsyncIterable<readonly [K, V]>;
+
 /** What `update` and `setMany` take. */
-export type PairSource<K, V> =
-  | Iterable<readonly [K, V]>
-  | AsyncIterable<readonly [K, V]>
-  | Readonly<Record<string, V>>;
+export type PairSource<K, V> = Pairs<K, V> | Readonly<Record<string, V>>;
 
 /**
  * The pairs of a Map, another stash, an iterable or async iterable of pairs, or a plain object.

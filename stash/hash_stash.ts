@@ -6,7 +6,7 @@ import type { Awaitable, EngineProblem, Entry, NewEntry } from "../engines/engin
 import { EngineError } from "../engines/errors.ts";
 import { backoff } from "./_backoff.ts";
 import { exclusive } from "./_mutex.ts";
-import { batches, pairsOf, type PairSource } from "./_pairs.ts";
+import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
 import { engineName, openStore, storePathOf } from "./_store.ts";
 import {
   append,
@@ -283,6 +283,20 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
+   * When the entry ends, ms since the epoch.
+   *
+   * @param key The key.
+   * @returns `Infinity` when it stays forever; `undefined` when it is absent.
+   */
+  async expiresAt(key: K): Promise<number | undefined> {
+    const text = encodeKey(key);
+    return await this.#run("look up entry", async (store) => {
+      const entry = await store.get(text);
+      return entry && (entry.expiresAt ?? Infinity);
+    });
+  }
+
+  /**
    * Removes a key, in append mode with all its versions.
    *
    * @param key The key.
@@ -349,8 +363,11 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    *
    * @param other A Map, an iterable or async iterable of pairs, a plain object, or another stash.
    */
+  async update(other: Pairs<K, V>): Promise<void>;
+  /** Stores all properties of a plain object. */
+  async update(other: Readonly<Record<string, V>>): Promise<void>;
   async update(other: PairSource<K, V>): Promise<void> {
-    await this.setMany(other);
+    await this.#setAll(other);
   }
 
   /**
@@ -472,7 +489,14 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param pairs A Map, an iterable or async iterable of pairs, a plain object, or another stash.
    * @param options When the entries end, if not by the stash's `ttl`.
    */
+  async setMany(pairs: Pairs<K, V>, options?: SetOptions): Promise<void>;
+  /** Stores all properties of a plain object. */
+  async setMany(pairs: Readonly<Record<string, V>>, options?: SetOptions): Promise<void>;
   async setMany(pairs: PairSource<K, V>, options?: SetOptions): Promise<void> {
+    await this.#setAll(pairs, options);
+  }
+
+  async #setAll(pairs: PairSource<K, V>, options?: SetOptions): Promise<void> {
     const { ttl } = this.#options;
     deadline(options, ttl, 0);
     const encode = async function* (codec: Codec): AsyncGenerator<[string, NewEntry]> {

@@ -12,4 +12,4 @@ export {
   type Version,
 } from "./hash_stash.ts";
 export type { HashStashJSON, HashStashOptions, SetOptions } from "./options.ts";
-export type { PairSource } from "./_pairs.ts";
+export type { Pairs } from "./_pairs.ts";

@@ -1,0 +1,119 @@
+/**
+ * A stash as a driver of [unstorage](https://unstorage.unjs.io): `createStorage({ driver: stashDriver(stash) })`.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { stashDriver } from "@hashstash/hashstash/adapters/unstorage";
+ * import { createStorage } from "npm:unstorage@^1.17";
+ *
+ * const stash = new HashStash({ name: "assets", engine: "memory" });
+ * const storage = createStorage({ driver: stashDriver(stash) });
+ * await storage.setItem("a:b", { c: 1 });
+ * console.log(await storage.getItem("a:b")); // { c: 1 }
+ * await storage.dispose();
+ * ```
+ *
+ * @module
+ */
+import type { HashStash } from "../mod.ts";
+
+/** What unstorage takes for a value. */
+export type StorageValue = null | string | number | boolean | object;
+
+/** What unstorage hands over with an operation. */
+export interface StashDriverOptions {
+  /** How long the entry lives, seconds, as in unstorage's other drivers. */
+  ttl?: number;
+}
+
+/** unstorage's driver interface over a stash. */
+export interface StashDriver {
+  /** `"hashstash"`. */
+  readonly name: string;
+  /** What the driver can do besides the required. */
+  readonly flags: { readonly ttl: true };
+  /** The stash. */
+  getInstance(): HashStash;
+  /** Whether the key is there. */
+  hasItem(key: string): Promise<boolean>;
+  /** The value as unstorage stored it, or `null`. */
+  getItem(key: string): Promise<StorageValue>;
+  /** The values of many keys, in one round trip where the engine has one. */
+  getItems(items: { key: string }[]): Promise<{ key: string; value: StorageValue }[]>;
+  /** The value as it was stored, any serializable one, or `null`. */
+  getItemRaw(key: string): Promise<unknown>;
+  /** Stores text. */
+  setItem(key: string, value: string, options?: StashDriverOptions): Promise<void>;
+  /** Stores many texts, each with its own or the common options. */
+  setItems(
+    items: { key: string; value: string; options?: StashDriverOptions }[],
+    common?: StashDriverOptions,
+  ): Promise<void>;
+  /** Stores any serializable value, binary ones as they are. */
+  setItemRaw(key: string, value: unknown, options?: StashDriverOptions): Promise<void>;
+  /** Removes the key. */
+  removeItem(key: string): Promise<void>;
+  /** When the entry ends: `ttl` in seconds from now; `null` when the key is absent. */
+  getMeta(key: string): Promise<{ ttl?: number } | null>;
+  /** The keys below `base`. */
+  getKeys(base?: string): Promise<string[]>;
+  /** Removes the keys below `base`. */
+  clear(base?: string): Promise<void>;
+  /** Closes the stash. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * Makes the driver.
+ *
+ * @param stash Where the entries go; the storage's `dispose` closes it.
+ */
+export function stashDriver(stash: HashStash): StashDriver {
+  const setOptions = (options?: StashDriverOptions) =>
+    options?.ttl === undefined ? undefined : { ttl: options.ttl * 1_000 };
+  const get = async (key: string) => await stash.get(key, null) as StorageValue;
+  const set = (key: string, value: unknown, options?: StashDriverOptions) =>
+    stash.set(key, value, setOptions(options));
+  const getKeys = async (base = "") => {
+    const keys: string[] = [];
+    for await (const key of stash.keys()) {
+      if (typeof key === "string" && key.startsWith(base)) keys.push(key);
+    }
+    return keys;
+  };
+  return {
+    name: "hashstash",
+    flags: { ttl: true },
+    getInstance: () => stash,
+    hasItem: (key) => stash.has(key),
+    getItem: get,
+    async getItems(items) {
+      const values = await stash.getMany(items.map(({ key }) => key));
+      return items.map(({ key }, i) => ({ key, value: (values[i] ?? null) as StorageValue }));
+    },
+    getItemRaw: get,
+    setItem: set,
+    async setItems(items, common) {
+      const byTtl = Map.groupBy(items, ({ options }) => ({ ...common, ...options }).ttl);
+      for (const [ttl, group] of byTtl) {
+        await stash.setMany(group.map(({ key, value }) => [key, value]), setOptions({ ttl }));
+      }
+    },
+    setItemRaw: set,
+    async removeItem(key) {
+      await stash.delete(key);
+    },
+    async getMeta(key) {
+      const expiresAt = await stash.expiresAt(key);
+      if (expiresAt === undefined) return null;
+      return expiresAt === Infinity ? {} : { ttl: (expiresAt - Date.now()) / 1_000 };
+    },
+    getKeys,
+    async clear(base = "") {
+      if (base === "") await stash.clear();
+      else await stash.deleteMany(await getKeys(base));
+    },
+    dispose: () => stash.close(),
+  };
+}
