@@ -1,24 +1,38 @@
-import type { Awaitable } from "./_awaitable.ts";
-import { DecodeError } from "./errors.ts";
-import { layerOf } from "./format.ts";
-import { deserializeBytes } from "./serializers/_bytes.ts";
+import { type Awaitable, whenReady } from "./_awaitable.ts";
+import type { Compression } from "./compressors/_types.ts";
+import type { Compressor, CustomSerializer } from "./custom.ts";
+import type { CompressorName, SerializerName } from "./names.ts";
+import { deserializeContent } from "./_formats.ts";
+import { b64Of, compressionOf, formatOf } from "./_options.ts";
+import { pack, unpack } from "./_pack.ts";
 import type { Format } from "./serializers/_types.ts";
-import { hashstash } from "./serializers/hashstash.ts";
-import { json } from "./serializers/json.ts";
-
-const FORMATS: Record<string, Format> = { hashstash, json };
 
 /** How values become stored bytes. */
 export interface CodecOptions {
-  /** Default: `"hashstash"`. */
-  serializer?: string;
-  /** Default: `false`. */
-  compress?: boolean | string;
-  /** Default: `false`. */
+  /** How values become bytes. Default: `"hashstash"`. */
+  serializer?: SerializerName | CustomSerializer;
+  /** How bytes become fewer; `true` means `"zstd"`. Default: `false`. */
+  compress?: boolean | CompressorName | Compressor;
+  /** Whether stored bytes are base64 text. Default: `false`. */
   b64?: boolean;
 }
 
-/** Values to stored bytes and back. First version: "hashstash" and "json", without compression. */
+/**
+ * Values to stored bytes and back. The options matter for encoding only: bytes say what they are, and every codec decodes
+ * what any other encoded.
+ *
+ * Both methods answer at once where they can, and with a promise where a library is loaded for the first time, a custom part
+ * gives one, or more than 256 KiB are compressed or decompressed: that is done in pieces, and the event loop has its turn in between.
+ *
+ * @example
+ * ```ts
+ * import { Codec } from "@hashstash/hashstash/codec";
+ *
+ * const codec = new Codec({ compress: "gzip", b64: true });
+ * const stored = await codec.encode({ when: new Date(0), tags: new Set(["a"]) });
+ * console.log(await new Codec().decode(stored)); // { when: 1970-01-01T00:00:00.000Z, tags: Set(1) { "a" } }
+ * ```
+ */
 export class Codec {
   /** The name of the serializer. */
   readonly serializer: string;
@@ -27,18 +41,24 @@ export class Codec {
   /** Whether stored bytes are base64 text. */
   readonly b64: boolean;
   readonly #format: Format;
+  readonly #compression: Compression | undefined;
+  readonly #ownSerializer: CustomSerializer | undefined;
+  readonly #ownCompressor: Compressor | undefined;
 
-  /** @throws {TypeError} When an option is none of the valid ones. */
+  /**
+   * Checks the options, and loads nothing.
+   *
+   * @throws {TypeError} When an option is none of the valid ones, which the message lists.
+   */
   constructor(options: CodecOptions = {}) {
     const { serializer = "hashstash", compress = false, b64 = false } = options;
-    if (!Object.hasOwn(FORMATS, serializer)) {
-      const names = Object.keys(FORMATS).join(", ");
-      throw new TypeError(`Unknown serializer "${serializer}", expected one of: ${names}`);
-    }
-    this.#format = FORMATS[serializer];
-    this.serializer = serializer;
-    this.compress = compress === true ? "zstd" : compress;
-    this.b64 = b64;
+    this.#format = formatOf(serializer);
+    this.#compression = compressionOf(compress);
+    if (typeof serializer === "object") this.#ownSerializer = serializer;
+    if (typeof compress === "object") this.#ownCompressor = compress;
+    this.serializer = this.#format.name;
+    this.compress = this.#compression?.name ?? false;
+    this.b64 = b64Of(b64);
   }
 
   /**
@@ -47,22 +67,23 @@ export class Codec {
    * @throws {TypeError} When a part of the value cannot be serialized; it names the part.
    */
   encode(value: unknown): Awaitable<Uint8Array> {
-    return this.#format.serialize(value);
+    return whenReady(
+      this.#format.serialize(value),
+      (content) => pack(content, this.#compression, this.b64),
+    );
   }
 
   /**
-   * The value of stored bytes, whatever the options of the codec that wrote them.
+   * The value of stored bytes.
    *
-   * @throws {DecodeError} When the bytes are damaged or none of ours.
+   * @param bytes They are not changed, and the value does not change with them.
+   * @throws {DecodeError} When the bytes are damaged, none of ours, or name a class, serializer or compressor
+   * that is not known.
    */
   decode(bytes: Uint8Array): Awaitable<unknown> {
-    switch (layerOf(bytes[0])?.name) {
-      case "json":
-        return json.deserialize(bytes);
-      case "bytes":
-        return deserializeBytes(bytes);
-      default:
-        throw new DecodeError("Cannot decode value: its bytes are none of the known layers");
-    }
+    return whenReady(
+      unpack(bytes, this.#ownCompressor),
+      (content) => deserializeContent(content, this.#ownSerializer),
+    );
   }
 }

@@ -1,0 +1,136 @@
+import { type Awaitable, whenReady } from "./_awaitable.ts";
+import type { Compression } from "./compressors/_types.ts";
+import { attempt } from "./_attempt.ts";
+import { DecodeError } from "./errors.ts";
+import { seal, unseal } from "./_seal.ts";
+import type { Format } from "./serializers/_types.ts";
+import { fromBytes, toBytes } from "./_text.ts";
+
+/**
+ * A serializer of your own, wherever the name of one can stand. Its bytes carry its name and a checksum; they are read by any
+ * codec once one with this serializer was made in the process.
+ *
+ * @example
+ * ```ts
+ * import { Codec } from "@hashstash/hashstash/codec";
+ *
+ * const lines = {
+ *   name: "lines",
+ *   serialize: (value: unknown) => new TextEncoder().encode((value as string[]).join("\n")),
+ *   deserialize: (bytes: Uint8Array) => new TextDecoder().decode(bytes).split("\n"),
+ * };
+ * const stored = await new Codec({ serializer: lines }).encode(["a", "b"]);
+ * console.log(await new Codec().decode(stored)); // [ "a", "b" ]
+ * ```
+ */
+export interface CustomSerializer {
+  /** Its name in stored bytes: 1-255 bytes of UTF-8, and none of the built-in names. */
+  readonly name: string;
+  /** The bytes of a value. */
+  serialize(value: unknown): Awaitable<Uint8Array>;
+  /** The value of bytes that `serialize` made. */
+  deserialize(bytes: Uint8Array): unknown;
+}
+
+/**
+ * A compressor of your own, wherever the name of one can stand. Its bytes carry its name and a checksum; they are read by any
+ * codec once one with this compressor was made in the process.
+ */
+export interface Compressor {
+  /** Its name in stored bytes: 1-255 bytes of UTF-8, and none of the built-in names. */
+  readonly name: string;
+  /** Fewer bytes. */
+  compress(bytes: Uint8Array): Awaitable<Uint8Array>;
+  /** The bytes that `compress` was given. */
+  decompress(bytes: Uint8Array): Awaitable<Uint8Array>;
+}
+
+const SERIALIZER_MARK = 0x02;
+const COMPRESSOR_MARK = 0x03;
+
+const serializers = new Map<string, CustomSerializer>();
+const compressors = new Map<string, Compressor>();
+
+/** Makes a custom serializer known in this process, and gives its format. */
+export function customFormat(serializer: CustomSerializer): Format {
+  const { name } = serializer;
+  serializers.set(name, serializer);
+  return {
+    name,
+    serialize: (value) =>
+      whenReady(serializer.serialize(value), (bytes) => {
+        checkBytes(bytes, `serializer "${name}"`);
+        return seal({ frame: named(SERIALIZER_MARK, name, bytes), length: bytes.length });
+      }),
+    deserialize: (bytes) => deserializeCustom(bytes, serializer),
+  };
+}
+
+/**
+ * The value of the bytes of a custom serializer.
+ *
+ * @param own The one to prefer, when it has the name.
+ */
+export function deserializeCustom(bytes: Uint8Array, own?: CustomSerializer): Awaitable<unknown> {
+  const { name, content } = readNamed(unseal(bytes, "value").frame);
+  const serializer = own?.name === name ? own : serializers.get(name);
+  if (serializer === undefined) throw unknown("serializer", name);
+  return attempt(
+    `Cannot decode value: serializer "${name}" failed`,
+    () => serializer.deserialize(content),
+  );
+}
+
+/** Makes a custom compressor known in this process, and gives its compression. */
+export function customCompression(compressor: Compressor): Compression {
+  const { name } = compressor;
+  compressors.set(name, compressor);
+  return {
+    name,
+    compress: (content) =>
+      whenReady(compressor.compress(content), (bytes) => {
+        checkBytes(bytes, `compressor "${name}"`);
+        return named(COMPRESSOR_MARK, name, bytes);
+      }),
+    decompress: (frame) => decompressCustom(frame, compressor),
+  };
+}
+
+/** The content of a frame of a custom compressor; `own` is the one to prefer, when it has the name. */
+export function decompressCustom(frame: Uint8Array, own?: Compressor): Awaitable<Uint8Array> {
+  const { name, content } = readNamed(frame);
+  const compressor = own?.name === name ? own : compressors.get(name);
+  if (compressor === undefined) throw unknown("compressor", name);
+  return compressor.decompress(content);
+}
+
+/** The mark, the length of the name, the name, and the content. */
+function named(mark: number, name: string, content: Uint8Array): Uint8Array {
+  const text = toBytes(name);
+  const bytes = new Uint8Array(2 + text.length + content.length);
+  bytes.set([mark, text.length]);
+  bytes.set(text, 2);
+  bytes.set(content, 2 + text.length);
+  return bytes;
+}
+
+function readNamed(bytes: Uint8Array): { name: string; content: Uint8Array } {
+  const end = 2 + bytes[1];
+  if (!(end <= bytes.length)) throw new DecodeError("Cannot decode value: its name is cut off");
+  // A copy: what is made from it may be kept, and the stored bytes must not change with it.
+  return { name: fromBytes(bytes.subarray(2, end)), content: bytes.slice(end) };
+}
+
+function checkBytes(bytes: unknown, whose: string): asserts bytes is Uint8Array {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError(`Cannot encode value: ${whose} gave no Uint8Array`);
+  }
+}
+
+function unknown(what: string, name: string): DecodeError {
+  return new DecodeError(
+    `Cannot decode value: it was written by the custom ${what} ${
+      JSON.stringify(name)
+    }, pass it as an option`,
+  );
+}

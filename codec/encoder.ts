@@ -1,0 +1,100 @@
+import type { Compression } from "./compressors/_types.ts";
+import type { Compressor } from "./custom.ts";
+import type { CompressorName } from "./names.ts";
+import { b64Of, compressionOf } from "./_options.ts";
+import { pack, unpack } from "./_pack.ts";
+
+/** The layers that an {@linkcode Encoder} puts around bytes. */
+export interface EncoderOptions {
+  /** `true` means `"zstd"`. Default: `false`. */
+  compress?: boolean | CompressorName | Compressor;
+  /** Whether the result is base64 text. Default: `false`. */
+  b64?: boolean;
+}
+
+/**
+ * Compresses bytes and puts them in base64. Any bytes at all come back from a {@linkcode Decoder}: those that would
+ * look encoded although they are not get a mark in front.
+ *
+ * @example
+ * ```ts
+ * import { Decoder, Encoder } from "@hashstash/hashstash/codec";
+ *
+ * const text = new TextEncoder().encode("to be, or not to be, ".repeat(100));
+ * const encoded = await new Encoder({ compress: "zstd", b64: true }).encode(text);
+ * console.log(encoded.length < text.length); // true
+ * console.log((await new Decoder().decode(encoded)).length); // 2100
+ * ```
+ */
+export class Encoder {
+  readonly #compression: Compression | undefined;
+  readonly #b64: boolean;
+
+  /** @throws {TypeError} When there is no such compressor; the message lists the valid ones. */
+  constructor({ compress = false, b64 = false }: EncoderOptions = {}) {
+    this.#compression = compressionOf(compress);
+    this.#b64 = b64Of(b64);
+  }
+
+  /**
+   * The encoded bytes: compressed only where that saves something.
+   *
+   * @param bytes They are not changed; the result may be the same array.
+   */
+  async encode(bytes: Uint8Array): Promise<Uint8Array> {
+    return await pack(checked("encode", bytes), this.#compression, this.#b64);
+  }
+}
+
+/** Encoded bytes back to what they were, without being told how they were encoded. */
+export class Decoder {
+  readonly #own: Compressor | undefined;
+
+  /** @param options A `compress` of your own that is to be known; the built-in ones are. */
+  constructor({ compress = false }: EncoderOptions = {}) {
+    compressionOf(compress);
+    if (typeof compress === "object") this.#own = compress;
+  }
+
+  /**
+   * The bytes that were encoded; rejects with a `DecodeError` when they are damaged.
+   *
+   * @param bytes What an `Encoder` returned. They are not changed; the result may be a part of them.
+   */
+  async decode(bytes: Uint8Array): Promise<Uint8Array> {
+    return await unpack(checked("decode", bytes), this.#own);
+  }
+}
+
+/**
+ * As {@linkcode Encoder}, in one call.
+ *
+ * @param bytes Any bytes.
+ * @param options The layers to put around them.
+ *
+ * @example
+ * ```ts
+ * import { decode, encode } from "@hashstash/hashstash/codec";
+ *
+ * const encoded = await encode(new Uint8Array([1, 2, 3]), { b64: true });
+ * console.log(new TextDecoder().decode(encoded)); // AQECAw==
+ * console.log(await decode(encoded)); // Uint8Array(3) [ 1, 2, 3 ]
+ * ```
+ */
+export async function encode(bytes: Uint8Array, options?: EncoderOptions): Promise<Uint8Array> {
+  return await new Encoder(options).encode(bytes);
+}
+
+/**
+ * As {@linkcode Decoder}, in one call.
+ *
+ * @param bytes What an encoder returned.
+ */
+export function decode(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Decoder().decode(bytes);
+}
+
+function checked(doing: string, bytes: unknown): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes;
+  throw new TypeError(`Cannot ${doing} bytes: expected a Uint8Array, got ${typeof bytes}`);
+}

@@ -1,0 +1,72 @@
+import { type Awaitable, whenReady } from "../_awaitable.ts";
+import { isBytes } from "../_leaves.ts";
+import { loadLibrary } from "../_library.ts";
+import { refusing } from "../_refusal.ts";
+import { DecodeError } from "../errors.ts";
+import { hashstash } from "./hashstash.ts";
+import { checkMessagePack } from "./_msgpack_check.ts";
+import { isNative, type NativeFormat } from "./_native.ts";
+import type { Format } from "./_types.ts";
+
+/** The byte that MessagePack never uses. */
+const MARK = 0xc1;
+
+/**
+ * JSON's types, bytes, NaN and infinities. The library has extensions for more, but not for all of ours, and reading them looks up
+ * classes: they are not used.
+ */
+const NATIVE: NativeFormat = {
+  number: (value) => !Object.is(value, -0),
+  text: (value) => value.isWellFormed(),
+  primitive: () => false,
+  leaf: isBytes,
+  graphs: false,
+};
+
+// Written out: even the types of a module put its packages into the graph of every program.
+interface Packr {
+  pack(value: unknown): Uint8Array;
+  unpack(bytes: Uint8Array): unknown;
+}
+
+const library = loadLibrary<{ Packr: new (options: Record<string, boolean>) => Packr }>(
+  "MessagePack",
+  new URL("./_msgpack_library", import.meta.url),
+);
+let packr: Packr | undefined;
+
+function loadPackr(): Awaitable<Packr> {
+  return packr ?? whenReady(library(), ({ Packr }) =>
+    packr = new Packr({
+      useRecords: false,
+      mapsAsObjects: true,
+      variableMapSize: true,
+      copyBuffers: true,
+    }));
+}
+
+/** MessagePack behind 0xC1. */
+export const msgpack: Format = {
+  name: "msgpack",
+  serialize: (value) => {
+    if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
+    return whenReady(loadPackr(), (packr) => {
+      const packed = refusing("Cannot serialize value", () => packr.pack(value));
+      const bytes = new Uint8Array(packed.length + 1);
+      bytes[0] = MARK;
+      bytes.set(packed, 1);
+      return bytes;
+    });
+  },
+  deserialize: (bytes) => {
+    const packed = bytes.subarray(1);
+    checkMessagePack(packed);
+    return whenReady(loadPackr(), (packr) => {
+      try {
+        return packr.unpack(packed);
+      } catch (cause) {
+        throw new DecodeError("Cannot decode value: its MessagePack is damaged", { cause });
+      }
+    });
+  },
+};
