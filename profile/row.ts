@@ -94,11 +94,15 @@ export function timedRow(of: RowCase, time: number): ProfileRow {
   };
 }
 
+/** What is known of a case that could not run. */
+export type FailedCase = RowCodec & Pick<ProfileRow, "engine" | "operation" | "size">;
+
 /** The row that says why a case could not run. */
 export function failedRow(
-  of: RowCodec & Pick<ProfileRow, "engine" | "operation" | "size">,
+  { engine, serializer, compress, b64, encoding, operation, size }: FailedCase,
   error: unknown,
 ): ProfileRow {
+  const of = { engine, serializer, compress, b64, encoding, operation, size };
   const row = timedRow({ ...of, rawSize: NaN, storedSize: NaN, iteration: 1 }, NaN);
   row.error = error instanceof Error ? error.message : String(error);
   return row;

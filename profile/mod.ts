@@ -1,0 +1,27 @@
+/**
+ * The profiler: which engine and codec suits the data at hand.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ *
+ * await using stash = new HashStash({ engine: "memory" });
+ * const profile = await stash.profile({ engine: ["memory"], size: 1_000, iterations: 3 });
+ * console.log(profile.best().verdict);
+ * ```
+ *
+ * @module
+ */
+export { profile, type ProfileOptions } from "./profile.ts";
+export { Profile, type ProfileAbout, type ProfileJSON } from "./result.ts";
+export {
+  encodingName,
+  type Operation,
+  OPERATIONS,
+  type ProfileRow,
+  type RowCodec,
+} from "./row.ts";
+export type { ProfileSummary } from "./summary.ts";
+export type { Best, BestOptions, Candidate, Goal } from "./best.ts";
+export type { Category, ChartOptions, Measure } from "./chart.ts";
+export { generateData, type GeneratedData, type GeneratedRecord } from "./data.ts";
