@@ -272,28 +272,30 @@ function sizeList(sizes: number[]): string {
 
 function verdictOf(best: Omit<Best, "verdict">): string {
   const named = hasSerializers(best.ranking);
-  const onlySize = Number.isNaN(best.time);
-  const amount = onlySize ? `${best.ratio.toFixed(2)} of the JSON` : formatTime(best.time);
+  const codec = codecName(best, named);
   const what = best.goal === "read" || best.goal === "write" ? `${best.goal}s` : best.goal;
-  const behind = ({ factor, confidence, sure }: Candidate) =>
-    sure
-      ? `costs ${factor.toFixed(2)} times as much (${formatPercent(confidence)} sure)`
-      : factor === 1
-      ? "is as good"
-      : `costs ${factor.toFixed(2)} times as much, which is within the noise or of no weight ` +
-        `(${formatPercent(confidence)} sure)`;
-  const next = [
-    best.nextEngine &&
-    `The next engine, ${best.nextEngine.engine} with ${codecName(best.nextEngine, named)}, ${
-      behind(best.nextEngine)
-    }`,
-    best.nextCodec &&
-    `The next codec, ${codecName(best.nextCodec, named)}, ${behind(best.nextCodec)}`,
-  ].filter((text) => text !== undefined);
-  return [
-    `Best for ${what} of ${sizeList(best.sizes)}: ${best.engine} with ${
-      codecName(best, named)
-    }, ${amount}`,
-    ...next,
-  ].join(". ") + ".";
+  const { nextEngine, nextCodec } = best;
+  // The engines store the same bytes.
+  const onlySize = Number.isNaN(best.time);
+  const texts = [
+    `Best for ${what} of ${sizeList(best.sizes)}: ` +
+    (onlySize
+      ? `${codec}, ${best.ratio.toFixed(2)} of the JSON, on any engine`
+      : `${best.engine} with ${codec}, ${formatTime(best.time)}`),
+  ];
+  if (nextEngine && !onlySize) {
+    const name = `${nextEngine.engine} with ${codecName(nextEngine, named)}`;
+    texts.push(`The next engine, ${name}, ${behind(nextEngine)}`);
+  }
+  if (nextCodec) {
+    texts.push(`The next codec, ${codecName(nextCodec, named)}, ${behind(nextCodec)}`);
+  }
+  return `${texts.join(". ")}.`;
+}
+
+function behind({ factor, confidence, sure }: Candidate): string {
+  if (factor === 1) return "is as good";
+  const certainty = `${formatPercent(confidence)} sure`;
+  const cost = `costs ${factor.toFixed(2)} times as much`;
+  return sure ? `${cost} (${certainty})` : `${cost}: no clear difference (${certainty})`;
 }

@@ -105,13 +105,13 @@ export function chartSpec(rows: readonly ProfileRow[], options: ChartOptions): T
       [`${channel}2`]: { field: `${column}High` },
     };
     layer.unshift({
-      mark: { type: "rule", opacity: 0.6, strokeWidth: 1.5, color: PALETTE[0] },
+      mark: { type: "rule", aria: false, opacity: 0.6, strokeWidth: 1.5, color: PALETTE[0] },
       encoding: { ...colors, ...quartiles },
     });
   }
   if (isMeasure(y) && (x === "size" || x === "rawSize" || x === "iteration")) {
     layer.unshift({
-      mark: { type: "line", opacity: 0.6, color: PALETTE[0] },
+      mark: { type: "line", aria: false, opacity: 0.6, color: PALETTE[0] },
       encoding: { ...colors, ...(several(shape) ? { detail: { field: fieldOf(shape) } } : {}) },
     });
   }
@@ -241,5 +241,5 @@ function finish(svg: string, options: ChartOptions): string {
   return svg
     .replace(/^<svg /, `<svg role="img" aria-label="${escapeMarkup(title ?? `${y} by ${x}`)}" `)
     .replace(/^<svg [^>]*>/, (opening) => opening + style)
-    .replace(/(<path aria-label="([^"]*)"[^>]*)><\/path>/g, "$1><title>$2</title></path>");
+    .replace(/(<path aria-label="([^"]*)"[^>]*)\/>/g, "$1><title>$2</title></path>");
 }

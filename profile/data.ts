@@ -44,11 +44,17 @@ export function generateData(size: number, seed = 1): GeneratedData {
   const word = () => WORDS[Math.floor(random() * WORDS.length)];
   const data: GeneratedData = { text: "", number: round(random() * 1e6), list: [], nested: {} };
   let left = size - length(data);
+  const textEnd = left - 0.3 * size;
+  const listEnd = left - 0.6 * size;
   const words: string[] = [];
-  for (let end = left - 0.3 * size; left > end;) left -= words[words.push(word()) - 1].length + 1;
+  while (left > textEnd) {
+    words.push(word());
+    left -= words[words.length - 1].length + 1;
+  }
   data.text = words.join(" ");
-  for (let end = left - 0.3 * size; left > end;) {
-    left -= length(data.list[data.list.push(round(random() * 1e4)) - 1]) + 1;
+  while (left > listEnd) {
+    data.list.push(round(random() * 1e4));
+    left -= length(data.list[data.list.length - 1]) + 1;
   }
   for (let i = 0; left > 100; i++) {
     const record: GeneratedRecord = {

@@ -14,13 +14,7 @@
  */
 export { profile, type ProfileOptions } from "./profile.ts";
 export { Profile, type ProfileAbout, type ProfileJSON } from "./result.ts";
-export {
-  encodingName,
-  type Operation,
-  OPERATIONS,
-  type ProfileRow,
-  type RowCodec,
-} from "./row.ts";
+export { encodingName, type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
 export type { ProfileSummary } from "./summary.ts";
 export type { Best, BestOptions, Candidate, Goal } from "./best.ts";
 export type { Category, ChartOptions, Measure } from "./chart.ts";

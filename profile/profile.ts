@@ -177,22 +177,23 @@ class Runner {
 
   async run(sample: Sample): Promise<void> {
     await using stashes = new AsyncDisposableStack();
-    const ready: { of: Case; times: number }[] = [];
+    const ready: { of: Case; times: number; rows: ProfileRow[]; failed?: boolean }[] = [];
     for (const options of this.#plan.cases) {
       for (const of of await this.#open(options, sample, stashes)) {
         const times = await this.#step(of.row, () => warmUp(of));
-        if (times !== undefined) ready.push({ of, times });
+        if (times !== undefined) ready.push({ of, times, rows: [] });
       }
     }
-    const failed = new Set<Case>();
     for (let iteration = 1; iteration <= this.#plan.iterations; iteration++) {
-      for (const { of, times } of shuffle(ready, this.#random)) {
-        if (failed.has(of)) continue;
+      for (const each of shuffle(ready, this.#random)) {
+        if (each.failed) continue;
+        const { of, times, rows } = each;
         const time = await this.#step(of.row, () => timeOf(of, times));
-        if (time === undefined) failed.add(of);
-        else this.rows.push(timedRow({ ...of.row, iteration }, time));
+        if (time === undefined) each.failed = true;
+        else rows.push(timedRow({ ...of.row, iteration }, time));
       }
     }
+    this.rows.push(...ready.flatMap(({ rows }) => rows));
   }
 
   /** The cases of one engine and codec; none, but a row that says why, when they can't run. */

@@ -52,6 +52,17 @@ export function assertStrictEquals<T>(
   );
 }
 
+/** Claims that the two numbers differ by no more than `tolerance`: by default a ten-millionth of `expected`. */
+export function assertAlmostEquals(
+  actual: number,
+  expected: number,
+  tolerance: number = Number.isFinite(expected) ? Math.abs(expected) * 1e-7 : 1e-7,
+  msg?: string,
+): void {
+  if (Object.is(actual, expected) || Math.abs(actual - expected) <= tolerance) return;
+  throw failure(`Expected ${expected}, give or take ${tolerance}, got ${actual}`, msg);
+}
+
 /** Claims that the value is neither `null` nor `undefined`. */
 export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
   if (actual === undefined || actual === null) {
