@@ -1,5 +1,5 @@
 import { formatSize, formatTime } from "./_format.ts";
-import type { ChartOptions } from "./chart.ts";
+import type { ChartOptions } from "./chart_options.ts";
 import { codecName, hasSerializers, type Operation, type ProfileRow } from "./row.ts";
 import { summarize } from "./summary.ts";
 

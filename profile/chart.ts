@@ -4,10 +4,11 @@ import { compile, type TopLevelSpec } from "vega-lite";
 import { escapeMarkup } from "./_markup.ts";
 import { chooseRows, type Point, pointsOf } from "./_points.ts";
 import { CONFIG, PALETTE, SHAPES, THEMES } from "./_theme.ts";
-import type { Operation, ProfileRow } from "./row.ts";
+import type { Category, ChartOptions, Measure } from "./chart_options.ts";
+import type { ProfileRow } from "./row.ts";
 
 /** The columns that are numbers, drawn on an axis. */
-const MEASURES = {
+const MEASURES: Record<Measure, { title: string; unit: string; log: boolean }> = {
   size: { title: "size of the data", unit: "B", log: true },
   rawSize: { title: "size as JSON", unit: "B", log: true },
   storedSize: { title: "stored size", unit: "B", log: true },
@@ -16,12 +17,9 @@ const MEASURES = {
   rate: { title: "operations per second", unit: "", log: true },
   speed: { title: "speed", unit: "B/s", log: true },
   iteration: { title: "iteration", unit: "", log: false },
-} as const;
+};
 
-/** A column that is a number. */
-export type Measure = keyof typeof MEASURES;
-
-const CATEGORIES = [
+const CATEGORIES: Category[] = [
   "engine",
   "serializer",
   "compress",
@@ -30,34 +28,7 @@ const CATEGORIES = [
   "codec",
   "operation",
   "size",
-] as const;
-
-/** A column that names something: drawn as a place, a colour and shape, or a chart of its own. */
-export type Category = typeof CATEGORIES[number];
-
-/** What a chart shows. */
-export interface ChartOptions {
-  /** What goes to the right; numbers other than the ratio on a log scale. Default: `"speed"`. */
-  x?: Measure | Category;
-  /** What goes up. Default: `"engine"`. */
-  y?: Measure | Category;
-  /** What has colours and shapes; `"codec"` is serializer and encoding in one. Default: `"codec"`. */
-  color?: Category;
-  /** What has a chart each, side by side. Default: `"operation"`. */
-  facet?: Category;
-  /** The operations that are shown. Default: `["write", "read"]`, or what was profiled of these. */
-  operation?: Operation | Operation[];
-  /** The size or sizes that are shown. Default: all. */
-  size?: number | number[];
-  /** The engine or engines that are shown. Default: all. */
-  engine?: string | string[];
-  /** The encoding or encodings that are shown. Default: all. */
-  encoding?: string | string[];
-  /** What is said above it. */
-  title?: string;
-  /** `"auto"` (default) follows the reader's `prefers-color-scheme`; `"inherit"` takes the colours of the page around it. */
-  theme?: "auto" | "light" | "dark" | "inherit";
-}
+];
 
 /**
  * Draws the rows' medians, with a line from quartile to quartile, as an SVG.

@@ -2,7 +2,7 @@ import { escapeMarkup } from "./_markup.ts";
 import { failures, summaryTable } from "./_text.ts";
 import { THEMES } from "./_theme.ts";
 import { chartSvg } from "./chart.ts";
-import type { ChartOptions } from "./chart.ts";
+import type { ChartOptions } from "./chart_options.ts";
 import type { Profile } from "./result.ts";
 import type { ProfileRow } from "./row.ts";
 

@@ -12,10 +12,10 @@
  *
  * @module
  */
-export { profile, type ProfileOptions } from "./profile.ts";
+export { type OneOrMore, profile, type ProfileOptions } from "./profile.ts";
 export { Profile, type ProfileAbout, type ProfileJSON } from "./result.ts";
 export { encodingName, type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
 export type { ProfileSummary } from "./summary.ts";
 export type { Best, BestOptions, Candidate, Goal } from "./best.ts";
-export type { Category, ChartOptions, Measure } from "./chart.ts";
+export type { Category, ChartOptions, Measure } from "./chart_options.ts";
 export { generateData, type GeneratedData, type GeneratedRecord } from "./data.ts";

@@ -51,7 +51,8 @@ export interface ProfileOptions {
   signal?: AbortSignal;
 }
 
-type OneOrMore<T> = T | T[];
+/** A value, or several to be tried in turn. */
+export type OneOrMore<T> = T | T[];
 
 /** How long one sample takes at least, ms, so that the clock's steps and its own cost are no part of it. */
 const SAMPLE_TIME = 2;
