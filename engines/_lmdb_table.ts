@@ -1,0 +1,386 @@
+import { DecodeError } from "../codec/errors.ts";
+import type { Awaitable, Entry, NewEntry } from "./engine.ts";
+import type { LmdbDatabase, LmdbEnvironment, LmdbRange, LmdbStore } from "./_lmdb_environment.ts";
+import {
+  firstLmdbKey,
+  type LmdbRecord,
+  packRecord,
+  readDeadlineKey,
+  RecordError,
+  textOfLmdbKey,
+  toDeadlineKey,
+  toLmdbKey,
+  unpackRecord,
+} from "./_lmdb_record.ts";
+import { Turns } from "./_turns.ts";
+
+/** How many keys are read, or entries dropped, at once. */
+const PAGE = 1_000;
+/** How many entries are read at once, and about how many bytes of them. */
+const ENTRY_PAGE = 128;
+const PAGE_BYTES = 1024 * 1024;
+/** How many entries, and bytes of values, share a commit at most. */
+const BATCH_ENTRIES = 5_000;
+const BATCH_BYTES = 32 * 1024 * 1024;
+/** After so many entries with a deadline, what has expired is dropped: what nobody asks for would stay for ever. */
+const TIMED_BETWEEN_PRUNES = 1_000;
+
+const NOTHING = new Uint8Array(0);
+
+/** Versions: each write of this process takes the next, from a random one on, and none comes twice. */
+const VERSIONS = 2 ** 52;
+const STRIDE = 2_654_435_769;
+let lastVersion = Math.floor(
+  Number(crypto.getRandomValues(new BigUint64Array(1))[0]) / 2 ** 12,
+);
+
+/** An entry as it stands in the database. */
+export interface RawEntry {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly version: number;
+}
+
+/** What is read of an entry, with the text of its key. */
+interface UnpackedRecord extends LmdbRecord {
+  readonly key: string;
+}
+
+/** What is due in the index. */
+interface Due {
+  readonly deadlineKey: Uint8Array;
+  readonly key: Uint8Array;
+  /** The version of the entry that has expired; `undefined`: it has been replaced. */
+  readonly version: number | undefined;
+}
+
+/** The entries of one dbname. */
+export class LmdbTable {
+  readonly #environment: LmdbEnvironment;
+  readonly #entries: LmdbDatabase;
+  readonly #deadlines: LmdbDatabase;
+  #timed = 0;
+
+  constructor(environment: LmdbEnvironment, { entries, deadlines }: LmdbStore) {
+    this.#environment = environment;
+    this.#entries = entries;
+    this.#deadlines = deadlines;
+  }
+
+  get(key: string): Entry | undefined {
+    const now = this.#environment.refresh();
+    const lmdbKey = toLmdbKey(key);
+    const record = this.read(lmdbKey);
+    if (record === undefined) return undefined;
+    const revision = this.#environment.lastVersion();
+    const unpacked = unpack(lmdbKey, record, key);
+    if (now >= unpacked.expiresAt) return undefined;
+    return toEntry(unpacked, record.slice(unpacked.start), revision);
+  }
+
+  has(key: string): boolean {
+    const now = this.#environment.refresh();
+    const lmdbKey = toLmdbKey(key);
+    const record = this.read(lmdbKey);
+    return record !== undefined && now < unpack(lmdbKey, record, key).expiresAt;
+  }
+
+  async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
+    const turns = new Turns();
+    const found = new Array<Entry | undefined>(keys.length);
+    for (const [i, key] of keys.entries()) {
+      found[i] = this.get(key);
+      if (turns.due()) await turns.next();
+    }
+    return found;
+  }
+
+  async set(key: string, entry: NewEntry): Promise<void> {
+    await this.#put(key, entry);
+    await this.#tidy();
+  }
+
+  async setMany(pairs: [string, NewEntry][]): Promise<void> {
+    for (let next = 0; next < pairs.length;) {
+      const writes: Promise<unknown>[] = [];
+      for (let bytes = 0; next < pairs.length; next++) {
+        const [key, entry] = pairs[next];
+        bytes += entry.value.length;
+        if (writes.length > 0 && (writes.length >= BATCH_ENTRIES || bytes > BATCH_BYTES)) break;
+        writes.push(this.#put(key, entry));
+      }
+      await Promise.all(writes);
+    }
+    await this.#tidy();
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const lmdbKey = toLmdbKey(key);
+    for (;;) {
+      const state = this.#stateOf(lmdbKey);
+      if (state === undefined) return false;
+      const live = Date.now() < state.expiresAt;
+      if (await this.#entries.remove(lmdbKey, state.version)) return live;
+    }
+  }
+
+  async deleteMany(keys: string[]): Promise<number> {
+    const removed = await Promise.all(Array.from(new Set(keys), (key) => this.delete(key)));
+    return removed.filter((was) => was).length;
+  }
+
+  async compareAndSet(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry | undefined,
+  ): Promise<boolean> {
+    const lmdbKey = toLmdbKey(key);
+    let version: number | null;
+    if (expected === undefined) {
+      const state = this.#stateOf(lmdbKey);
+      if (state !== undefined && Date.now() < state.expiresAt) return false;
+      if (next === undefined) return true;
+      version = state?.version ?? null;
+    } else {
+      if (Date.now() >= (expected.expiresAt ?? Infinity)) return false;
+      // Only an entry of this engine is a state of it.
+      version = expected.revision as number;
+      if (next === undefined) return await this.#entries.remove(lmdbKey, version);
+    }
+    const done = await this.#put(key, next, version);
+    await this.#tidy();
+    return done;
+  }
+
+  async *keys(prefix: string): AsyncGenerator<string> {
+    const first = firstLmdbKey(prefix);
+    const turns = new Turns();
+    for (let range: LmdbRange = { start: first };;) {
+      this.#environment.refresh();
+      const page = [...this.#entries.getKeys({ ...range, limit: PAGE })];
+      const deadline = this.#nextDeadline();
+      for (const lmdbKey of page) {
+        if (!startsWith(lmdbKey, first)) return;
+        let text = textOf(lmdbKey);
+        if (text === undefined || Date.now() >= deadline) {
+          const now = this.#environment.refresh();
+          const record = this.read(lmdbKey);
+          if (record === undefined) continue;
+          const unpacked = unpack(lmdbKey, record);
+          if (now >= unpacked.expiresAt) continue;
+          text = unpacked.key;
+        }
+        if (text.startsWith(prefix)) yield text;
+      }
+      if (page.length < PAGE) return;
+      range = { start: page[PAGE - 1], exclusiveStart: true };
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  async *entries(prefix: string): AsyncGenerator<[string, Entry]> {
+    const first = firstLmdbKey(prefix);
+    for await (const { key, value, version } of this.raw(first)) {
+      if (!startsWith(key, first)) return;
+      const unpacked = unpack(key, value);
+      if (Date.now() >= unpacked.expiresAt || !unpacked.key.startsWith(prefix)) continue;
+      yield [unpacked.key, toEntry(unpacked, value.subarray(unpacked.start), version)];
+    }
+  }
+
+  /** All that stands in the database, from a key on. */
+  async *raw(first: Uint8Array | undefined): AsyncGenerator<RawEntry> {
+    const turns = new Turns();
+    for (let range: LmdbRange = { start: first };;) {
+      this.#environment.refresh();
+      const page: RawEntry[] = [];
+      let bytes = 0;
+      for (
+        const raw of this.#entries.getRange({ ...range, limit: ENTRY_PAGE, versions: true })
+      ) {
+        page.push({ ...raw, value: asBytes(raw.value) });
+        bytes += raw.value.length;
+        if (bytes > PAGE_BYTES) break;
+      }
+      const last = page.at(-1);
+      if (last === undefined) return;
+      yield* page;
+      range = { start: last.key, exclusiveStart: true };
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  size(): Awaitable<number> {
+    const now = this.#environment.refresh();
+    let expired = 0;
+    let due = 0;
+    for (const { version } of this.#due(now)) {
+      if (++due > PAGE) return this.prune().then(() => this.size());
+      if (version !== undefined) expired++;
+    }
+    return this.#entries.getStats().entryCount - expired;
+  }
+
+  async clear(): Promise<void> {
+    await Promise.all([this.#entries.clearAsync(), this.#deadlines.clearAsync()]);
+  }
+
+  /** Drops what has expired, or so much of it; how many. */
+  async prune(limit = Infinity): Promise<number> {
+    let count = 0;
+    for (let looked = 0; looked < limit;) {
+      const page: Due[] = [];
+      for (const due of this.#due(this.#environment.refresh())) {
+        if (page.push(due) === PAGE) break;
+      }
+      looked += page.length;
+      const removals = page.map(async ({ deadlineKey, key, version }) => {
+        const [removed] = await Promise.all([
+          version !== undefined && this.#entries.remove(key, version),
+          this.#deadlines.remove(deadlineKey),
+        ]);
+        if (removed) count++;
+      });
+      await Promise.all(removals);
+      if (page.length < PAGE) break;
+    }
+    return count;
+  }
+
+  byteSize(): number {
+    this.#environment.refresh();
+    const databases = [this.#entries, this.#deadlines].map((database) => database.getStats());
+    return databases.reduce(
+      (sum, { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages }) =>
+        sum + pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages),
+      0,
+    );
+  }
+
+  /** The record under an LMDB key, in memory that the next read writes to again. */
+  read(lmdbKey: Uint8Array): Uint8Array | undefined {
+    const buffer = this.#entries.getBinaryFast(lmdbKey);
+    return buffer && asBytes(buffer);
+  }
+
+  /** Removes an entry if it still is of that version. */
+  async remove({ key, version }: RawEntry): Promise<boolean> {
+    return await this.#entries.remove(key, version);
+  }
+
+  /** Whether an entry still is of that version. */
+  isCurrent({ key, version }: RawEntry): boolean {
+    return this.#stateOf(key)?.version === version;
+  }
+
+  /** Whether the index has the deadline. */
+  isIndexed(expiresAt: number, lmdbKey: Uint8Array): boolean {
+    return this.#deadlines.getBinaryFast(toDeadlineKey(expiresAt, lmdbKey)) !== undefined;
+  }
+
+  /** Adds the deadline to the index. */
+  async index(expiresAt: number, lmdbKey: Uint8Array): Promise<void> {
+    await this.#deadlines.put(toDeadlineKey(expiresAt, lmdbKey), NOTHING);
+  }
+
+  /** Version and deadline of what is under a key. Of what is damaged the deadline is not known: it stays. */
+  #stateOf(lmdbKey: Uint8Array): { version: number; expiresAt: number } | undefined {
+    this.#environment.refresh();
+    const record = this.read(lmdbKey);
+    if (record === undefined) return undefined;
+    const version = this.#environment.lastVersion();
+    try {
+      return { version, expiresAt: unpackRecord(lmdbKey, record).expiresAt };
+    } catch (error) {
+      if (error instanceof RecordError) return { version, expiresAt: Infinity };
+      throw error;
+    }
+  }
+
+  async #put(key: string, entry: NewEntry, ifVersion?: number | null): Promise<boolean> {
+    const lmdbKey = toLmdbKey(key);
+    lastVersion = (lastVersion + STRIDE) % VERSIONS;
+    const record = packRecord(key, lmdbKey, entry);
+    const put = this.#entries.put(lmdbKey, record, lastVersion, ifVersion);
+    const { expiresAt = Infinity } = entry;
+    if (expiresAt === Infinity) return await put;
+    this.#timed++;
+    // In the same commit. Where the condition fails, the index has a deadline too many, which does no harm.
+    const [done] = await Promise.all([put, this.index(expiresAt, lmdbKey)]);
+    return done;
+  }
+
+  async #tidy(): Promise<void> {
+    if (this.#timed < TIMED_BETWEEN_PRUNES) return;
+    this.#timed = 0;
+    await this.prune(2 * TIMED_BETWEEN_PRUNES);
+  }
+
+  *#due(now: number): Generator<Due> {
+    for (const deadlineKey of this.#deadlines.getKeys({ start: undefined })) {
+      const [deadline, key] = readDeadlineKey(deadlineKey);
+      if (deadline > now) return;
+      const state = this.#stateOf(key);
+      const expired = state !== undefined && Math.max(0, state.expiresAt) === deadline;
+      yield { deadlineKey, key, version: expired ? state.version : undefined };
+    }
+  }
+
+  #nextDeadline(): number {
+    for (const deadlineKey of this.#deadlines.getKeys({ start: undefined, limit: 1 })) {
+      return readDeadlineKey(deadlineKey)[0];
+    }
+    return Infinity;
+  }
+}
+
+/** The part of a buffer of npm:lmdb that is filled: it has a `length` of its own. */
+function asBytes(buffer: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
+
+function startsWith(bytes: Uint8Array, first: Uint8Array | undefined): boolean {
+  return first === undefined || first.every((byte, i) => byte === bytes[i]);
+}
+
+/** Reads a record; `key` is the text that it must have, when that is known. */
+function unpack(lmdbKey: Uint8Array, record: Uint8Array, key?: string): UnpackedRecord {
+  try {
+    const unpacked = unpackRecord(lmdbKey, record);
+    const text = unpacked.key ?? key ?? textOfLmdbKey(lmdbKey) ?? "";
+    if (key !== undefined && text !== key) throw new RecordError("another key is in its place");
+    return { ...unpacked, key: text };
+  } catch (cause) {
+    throw damaged(cause, key);
+  }
+}
+
+function textOf(lmdbKey: Uint8Array): string | undefined {
+  try {
+    return textOfLmdbKey(lmdbKey);
+  } catch (cause) {
+    throw damaged(cause);
+  }
+}
+
+function damaged(cause: unknown, key?: string): unknown {
+  if (!(cause instanceof RecordError)) return cause;
+  return new DecodeError(`Cannot read entry in engine "lmdb": ${cause.message}`, {
+    engine: "lmdb",
+    key,
+    cause,
+  });
+}
+
+function toEntry(
+  { timestamp, expiresAt }: UnpackedRecord,
+  value: Uint8Array,
+  revision: number,
+): Entry {
+  return {
+    value,
+    timestamp,
+    expiresAt: expiresAt === Infinity ? undefined : expiresAt,
+    revision,
+  };
+}
