@@ -22,6 +22,7 @@ export interface Header {
   readonly expiresAt?: number;
   readonly length: number;
   readonly crc32: number;
+  readonly line: number;
   /** The line itself. Two states of an entry that have it in common are one state: it is the entry's revision. */
   readonly text: string;
   /** Where the value begins. */
@@ -52,15 +53,21 @@ export function encodeRecord(key: string, { value, timestamp, expiresAt }: NewEn
 export function parseHeader(bytes: Uint8Array): Header | undefined {
   const end = bytes.indexOf(NEWLINE);
   if (end < 0) return undefined;
-  const checked = bytes.lastIndexOf(COMMA, end);
   const text = decoder.decode(bytes.subarray(0, end));
-  if (text.slice(text.lastIndexOf(",")) !== `,"line":${crc32(bytes.subarray(0, checked))}}`) {
+  const fields = parse(text);
+  if (fields?.line !== crc32(bytes.subarray(0, bytes.lastIndexOf(COMMA, end)))) {
     throw new Damage("its first line is damaged");
   }
-  const fields = JSON.parse(text);
-  fields.text = text;
-  fields.end = end + 1;
-  return fields;
+  return { ...fields, text, end: end + 1 };
+}
+
+function parse(text: string): Omit<Header, "text" | "end"> | undefined {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** The value in the bytes of a whole file, its header given. */

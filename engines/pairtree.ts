@@ -362,8 +362,10 @@ class PairtreeEngine implements Engine {
 
   #error(operation: string, error: unknown, key?: string): Error {
     if (error instanceof Damage) {
+      const file = key === undefined ? "a file of it" : this.#pathOf(placeOf(key));
       return new DecodeError(
-        `Cannot read entry in engine "${NAME}": ${error.message}; check({ fix: true }) removes it`,
+        `Cannot read entry in engine "${NAME}": ${file} is damaged: ${error.message}; ` +
+          "check({ fix: true }) removes it",
         { engine: NAME, key, cause: error },
       );
     }
