@@ -1,0 +1,48 @@
+/**
+ * How much more a stash takes than its bare backend with JSON, engine by engine: medians of short rounds in which both take
+ * turns, so that whatever else the machine does falls on both.
+ *
+ *     deno run -A dev/ratios.ts [ENGINE...]
+ */
+import { chosenEngines, type EngineCase, openCases } from "../profile/bare/cases.ts";
+
+const ROUNDS = 31;
+/** How long a round of one side takes, about, ms. */
+const ROUND = 15;
+
+async function time(fn: () => unknown, times: number): Promise<number> {
+  const start = performance.now();
+  for (let i = 0; i < times; i++) await fn();
+  return (performance.now() - start) / times * 1_000;
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1];
+}
+
+async function measure({ name, bare, stash }: EngineCase): Promise<void> {
+  const once = Math.max(await time(bare, 20), await time(stash, 20));
+  const times = Math.max(3, Math.ceil(ROUND * 1_000 / once));
+  const sides: [number[], number[]] = [[], []];
+  const ratios: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const first = round % 2;
+    for (const side of [first, 1 - first]) {
+      sides[side].push(await time(side === 0 ? bare : stash, times));
+    }
+    ratios.push(sides[1][round] / sides[0][round]);
+  }
+  const [bareTime, stashTime] = sides.map((side) => median(side).toFixed(1).padStart(9));
+  console.log(`${name.padEnd(32)}${bareTime} µs${stashTime} µs   × ${median(ratios).toFixed(2)}`);
+}
+
+const root = await Deno.makeTempDir({ prefix: "hashstash_ratios_" });
+try {
+  console.log(`${"".padEnd(32)}     bare       stash`);
+  for (const engine of chosenEngines(Deno.args)) {
+    await using opened = await openCases(engine, root);
+    for (const engineCase of opened.cases) await measure(engineCase);
+  }
+} finally {
+  await Deno.remove(root, { recursive: true });
+}
