@@ -26,7 +26,11 @@ export class CacheManagerStash extends EventEmitter {
   readonly name = "hashstash";
   readonly #stash: HashStash;
 
-  /** @param stash Where the entries go; `disconnect` closes it. */
+  /**
+   * Makes the store.
+   *
+   * @param stash Where the entries go; `disconnect` closes it.
+   */
   constructor(stash: HashStash) {
     super();
     this.#stash = stash;

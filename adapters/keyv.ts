@@ -43,7 +43,7 @@ const METHODS = [
   "clear",
   "disconnect",
   "iterator",
-] as const;
+];
 
 /**
  * Deadlines lie above, lifetimes below: as a date it is in 2001, as a lifetime 31 years. Keyv 6 hands over the one, Keyv 5
@@ -62,20 +62,24 @@ export class KeyvStash extends EventEmitter {
   readonly capabilities: {
     compatible: true;
     store: "keyvStorage";
-    methods: Record<(typeof METHODS)[number], { exists: true; methodType: "async" }>;
+    methods: Record<string, { exists: true; methodType: "async" }>;
     expires: true;
   } = {
     compatible: true,
     store: "keyvStorage",
     methods: Object.fromEntries(
       METHODS.map((name) => [name, { exists: true, methodType: "async" }]),
-    ) as Record<(typeof METHODS)[number], { exists: true; methodType: "async" }>,
+    ),
     expires: true,
   };
   readonly #stash: HashStash;
   readonly #namespaces = new Map<string, HashStash>();
 
-  /** @param stash Where the entries go; `disconnect` closes it. */
+  /**
+   * Makes the store.
+   *
+   * @param stash Where the entries go; `disconnect` closes it.
+   */
   constructor(stash: HashStash) {
     super();
     this.#stash = stash;

@@ -59,6 +59,8 @@ export class WebCache {
   readonly #options: WebCacheOptions;
 
   /**
+   * Makes the cache.
+   *
    * @param stash Where the responses go.
    * @param options How long they stay.
    */

@@ -17,6 +17,8 @@ export class KeyNotFoundError extends Error {
   readonly key: unknown;
 
   /**
+   * Makes the error.
+   *
    * @param message What was looked for, and where.
    * @param key The key that was asked for.
    */
