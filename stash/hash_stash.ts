@@ -17,6 +17,7 @@ import {
   removeEarlier,
 } from "./_versions.ts";
 import type { Profile, ProfileOptions } from "../profile/mod.ts";
+import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
 import { KeyNotFoundError, showKey } from "./errors.ts";
 import { safeDecodeKey, unreadable } from "./_guard.ts";
 import {
@@ -657,6 +658,33 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
     const { profile } = await import(new URL(`../profile/mod${extension}`, import.meta.url).href);
     return await profile(this, options);
+  }
+
+  /**
+   * Every version of every key as it is stored, for a copy in another stash: values are not decoded.
+   *
+   * @param options `wanted` takes a batch of canonical key texts and returns those to go on with.
+   */
+  async *dump(
+    options: { wanted?: (keys: string[]) => Promise<string[]> } = {},
+  ): AsyncGenerator<StoredRecord, void, void> {
+    const { wanted = (keys) => Promise.resolve(keys) } = options;
+    const archive = () => this.#space(RESERVED_DBNAMES.versions);
+    yield* this.#iterate("dump", (store) => dumpStore(store, archive, wanted));
+  }
+
+  /**
+   * Stores what `dump` yielded: in append mode every version, else the latest of each key.
+   *
+   * @param records The records; those of one key follow each other.
+   * @returns How many were stored.
+   */
+  async load(records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>): Promise<number> {
+    return await this.#run("load", async (store) => {
+      if (!this.appendMode) return await loadStore(store, records);
+      const archive = await this.#space(RESERVED_DBNAMES.versions);
+      return await loadVersions(store, archive, records, (key) => this.#take(store, key));
+    });
   }
 
   /** What this handle has done so far. */

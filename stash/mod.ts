@@ -13,3 +13,4 @@ export {
 } from "./hash_stash.ts";
 export type { HashStashJSON, HashStashOptions, SetOptions } from "./options.ts";
 export type { Pairs } from "./_pairs.ts";
+export type { StoredRecord } from "./transfer.ts";
