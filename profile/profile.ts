@@ -98,14 +98,16 @@ export async function profile(stash: HashStash, options: ProfileOptions = {}): P
   return new Profile(runner.rows, about(plan));
 }
 
-interface Plan {
+/** What a profile runs. */
+export interface Plan {
   cases: CaseOptions[];
   operations: Operation[];
   sizes: number[];
   iterations: number;
 }
 
-function planOf(stash: HashStash, options: ProfileOptions): Plan {
+/** The checked options, with the defaults in place. */
+export function planOf(stash: HashStash, options: ProfileOptions): Plan {
   const known = ENGINE_NAMES as string[];
   const ownCompress = [false, "zstd"].includes(stash.compress) ? [] : [undefined];
   const {

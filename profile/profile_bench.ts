@@ -1,0 +1,73 @@
+/**
+ * The cases of `stash.profile()` under `deno bench`: writes and reads on every engine; the codec on the first of them, as it
+ * is the same on all. What runs is chosen as in `deno task profile`, by arguments or environment:
+ *
+ * ```sh
+ * deno bench -A profile/profile_bench.ts -- --engine sqlite,lmdb --size 1000
+ * HASHSTASH_BENCH_OPERATION=read deno bench -A --json profile/profile_bench.ts > bench.json
+ * deno task profile bench.json
+ * ```
+ *
+ * `--iterations` is the least number of times that each runs. Redis is a private server, unless `--redis` names one.
+ */
+import { dirname } from "node:path";
+import { HashStash } from "../mod.ts";
+import { startRedis } from "../tests/redis_server.ts";
+import { profileArguments } from "./_arguments.ts";
+import { benchNames } from "./bench_json.ts";
+import { type Case, type CaseOptions, caseStash, prepareCases, sampleOf } from "./cases.ts";
+import { planOf } from "./profile.ts";
+
+const folders: string[] = [];
+addEventListener("unload", () => {
+  for (const folder of folders) Deno.removeSync(folder, { recursive: true });
+});
+
+const { options } = profileArguments(Deno.args);
+const rootDir = await Deno.makeTempDir({ prefix: "hashstash_bench_" });
+folders.push(rootDir);
+const stash = new HashStash({ engine: "memory", rootDir });
+const { cases, operations, sizes, iterations } = planOf(stash, { iterations: 50, ...options });
+const engines = [...new Set(cases.map(({ engine }) => engine))];
+const redis = engines.includes("redis") && !options.engineOptions ? await startRedis() : undefined;
+if (redis) folders.push(dirname(redis.socket));
+
+for (const size of sizes) {
+  const sample = sampleOf(size);
+  const opened = await Promise.all(cases.map((options) => open(options, sample)));
+  for (const operation of operations) {
+    opened.flat().filter(({ row }) => row.operation === operation).forEach(bench);
+  }
+}
+
+/** The cases of one engine and codec; none when it can't run here, and a word about it. */
+async function open(options: CaseOptions, sample: ReturnType<typeof sampleOf>): Promise<Case[]> {
+  const { engine } = options;
+  const engineOptions = engine === "redis" && redis ? { url: redis.url } : options.engineOptions;
+  const shown = operations.filter((name) =>
+    name === "write" || name === "read" || engine === engines[0]
+  );
+  try {
+    return await prepareCases(caseStash(stash, { ...options, engineOptions }), sample, shown);
+  } catch (error) {
+    console.error(`Cannot bench ${engine}: ${error instanceof Error ? error.message : error}`);
+    return [];
+  }
+}
+
+function bench(each: Case, index: number): void {
+  Deno.bench({
+    ...benchNames(each.row),
+    baseline: index === 0,
+    n: iterations,
+    warmup: Math.ceil(iterations / 10),
+    async fn(timer) {
+      // Only these leave something behind, and take long enough for the timer not to matter.
+      if (each.row.operation !== "write") return await each.run(1);
+      timer.start();
+      await each.run(1);
+      timer.end();
+      await each.clean();
+    },
+  });
+}
