@@ -134,13 +134,12 @@ export function planOf(stash: HashStash, options: ProfileOptions): Plan {
     )
   );
   for (const each of cases) caseStash(stash, each); // Throws on what no stash can be made of.
-  const operations = [operation].flat();
-  for (const name of operations) {
-    if (!OPERATIONS.includes(name)) {
-      throw new TypeError(`Unknown operation "${name}", expected one of: ${OPERATIONS.join(", ")}`);
-    }
+  const wanted = new Set([operation].flat());
+  const operations = OPERATIONS.filter((name) => wanted.delete(name));
+  for (const name of wanted) {
+    throw new TypeError(`Unknown operation "${name}", expected one of: ${OPERATIONS.join(", ")}`);
   }
-  const sizes = [size].flat();
+  const sizes = [...new Set([size].flat())];
   for (const number of [iterations, ...sizes]) {
     if (!Number.isSafeInteger(number) || number < 1) {
       throw new RangeError(`Expected sizes and iterations to be integers from 1 on, got ${number}`);
