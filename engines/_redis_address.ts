@@ -122,7 +122,7 @@ function oneServer(value: unknown, option: string): Server {
 
 function socketServer(url: URL, option: string): Server {
   const socket = decode(url.pathname, option);
-  if (socket === "" || url.host !== "") {
+  if (socket === "" || !["", "localhost"].includes(url.host)) {
     throw wrong(option, "must name the socket's absolute path, as in unix:///run/redis.sock");
   }
   const db = database(url.searchParams.get("db") ?? "0", option);

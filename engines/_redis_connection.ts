@@ -5,7 +5,7 @@ import { NoAnswer, redisError, type RedisOperation } from "./_redis_errors.ts";
 import { type Hold, SharedResources } from "./_shared.ts";
 
 /** How long a closed socket may take to end on its own, ms. */
-const LINGER = 100;
+const LINGER = 20;
 /** The longest pause between two attempts to connect again, ms. */
 const RETRY_PAUSE = 1_000;
 /** In how many steps the time for an answer runs out. */
@@ -33,9 +33,12 @@ export class RedisConnection {
   readonly #waiting = new Set<Waiting>();
   #clock: ReturnType<typeof setTimeout> | undefined;
   #isOpen = false;
-  #tellsDeadlines = true;
+  #deadlineCommand: "pexpiretime" | "pttl" = "pexpiretime";
   #trouble: unknown;
-  readonly #onError = (error: unknown) => this.#trouble = error;
+  readonly #onError = (error: Error & { lastNodeError?: Error }) => {
+    // A cluster's own error only says that no server was of use.
+    this.#trouble = error.lastNodeError ?? error;
+  };
   readonly #onReady = () => this.#trouble = undefined;
 
   private constructor(address: RedisAddress) {
@@ -59,9 +62,9 @@ export class RedisConnection {
     }
   }
 
-  /** Whether the server tells deadlines as points in time, which Redis does since 7.0. */
-  get tellsDeadlines(): boolean {
-    return this.#tellsDeadlines;
+  /** How to ask for a deadline: as a point in time, which Redis tells since 7.0, or as the time that is left. */
+  get deadlineCommand(): "pexpiretime" | "pttl" {
+    return this.#deadlineCommand;
   }
 
   /** Whether keys live on several servers, so that a command can be about one of them only. */
@@ -69,26 +72,41 @@ export class RedisConnection {
     return this.#address.isCluster;
   }
 
+  /** The value of a Redis key and its deadline, in one round trip. */
+  read(operation: RedisOperation, name: string): Promise<[value: Buffer | null, time: unknown]> {
+    return this.run(operation, ({ client }) => {
+      // Two commands in one write, for half of what a pipeline costs.
+      const stream = isCluster(client) ? undefined : client.stream;
+      stream?.cork();
+      const value = client.getBuffer(name);
+      const time = client[this.#deadlineCommand](name);
+      stream?.uncork();
+      return Promise.all([value, time]);
+    });
+  }
+
   /**
    * Sends commands and gives their answers, an `Error` where one failed. On one server all of them go in one round trip; in a cluster each
    * group goes to the server of its key.
    */
   async send(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
-    if (!this.isCluster) return await this.#pipeline(operation, groups.flat());
-    return (await Promise.all(groups.map((group) => this.#pipeline(operation, group)))).flat();
-  }
-
-  #pipeline(operation: RedisOperation, commands: RedisCommand[]): Promise<unknown[]> {
-    return this.run(operation, async () => {
-      const replies = await this.client.pipeline(commands).exec() ?? [];
-      return replies.map(([error, reply]) => error ?? reply);
-    });
+    const sets = this.isCluster ? groups : [groups.flat()];
+    const replies = await Promise.all(
+      sets.map((commands) =>
+        this.run(operation, async ({ client }) => await client.pipeline(commands).exec() ?? [])
+      ),
+    );
+    return replies.flat().map(([error, reply]) => error ?? reply);
   }
 
   /** Awaits what `call` gets from the client; rejects in the engine's words. */
-  run<T>(operation: RedisOperation, call: () => Promise<T>): Promise<T> {
+  run<T>(
+    operation: RedisOperation,
+    call: (connection: RedisConnection) => Promise<T>,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const sent = this.client.status === "ready";
+      // What a client of the user's keeps for later, it may send later.
+      const sent = this.client.status === "ready" || this.#address.client !== undefined;
       const fail = (error: unknown) => {
         this.#waiting.delete(waiting);
         reject(this.error(operation, error, sent));
@@ -96,7 +114,7 @@ export class RedisConnection {
       const waiting: Waiting = { steps: 0, reject: fail };
       this.#waiting.add(waiting);
       this.#clock ??= this.#startClock();
-      call().then((value) => {
+      call(this).then((value) => {
         this.#waiting.delete(waiting);
         resolve(value);
       }, fail);
@@ -137,24 +155,26 @@ export class RedisConnection {
       ? [...client.nodes(), client["subscriber"].getInstance() as Redis | null]
       : [client];
     const ends = sockets.map((socket) => socket === null ? undefined : ended(socket));
-    client.disconnect();
+    if (client.status !== "end") client.disconnect();
     await Promise.all(ends);
+    // What looked for servers in vain has timers that no event tells of.
+    if (isCluster(client) && !this.#isOpen) await lingering();
   }
 
   async #open(): Promise<void> {
     // A client of the user's connects at its first command, if it has not yet.
     if (this.#address.client === undefined) await this.run("open", () => this.client.connect());
     this.#isOpen = true;
-    this.#tellsDeadlines = await this.run("open", async () => {
+    this.#deadlineCommand = await this.run("open", async () => {
       try {
         await this.client.pexpiretime("");
       } catch (error) {
         const message = String(error);
-        if (/unknown command/i.test(message)) return false;
+        if (/unknown command/i.test(message)) return "pttl";
         // The user may have rights on the engine's keys only.
         if (!message.includes("NOPERM")) throw error;
       }
-      return true;
+      return "pexpiretime";
     });
   }
 
@@ -244,6 +264,10 @@ function owners(cluster: Cluster): Redis[] | undefined {
 async function ended(client: Redis): Promise<void> {
   if (client.status === "end" || client.status === "wait") return;
   // Between two attempts there is no socket whose end it would tell, only its timer for that.
-  if (client.status === "reconnecting") await new Promise((resolve) => setTimeout(resolve, LINGER));
+  if (client.status === "reconnecting") await lingering();
   else await new Promise<void>((resolve) => client.once("end", resolve));
+}
+
+function lingering(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, LINGER));
 }

@@ -1,27 +1,25 @@
 import { DecodeError } from "../codec/errors.ts";
+import { engineError } from "./_failures.ts";
 import { EngineError } from "./errors.ts";
 import type { RedisAddress } from "./_redis_address.ts";
 
-/** What an operation does, for messages. */
-const DOING = {
-  open: "open",
-  get: "get entry in",
-  getMany: "get entries in",
-  has: "look for entry in",
-  set: "set entry in",
-  setMany: "set entries in",
-  delete: "delete entry in",
-  deleteMany: "delete entries in",
-  compareAndSet: "change entry in",
-  keys: "list keys of",
-  size: "count entries in",
-  clear: "clear",
-  check: "check",
-  byteSize: "measure",
-};
-
 /** What was being done. */
-export type RedisOperation = keyof typeof DOING;
+export type RedisOperation =
+  | "open"
+  | "get"
+  | "getMany"
+  | "has"
+  | "set"
+  | "setMany"
+  | "delete"
+  | "deleteMany"
+  | "compareAndSet"
+  | "keys"
+  | "entries"
+  | "size"
+  | "clear"
+  | "check"
+  | "byteSize";
 
 const CHANGES: readonly RedisOperation[] = [
   "set",
@@ -30,6 +28,57 @@ const CHANGES: readonly RedisOperation[] = [
   "deleteMany",
   "compareAndSet",
   "clear",
+];
+
+/** What ioredis says of a command when its connection went. */
+const LOST =
+  /Connection is closed|max retries per request|None of startup nodes|slots cache|Cluster is|isn't (ready|writeable)|aborted|ECONNRESET|EPIPE/;
+
+/** What a message of the server, of ioredis or of the system means, and what to do. */
+const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
+  [
+    /ECONNREFUSED|ENOENT|None of startup nodes|slots cache/,
+    (path, message) =>
+      `no connection to ${path} (${message}); start a Redis server there, or name another one in the options`,
+  ],
+  [
+    /ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/,
+    (path, message) =>
+      `no connection to ${path} (${message}); check the host's name and the network`,
+  ],
+  [
+    /^(WRONGPASS|NOAUTH|ERR AUTH|ERR invalid password)/,
+    (path, message) => `${path} refuses the login (${message}); check user and password`,
+  ],
+  [
+    /^NOPERM/,
+    (path, message) =>
+      `${path} does not let this user do it (${message}); change the user's rights there`,
+  ],
+  [
+    /^OOM/,
+    (path, message) =>
+      `${path} is out of memory (${message}); raise its maxmemory, or let it evict`,
+  ],
+  [
+    /^(MOVED|ASK) /,
+    (path) => `${path} is a node of a Redis Cluster; name its nodes in the option "cluster"`,
+  ],
+  [
+    /cluster support disabled/,
+    (path) => `${path} is no Redis Cluster; name the server in the option "url"`,
+  ],
+  [
+    /certificate|self.signed|UnknownIssuer|TLS|SSL|ssl/,
+    (path, message) =>
+      `no TLS connection to ${path} (${message}); give the certificate's issuer in the option "tls": { ca }, ` +
+      `or check that the server speaks TLS`,
+  ],
+  [
+    LOST,
+    (path) =>
+      `the connection to ${path} was lost; try again, it is made anew when the server is there`,
+  ],
 ];
 
 /** No answer came in time. */
@@ -49,9 +98,9 @@ export interface RedisFailure {
   readonly sent: boolean;
 }
 
-/** Whether the server holds something else than a string under the key. */
+/** Whether what failed, by an error in the engine's words, is that the server holds something else than a string there. */
 export function isWrongType(error: unknown): boolean {
-  return /^(ERR )?WRONGTYPE/.test(messageOf(error));
+  return error instanceof EngineError && messageOf(error.cause).includes("WRONGTYPE");
 }
 
 /** That the key holds something that this engine never writes. */
@@ -73,61 +122,26 @@ export function redisError({ operation, address, error, trouble, sent }: RedisFa
   const lost = isLost(error);
   const why = lost && trouble !== undefined ? trouble : error;
   let because = explain(messageOf(why), why, address);
-  if (lost && sent && CHANGES.includes(operation)) {
+  if (lost && (sent || error instanceof NoAnswer) && CHANGES.includes(operation)) {
     because += "; whether the change was made is not known";
   }
-  return new EngineError(`Cannot ${DOING[operation]} engine "redis": ${because}`, {
-    engine: "redis",
-    operation,
-    cause: copyOf(why, address),
-  });
+  return engineError("redis", operation, because, copyOf(why, address));
 }
 
 /** Whether the error says that the connection went, so that the command may have been done or not. */
 function isLost(error: unknown): boolean {
-  if (error instanceof NoAnswer) return true;
-  return /Connection is closed|max retries per request|None of startup nodes|slots cache|Cluster is|isn't (ready|writeable)|aborted|ECONN|EPIPE/
-    .test(messageOf(error));
+  return error instanceof NoAnswer || LOST.test(messageOf(error));
 }
 
-function explain(
-  message: string,
-  error: unknown,
-  { path, timeout, isCluster }: RedisAddress,
-): string {
+function explain(message: string, error: unknown, address: RedisAddress): string {
+  const { path, timeout } = address;
   if (error instanceof NoAnswer) {
     return `${path} does not answer within ${timeout} ms; see how busy it is, or raise the option "timeout"`;
   }
-  if (error instanceof Deno.errors.NotCapable) {
-    return `${message.replace(/, run again with.*$/, "")}; allow it with --allow-net=HOST:PORT`;
-  }
-  if (/ECONNREFUSED|ENOENT|Connection is closed|None of startup|slots cache/.test(message)) {
-    return `no connection to ${path} (${message}); start a Redis server there, or set the option ` +
-      `"${isCluster ? "cluster" : "url"}"`;
-  }
-  if (/ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/.test(message)) {
-    return `no connection to ${path} (${message}); check the host's name and the network`;
-  }
-  if (/^(WRONGPASS|NOAUTH|ERR AUTH|ERR invalid password)/.test(message)) {
-    return `${path} refuses the login (${message}); check user and password in the option "url"`;
-  }
-  if (/^NOPERM/.test(message)) {
-    return `${path} does not let this user do it (${message}); change the user's rights there`;
-  }
-  if (/^OOM/.test(message)) {
-    return `${path} is out of memory (${message}); raise its maxmemory, or let it evict`;
-  }
-  if (/^(MOVED|ASK) /.test(message)) {
-    return `${path} is a node of a Redis Cluster; name its nodes in the option "cluster"`;
-  }
-  if (/cluster support disabled/.test(message)) {
-    return `${path} is no Redis Cluster; name the server in the option "url"`;
-  }
-  if (/certificate|self.signed|UnknownIssuer|TLS|SSL|ssl/.test(message)) {
-    return `no TLS connection to ${path} (${message}); give its certificate's issuer in the option ` +
-      `"tls": { ca }, or check that the server speaks TLS`;
-  }
-  return `${path} says: ${message}`;
+  // It says itself which flag is missing.
+  if (error instanceof Deno.errors.NotCapable) return message;
+  const meaning = MEANINGS.find(([pattern]) => pattern.test(message))?.[1];
+  return meaning?.(path, message) ?? `${path} says: ${message}`;
 }
 
 /** What the error says, without what it holds. */

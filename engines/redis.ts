@@ -26,6 +26,7 @@ import {
   type RedisConnection,
 } from "./_redis_connection.ts";
 import type { Hold } from "./_shared.ts";
+import { engineError } from "./_failures.ts";
 import { foreignError, isWrongType, type RedisOperation } from "./_redis_errors.ts";
 
 /** How many keys, and how many bytes of values, go into one batch: a server does nothing else meanwhile. */
@@ -63,14 +64,18 @@ else
 end
 return 1`;
 
-/** KEYS: many keys. Their deadlines, for which Redis has no command of its own. ARGV: the command for one. */
+/**
+ * KEYS: many keys. ARGV: the command that tells the deadline of one; Redis has none for many. The answer is packed as
+ * doubles: as an array of numbers it would take as long again to send and read.
+ */
 const DEADLINES = `
-local deadlines = {}
-for i, key in ipairs(KEYS) do deadlines[i] = redis.call(ARGV[1], key) end
-return deadlines`;
+local call, keys, deadlines = redis.call, KEYS, {}
+for i = 1, #keys do deadlines[i] = call(ARGV[1], keys[i]) end
+return struct.pack('<' .. string.rep('d', #keys), unpack(deadlines))`;
 
 /** A state of an entry: its bytes and its deadline in Redis' words. */
 interface RedisEntry extends Entry {
+  readonly value: Buffer;
   readonly revision: string;
 }
 
@@ -125,16 +130,26 @@ class RedisEngine implements Engine {
   }
 
   async has(key: string): Promise<boolean> {
-    const [count] = await this.#all("has", [[["exists", this.#prefix + key]]]);
-    return Number(count) === 1;
+    const name = this.#prefix + key;
+    return Number(await this.#connection.run("has", ({ client }) => client.exists(name))) === 1;
   }
 
   async set(key: string, entry: NewEntry): Promise<void> {
-    await this.#all("set", [[this.#setCommand("set", key, entry)]]);
+    const name = this.#prefix + key;
+    const value = this.#valueOf("set", entry);
+    const { expiresAt } = entry;
+    await this.#connection.run(
+      "set",
+      ({ client }) =>
+        expiresAt === undefined
+          ? client.set(name, value)
+          : client.set(name, value, "PXAT", toRedisDeadline(expiresAt)),
+    );
   }
 
   async delete(key: string): Promise<boolean> {
-    return await this.deleteMany([key], "delete") === 1;
+    const name = this.#prefix + key;
+    return Number(await this.#connection.run("delete", ({ client }) => client.unlink(name))) === 1;
   }
 
   async compareAndSet(
@@ -148,46 +163,54 @@ class RedisEngine implements Engine {
       ? ["", ""]
       : [(expected as RedisEntry).revision, bufferOf(expected.value)];
     if (next !== undefined) {
-      const [, , value, , deadline = ""] = this.#setCommand("compareAndSet", key, next);
-      args.push(value, deadline);
+      const { expiresAt } = next;
+      args.push(this.#valueOf("compareAndSet", next));
+      args.push(expiresAt === undefined ? "" : toRedisDeadline(expiresAt));
     }
-    const [done] = await this.#all(
-      "compareAndSet",
-      [[["eval", COMPARE_AND_SET, 1, name, ...args]]],
-      key,
-    );
-    return Number(done) === 1;
+    try {
+      const done = await this.#connection.run(
+        "compareAndSet",
+        ({ client }) => client.eval(COMPARE_AND_SET, 1, name, ...args),
+      );
+      return Number(done) === 1;
+    } catch (error) {
+      throw this.#wrongType(error, key) ?? error;
+    }
   }
 
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
     const entries: (Entry | undefined)[] = [];
-    for await (const found of this.#read("getMany", keys)) entries.push(entryOf(found));
+    for await (const batch of this.#read("getMany", keys)) {
+      for (const found of batch) entries.push(entryOf(found));
+    }
     return entries;
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
     const { isCluster } = this.#connection;
     for (const batch of batches([...new Map(pairs)])) {
-      const commands = batch.map(([key, entry]) => this.#setCommand("setMany", key, entry));
-      if (isCluster) {
-        await this.#all("setMany", commands.map((command) => [command]));
-        continue;
+      const commands: RedisCommand[] = [];
+      // MSET takes half the time of as many SETs, but no deadlines, and in a cluster not keys of several servers.
+      const mset: RedisCommand = ["mset"];
+      for (const [key, entry] of batch) {
+        const name = this.#prefix + key;
+        const value = this.#valueOf("setMany", entry);
+        const { expiresAt } = entry;
+        if (expiresAt !== undefined) {
+          commands.push(["set", name, value, "PXAT", toRedisDeadline(expiresAt)]);
+        } else if (isCluster) commands.push(["set", name, value]);
+        else mset.push(name, value);
       }
-      // MSET takes half the time of as many SETs, and no deadlines.
-      const forever = commands.filter(({ length }) => length === 3);
-      const group = commands.filter(({ length }) => length > 3);
-      if (forever.length > 0) {
-        group.push(["mset", ...forever.flatMap(([, name, value]) => [name, value])]);
-      }
-      await this.#all("setMany", [group]);
+      if (mset.length > 1) commands.push(mset);
+      await this.#all("setMany", commands.map((command) => [command]));
     }
   }
 
-  async deleteMany(keys: string[], operation: RedisOperation = "deleteMany"): Promise<number> {
+  async deleteMany(keys: string[]): Promise<number> {
     let count = 0;
     const names = [...new Set(keys)].map((key) => this.#prefix + key);
     for (let i = 0; i < names.length; i += BATCH_KEYS) {
-      count += await this.#unlink(operation, names.slice(i, i + BATCH_KEYS));
+      count += await this.#unlink("deleteMany", names.slice(i, i + BATCH_KEYS));
     }
     return count;
   }
@@ -202,13 +225,15 @@ class RedisEngine implements Engine {
   }
 
   async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
-    for await (const names of this.#scan("keys", glob(this.#prefix + prefix) + "*")) {
+    for await (const names of this.#scan("entries", glob(this.#prefix + prefix) + "*")) {
       const keys = names.map((name) => this.#keyOf(name)).filter((key) => key !== undefined);
       let i = 0;
-      for await (const found of this.#read("getMany", keys)) {
-        const key = keys[i++];
-        const entry = entryOf(found);
-        if (entry !== undefined) yield [key, entry];
+      for await (const batch of this.#read("entries", keys)) {
+        for (const found of batch) {
+          const key = keys[i++];
+          const entry = entryOf(found);
+          if (entry !== undefined) yield [key, entry];
+        }
       }
     }
   }
@@ -265,28 +290,24 @@ class RedisEngine implements Engine {
   }
 
   /** Sends commands; their answers, when none of them failed. */
-  async #all(operation: RedisOperation, groups: RedisCommand[][], key = ""): Promise<unknown[]> {
+  async #all(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
     const replies = await this.#connection.send(operation, groups);
     for (const reply of replies) {
-      if (reply instanceof Error) throw this.#error(operation, reply, key);
+      if (reply instanceof Error) throw this.#connection.error(operation, reply);
     }
     return replies;
   }
 
-  #error(operation: RedisOperation, error: Error, key: string): Error {
-    if (isWrongType(error)) return foreignError(this.#prefix + key, key);
-    return this.#connection.error(operation, error);
+  /** What an error of a command on this key means, if that is what holds no string. */
+  #wrongType(error: unknown, key: string): Error | undefined {
+    return isWrongType(error) ? foreignError(this.#prefix + key, key) : undefined;
   }
 
-  /** `SET name value [PXAT deadline]`. */
-  #setCommand(operation: RedisOperation, key: string, entry: NewEntry): RedisCommand {
-    const { value, expiresAt } = entry;
-    if (value.byteLength > MAX_BYTES) {
-      throw this.#connection.error(operation, new Error(`a value has at most ${MAX_BYTES} bytes`));
-    }
-    const command: RedisCommand = ["set", this.#prefix + key, bufferOf(value)];
-    if (expiresAt !== undefined) command.push("PXAT", toRedisDeadline(expiresAt));
-    return command;
+  /** The value in the form that ioredis sends as it is. */
+  #valueOf(operation: RedisOperation, { value }: NewEntry): Buffer {
+    if (value.byteLength <= MAX_BYTES) return bufferOf(value);
+    const because = `a value of ${value.byteLength} bytes is too large: Redis takes ${MAX_BYTES}`;
+    throw engineError(this.name, operation, because, undefined);
   }
 
   async #unlink(operation: RedisOperation, names: RedisArgument[]): Promise<number> {
@@ -310,10 +331,12 @@ class RedisEngine implements Engine {
     this.#waiting = [];
     let i = 0;
     try {
-      for await (const found of this.#read("get", waiting.map(({ key }) => key))) {
-        const { resolve, reject } = waiting[i++];
-        if (found instanceof Error) reject(found);
-        else resolve(found);
+      for await (const batch of this.#read("get", waiting.map(({ key }) => key))) {
+        for (const found of batch) {
+          const { resolve, reject } = waiting[i++];
+          if (found instanceof Error) reject(found);
+          else resolve(found);
+        }
       }
     } catch (error) {
       for (const { reject } of waiting.slice(i)) reject(error);
@@ -326,27 +349,27 @@ class RedisEngine implements Engine {
 
   /** Reads one entry, in one round trip. */
   async #find(operation: RedisOperation, key: string): Promise<Found> {
-    const name = this.#prefix + key;
-    const [value, deadline] = await this.#connection.send(operation, [[
-      ["getBuffer", name],
-      [this.#deadlineCommand, name],
-    ]]);
-    return this.#found(operation, key, value, deadline);
+    try {
+      const [value, deadline] = await this.#connection.read(operation, this.#prefix + key);
+      return this.#found(value, deadline);
+    } catch (error) {
+      const foreign = this.#wrongType(error, key);
+      if (foreign !== undefined) return foreign;
+      throw error;
+    }
   }
 
-  /** Reads entries in the order of the keys, a bounded number of keys and, as far as their sizes tell, of bytes at once. */
-  async *#read(operation: RedisOperation, keys: string[]): AsyncGenerator<Found> {
+  /** Reads entries in the order of the keys, in batches of a bounded number and, as far as sizes can be foreseen, of bounded bytes. */
+  async *#read(operation: RedisOperation, keys: string[]): AsyncGenerator<Found[]> {
     for (let i = 0; i < keys.length;) {
       const batch = keys.slice(i, i + this.#readSize);
       i += batch.length;
       const found = await this.#findAll(operation, batch);
       let bytes = 1;
-      for (const entry of found) {
-        if (entry !== undefined && "value" in entry) bytes += entry.value.byteLength;
-      }
+      for (const entry of found) if (isEntry(entry)) bytes += entry.value.byteLength;
       const fitting = Math.floor(BATCH_BYTES / (bytes / batch.length));
       this.#readSize = Math.max(1, Math.min(fitting, BATCH_KEYS));
-      yield* found;
+      yield found;
     }
   }
 
@@ -355,32 +378,29 @@ class RedisEngine implements Engine {
       return await Promise.all(keys.map((key) => this.#find(operation, key)));
     }
     const names = keys.map((key) => this.#prefix + key);
-    const [values, deadlines] = await this.#all(operation, [[
+    const [values, packed] = await this.#all(operation, [[
       ["mgetBuffer", ...names],
-      ["eval", DEADLINES, names.length, ...names, this.#deadlineCommand],
-    ]]) as unknown[][];
-    return await Promise.all(keys.map((key, i) => {
+      ["evalBuffer", DEADLINES, names.length, ...names, this.#connection.deadlineCommand],
+    ]]) as [(Buffer | null)[], Buffer];
+    const found: Found[] = [];
+    for (const [i, key] of keys.entries()) {
+      const value = values[i];
+      const time = packed.readDoubleLE(8 * i);
       // MGET tells nothing of what is no string, but something is there: GET will say what is wrong with it.
-      if (values[i] === null && Number(deadlines[i]) !== ABSENT) return this.#find(operation, key);
-      return this.#found(operation, key, values[i], deadlines[i]);
-    }));
+      const isOdd = value === null && time !== ABSENT;
+      found.push(isOdd ? await this.#find(operation, key) : this.#found(value, time));
+    }
+    return found;
   }
 
-  #found(operation: RedisOperation, key: string, value: unknown, deadline: unknown): Found {
-    for (const reply of [value, deadline]) {
-      if (reply instanceof Error) return this.#error(operation, reply, key);
-    }
+  #found(value: Buffer | null, deadline: unknown): RedisEntry | undefined {
     const time = Number(deadline);
     // It may have gone after its value was read.
     if (value === null || time === ABSENT) return undefined;
-    const exact = this.#connection.tellsDeadlines;
-    const entry = { value: value as Buffer, revision: exact ? String(time) : "any" };
-    if (time === FOREVER) return entry;
-    return { ...entry, expiresAt: exact ? time + 1 : Date.now() + time };
-  }
-
-  get #deadlineCommand(): string {
-    return this.#connection.tellsDeadlines ? "pexpiretime" : "pttl";
+    const exact = this.#connection.deadlineCommand === "pexpiretime";
+    const revision = exact ? String(time) : "any";
+    if (time === FOREVER) return { value, revision };
+    return { value, revision, expiresAt: exact ? time + 1 : Date.now() + time };
   }
 
   /** The Redis keys that match, each once: a scan itself may come by a key twice while the server resizes its table. */
@@ -390,9 +410,10 @@ class RedisEngine implements Engine {
     for (const server of await connection.masters(operation)) {
       let cursor = "0";
       do {
+        const step = ["MATCH", pattern, "COUNT", SCAN_COUNT] as const;
         const [next, names] = await connection.run(
           operation,
-          () => server.scanBuffer(cursor, "MATCH", pattern, "COUNT", SCAN_COUNT),
+          () => server.scanBuffer(cursor, ...step),
         );
         cursor = String(next);
         yield names.filter((name) => seen.size < seen.add(name.toString("latin1")).size);
@@ -423,9 +444,12 @@ function toRedisDeadline(expiresAt: number): number {
   return Math.max(1, Math.min(Math.ceil(expiresAt) - 1, Number.MAX_SAFE_INTEGER));
 }
 
-/** The same bytes in the form that ioredis sends as they are. */
 function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+function isEntry(found: Found): found is RedisEntry {
+  return found !== undefined && !(found instanceof Error);
 }
 
 function entryOf(found: Found): Entry | undefined {

@@ -18,9 +18,12 @@ export interface RedisOptions {
   args?: string[];
 }
 
-/** Ends the server when the standard input ends, so also when the program at its other end is killed. */
-const GUARD =
-  'redis-server "$@" & server=$!; echo $server; cat; kill -CONT $server; kill $server; wait $server';
+/**
+ * Becomes the server, and leaves a watcher behind that ends it when the standard input ends: so also when the program
+ * at its other end is killed.
+ */
+const COMMAND = "exec 3<&0; { cat <&3; kill -CONT $$; kill $$; } >/dev/null 2>&1 & " +
+  'exec redis-server "$@" </dev/null 3<&-';
 const START_MS = 10_000;
 const HOST = "127.0.0.1";
 
@@ -37,8 +40,7 @@ export class RedisServer implements AsyncDisposable {
   readonly #password: string | undefined;
   readonly #folder: string;
   readonly #args: string[];
-  #guard: Deno.ChildProcess | undefined;
-  #pid = 0;
+  #process: Deno.ChildProcess | undefined;
   #starts = 0;
 
   private constructor(folder: string, port: number, ca: string | undefined, options: RedisOptions) {
@@ -101,44 +103,49 @@ export class RedisServer implements AsyncDisposable {
 
   /** Kills the server as a crash would (SIGKILL); `restart` brings it back. */
   async kill(): Promise<void> {
-    Deno.kill(this.#pid, "SIGKILL");
-    await this.stop();
+    await this.#end("SIGKILL");
   }
 
   /** Stops the server (SIGTERM) and keeps its folder; `restart` brings it back. */
   async stop(): Promise<void> {
-    const guard = this.#guard;
-    if (guard === undefined) return;
-    this.#guard = undefined;
-    await guard.stdin.close();
-    await guard.status;
+    await this.#end("SIGTERM");
   }
 
   /** Holds the server still (SIGSTOP): it accepts connections and answers nothing. */
   freeze(): void {
-    Deno.kill(this.#pid, "SIGSTOP");
+    this.#process?.kill("SIGSTOP");
   }
 
   /** Lets a frozen server go on. */
   thaw(): void {
-    Deno.kill(this.#pid, "SIGCONT");
+    this.#process?.kill("SIGCONT");
+  }
+
+  async #end(signal: Deno.Signal): Promise<void> {
+    const server = this.#process;
+    if (server === undefined) return;
+    this.#process = undefined;
+    try {
+      server.kill(signal);
+      server.kill("SIGCONT");
+    } catch (error) {
+      // It may have ended by itself, as a server does that could not start.
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await server.status;
+    await server.stdin.close();
   }
 
   /** Starts the server again on the same port and folder, after `kill` or `stop`. */
   async restart(): Promise<void> {
     const log = join(this.#folder, `${++this.#starts}.log`);
     await Deno.writeTextFile(log, "");
-    const guard = new Deno.Command("sh", {
-      args: ["-c", GUARD, "sh", ...this.#args, "--logfile", log],
+    this.#process = new Deno.Command("sh", {
+      args: ["-c", COMMAND, "sh", ...this.#args, "--logfile", log],
       stdin: "piped",
-      stdout: "piped",
+      stdout: "null",
       stderr: "null",
     }).spawn();
-    this.#guard = guard;
-    const output = guard.stdout.getReader();
-    const { value } = await output.read();
-    await output.cancel();
-    this.#pid = Number(new TextDecoder().decode(value));
     for (const end = Date.now() + START_MS;;) {
       const text = await Deno.readTextFile(log);
       if (text.includes("Ready to accept connections")) return;
@@ -151,9 +158,9 @@ export class RedisServer implements AsyncDisposable {
     }
   }
 
-  /** Stops the server and removes its folder. */
+  /** Ends the server and removes its folder. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await this.kill();
     await Deno.remove(this.#folder, { recursive: true });
   }
 }
