@@ -1,7 +1,7 @@
 /** The built-in error classes: what is stored of an error, and how one is made again. */
 
 /** Properties that the constructors set, hidden from enumeration. */
-const HIDDEN = ["message", "cause", "errors", "error", "suppressed"];
+const HIDDEN: readonly string[] = ["message", "cause", "errors", "error", "suppressed"];
 
 type ErrorClass = (new (...args: never[]) => Error) & { readonly name: string };
 
@@ -29,6 +29,11 @@ export function hiddenProperties(error: object): string[] {
   return HIDDEN.filter((name) =>
     Object.hasOwn(error, name) && !Object.prototype.propertyIsEnumerable.call(error, name)
   );
+}
+
+/** Whether errors have hidden properties of this name. */
+export function isHidden(name: unknown): boolean {
+  return HIDDEN.some((hidden) => hidden === name);
 }
 
 /** An error of the class, with no property but a message; `undefined` when there is no such class. */

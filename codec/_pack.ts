@@ -13,7 +13,7 @@ import { type Compressor, decompressCustom } from "./custom.ts";
 import { DecodeError } from "./errors.ts";
 import { layerOf } from "./format.ts";
 import type { CompressorName } from "./names.ts";
-import { seal, unseal } from "./_seal.ts";
+import { isSealed, seal, unseal } from "./_seal.ts";
 import { fromBytes, toBytes } from "./_text.ts";
 
 /** The built-in compressors. */
@@ -21,6 +21,8 @@ export const COMPRESSIONS: Record<CompressorName, Compression> = { zstd, lz4, gz
 
 /** The first byte of bytes that follow as they are. */
 const ESCAPE = 0x01;
+/** The first byte of a custom serializer's bytes, which see to their seal themselves. */
+const CUSTOM = 0x02;
 
 /** Content with the layers around it. The compressed layer only where it saves something. */
 export function pack(
@@ -56,16 +58,23 @@ export function unpack(bytes: Uint8Array, own?: Compressor): Awaitable<Uint8Arra
 }
 
 function wrap(content: Uint8Array, b64: boolean): Awaitable<Uint8Array> {
-  const layer = layerOf(content[0]);
-  const clear = layer === undefined ? !b64 : layer.kind === "content" && content[0] !== ESCAPE;
-  return inBase64(clear ? content : escaped(content), b64);
+  return inBase64(isClear(content, b64) ? content : escape(content), b64);
 }
 
-function escaped(content: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(content.length + 1);
-  bytes[0] = ESCAPE;
-  bytes.set(content, 1);
-  return bytes;
+/** Whether the content, as it is, is taken for what it is. */
+function isClear(content: Uint8Array, b64: boolean): boolean {
+  const layer = layerOf(content[0]);
+  if (layer === undefined) return !b64 && !isSealed(content);
+  if (layer.kind !== "content" || content[0] === ESCAPE) return false;
+  return content[0] === CUSTOM || !isSealed(content);
+}
+
+/** The content behind a mark; in a seal when it ends as if it had one. */
+function escape(content: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(content.length + 1);
+  frame[0] = ESCAPE;
+  frame.set(content, 1);
+  return isSealed(content) ? seal({ frame, length: content.length }) : frame;
 }
 
 function inBase64(bytes: Uint8Array, b64: boolean): Uint8Array {
@@ -75,7 +84,12 @@ function inBase64(bytes: Uint8Array, b64: boolean): Uint8Array {
 function unwrap(bytes: Uint8Array, own: Compressor | undefined): Awaitable<Uint8Array> {
   const layer = layerOf(bytes[0]);
   if (layer?.kind === "compressed") return decompress(layer.name, bytes, own);
-  return bytes[0] === ESCAPE ? bytes.subarray(1) : bytes;
+  // What ends in a seal is sealed, whatever its first byte has become.
+  const sealed = bytes[0] !== CUSTOM && isSealed(bytes);
+  const { frame } = sealed ? unseal(bytes, "bytes") : { frame: bytes };
+  if (bytes[0] === ESCAPE) return frame.subarray(1);
+  if (sealed) throw new DecodeError("Cannot decode bytes: their seal encloses no known layer");
+  return bytes;
 }
 
 function decompress(

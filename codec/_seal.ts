@@ -1,4 +1,3 @@
-import { MAX_CONTENT } from "./compressors/_pieces.ts";
 import { zlib } from "./compressors/_node_zlib.ts";
 import { DecodeError } from "./errors.ts";
 
@@ -32,19 +31,25 @@ export function seal({ frame, length }: Sealed): Uint8Array {
   return bytes;
 }
 
+/** Whether the bytes end as sealed ones do. */
+export function isSealed(bytes: Uint8Array): boolean {
+  const at = bytes.length - SEAL;
+  return at > 0 && HEAD.every((byte, i) => bytes[at + i] === byte);
+}
+
 /**
  * What the seal encloses.
  *
- * @throws {DecodeError} When the seal is broken.
+ * @param what The bytes as in messages.
+ * @throws {DecodeError} When the seal is broken, or there is none.
  */
 export function unseal(bytes: Uint8Array, what: string): Sealed {
-  const at = bytes.length - SEAL;
-  if (at > 0) {
+  if (isSealed(bytes)) {
+    const at = bytes.length - SEAL;
     const numbers = new DataView(bytes.buffer, bytes.byteOffset + at);
-    const length = numbers.getUint32(LENGTH_AT, true);
-    const whole = HEAD.every((byte, i) => bytes[at + i] === byte) &&
-      numbers.getUint32(CHECKSUM_AT, true) === checksum(bytes) && length <= MAX_CONTENT;
-    if (whole) return { frame: bytes.subarray(0, at), length };
+    if (numbers.getUint32(CHECKSUM_AT, true) === checksum(bytes)) {
+      return { frame: bytes.subarray(0, at), length: numbers.getUint32(LENGTH_AT, true) };
+    }
   }
   throw new DecodeError(`Cannot decode ${what}: the bytes are damaged or cut off`);
 }

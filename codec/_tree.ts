@@ -18,7 +18,7 @@
  */
 import { classNamed, classOfPrototype } from "./classes.ts";
 import { DecodeError } from "./errors.ts";
-import { errorName, hiddenProperties, makeError } from "./_error_kinds.ts";
+import { errorName, hiddenProperties, isHidden, makeError } from "./_error_kinds.ts";
 import {
   damaged,
   decodeLeaf,
@@ -331,6 +331,7 @@ export class TreeReader {
 
   #error([name, hidden, own]: unknown[], id: number | undefined): Error {
     const properties = list("Error", hidden);
+    if (!properties.every((part, i) => i % 2 !== 0 || isHidden(part))) throw damaged("Error");
     const at = properties.indexOf("message");
     const message = at % 2 === 0 ? properties[at + 1] : undefined;
     const error = makeError(

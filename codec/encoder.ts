@@ -30,7 +30,12 @@ export class Encoder {
   readonly #compression: Compression | undefined;
   readonly #b64: boolean;
 
-  /** @throws {TypeError} When there is no such compressor; the message lists the valid ones. */
+  /**
+   * Checks the options, and loads nothing.
+   *
+   * @param options The layers to put around bytes; default: none.
+   * @throws {TypeError} When there is no such compressor; the message lists the valid ones.
+   */
   constructor({ compress = false, b64 = false }: EncoderOptions = {}) {
     this.#compression = compressionOf(compress);
     this.#b64 = b64Of(b64);
@@ -50,7 +55,11 @@ export class Encoder {
 export class Decoder {
   readonly #own: Compressor | undefined;
 
-  /** @param options A `compress` of your own that is to be known; the built-in ones are. */
+  /**
+   * A decoder of all layers.
+   *
+   * @param options A `compress` of your own that is to be known; the built-in ones are.
+   */
   constructor({ compress = false }: EncoderOptions = {}) {
     compressionOf(compress);
     if (typeof compress === "object") this.#own = compress;

@@ -21,6 +21,8 @@ export class Serializer {
   readonly #format: Format;
 
   /**
+   * Checks the name, and loads nothing.
+   *
    * @param serializer A built-in name, or a serializer of your own.
    * @throws {TypeError} When there is none of that name; the message lists the valid ones.
    */
@@ -43,7 +45,11 @@ export class Serializer {
 export class Deserializer {
   readonly #own: CustomSerializer | undefined;
 
-  /** @param serializer A serializer of your own that is to be known; the built-in ones are. */
+  /**
+   * A deserializer of all formats.
+   *
+   * @param serializer A serializer of your own that is to be known; the built-in ones are.
+   */
   constructor(serializer?: SerializerName | CustomSerializer) {
     if (serializer !== undefined) formatOf(serializer);
     if (typeof serializer === "object") this.#own = serializer;

@@ -57,9 +57,11 @@ export function checkMessagePack(bytes: Uint8Array): void {
         at += size;
         break;
       }
-      case "bytes":
-        at += length(1 << (token - 0xc4));
+      case "bytes": {
+        const size = length(1 << (token - 0xc4));
+        at += size;
         break;
+      }
       case "int":
         break;
       default:

@@ -42,6 +42,7 @@ function loadPackr(): Awaitable<Packr> {
       mapsAsObjects: true,
       variableMapSize: true,
       copyBuffers: true,
+      useToJSON: false,
     }));
 }
 
