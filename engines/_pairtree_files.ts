@@ -15,10 +15,10 @@ import {
   checkValue,
   Damage,
   entryOf,
+  hasKey,
   type Header,
   isExpired,
   parseHeader,
-  valueIn,
 } from "./_pairtree_record.ts";
 
 /** Up to how many bytes reading and writing at once costs less time than the thread of an asynchronous call does. */
@@ -40,7 +40,8 @@ export function isTemporary(name: string): boolean {
 }
 
 /**
- * The first line of an entry's file; `undefined` when there is no file.
+ * The first line of an entry's file; `undefined` when there is no file. To be looked at before anything else is read: it lies
+ * in a buffer that serves all.
  *
  * @throws {Damage} When it is not what was written.
  */
@@ -68,27 +69,19 @@ export function readEntry(path: string, key: string): Awaitable<Entry | undefine
   const fd = openToRead(path);
   if (fd === undefined) return undefined;
   try {
-    let filled = readSync(fd, chunk, 0, chunk.byteLength, null);
-    const header = parseHeader(chunk.subarray(0, filled));
-    if (header === undefined) {
-      return filled < chunk.byteLength ? noEnd() : wholeEntry(readAll(path), key);
-    }
-    checkKey(header, key);
-    if (isExpired(header)) return undefined;
-    const end = header.end + header.length;
-    if (filled < chunk.byteLength || end <= filled) {
-      return entryOf(header, checked(header, chunk.slice(header.end, filled)));
-    }
-    if (header.length > SYNC_READ) return readLarge(path, key);
-    const value = new Uint8Array(header.length);
-    value.set(chunk.subarray(header.end, filled));
-    filled -= header.end;
-    while (filled < value.byteLength) {
-      const more = readSync(fd, value, filled, value.byteLength - filled, null);
+    const filled = readSync(fd, chunk, 0, chunk.byteLength, null);
+    if (filled < chunk.byteLength) return wholeEntry(chunk.slice(0, filled), key);
+    const header = parseHeader(chunk);
+    if (header === undefined || header.length > SYNC_READ) return readLarge(path, key);
+    const bytes = new Uint8Array(header.line.byteLength + header.length);
+    bytes.set(chunk);
+    let read = filled;
+    while (read < bytes.byteLength) {
+      const more = readSync(fd, bytes, read, bytes.byteLength - read, null);
       if (more === 0) break;
-      filled += more;
+      read += more;
     }
-    return entryOf(header, checked(header, value.subarray(0, filled)));
+    return wholeEntry(bytes.subarray(0, read), key);
   } finally {
     closeSync(fd);
   }
@@ -103,11 +96,13 @@ async function readLarge(path: string, key: string): Promise<Entry | undefined> 
   }
 }
 
-function wholeEntry(bytes: Uint8Array | undefined, key: string): Entry | undefined {
-  if (bytes === undefined) return undefined;
+function wholeEntry(bytes: Uint8Array, key: string): Entry | undefined {
   const header = parseHeader(bytes) ?? noEnd();
-  checkKey(header, key);
-  return isExpired(header) ? undefined : entryOf(header, valueIn(bytes, header));
+  if (!hasKey(header, key)) throw new Damage("it holds the entry of another key");
+  if (isExpired(header)) return undefined;
+  const value = bytes.subarray(header.line.byteLength);
+  checkValue(header, value);
+  return entryOf(header, value);
 }
 
 /**
@@ -118,7 +113,7 @@ function wholeEntry(bytes: Uint8Array | undefined, key: string): Entry | undefin
 export async function verify(path: string): Promise<Header> {
   const bytes = await Deno.readFile(path);
   const header = parseHeader(bytes) ?? noEnd();
-  valueIn(bytes, header);
+  checkValue(header, bytes.subarray(header.line.byteLength));
   return header;
 }
 
@@ -190,15 +185,6 @@ function readAll(path: string): Uint8Array | undefined {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
-}
-
-function checked(header: Header, value: Uint8Array): Uint8Array {
-  checkValue(header, value);
-  return value;
-}
-
-function checkKey(header: Header, key: string): void {
-  if (header.key !== key) throw new Damage("it holds the entry of another key");
 }
 
 function noEnd(): never {

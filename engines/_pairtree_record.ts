@@ -11,22 +11,25 @@ import type { Entry, NewEntry } from "./engine.ts";
 
 const NEWLINE = 0x0a;
 const COMMA = 0x2c;
+const ZERO = 0x30;
+const LOWER_E = 0x65;
+/** Where the key's JSON begins: after `{"key":`. */
+const KEY_START = 7;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The first line of an entry's file. */
 export interface Header {
-  readonly key: string;
   readonly timestamp: number;
-  readonly expiresAt?: number;
+  readonly expiresAt: number | undefined;
+  /** Of the value: its number of bytes and their checksum. */
   readonly length: number;
   readonly crc32: number;
-  readonly line: number;
-  /** The line itself. Two states of an entry that have it in common are one state: it is the entry's revision. */
-  readonly text: string;
-  /** Where the value begins. */
-  readonly end: number;
+  /** The line's bytes, its end included. Two states of an entry that have them in common are one state. */
+  readonly line: Uint8Array;
+  /** Where the key's JSON ends in it. */
+  readonly keyEnd: number;
 }
 
 /** What is wrong with a file, in words. */
@@ -36,7 +39,13 @@ export class Damage extends Error {
 
 /** The bytes of an entry's file. */
 export function encodeRecord(key: string, { value, timestamp, expiresAt }: NewEntry): Uint8Array {
-  const fields = { key, timestamp, expiresAt, length: value.byteLength, crc32: crc32(value) };
+  const fields = {
+    key,
+    timestamp: wholeNumber(timestamp),
+    expiresAt: expiresAt === undefined ? undefined : wholeNumber(expiresAt),
+    length: value.byteLength,
+    crc32: crc32(value),
+  };
   const checked = JSON.stringify(fields).slice(0, -1);
   const line = encoder.encode(`${checked},"line":${crc32(checked)}}\n`);
   const record = new Uint8Array(line.byteLength + value.byteLength);
@@ -45,36 +54,77 @@ export function encodeRecord(key: string, { value, timestamp, expiresAt }: NewEn
   return record;
 }
 
+/** A time as digits alone: the clock that it is compared with shows whole milliseconds too. */
+function wholeNumber(time: number): number {
+  return Math.min(Math.max(0, Math.ceil(time)), Number.MAX_SAFE_INTEGER);
+}
+
 /**
- * The first line, if the bytes hold all of it.
+ * The first line, if the bytes hold all of it. It is a view on them.
+ *
+ * Read from its end, number by number: a third of what `JSON.parse` takes, and most readers know the key.
  *
  * @throws {Damage} When it is not what was written.
  */
 export function parseHeader(bytes: Uint8Array): Header | undefined {
   const end = bytes.indexOf(NEWLINE);
   if (end < 0) return undefined;
-  const text = decoder.decode(bytes.subarray(0, end));
-  const fields = parse(text);
-  if (fields?.line !== crc32(bytes.subarray(0, bytes.lastIndexOf(COMMA, end)))) {
+  let at = end - 1;
+  if (number() !== crc32(bytes.subarray(0, Math.max(0, at)))) {
     throw new Damage("its first line is damaged");
   }
-  return { ...fields, text, end: end + 1 };
-}
+  const crc = number();
+  const length = number();
+  // `"expiresAt"` or `"timestamp"`: what else could be there, the checksum has excluded.
+  let time = number();
+  let expiresAt: number | undefined;
+  if (bytes[at + 2] === LOWER_E) {
+    expiresAt = time;
+    time = number();
+  }
+  return {
+    timestamp: time,
+    expiresAt,
+    length,
+    crc32: crc,
+    line: bytes.subarray(0, end + 1),
+    keyEnd: at,
+  };
 
-function parse(text: string): Omit<Header, "text" | "end"> | undefined {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
+  /** The number that ends before `at`, which then is the comma before its name. */
+  function number(): number {
+    let value = 0;
+    for (let scale = 1;; scale *= 10) {
+      const digit = bytes[--at] - ZERO;
+      if (!(digit >= 0 && digit <= 9)) break;
+      value += digit * scale;
+    }
+    while (at > 0 && bytes[at] !== COMMA) at--;
+    return value;
   }
 }
 
-/** The value in the bytes of a whole file, its header given. */
-export function valueIn(bytes: Uint8Array, header: Header): Uint8Array {
-  const value = bytes.subarray(header.end);
-  checkValue(header, value);
-  return value;
+/** The key that a first line names. */
+export function keyOf({ line, keyEnd }: Header): string {
+  return JSON.parse(decoder.decode(line.subarray(KEY_START, keyEnd)));
+}
+
+/** Whether a first line names this key. */
+export function hasKey(header: Header, key: string): boolean {
+  const { line, keyEnd } = header;
+  const start = KEY_START + 1;
+  if (keyEnd - 1 - start !== key.length) return keyOf(header) === key;
+  for (let i = 0; i < key.length; i++) {
+    // What is not ASCII, or was escaped, is read as JSON.
+    if (line[start + i] !== key.charCodeAt(i)) return keyOf(header) === key;
+  }
+  return true;
+}
+
+/** Whether two first lines are the same. */
+export function isSameLine(one: Uint8Array, other: unknown): boolean {
+  return other instanceof Uint8Array && one.byteLength === other.byteLength &&
+    one.every((byte, i) => byte === other[i]);
 }
 
 /**
@@ -88,11 +138,11 @@ export function checkValue({ length, crc32: expected }: Header, value: Uint8Arra
 }
 
 /** Whether the entry is over. */
-export function isExpired({ expiresAt }: { readonly expiresAt?: number }): boolean {
+export function isExpired({ expiresAt }: Header): boolean {
   return expiresAt !== undefined && Date.now() >= expiresAt;
 }
 
 /** The entry of a header and its value. */
-export function entryOf({ timestamp, expiresAt, text }: Header, value: Uint8Array): Entry {
-  return { value, timestamp, expiresAt, revision: text };
+export function entryOf({ timestamp, expiresAt, line }: Header, value: Uint8Array): Entry {
+  return { value, timestamp, expiresAt, revision: line };
 }

@@ -16,7 +16,7 @@ import { defaultRootDir } from "./_location.ts";
 import { checkOptionNames, type EngineOptions } from "./_options.ts";
 import { isTemporary, readEntry, readHeader, verify, writeFile } from "./_pairtree_files.ts";
 import { folderOf, keyAt, type Place, placeOf } from "./_pairtree_names.ts";
-import { Damage, encodeRecord, isExpired } from "./_pairtree_record.ts";
+import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./_pairtree_record.ts";
 import { nestedFolder, storePath } from "./_paths.ts";
 import { Turns } from "./_turns.ts";
 
@@ -108,8 +108,9 @@ class PairtreeEngine implements Engine {
     return this.#attempt("compareAndSet", () => {
       return this.#locked(place.folder, () => {
         const header = readHeader(path);
-        const state = header === undefined || isExpired(header) ? undefined : header.text;
-        if (state !== expected?.revision) return false;
+        const live = header !== undefined && !isExpired(header);
+        if (live !== (expected !== undefined)) return false;
+        if (live && !isSameLine(header.line, expected?.revision)) return false;
         const done = next && record ? this.#write(place, record, next) : remove(path);
         return done instanceof Promise ? done.then(() => true) : true;
       });
@@ -264,7 +265,7 @@ class PairtreeEngine implements Engine {
     if (key === undefined || (key !== null && !mayExpire)) return key;
     try {
       const header = readHeader(this.#pathOf({ folder, name }));
-      return header === undefined || isExpired(header) ? undefined : header.key;
+      return header === undefined || isExpired(header) ? undefined : keyOf(header);
     } catch (error) {
       if (error instanceof Damage) return key ?? undefined;
       throw error;
@@ -306,7 +307,7 @@ class PairtreeEngine implements Engine {
     }
     try {
       const header = await verify(path);
-      const expected = placeOf(header.key).name;
+      const expected = placeOf(keyOf(header)).name;
       if (expected === name) return undefined;
       return { kind: "damaged", key, detail: `${path}: its key belongs to another`, fixed: false };
     } catch (error) {
