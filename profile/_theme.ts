@@ -16,7 +16,7 @@ export const PALETTE: string[] = [
   "#997766",
 ];
 
-/** The marks that go with the colours. */
+/** The marks that go with the colours: seven to eight, so that 56 names have each a pair of its own. */
 export const SHAPES = [
   "circle",
   "square",
@@ -25,7 +25,6 @@ export const SHAPES = [
   "cross",
   "triangle-down",
   "triangle-right",
-  "triangle-left",
 ];
 
 /** Text and ground of a page, light and dark. */

@@ -22,24 +22,31 @@ export interface BenchJSON {
     /** The bench's name. */
     name: string;
     /** One, unless it did not run. */
-    results: ({ ok: { avg: number } } | { failed: { message?: string } })[];
+    results: ({ ok: { p75: number } } | { failed: { message?: string } })[];
   }[];
 }
 
-/** The names under which a case runs in `deno bench`: all of a group do the same job on the same data. */
-export function benchNames(row: Omit<RowCase, "iteration">): { group: string; name: string } {
+/**
+ * The names under which a case runs in `deno bench`: all of a group do the same job on the same data, `where` on the same sort
+ * of backend.
+ */
+export function benchNames(
+  row: Omit<RowCase, "iteration">,
+  where?: string,
+): { group: string; name: string } {
   return {
-    group: `${row.operation}, ${row.size} B`,
+    group: `${row.operation}, ${row.size} B${where === undefined ? "" : `, ${where}`}`,
     name: `${row.engine}, ${row.serializer} ${row.encoding}, ${row.rawSize} B as ${row.storedSize}`,
   };
 }
 
-const GROUP = /^(.+), (\d+) B$/;
+const GROUP = /^([^,]+), (\d+) B(?:, |$)/;
 const NAME = /^(.+), (\S+) (\S+), (\d+) B as (\d+)$/;
 
 /**
- * The profile that runs of `deno bench --json` amount to. Each run is an iteration: one says how fast, several say how sure.
- * Benches whose names are not those of a case (`operation, size B` and `engine, serializer encoding, raw B as
+ * The profile that runs of `deno bench --json` amount to. Each run is an iteration: one says how fast, several say how sure. Their
+ * times are the 75th percentiles: Deno tells no median, and a few outliers move its mean far.
+ * Benches whose names are not those of a case (`operation, size B` with or without more in the group, and `engine, serializer encoding, raw B as
  * stored`) are left out.
  *
  * @param runs What the runs printed, parsed.
@@ -58,7 +65,7 @@ export function profileOfBenches(...runs: BenchJSON[]): Profile {
       const result = results?.at(0);
       if (row === undefined || result === undefined) return [];
       return "ok" in result
-        ? [timedRow({ ...row, iteration: run + 1 }, result.ok.avg / 1e9)]
+        ? [timedRow({ ...row, iteration: run + 1 }, result.ok.p75 / 1e9)]
         : [failedRow(row, result.failed.message ?? "it failed")];
     })
   );

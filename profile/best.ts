@@ -295,7 +295,7 @@ function verdictOf(best: Omit<Best, "verdict">): string {
 
 function behind({ factor, confidence, sure }: Candidate): string {
   if (factor === 1) return "is as good";
-  const certainty = `${formatPercent(confidence)} sure`;
   const cost = `costs ${factor.toFixed(2)} times as much`;
-  return sure ? `${cost} (${certainty})` : `${cost}: no clear difference (${certainty})`;
+  if (factor < LEAST_FACTOR) return `${cost}: no difference that counts`;
+  return `${cost} (${sure ? "" : "only "}${formatPercent(confidence)} sure)`;
 }
