@@ -105,14 +105,17 @@ export function complete(engine: Engine): CompleteEngine {
 }
 
 /** Calls `fn` with each item, a bounded number in flight; results in the order of the items. */
-async function each<T, R>(items: readonly T[], fn: (item: T) => Awaitable<R>): Promise<R[]> {
+export async function each<T, R>(
+  items: readonly T[],
+  fn: (item: T, index: number) => Awaitable<R>,
+): Promise<R[]> {
   const results = new Array<R>(items.length);
   const turns = new Turns();
   let next = 0;
   async function work(): Promise<void> {
     while (next < items.length) {
       const i = next++;
-      const result = fn(items[i]);
+      const result = fn(items[i], i);
       // A synchronous engine answers at once: a turn of the event loop for each would cost more than the answer.
       results[i] = result instanceof Promise ? await result : result;
       if (turns.due()) await turns.next();

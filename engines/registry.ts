@@ -1,7 +1,9 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
 import { createEngine as createMemoryEngine, memoryPath } from "./memory.ts";
+import { createEngine as createShelveEngine } from "./shelve.ts";
 import { sharedPath, storePath } from "./_paths.ts";
 import { redisPath } from "./_redis_address.ts";
+import { shelvePath } from "./_shelve_place.ts";
 
 /** The names of the built-in engines. */
 export type EngineName =
@@ -21,7 +23,7 @@ const PATHS: Record<EngineName, (location: EngineLocation, options: Options) => 
   memory: memoryPath,
   pairtree: (location, options) => storePath("pairtree", location, options),
   sqlite: (location, options) => sharedPath("sqlite.db", location, options),
-  shelve: (location, options) => sharedPath("shelve.kv", location, options),
+  shelve: shelvePath,
   redis: redisPath,
   pickledb: (location, options) => storePath("pickledb", location, options, ".json"),
   diskcache: (location, options) => storePath("diskcache", location, options),
@@ -37,7 +39,10 @@ export function enginePath(name: EngineName, location: EngineLocation, options: 
 }
 
 /** Engines without third-party code: in every program's graph, so that loading them needs no permission. */
-const STATIC: Partial<Record<EngineName, EngineFactory>> = { memory: createMemoryEngine };
+const STATIC: Partial<Record<EngineName, EngineFactory>> = {
+  memory: createMemoryEngine,
+  shelve: createShelveEngine,
+};
 
 /**
  * Loads an engine's module: the first time from disk or network, then from memory.

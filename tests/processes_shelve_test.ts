@@ -1,0 +1,5 @@
+import { killTests } from "./_kill.ts";
+import { processTests } from "./_processes.ts";
+
+processTests("shelve");
+killTests("shelve");
