@@ -213,7 +213,7 @@ export class RedisConnection {
     return setTimeout(() => {
       this.#clock = undefined;
       const late = [...this.#waiting].filter((waiting) => ++waiting.steps > STEPS);
-      for (const { reject } of late) reject(new NoAnswer());
+      for (const { reject } of late) reject(new NoAnswer("no answer in time"));
       if (late.length > 0) this.#reconnect();
       if (this.#waiting.size > 0) this.#clock = this.#startClock();
     }, this.#address.timeout / STEPS);

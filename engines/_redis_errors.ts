@@ -1,5 +1,5 @@
 import { DecodeError } from "../codec/errors.ts";
-import { engineError } from "./_failures.ts";
+import { engineError, messageOf } from "./_failures.ts";
 import { EngineError } from "./errors.ts";
 import type { RedisAddress } from "./_redis_address.ts";
 
@@ -37,7 +37,7 @@ const LOST =
 /** What a message of the server, of ioredis or of the system means, and what to do. */
 const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
   [
-    /ECONNREFUSED|ENOENT|None of startup nodes|slots cache/,
+    /ECONNREFUSED|ENOENT|None of startup nodes|slots cache|a part of the cluster/,
     (path, message) =>
       `no connection to ${path} (${message}); start a Redis server there, or name another one in the options`,
   ],
@@ -75,6 +75,10 @@ const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
       `or check that the server speaks TLS`,
   ],
   [
+    /Unknown RESP type/,
+    (path) => `what answers at ${path} does not speak Redis' protocol; check host and port`,
+  ],
+  [
     LOST,
     (path) =>
       `the connection to ${path} was lost; try again, it is made anew when the server is there`,
@@ -100,7 +104,7 @@ export interface RedisFailure {
 
 /** Whether what failed, by an error in the engine's words, is that the server holds something else than a string there. */
 export function isWrongType(error: unknown): boolean {
-  return error instanceof EngineError && messageOf(error.cause).includes("WRONGTYPE");
+  return error instanceof EngineError && textOf(error.cause).includes("WRONGTYPE");
 }
 
 /** That the key holds something that this engine never writes. */
@@ -121,7 +125,7 @@ export function foreignError(redisKey: string, key: string): DecodeError {
 export function redisError({ operation, address, error, trouble, sent }: RedisFailure): Error {
   const lost = isLost(error);
   const why = lost && trouble !== undefined ? trouble : error;
-  let because = explain(messageOf(why), why, address);
+  let because = explain(textOf(why), why, address);
   if (lost && (sent || error instanceof NoAnswer) && CHANGES.includes(operation)) {
     because += "; whether the change was made is not known";
   }
@@ -130,7 +134,7 @@ export function redisError({ operation, address, error, trouble, sent }: RedisFa
 
 /** Whether the error says that the connection went, so that the command may have been done or not. */
 function isLost(error: unknown): boolean {
-  return error instanceof NoAnswer || LOST.test(messageOf(error));
+  return error instanceof NoAnswer || LOST.test(textOf(error));
 }
 
 function explain(message: string, error: unknown, address: RedisAddress): string {
@@ -146,16 +150,13 @@ function explain(message: string, error: unknown, address: RedisAddress): string
 
 /** What the error says, without what it holds. */
 function copyOf(error: unknown, { password }: RedisAddress): Error {
-  const message = messageOf(error);
+  const message = textOf(error);
   const copy = new Error(password ? message.replaceAll(password, "***") : message);
   if (error instanceof Error) copy.name = error.name;
   return copy;
 }
 
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { code } = error as { code?: unknown };
+function textOf(error: unknown): string {
   // Of several addresses of a host each had an error: then the message is empty.
-  if (error.message === "") return String(code ?? error.name);
-  return error.message;
+  return messageOf(error) || String((error as { code?: unknown }).code);
 }
