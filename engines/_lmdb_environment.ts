@@ -2,6 +2,7 @@
  * LMDB environments: one for each path in the process, however many handles use it, with two databases for each dbname.
  * npm:lmdb is loaded here and nowhere else, when the first store is opened.
  */
+import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
 import { EngineError } from "./errors.ts";
 import { engineError, messageOf } from "./_failures.ts";
@@ -55,8 +56,9 @@ interface LmdbStats {
 
 interface LmdbRoot extends LmdbDatabase {
   openDB(options: Record<string, unknown>): LmdbDatabase;
-  transactionSync<T>(action: () => T): T;
   resetReadTxn(): void;
+  /** Settles with the commit that is under way. */
+  readonly committed: PromiseLike<unknown>;
   close(): Promise<void>;
 }
 
@@ -86,6 +88,7 @@ export class LmdbEnvironment {
   readonly #root: LmdbRoot;
   readonly #stores = new Map<string, LmdbStore>();
   #refreshed = 0;
+  #writing = false;
 
   constructor(file: string, root: LmdbRoot, lastVersion: () => number) {
     this.file = file;
@@ -138,9 +141,16 @@ export class LmdbEnvironment {
     return now;
   }
 
-  /** Runs synchronous code while no process can write. */
-  locked<T>(action: () => T): T {
-    return this.#root.transactionSync(action);
+  /** To be called after each write in the queue of npm:lmdb. */
+  wrote(): void {
+    if (this.#writing) return;
+    this.#writing = true;
+    // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate of its own, just before
+    // this one. When the commit fails it would be an unhandled rejection, which ends the program.
+    setImmediate(() => {
+      this.#writing = false;
+      this.#root.committed.then(undefined, () => undefined);
+    });
   }
 
   async close(): Promise<void> {

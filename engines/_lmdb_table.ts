@@ -120,7 +120,7 @@ export class LmdbTable {
       const state = this.#stateOf(lmdbKey);
       if (state === undefined) return false;
       const live = Date.now() < state.expiresAt;
-      if (await this.#entries.remove(lmdbKey, state.version)) return live;
+      if (await this.#write(this.#entries.remove(lmdbKey, state.version))) return live;
     }
   }
 
@@ -145,7 +145,7 @@ export class LmdbTable {
       if (Date.now() >= (expected.expiresAt ?? Infinity)) return false;
       // Only an entry of this engine is a state of it.
       version = expected.revision as number;
-      if (next === undefined) return await this.#entries.remove(lmdbKey, version);
+      if (next === undefined) return await this.#write(this.#entries.remove(lmdbKey, version));
     }
     const done = await this.#put(key, next, version);
     await this.#tidy();
@@ -222,7 +222,10 @@ export class LmdbTable {
   }
 
   async clear(): Promise<void> {
-    await Promise.all([this.#entries.clearAsync(), this.#deadlines.clearAsync()]);
+    await Promise.all([
+      this.#write(this.#entries.clearAsync()),
+      this.#write(this.#deadlines.clearAsync()),
+    ]);
   }
 
   /** Drops what has expired, or so much of it; how many. */
@@ -236,8 +239,8 @@ export class LmdbTable {
       looked += page.length;
       const removals = page.map(async ({ deadlineKey, key, version }) => {
         const [removed] = await Promise.all([
-          version !== undefined && this.#entries.remove(key, version),
-          this.#deadlines.remove(deadlineKey),
+          version !== undefined && this.#write(this.#entries.remove(key, version)),
+          this.#write(this.#deadlines.remove(deadlineKey)),
         ]);
         if (removed) count++;
       });
@@ -265,7 +268,7 @@ export class LmdbTable {
 
   /** Removes an entry if it still is of that version. */
   async remove({ key, version }: RawEntry): Promise<boolean> {
-    return await this.#entries.remove(key, version);
+    return await this.#write(this.#entries.remove(key, version));
   }
 
   /** Whether an entry still is of that version. */
@@ -280,7 +283,7 @@ export class LmdbTable {
 
   /** Adds the deadline to the index. */
   async index(expiresAt: number, lmdbKey: Uint8Array): Promise<void> {
-    await this.#deadlines.put(toDeadlineKey(expiresAt, lmdbKey), NOTHING);
+    await this.#write(this.#deadlines.put(toDeadlineKey(expiresAt, lmdbKey), NOTHING));
   }
 
   /** Version and deadline of what is under a key. Of what is damaged the deadline is not known: it stays. */
@@ -297,11 +300,16 @@ export class LmdbTable {
     }
   }
 
+  #write(done: Promise<boolean>): Promise<boolean> {
+    this.#environment.wrote();
+    return done;
+  }
+
   async #put(key: string, entry: NewEntry, ifVersion?: number | null): Promise<boolean> {
     const lmdbKey = toLmdbKey(key);
     lastVersion = (lastVersion + STRIDE) % VERSIONS;
     const record = packRecord(key, lmdbKey, entry);
-    const put = this.#entries.put(lmdbKey, record, lastVersion, ifVersion);
+    const put = this.#write(this.#entries.put(lmdbKey, record, lastVersion, ifVersion));
     const { expiresAt = Infinity } = entry;
     if (expiresAt === Infinity) return await put;
     this.#timed++;
