@@ -36,6 +36,10 @@ export interface FileFault {
 interface Tree {
   readonly root: bigint;
   readonly depth: number;
+  /** Unless it has several values under a key, which stand elsewhere. */
+  readonly entries: number | undefined;
+  /** How many were found. */
+  found: number;
 }
 
 interface Meta {
@@ -47,6 +51,7 @@ interface Meta {
 
 /** A page to look at, and how far above the leaves it stands. */
 interface Step {
+  readonly tree: Tree;
   readonly page: bigint;
   readonly level: number;
 }
@@ -162,6 +167,10 @@ function parseTree(view: DataView, offset: number): Tree {
   return {
     root: view.getBigUint64(offset + 40, true),
     depth: view.getUint16(offset + 6, true),
+    entries: (view.getUint16(offset + 4, true) & DUPLICATES) !== 0
+      ? undefined
+      : Number(view.getBigUint64(offset + 32, true)),
+    found: 0,
   };
 }
 
@@ -169,13 +178,15 @@ async function walk(file: Deno.FsFile, size: number, meta: Meta, pages: number):
   const { pageSize, lastPage } = meta;
   const turns = new Turns();
   const seen = new Set<number>();
+  const trees: Tree[] = [];
   const steps: Step[] = [];
-  let whole = false;
 
   /** The page's number, when it is one, whole in the file and met for the first time. */
   const claim = (page: bigint, count = 1): number => {
     const number = Number(page);
-    if (number < 2 || number + count - 1 > lastPage) throw new Fault(`there is no page ${page}`);
+    if (number < 2 || count < 1 || number + count - 1 > lastPage) {
+      throw new Fault(`there is no page ${page}`);
+    }
     if ((number + count) * pageSize > size) {
       throw new Fault(`it ends before page ${number + count - 1}: it was truncated`);
     }
@@ -185,92 +196,112 @@ async function walk(file: Deno.FsFile, size: number, meta: Meta, pages: number):
     }
     return number;
   };
-  const plant = ({ root, depth }: Tree) => {
-    if (root === NO_ROOT) return;
-    if (depth < 1 || depth > 32) throw new Fault(`one of its trees has ${depth} levels`);
-    steps.push({ page: root, level: depth - 1 });
+  const plant = (tree: Tree) => {
+    trees.push(tree);
+    if (tree.root === NO_ROOT) return;
+    if (tree.depth < 1 || tree.depth > 32) {
+      throw new Fault(`one of its trees has ${tree.depth} levels`);
+    }
+    steps.push({ tree, page: tree.root, level: tree.depth - 1 });
   };
 
-  // A file may be shorter than its head says when its last pages are free. Only a look at all the others tells.
-  if ((lastPage + 1) * pageSize > size) whole = true;
   meta.trees.forEach(plant);
-  for (let i = 0; i < steps.length && (whole || i < pages); i++) {
+  // A file may be shorter than its head says when its last pages are free. Only a look at all the others tells.
+  const limit = (lastPage + 1) * pageSize > size ? Infinity : pages;
+  for (let i = 0; i < steps.length; i++) {
+    if (i >= limit) return;
     if (turns.due()) await turns.next();
-    const { page, level } = steps[i];
+    const { tree, page, level } = steps[i];
     const number = claim(page);
     const view = read(file, number * pageSize, pageSize);
-    checkHeader(view, number, level === 0 ? LEAF : BRANCH);
-    for (const node of nodesOf(view, number, level === 0)) {
+    checkHeader(view, number, level === 0 ? LEAF : BRANCH, meta);
+    for (const { flags, data, length, child } of nodesOf(view, number, level === 0)) {
       if (level > 0) {
-        steps.push({ page: childOf(view, node), level: level - 1 });
+        steps.push({ tree, page: child, level: level - 1 });
         continue;
       }
-      const { flags, data, length } = leafData(view, node, number);
+      tree.found++;
       if ((flags & BIG_DATA) !== 0) {
-        const first = view.getBigUint64(data, true);
-        const count = Math.ceil((PAGE_HEADER + length) / pageSize);
-        const start = claim(first, count);
+        // Longer than the value needs, where a longer one stood before.
+        const count = Number(view.getBigUint64(data + 16, true));
+        const start = claim(view.getBigUint64(data, true), count);
         const header = read(file, start * pageSize, PAGE_HEADER);
-        checkHeader(header, start, OVERFLOW);
-        if (header.getUint32(20, true) !== count) {
-          throw new Fault(`its page ${start} begins a run of another length`);
-        }
+        checkHeader(header, start, OVERFLOW, meta);
+        if (
+          header.getUint32(20, true) !== count || count * pageSize < PAGE_HEADER + length
+        ) throw new Fault(`its page ${start} begins a run of another length`);
       } else if (flags === SUB_DATABASE) {
         if (length !== DB_SIZE) throw new Fault(`its page ${number} describes no database`);
         plant(parseTree(view, data));
       }
     }
   }
-}
-
-function checkHeader(view: DataView, number: number, kind: number): void {
-  const own = view.getBigUint64(0, true);
-  if (own !== BigInt(number) || (view.getUint16(18, true) & PAGE_KIND) !== kind) {
-    throw new Fault(`its page ${number} is not what it should be`);
+  for (const { entries, found } of trees) {
+    if (entries !== undefined && entries !== found) {
+      throw new Fault(`one of its trees has ${found} entries, not ${entries}`);
+    }
   }
 }
 
-/** Where the page's nodes begin. */
-function* nodesOf(view: DataView, number: number, leaf: boolean): Generator<number> {
+function checkHeader(view: DataView, number: number, kind: number, { transaction }: Meta): void {
+  if (
+    view.getBigUint64(0, true) !== BigInt(number) ||
+    (view.getUint16(18, true) & PAGE_KIND) !== kind ||
+    // A page of a later transaction is one that LMDB takes for its own to write to.
+    view.getBigUint64(8, true) > transaction
+  ) throw new Fault(`its page ${number} is not what it should be`);
+}
+
+/** What stands in a page of a tree. */
+interface Node {
+  readonly flags: number;
+  /** Where its value begins, when it is in a leaf. */
+  readonly data: number;
+  /** How long the value is, also when it stands in pages of its own. */
+  readonly length: number;
+  readonly child: bigint;
+}
+
+function nodesOf(view: DataView, number: number, leaf: boolean): Node[] {
   const lower = view.getUint16(20, true);
   const upper = view.getUint16(22, true);
   const room = view.byteLength - PAGE_HEADER;
-  if (lower % 2 !== 0 || lower > upper || upper > room) {
+  // LMDB never leaves a page with fewer in a tree, and ends the process when it meets one.
+  const least = leaf ? 1 : 2;
+  if (lower % 2 !== 0 || lower < 2 * least || lower > upper || upper > room) {
     throw new Fault(`its page ${number} has a damaged head`);
   }
-  const count = lower / 2;
-  // LMDB never leaves such a page in a tree, and ends the process when it meets one.
-  if (count < (leaf ? 1 : 2)) throw new Fault(`its page ${number} is empty`);
-  for (let i = 0; i < count; i++) {
-    const offset = view.getUint16(PAGE_HEADER + 2 * i, true);
-    if (offset < upper || offset + NODE_HEADER > room) {
+  const nodes: Node[] = [];
+  const spans: [start: number, end: number][] = [];
+  for (let i = 0; i < lower; i += 2) {
+    const start = PAGE_HEADER + view.getUint16(PAGE_HEADER + i, true);
+    if (start + NODE_HEADER > view.byteLength) {
       throw new Fault(`its page ${number} points outside of itself`);
     }
-    const node = PAGE_HEADER + offset;
-    if (node + NODE_HEADER + view.getUint16(node + 6, true) > view.byteLength) {
-      throw new Fault(`its page ${number} has a key that is too long`);
+    const flags = view.getUint16(start + 4, true);
+    const data = start + NODE_HEADER + view.getUint16(start + 6, true);
+    const length = view.getUint32(start, true);
+    const here = !leaf ? 0 : (flags & BIG_DATA) !== 0 ? PAGE_HEADER : length;
+    if (leaf && (flags & ~(BIG_DATA | SUB_DATABASE | DUPLICATES)) !== 0) {
+      throw new Fault(`its page ${number} has a damaged entry`);
     }
-    yield node;
+    const end = data + here;
+    spans.push([start, end + end % 2]);
+    nodes.push({
+      flags,
+      data,
+      length,
+      child: view.getBigUint64(start, true) & 0xFFFF_FFFF_FFFFn,
+    });
   }
-}
-
-function childOf(view: DataView, node: number): bigint {
-  return view.getBigUint64(node, true) & 0xFFFF_FFFF_FFFFn;
-}
-
-function leafData(
-  view: DataView,
-  node: number,
-  number: number,
-): { flags: number; data: number; length: number } {
-  const length = view.getUint32(node, true);
-  const flags = view.getUint16(node + 4, true);
-  const data = node + NODE_HEADER + view.getUint16(node + 6, true);
-  const here = (flags & BIG_DATA) !== 0 ? PAGE_HEADER : length;
-  if (
-    (flags & ~(BIG_DATA | SUB_DATABASE | DUPLICATES)) !== 0 || data + here > view.byteLength
-  ) throw new Fault(`its page ${number} has a damaged entry`);
-  return { flags, data, length };
+  // They fill the page's end without gaps.
+  let next = PAGE_HEADER + upper;
+  for (const [start, end] of spans.sort(([a], [b]) => a - b)) {
+    if (start !== next) throw new Fault(`its page ${number} has entries out of their place`);
+    next = end;
+  }
+  if (next !== view.byteLength) throw new Fault(`its page ${number} has a damaged entry`);
+  return nodes;
 }
 
 function read(file: Deno.FsFile, offset: number, length: number): DataView {
