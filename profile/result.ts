@@ -1,14 +1,19 @@
 import { type ColumnTable, table } from "arquero";
-import { load } from "./_lazy.ts";
+import { loadLibrary } from "../codec/_library.ts";
 import { profileText } from "./_text.ts";
 import { type Best, best, type BestOptions, findBest } from "./best.ts";
 import type { ChartOptions } from "./chart_options.ts";
 import { COLUMNS, type ProfileRow } from "./row.ts";
 import { type ProfileSummary, summarize } from "./summary.ts";
 
-// What the modules that are loaded late export: their own types would bring their packages to whoever only checks types.
-type DrawChart = (rows: readonly ProfileRow[], options?: ChartOptions) => Promise<string>;
-type WriteHtml = (profile: Profile, title: string) => Promise<string>;
+// Typed here: the types of these modules would bring their packages to whoever only checks types.
+const loadChart = loadLibrary<
+  { chartSvg(rows: readonly ProfileRow[], options?: ChartOptions): Promise<string> }
+>("chart", new URL("./chart", import.meta.url));
+const loadHtml = loadLibrary<{ profileHtml(profile: Profile, title: string): Promise<string> }>(
+  "chart",
+  new URL("./html", import.meta.url),
+);
 
 /** When and on what machine a profile was made: names and texts for people. */
 export type ProfileAbout = Record<string, string>;
@@ -135,13 +140,13 @@ export class Profile {
    * @throws {Error} When there is nothing to draw.
    */
   async toSVG(options?: ChartOptions): Promise<string> {
-    const { chartSvg } = await load<{ chartSvg: DrawChart }>("chart");
+    const { chartSvg } = await loadChart();
     return chartSvg(this.rows, options);
   }
 
   /** A report as one HTML file that needs no network: recommendations, charts, the table. */
   async toHTML(title = "HashStash profile"): Promise<string> {
-    const { profileHtml } = await load<{ profileHtml: WriteHtml }>("html");
+    const { profileHtml } = await loadHtml();
     return profileHtml(this, title);
   }
 }

@@ -1,11 +1,9 @@
 // @ts-types="npm:@types/cli-progress@^3.11.6"
 import { SingleBar } from "cli-progress";
-import type { Progress, ProgressOptions } from "./progress.ts";
+import type { BarOptions, Progress } from "./progress.ts";
 
 /** The bar of `createProgress` on a terminal. */
-export function createBar(
-  options: Required<Pick<ProgressOptions, "stream">> & ProgressOptions,
-): Progress {
+export function createBar(options: BarOptions): Progress {
   const { total, label, stream } = options;
   const bar = new SingleBar({
     stream,

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
+import { loadLibrary } from "../codec/_library.ts";
 import { DecodeError } from "../codec/errors.ts";
 import type { CompleteEngine } from "../engines/_derived.ts";
 import type { Awaitable, EngineProblem, Entry, NewEntry } from "../engines/engine.ts";
 import { EngineError } from "../engines/errors.ts";
+import type { Profile, ProfileOptions } from "../profile/mod.ts";
 import { backoff } from "./_backoff.ts";
 import { exclusive } from "./_mutex.ts";
 import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
@@ -16,7 +18,6 @@ import {
   openEnvelope,
   removeEarlier,
 } from "./_versions.ts";
-import type { Profile, ProfileOptions } from "../profile/mod.ts";
 import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
 import { KeyNotFoundError, showKey } from "./errors.ts";
 import { safeDecodeKey, unreadable } from "./_guard.ts";
@@ -35,6 +36,10 @@ import {
 /** Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in memory. */
 const BATCH = 500;
 const BATCH_BYTES = 4_000_000;
+
+const loadProfiler = loadLibrary<
+  { profile(stash: HashStash, options?: ProfileOptions): Promise<Profile> }
+>("profiler", new URL("../profile/mod", import.meta.url));
 
 /** Told apart from every value that can be stored. */
 const ABSENT = Symbol("absent");
@@ -654,9 +659,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * ```
    */
   async profile(options?: ProfileOptions): Promise<Profile> {
-    // A computed address: a literal one would bring the profiler's packages into every program's download.
-    const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-    const { profile } = await import(new URL(`../profile/mod${extension}`, import.meta.url).href);
+    const { profile } = await loadProfiler();
     return await profile(this, options);
   }
 

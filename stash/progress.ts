@@ -4,6 +4,7 @@
  */
 import process from "node:process";
 import type { Writable } from "node:stream";
+import { loadLibrary } from "../codec/_library.ts";
 
 /** Where progress is written; `isTTY` decides between a bar and lines. */
 export type ProgressStream = Writable & { isTTY?: boolean };
@@ -18,6 +19,9 @@ export interface ProgressOptions {
   stream?: ProgressStream;
 }
 
+/** What the bar needs to know. */
+export type BarOptions = ProgressOptions & Required<Pick<ProgressOptions, "stream">>;
+
 /** A run that tells how far it is. */
 export interface Progress {
   /** Counts `steps` more as done; `note` says what the last one was. */
@@ -25,6 +29,11 @@ export interface Progress {
   /** Writes the last state and leaves the terminal as it was. Idempotent. */
   stop(): void;
 }
+
+const loadBar = loadLibrary<{ createBar(options: BarOptions): Progress }>(
+  "progress bar",
+  new URL("./_progress_bar", import.meta.url),
+);
 
 /**
  * Starts to show progress. The library that draws the bar is loaded only for a terminal.
@@ -43,10 +52,8 @@ export async function createProgress(options: ProgressOptions): Promise<Progress
   const { total, label, stream = process.stderr as ProgressStream } = options;
   if (stream.isTTY) {
     try {
-      // A computed address: a literal one would bring the library into every program's download.
-      const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-      const address = new URL(`./_progress_bar${extension}`, import.meta.url).href;
-      return (await import(address)).createBar({ total, label, stream });
+      const { createBar } = await loadBar();
+      return createBar({ total, label, stream });
     } catch (error) {
       stream.write(`No progress bar, only lines: ${error}\n`);
     }
