@@ -7,6 +7,11 @@ import type { Awaitable, EngineProblem, Entry, NewEntry } from "../engines/engin
 import { EngineError } from "../engines/errors.ts";
 import type { Profile, ProfileOptions } from "../profile/mod.ts";
 import { backoff } from "./_backoff.ts";
+import { storeIdentity } from "./_identity.ts";
+import type { AnyFunction } from "./_function_key.ts";
+import { getOrSet, type GetOrSetOptions } from "./get_or_set.ts";
+import { type Internals, shareInternals } from "./_internals.ts";
+import { run, type StashedResult, stashedResult, type StashedReturn } from "./memoize.ts";
 import { exclusive } from "./_mutex.ts";
 import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
 import { engineName, openStore, storePathOf } from "./_store.ts";
@@ -90,35 +95,6 @@ export interface Version<V> {
   value: V;
 }
 
-/** What the other modules of this folder need of a stash, and nobody else. */
-export interface Internals {
-  readonly options: CheckedOptions;
-  readonly codec: Codec;
-  /** The opened store. */
-  store(): Promise<CompleteEngine>;
-  /** A store that the stash keeps for itself, opened. */
-  space(name: string): Promise<CompleteEngine>;
-  /** Closes the child when the stash is closed. */
-  adopt(child: HashStash): void;
-  /** A name for one key of this store in this process. */
-  identity(text: string): string;
-  /** Runs an operation on the opened store; `close` waits for it. */
-  run<T>(operation: string, body: (store: CompleteEngine) => Awaitable<T>): Promise<T>;
-  /** The value of an entry. */
-  read(entry: Entry, text: string): Awaitable<unknown>;
-  /** Stores if the entry is still as `expected`; whether it did. In append mode as a new version. */
-  replace(
-    store: CompleteEngine,
-    text: string,
-    expected: Entry | undefined,
-    next: NewEntry,
-  ): Promise<boolean>;
-  readonly stats: StashStats;
-}
-
-/** The internals of a stash: for the modules of this folder. */
-export let internalsOf: (stash: HashStash) => Internals;
-
 /**
  * An async, dictionary-like cache over a storage engine: a `Map` whose methods return promises and whose entries outlive
  * the program.
@@ -147,6 +123,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   #opening: Promise<CompleteEngine> | undefined;
   readonly #spaces = new Map<string, Promise<CompleteEngine>>();
   readonly #children = new Set<HashStash>();
+  #place: string | undefined;
   #closing: Promise<void> | undefined;
   /** Operations under way: `close` waits for them. */
   #active = 0;
@@ -155,7 +132,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   readonly #stats: StashStats = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
 
   static {
-    internalsOf = (stash) => stash.#internals();
+    shareInternals((stash) => stash.#internals());
   }
 
   /**
@@ -231,17 +208,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** The value, or the default when the key is absent. */
   async get<D>(key: K, defaultValue: D): Promise<V | D>;
   async get(key: K, defaultValue?: unknown): Promise<unknown> {
-    const text = encodeKey(key);
-    return await this.#run("get entry", async (store) => {
-      const entry = await store.get(text);
-      if (entry === undefined) {
-        this.#stats.misses++;
-        return defaultValue;
-      }
-      const value = await this.#read(entry, text);
-      this.#stats.hits++;
-      return value;
-    });
+    return await this.#get(encodeKey(key), defaultValue);
   }
 
   /**
@@ -643,6 +610,72 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
+   * The stored value, or what `factory` makes of the key, which is then stored. Equal calls at the same time share one run of the factory, in this process and with
+   * others that use the store: see `lock`. When it throws, all of this process that wait for it get the error, and nothing is stored.
+   *
+   * @param key The key.
+   * @param factory Makes the value.
+   * @param options How it is kept.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory" });
+   * const get = () => stash.getOrSet("answer", () => 6 * 7, { ttl: 60_000 });
+   * console.log(await get(), await get()); // 42 42, multiplied once
+   * ```
+   */
+  async getOrSet<D extends V = V>(
+    key: K,
+    factory: (key: K) => D | PromiseLike<D>,
+    options?: GetOrSetOptions<D>,
+  ): Promise<V | D> {
+    return await getOrSet(
+      this as HashStash,
+      key,
+      factory as (key: unknown) => unknown,
+      options as GetOrSetOptions,
+    ) as V | D;
+  }
+
+  /**
+   * Calls a function, or gives the result of an earlier equal call: the same as `stashedResult(fn)(...args)`.
+   *
+   * @param fn The function.
+   * @param args Its arguments.
+   */
+  run<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): StashedReturn<R> {
+    return run(this as HashStash, fn as AnyFunction, args) as StashedReturn<R>;
+  }
+
+  /**
+   * Keeps the results of a function or method in a stash inside this one, so that equal calls run it once.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * const stash = new HashStash({ engine: "memory" });
+   * const square = stash.stashedResult((x: number) => x * x);
+   * console.log(await square(3), await square(3)); // 9 9, computed once
+   *
+   * class Api {
+   *   constructor(readonly url: string) {}
+   *
+   *   @stash.stashedResult({ ttl: 60_000 })
+   *   async user(id: string) {
+   *     return await Promise.resolve(`${this.url}/${id}`);
+   *   }
+   * }
+   * console.log(await new Api("https://example.org").user("ann"));
+   * ```
+   */
+  get stashedResult(): StashedResult {
+    return ((...args: unknown[]) => stashedResult(this as HashStash, ...args)) as StashedResult;
+  }
+
+  /**
    * Times reads, writes and the codec on other engines, codecs and sizes of data, all in temporary stashes: nothing is left
    * behind. An engine that can't run here has rows that say why.
    *
@@ -825,6 +858,19 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     );
   }
 
+  #get(text: string, defaultValue: unknown): Promise<unknown> {
+    return this.#run("get entry", async (store) => {
+      const entry = await store.get(text);
+      if (entry === undefined) {
+        this.#stats.misses++;
+        return defaultValue;
+      }
+      const value = await this.#read(entry, text);
+      this.#stats.hits++;
+      return value;
+    });
+  }
+
   /**
    * Runs an operation on the opened store; `close` waits for it. `before` is what the caller has begun already: an encoding, made of
    * the value as it was when the method was called.
@@ -917,7 +963,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /** The value of an entry. */
-  #read(entry: Entry, text: string): Awaitable<unknown> {
+  #read(entry: Pick<Entry, "value">, text: string): Awaitable<unknown> {
     try {
       const value = this.#codec.decode(openEnvelope(entry.value).value);
       return value instanceof Promise
@@ -1026,9 +1072,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     return problems;
   }
 
-  /** A name for one key of this store in this process. */
+  /** A name for one key of this store in this process; the stash has been opened. */
   #identity(text: string): string {
-    return [this.engine, this.path, this.name, this.dbname, text].join("\0");
+    return (this.#place ??= storeIdentity(this.#options, this.path)) + text;
   }
 
   /** The options of a stash made from this one: the same but for `changes`; another engine has options of its own. */
@@ -1048,12 +1094,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
       options: this.#options,
       codec: this.#codec,
       stats: this.#stats,
-      store: () => this.#open(),
       space: (name) => this.#space(name),
       adopt: (child) => void this.#children.add(child),
       identity: (text) => this.#identity(text),
       run: (operation, body) => this.#run(operation, body),
+      get: (text, defaultValue) => this.#get(text, defaultValue),
       read: (entry, text) => this.#read(entry, text),
+      version: (entry, text) => this.#version(entry, text),
       replace: (...args) => this.#replace(...args),
     };
   }

@@ -11,6 +11,23 @@ export {
   type StashStats,
   type Version,
 } from "./hash_stash.ts";
+export type { FlightOptions } from "./_flight_options.ts";
+export type { GetOrSetOptions } from "./get_or_set.ts";
+export type {
+  CallOptions,
+  FunctionOptions,
+  StashedFunction,
+  StashedResult,
+  StashedResultDecorator,
+  StashedReturn,
+  StoredReturn,
+} from "./memoize.ts";
+export type { StoredGenerator } from "./_replay.ts";
+export {
+  stashedResult,
+  type StashedResultIn,
+  type StashedResultOptions,
+} from "./stashed_result.ts";
 export type { HashStashJSON, HashStashOptions, SetOptions } from "./options.ts";
 export type { Pairs } from "./_pairs.ts";
 export type { StoredRecord } from "./transfer.ts";

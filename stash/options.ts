@@ -93,7 +93,11 @@ const OPTION_NAMES = [
 ];
 
 /** Names of stores that a stash keeps for itself inside a dbname. */
-export const RESERVED_DBNAMES = { versions: ".versions", leases: ".leases" } as const;
+export const RESERVED_DBNAMES = {
+  versions: ".versions",
+  leases: ".leases",
+  errors: ".errors",
+} as const;
 
 /**
  * Checks options; needs no permission and touches nothing.
@@ -226,7 +230,8 @@ function checkRootDir(rootDir: unknown, engine: EngineName | Engine): string | u
   return keepsFiles(engine) ? resolve(rootDir) : rootDir;
 }
 
-function checkTime(option: string, value: unknown): number {
+/** Checks a number of ms. */
+export function checkTime(option: string, value: unknown): number {
   if (typeof value !== "number") {
     throw new TypeError(`Expected ${option} to be a number of ms, got ${typeOf(value)}`);
   }
@@ -253,6 +258,7 @@ function checkEngineOptions(options: unknown): Record<string, unknown> {
   throw new TypeError(`Expected engineOptions to be an object, got ${typeOf(options)}`);
 }
 
-function typeOf(value: unknown): string {
+/** What sort of thing was given, for messages. */
+export function typeOf(value: unknown): string {
   return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
 }
