@@ -104,6 +104,7 @@ async function chooseDriver(owner: SqlOwner, choice: DriverChoice): Promise<SqlD
 
 /** Whether loading `@db/sqlite` asks the user for nothing. */
 function ffiNeedsNoPrompt(): boolean {
+  if (!granted({ name: "import", host: "jsr.io:443" })) return false;
   const variables = ["DENO_SQLITE_PATH", "DENO_SQLITE_LOCAL"];
   if (!granted(...variables.map((variable) => ({ name: "env", variable }) as const))) return false;
   const path = Deno.env.get("DENO_SQLITE_PATH");

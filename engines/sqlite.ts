@@ -18,7 +18,9 @@ import {
   openDatabase,
 } from "./_sqlite_database.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "./_sqlite_driver.ts";
-import { attempt, isDamaged, snapshot, transact } from "./_sqlite_runner.ts";
+import { integrityProblems, unlessDamaged } from "./_sqlite_integrity.ts";
+import { attempt, snapshot, transact } from "./_sqlite_runner.ts";
+import { firstAfter } from "./_sqlite_text.ts";
 import { nestedTables, openTable, tableName, tableQueries } from "./_sqlite_table.ts";
 import { Turns } from "./_turns.ts";
 
@@ -181,19 +183,10 @@ class SqliteEngine implements Engine {
   }
 
   async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    const found = await this.#integrity();
-    let left = found;
-    if (fix && found.length > 0) {
-      // Indexes are made anew from the table; a damaged table stays as it is.
-      await this.#unlessDamaged(() => this.#connection.exec(this.#queries.reindex));
-      left = await this.#integrity();
-    }
-    const problems = found.map((detail) => ({
-      kind: "damaged",
-      detail,
-      fixed: !left.includes(detail),
-    }));
-    const count = await this.#unlessDamaged(() => this.#number(this.#queries.count));
+    const attempt = <T>(action: () => T) => this.#attempt("check", action);
+    const reindex = fix ? this.#queries.reindex : undefined;
+    const problems = await integrityProblems(attempt, this.#connection, reindex);
+    const count = await attempt(() => unlessDamaged(() => this.#number(this.#queries.count)));
     return { checked: typeof count === "number" ? count : 0, problems };
   }
 
@@ -305,24 +298,6 @@ class SqliteEngine implements Engine {
     if (free > 0) this.#statement(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`).all();
     return free > VACUUM_PAGES;
   }
-
-  /** What SQLite finds wrong with the file. */
-  async #integrity(): Promise<string[]> {
-    const found = await this.#unlessDamaged(() => this.#statement("PRAGMA integrity_check").all());
-    if (found instanceof Error) return [found.message];
-    return found.map(([message]) => String(message)).filter((message) => message !== "ok");
-  }
-
-  #unlessDamaged<T>(action: () => T): Awaitable<T | Error> {
-    return this.#attempt<T | Error>("check", () => {
-      try {
-        return action();
-      } catch (error) {
-        if (error instanceof Error && isDamaged(error)) return error;
-        throw error;
-      }
-    });
-  }
 }
 
 function checkSize(operation: string, key: string, { value }: NewEntry): void {
@@ -343,16 +318,6 @@ function toEntry(key: string, [value, timestamp, expiresAt, revision]: SqlValue[
   }
   const entry = { value: bytes, timestamp: Number(timestamp), revision };
   return expiresAt === null ? entry : { ...entry, expiresAt: Number(expiresAt) };
-}
-
-/** What comes after all texts that begin with the prefix, in the order of SQLite: that of the code points, blobs last. */
-function firstAfter(prefix: string): SqlValue {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
-  while (points.at(-1) === 0x10FFFF) points.pop();
-  const last = points.pop();
-  if (last === undefined) return new Uint8Array(0);
-  // Surrogates are no code points of their own.
-  return String.fromCodePoint(...points, last === 0xD7FF ? 0xE000 : last + 1);
 }
 
 /** Sets up a connection, and a file that is new. */

@@ -11,51 +11,23 @@ import {
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import type { CompleteEngine } from "../engines/_derived.ts";
 import { attempt } from "../engines/_sqlite_runner.ts";
 import { EngineError } from "../engines/errors.ts";
 import { createEngine } from "../engines/sqlite.ts";
 import { runScript } from "./_child.ts";
+import { entryOf, keysOf, type Room, roomTests, textUnder } from "./_room.ts";
 import { DRIVERS } from "./_sqlite_drivers.ts";
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** A folder and the handles of one test. */
-class Room implements AsyncDisposable {
-  readonly folder = Deno.makeTempDirSync({ prefix: "hashstash_sqlite_" });
-  readonly file = join(this.folder, "test.db");
-  readonly #stack = new AsyncDisposableStack();
-
-  async open(dbname = "main", path = this.file): Promise<CompleteEngine> {
-    const location = { rootDir: this.folder, name: "test", dbname };
-    const engine = complete(createEngine(location, { path, driver: "node:sqlite" }));
-    await engine.open();
-    this.#stack.defer(() => engine.close());
-    return engine;
-  }
-
-  /** Another program's connection. */
-  database(path = this.file): DatabaseSync {
-    const database = new DatabaseSync(path);
-    this.#stack.defer(() => database.close());
-    return database;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stack.disposeAsync();
-    await Deno.remove(this.folder, { recursive: true });
-  }
+function fileOf({ folder }: Room): string {
+  return join(folder, "test.db");
 }
 
-function entry(value: string | Uint8Array, expiresAt?: number) {
-  const bytes = typeof value === "string" ? encoder.encode(value) : value;
-  return { value: bytes, timestamp: Date.now(), expiresAt };
-}
-
-async function textOf(engine: CompleteEngine, key: string): Promise<string | undefined> {
-  const found = await engine.get(key);
-  return found && decoder.decode(found.value);
+function openIn(room: Room, dbname = "main", path = fileOf(room)): Promise<CompleteEngine> {
+  const location = { rootDir: room.folder, name: "test", dbname };
+  return room.open(createEngine(location, { path, driver: "node:sqlite" }));
 }
 
 async function shell(file: string, sql: string): Promise<string> {
@@ -65,93 +37,85 @@ async function shell(file: string, sql: string): Promise<string> {
   return decoder.decode(stdout).trimEnd();
 }
 
-function test(name: string, fn: (room: Room) => Promise<void>): void {
-  Deno.test({
-    name: `sqlite ${name}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn() {
-      await using room = new Room();
-      await fn(room);
-    },
-  });
-}
+const test = roomTests("sqlite");
 
 test("keeps what the sqlite3 shell can read and add to", async (room) => {
-  const engine = await room.open();
-  await engine.set("my_key", entry('{"name":"John"}'));
-  assertEquals(await shell(room.file, "SELECT key, value FROM main"), 'my_key|{"name":"John"}');
-  assertEquals(await shell(room.file, "SELECT json_extract(value, '$.name') FROM main"), "John");
-  assertEquals(await shell(room.file, "PRAGMA journal_mode"), "wal");
+  const engine = await openIn(room);
+  await engine.set("my_key", entryOf('{"name":"John"}'));
+  assertEquals(await shell(fileOf(room), "SELECT key, value FROM main"), 'my_key|{"name":"John"}');
+  assertEquals(await shell(fileOf(room), "SELECT json_extract(value, '$.name') FROM main"), "John");
+  assertEquals(await shell(fileOf(room), "PRAGMA journal_mode"), "wal");
 
-  await shell(room.file, `INSERT INTO main (key, value) VALUES ('by hand', '["é"]')`);
-  assertEquals(await textOf(engine, "by hand"), '["é"]');
+  await shell(fileOf(room), `INSERT INTO main (key, value) VALUES ('by hand', '["é"]')`);
+  assertEquals(await textUnder(engine, "by hand"), '["é"]');
   const found = await engine.get("by hand");
   assertLess(Math.abs(Number(found?.timestamp) - Date.now()), 60_000);
-  assertEquals(await engine.compareAndSet("by hand", found, entry("[]")), true);
+  assertEquals(await engine.compareAndSet("by hand", found, entryOf("[]")), true);
 });
 
 test("leaves other programs' tables alone", async (room) => {
   await shell(
-    room.file,
+    fileOf(room),
     `CREATE TABLE notes (text); INSERT INTO notes VALUES ('keep');
      CREATE TABLE "main/notes" (text); INSERT INTO "main/notes" VALUES ('keep')`,
   );
-  const engine = await room.open();
-  await engine.set("key", entry("value"));
+  const engine = await openIn(room);
+  await engine.set("key", entryOf("value"));
   await engine.clear(true);
   assertEquals((await engine.check({ fix: true })).problems, []);
-  const error = await assertRejects(() => room.open("notes"), EngineError);
+  const error = await assertRejects(() => openIn(room, "notes"), EngineError);
   assertStringIncludes(error.message, 'a table "notes" of another program');
-  assertEquals(await shell(room.file, `SELECT * FROM notes, "main/notes"`), "keep|keep");
+  assertEquals(await shell(fileOf(room), `SELECT * FROM notes, "main/notes"`), "keep|keep");
 });
 
 test("gives every dbname a table of its own", async (room) => {
   const dbnames = ["main", "Main", "MAIN", "sqlite_x", 'quo"te', "semi;colon", "é", "", "a/b", "a"];
-  for (const dbname of dbnames) await (await room.open(dbname)).set("key", entry(dbname));
-  for (const dbname of dbnames) assertEquals(await textOf(await room.open(dbname), "key"), dbname);
-  const tables = (await shell(room.file, "SELECT name FROM sqlite_schema WHERE type = 'table'"))
+  for (const dbname of dbnames) await (await openIn(room, dbname)).set("key", entryOf(dbname));
+  for (const dbname of dbnames) {
+    assertEquals(await textUnder(await openIn(room, dbname), "key"), dbname);
+  }
+  const tables = (await shell(fileOf(room), "SELECT name FROM sqlite_schema WHERE type = 'table'"))
     .split("\n");
   assertEquals(tables.length, dbnames.length);
   assert(tables.includes("main") && tables.includes("a/b"), tables.join());
 });
 
 test("refuses a file that is no database", async (room) => {
-  await Deno.writeTextFile(room.file, "some text, longer than a header of SQLite. ".repeat(50));
-  const error = await assertRejects(() => room.open(), EngineError);
+  await Deno.writeTextFile(fileOf(room), "some text, longer than a header of SQLite. ".repeat(50));
+  const error = await assertRejects(() => openIn(room), EngineError);
   assertEquals([error.engine, error.operation], ["sqlite", "open"]);
   assertStringIncludes(error.message, "is not an SQLite database");
-  assertStringIncludes(await Deno.readTextFile(room.file), "some text");
+  assertStringIncludes(await Deno.readTextFile(fileOf(room)), "some text");
 });
 
 test("refuses a folder where the file should be, and a file where the folder should be", async (room) => {
-  const folder = await assertRejects(() => room.open("main", room.folder), EngineError);
+  const folder = await assertRejects(() => openIn(room, "main", room.folder), EngineError);
   assertMatch(folder.message, /Cannot open engine "sqlite": .* cannot be opened or made/);
-  await Deno.writeTextFile(room.file, "");
-  await assertRejects(() => room.open("main", join(room.file, "x.db")), EngineError);
+  await Deno.writeTextFile(fileOf(room), "");
+  await assertRejects(() => openIn(room, "main", join(fileOf(room), "x.db")), EngineError);
 });
 
 test("finds a damaged page, says so, and reads the rest", async (room) => {
   const writer = createEngine(
     { rootDir: room.folder, name: "test", dbname: "main" },
-    { path: room.file, driver: "node:sqlite" },
+    { path: fileOf(room), driver: "node:sqlite" },
   );
   await writer.open();
   const keys = Array.from({ length: 200 }, (_, i) => `key ${String(i).padStart(3, "0")}`);
-  for (const key of keys) await writer.set(key, entry("v".repeat(1_000)));
+  for (const key of keys) await writer.set(key, entryOf("v".repeat(1_000)));
   await writer.close();
-  const size = Number(await shell(room.file, "PRAGMA page_size"));
+  const size = Number(await shell(fileOf(room), "PRAGMA page_size"));
   const page = Number(
     await shell(
-      room.file,
+      fileOf(room),
       "SELECT pageno FROM dbstat WHERE name = 'main' AND pagetype = 'leaf' LIMIT 1 OFFSET 20",
     ),
   );
-  const bytes = await Deno.readFile(room.file);
+  const bytes = await Deno.readFile(fileOf(room));
   bytes.fill(0xFF, (page - 1) * size, page * size);
-  await Deno.writeFile(room.file, bytes);
+  await Deno.writeFile(fileOf(room), bytes);
 
-  const engine = await room.open();
+  const engine = await openIn(room);
   let lost = 0;
   for (const key of keys) {
     try {
@@ -172,11 +136,11 @@ test("finds a damaged page, says so, and reads the rest", async (room) => {
 });
 
 test("repairs a damaged index", async (room) => {
-  const engine = await room.open();
-  await engine.setMany(Array.from({ length: 100 }, (_, i) => [`key ${i}`, entry(`${i}`)]));
+  const engine = await openIn(room);
+  await engine.setMany(Array.from({ length: 100 }, (_, i) => [`key ${i}`, entryOf(`${i}`)]));
   // A row that an index doesn't know of.
   await shell(
-    room.file,
+    fileOf(room),
     `PRAGMA writable_schema = ON;
      CREATE TEMP TABLE saved AS SELECT * FROM sqlite_schema WHERE name = 'main:expires_at';
      DELETE FROM sqlite_schema WHERE name = 'main:expires_at';
@@ -190,21 +154,22 @@ test("repairs a damaged index", async (room) => {
   assertGreater(found.problems.length, 0);
   assertEquals(found.problems.filter(({ fixed }) => !fixed), []);
   assertEquals((await engine.check({ fix: false })).problems, []);
-  assertEquals(await textOf(engine, "key 77"), "77");
+  assertEquals(await textUnder(engine, "key 77"), "77");
 });
 
 test("waits for another program's transaction, and leaves the event loop free", async (room) => {
-  const engine = await room.open();
-  const other = room.database();
+  const engine = await openIn(room);
+  const other = new DatabaseSync(fileOf(room));
+  room.defer(() => other.close());
   other.exec("BEGIN IMMEDIATE");
   let done = false;
-  const setting = Promise.resolve(engine.set("key", entry("value"))).then(() => done = true);
+  const setting = Promise.resolve(engine.set("key", entryOf("value"))).then(() => done = true);
   for (let timers = 0; timers < 20; timers++) await new Promise((go) => setTimeout(go, 5));
   assertEquals(done, false);
   assertEquals(await engine.get("key"), undefined);
   other.exec("COMMIT");
   await setting;
-  assertEquals(await textOf(engine, "key"), "value");
+  assertEquals(await textUnder(engine, "key"), "value");
 });
 
 test("gives up when the database stays locked", async () => {
@@ -221,17 +186,17 @@ test("gives up when the database stays locked", async () => {
 });
 
 test("refuses what SQLite cannot hold, and keeps the earlier value", async (room) => {
-  const engine = await room.open();
-  await engine.set("key", entry("earlier"));
-  const large = entry(new Uint8Array(1_000_000_000));
+  const engine = await openIn(room);
+  await engine.set("key", entryOf("earlier"));
+  const large = entryOf(new Uint8Array(1_000_000_000));
   await assertRejects(async () => await engine.set("key", large), RangeError, "1000000000 bytes");
   await assertRejects(async () => await engine.setMany([["key", large]]), RangeError);
-  assertEquals(await textOf(engine, "key"), "earlier");
+  assertEquals(await textUnder(engine, "key"), "earlier");
 });
 
 test("takes a large batch without keeping the event loop to itself", async (room) => {
-  const engine = await room.open();
-  const pairs = Array.from({ length: 20_000 }, (_, i) => [`${i}`, entry("value")] as const);
+  const engine = await openIn(room);
+  const pairs = Array.from({ length: 20_000 }, (_, i) => [`${i}`, entryOf("value")] as const);
   let timers = 0;
   const timer = setInterval(() => timers++, 1);
   await engine.setMany(pairs.map(([key, value]) => [key, value]));
@@ -243,33 +208,35 @@ test("takes a large batch without keeping the event loop to itself", async (room
 });
 
 test("gives the space of cleared and pruned entries back", async (room) => {
-  const engine = await room.open();
-  const size = () => Deno.statSync(room.file).size;
+  const engine = await openIn(room);
+  const size = () => Deno.statSync(fileOf(room)).size;
   const value = "v".repeat(10_000);
   const fill = async (expiresAt?: number) => {
-    await engine.setMany(Array.from({ length: 500 }, (_, i) => [`${i}`, entry(value, expiresAt)]));
-    await shell(room.file, "PRAGMA wal_checkpoint(TRUNCATE)");
+    await engine.setMany(
+      Array.from({ length: 500 }, (_, i) => [`${i}`, entryOf(value, expiresAt)]),
+    );
+    await shell(fileOf(room), "PRAGMA wal_checkpoint(TRUNCATE)");
     assertGreater(size(), 5_000_000);
     assertGreater(await engine.byteSize(), 5_000_000);
   };
   await fill();
   await engine.clear();
-  await shell(room.file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  await shell(fileOf(room), "PRAGMA wal_checkpoint(TRUNCATE)");
   assertLess(size(), 100_000);
   await fill(Date.now() - 1);
   assertEquals(await engine.prune(), 500);
-  await shell(room.file, "PRAGMA wal_checkpoint(TRUNCATE)");
+  await shell(fileOf(room), "PRAGMA wal_checkpoint(TRUNCATE)");
   assertLess(size(), 100_000);
   assertLess(await engine.byteSize(), 100_000);
 });
 
 test("shares one connection between handles, also by way of a symbolic link", async (room) => {
-  const first = await room.open();
+  const first = await openIn(room);
   const link = join(room.folder, "link.db");
-  await Deno.symlink(room.file, link);
-  const second = await room.open("main", link);
-  await first.set("key", entry("value"));
-  assertEquals(await textOf(second, "key"), "value");
+  await Deno.symlink(fileOf(room), link);
+  const second = await openIn(room, "main", link);
+  await first.set("key", entryOf("value"));
+  assertEquals(await textUnder(second, "key"), "value");
   assertEquals(
     [...Deno.readDirSync(room.folder)].filter(({ name }) => /^link/.test(name)).length,
     1,
@@ -277,13 +244,11 @@ test("shares one connection between handles, also by way of a symbolic link", as
 });
 
 test("lists keys that sort after all others", async (room) => {
-  const engine = await room.open();
+  const engine = await openIn(room);
   const keys = ["\u{10FFFF}", "\u{10FFFF}\u{10FFFF}a", "\u{D7FF}", "\u{E000}", "a\u{10FFFF}", "b"];
-  await engine.setMany(keys.map((key) => [key, entry(key)]));
+  await engine.setMany(keys.map((key) => [key, entryOf(key)]));
   for (const prefix of ["", ...keys, "a"]) {
-    const listed: string[] = [];
-    for await (const key of engine.keys(prefix)) listed.push(key);
-    assertEquals(listed.sort(), keys.filter((key) => key.startsWith(prefix)).sort());
+    assertEquals(await keysOf(engine, prefix), keys.filter((key) => key.startsWith(prefix)).sort());
   }
 });
 
@@ -331,10 +296,10 @@ test("names the permission that is refused", async (room) => {
 
 if (DRIVERS.includes("@db/sqlite")) {
   test("lets two drivers share a file, but not in one process", async (room) => {
-    const engine = await room.open();
-    await engine.set("key", entry("value"));
+    const engine = await openIn(room);
+    await engine.set("key", entryOf("value"));
     const location = { rootDir: room.folder, name: "test", dbname: "main" };
-    const other = createEngine(location, { path: room.file, driver: "@db/sqlite" });
+    const other = createEngine(location, { path: fileOf(room), driver: "@db/sqlite" });
     const error = await assertRejects(async () => await other.open(), EngineError);
     assertStringIncludes(error.message, "two SQLite libraries on one file");
     await engine.close();
@@ -355,20 +320,20 @@ test("says what to do when @db/sqlite is asked for and cannot be loaded", async 
 });
 
 test("keeps the earlier value where it may not write", async (room) => {
-  const engine = await room.open();
-  await engine.set("key", entry("earlier"));
+  const engine = await openIn(room);
+  await engine.set("key", entryOf("earlier"));
   await engine.close();
-  await Deno.chmod(room.file, 0o444);
+  await Deno.chmod(fileOf(room), 0o444);
   await Deno.chmod(room.folder, 0o555);
   // Permissions of the file system don't hold for root.
   const { stdout } = await runScript(
     `import process from "node:process";
      await import("./engines/sqlite.ts");
      if (process.geteuid() === 0) process.seteuid(65534);
-     ${script(room.folder, { path: room.file, driver: "node:sqlite" })}`,
+     ${script(room.folder, { path: fileOf(room), driver: "node:sqlite" })}`,
     ["-A"],
   );
   await Deno.chmod(room.folder, 0o755);
   assertMatch(stdout, /^EngineError Cannot open engine "sqlite": .*(cannot be written|opened)/);
-  assertEquals(await textOf(await room.open(), "key"), "earlier");
+  assertEquals(await textUnder(await openIn(room), "key"), "earlier");
 });
