@@ -23,6 +23,8 @@ export interface Internals {
   read(entry: Pick<Entry, "value">, text: string): Awaitable<unknown>;
   /** The value of an entry with its version. */
   version(entry: Entry, text: string): Promise<Version<unknown>>;
+  /** The entries with the canonical texts of their keys. */
+  entries(): AsyncIterable<[string, Entry]>;
   /** Stores if the entry is still as `expected`; whether it did. In append mode as a new version. */
   replace(
     store: CompleteEngine,

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { ColumnTable } from "arquero";
 import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
 import { loadLibrary } from "../codec/_library.ts";
 import { DecodeError } from "../codec/errors.ts";
@@ -13,6 +14,7 @@ import { getOrSet, type GetOrSetOptions } from "./get_or_set.ts";
 import { type Internals, shareInternals } from "./_internals.ts";
 import { run, type StashedResult, stashedResult, type StashedReturn } from "./memoize.ts";
 import { exclusive } from "./_mutex.ts";
+import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
 import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
 import { engineName, openStore, storePathOf } from "./_store.ts";
 import {
@@ -676,6 +678,36 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
+   * What is stored, as rows: nested objects in columns with dotted names, lists as one row per item. `await` gives an array,
+   * `for await` one row after the other.
+   *
+   * @param options Which rows, and of what columns.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory", name: "pets" });
+   * await stash.set("cats", [{ name: "Tom" }, { name: "Kit", home: { city: "Leeds" } }]);
+   * console.log(await stash.records());
+   * // [{ _key: "cats", name: "Tom" }, { _key: "cats", name: "Kit", "home.city": "Leeds" }]
+   * ```
+   */
+  records(options?: RecordsOptions): StashRecords {
+    return new StashRecords(this as HashStash, options);
+  }
+
+  /**
+   * The rows of `records` as an Arquero table, for grouping, joining, and writing as CSV or Arrow. Cells that a row does not have
+   * are `undefined`.
+   *
+   * @param options Which rows, and of what columns.
+   */
+  async table(options?: RecordsOptions): Promise<ColumnTable> {
+    return await recordsTable(this.records(options));
+  }
+
+  /**
    * Times reads, writes and the codec on other engines, codecs and sizes of data, all in temporary stashes: nothing is left
    * behind. An engine that can't run here has rows that say why.
    *
@@ -1101,6 +1133,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
       get: (text, defaultValue) => this.#get(text, defaultValue),
       read: (entry, text) => this.#read(entry, text),
       version: (entry, text) => this.#version(entry, text),
+      entries: () => this.#iterate("list records", (store) => store.entries()),
       replace: (...args) => this.#replace(...args),
     };
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { type RecordsOptions, type StashRecord, StashRecords } from "./records.ts";
 export { KeyNotFoundError } from "./errors.ts";
 export {
   HashStash,
