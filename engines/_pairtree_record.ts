@@ -4,13 +4,15 @@
  *     {"key":"my_key","timestamp":1760000000000,"expiresAt":1760000060000,"length":5,"crc32":907060870,"line":3205347364}
  *     value
  *
- * `crc32` is that of the value, `line` that of the line up to the comma before it.
+ * `crc32` is that of the value, `line` that of the line up to itself.
  */
 import { crc32 } from "node:zlib";
 import type { Entry, NewEntry } from "./engine.ts";
 
 const NEWLINE = 0x0a;
 const COMMA = 0x2c;
+const BACKSLASH = 0x5c;
+const BRACE = 0x7d;
 const ZERO = 0x30;
 const LOWER_E = 0x65;
 /** Where the key's JSON begins: after `{"key":`. */
@@ -46,8 +48,8 @@ export function encodeRecord(key: string, { value, timestamp, expiresAt }: NewEn
     length: value.byteLength,
     crc32: crc32(value),
   };
-  const checked = JSON.stringify(fields).slice(0, -1);
-  const line = encoder.encode(`${checked},"line":${crc32(checked)}}\n`);
+  const checked = `${JSON.stringify(fields).slice(0, -1)},"line":`;
+  const line = encoder.encode(`${checked}${crc32(checked)}}\n`);
   const record = new Uint8Array(line.byteLength + value.byteLength);
   record.set(line);
   record.set(value, line.byteLength);
@@ -70,7 +72,10 @@ export function parseHeader(bytes: Uint8Array): Header | undefined {
   const end = bytes.indexOf(NEWLINE);
   if (end < 0) return undefined;
   let at = end - 1;
-  if (number() !== crc32(bytes.subarray(0, Math.max(0, at)))) {
+  let colon = 0;
+  const isClosed = bytes[at] === BRACE;
+  const line = number();
+  if (!isClosed || line !== crc32(bytes.subarray(0, colon + 1))) {
     throw new Damage("its first line is damaged");
   }
   const crc = number();
@@ -91,7 +96,7 @@ export function parseHeader(bytes: Uint8Array): Header | undefined {
     keyEnd: at,
   };
 
-  /** The number that ends before `at`, which then is the comma before its name. */
+  /** The number that ends before `at`, which then is the comma before its name; `colon` is what follows the name. */
   function number(): number {
     let value = 0;
     for (let scale = 1;; scale *= 10) {
@@ -99,6 +104,7 @@ export function parseHeader(bytes: Uint8Array): Header | undefined {
       if (!(digit >= 0 && digit <= 9)) break;
       value += digit * scale;
     }
+    colon = at;
     while (at > 0 && bytes[at] !== COMMA) at--;
     return value;
   }
@@ -116,7 +122,8 @@ export function hasKey(header: Header, key: string): boolean {
   if (keyEnd - 1 - start !== key.length) return keyOf(header) === key;
   for (let i = 0; i < key.length; i++) {
     // What is not ASCII, or was escaped, is read as JSON.
-    if (line[start + i] !== key.charCodeAt(i)) return keyOf(header) === key;
+    const code = key.charCodeAt(i);
+    if (line[start + i] !== code || code === BACKSLASH) return keyOf(header) === key;
   }
   return true;
 }
