@@ -55,7 +55,7 @@ export interface ProfileOptions {
 export type OneOrMore<T> = T | T[];
 
 /** How long one sample takes at least, ms, so that the clock's steps and its own cost are no part of it. */
-const SAMPLE_TIME = 2;
+const SAMPLE_TIME = 4;
 
 /** The most operations in one sample. */
 const MOST_TIMES = 20_000;
@@ -244,16 +244,20 @@ class Runner {
   }
 }
 
-/** Runs a case until its code is warm; how often it must run to fill a sample. */
+/**
+ * Runs a case until its code is warm; how often it must run to fill a sample. What the first run tells is
+ * no guide: it loads, compiles and allocates.
+ */
 async function warmUp(of: Case): Promise<number> {
   const most = of.row.operation === "write"
     ? Math.max(1, Math.floor(MOST_BYTES / of.row.storedSize))
     : MOST_TIMES;
-  for (let times = 1;;) {
-    const sample = await timeOf(of, times) * times * 1_000;
-    if (sample >= SAMPLE_TIME || times >= most) return times;
-    const missing = sample > 0 ? 1.2 * SAMPLE_TIME / sample : 10;
-    times = Math.min(most, Math.ceil(times * Math.min(10, Math.max(2, missing))));
+  let times = 1;
+  for (let runs = 1;; runs++) {
+    const each = await timeOf(of, times) * 1_000;
+    const filled = each * times >= SAMPLE_TIME / 2;
+    times = Math.min(most, 10 * times, Math.ceil(SAMPLE_TIME / Math.max(each, 1e-6)));
+    if (runs >= 3 && (filled || times === most)) return times;
   }
 }
 
