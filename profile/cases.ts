@@ -20,6 +20,9 @@ export type CaseOptions = Pick<
   "engine" | "serializer" | "compress" | "b64" | "engineOptions"
 >;
 
+/** What rows say of the engine and codec of a case. */
+export type CaseRow = RowCodec & Pick<RowCase, "engine">;
+
 /** One operation on one engine, codec and size, ready to run. */
 export interface Case {
   /** What its rows say. */
@@ -62,20 +65,30 @@ export async function entrySample(stash: HashStash, random: () => number): Promi
   return { size: meanLength(json), pairs };
 }
 
-/** A temporary stash for cases, not opened yet; disposing of it removes what it stored. */
+/**
+ * What rows say of a case's engine and codec; opens nothing and needs no permission.
+ *
+ * @throws {TypeError} On options that no stash can have.
+ */
+export function describeCase(parent: HashStash, options: CaseOptions): CaseRow {
+  const { engine, serializer, compress, b64 } = parent.sub("profile", given(options));
+  return { engine, serializer, compress, b64, encoding: encodingName(compress, b64) };
+}
+
+/** A temporary stash for a case, not opened yet; disposing of it removes what it stored. */
 export function caseStash(parent: HashStash, options: CaseOptions): HashStash {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return parent.tmp({ ...Object.fromEntries(given), ttl: Infinity });
+  return parent.tmp({ ...given(options), ttl: Infinity });
 }
 
-/** What rows say of a stash's codec. */
-export function codecOf({ serializer, compress, b64 }: HashStash): RowCodec {
-  return { serializer, compress, b64, encoding: encodingName(compress, b64) };
+/** Without what is undefined, which would not be the parent's but the default. */
+function given(options: CaseOptions): CaseOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-/** Fills the stash with the sample and prepares the operations on it. */
+/** Fills the stash of a case with the sample and prepares the operations on it. */
 export async function prepareCases(
   stash: HashStash,
+  about: CaseRow,
   sample: Sample,
   operations: readonly Operation[],
 ): Promise<Case[]> {
@@ -83,7 +96,7 @@ export async function prepareCases(
   await stash.setMany(pairs);
   const keys = pairs.map(([key]) => key);
   const values = pairs.map(([, value]) => value);
-  const serialized = stash.tmp({ compress: false, b64: false });
+  const serialized = stash.sub("serialized", { compress: false, b64: false });
   const texts = keys.map((key) => stash.encodeKey(key));
   const serializedValues = await encodeAll(serialized, values);
   const storedValues = await encodeAll(stash, values);
@@ -122,8 +135,7 @@ export async function prepareCases(
     let next = 0;
     return {
       row: {
-        engine: stash.engine,
-        ...codecOf(stash),
+        ...about,
         operation,
         size: sample.size,
         ...sizes[operation],
@@ -148,7 +160,7 @@ export async function prepareCases(
 
 /** A stash that is never opened, for its codec: JSON, or what is nearest to it. */
 function plain(stash: HashStash): HashStash {
-  return stash.tmp({ serializer: "hashstash", compress: false, b64: false });
+  return stash.sub("plain", { serializer: "hashstash", compress: false, b64: false });
 }
 
 function encodeAll(stash: HashStash, values: unknown[]): Promise<Uint8Array[]> {

@@ -5,8 +5,9 @@ import { seededRandom } from "./_statistics.ts";
 import {
   type Case,
   type CaseOptions,
+  type CaseRow,
   caseStash,
-  codecOf,
+  describeCase,
   entrySample,
   prepareCases,
   type Sample,
@@ -100,7 +101,7 @@ export async function profile(stash: HashStash, options: ProfileOptions = {}): P
 
 /** What a profile runs. */
 export interface Plan {
-  cases: CaseOptions[];
+  cases: { options: CaseOptions; about: CaseRow }[];
   operations: Operation[];
   sizes: number[];
   iterations: number;
@@ -123,17 +124,14 @@ export function planOf(stash: HashStash, options: ProfileOptions): Plan {
   const cases = [engine].flat().flatMap((engine) =>
     [serializer].flat().flatMap((serializer) =>
       [compress].flat().flatMap((compress) =>
-        [b64].flat().map((b64): CaseOptions => ({
-          engine,
-          serializer,
-          compress,
-          b64,
-          engineOptions: engineOptions[typeof engine === "string" ? engine : engine?.name ?? ""],
-        }))
+        [b64].flat().map((b64) => {
+          const name = typeof engine === "object" ? engine.name : engine ?? "";
+          const options = { engine, serializer, compress, b64, engineOptions: engineOptions[name] };
+          return { options, about: describeCase(stash, options) };
+        })
       )
     )
   );
-  for (const each of cases) caseStash(stash, each); // Throws on what no stash can be made of.
   const wanted = new Set([operation].flat());
   const operations = OPERATIONS.filter((name) => wanted.delete(name));
   for (const name of wanted) {
@@ -180,8 +178,8 @@ class Runner {
   async run(sample: Sample): Promise<void> {
     await using stashes = new AsyncDisposableStack();
     const ready: { of: Case; times: number; rows: ProfileRow[]; failed?: boolean }[] = [];
-    for (const options of this.#plan.cases) {
-      for (const of of await this.#open(options, sample, stashes)) {
+    for (const planned of this.#plan.cases) {
+      for (const of of await this.#open(planned, sample, stashes)) {
         const times = await this.#step(of.row, () => warmUp(of));
         if (times !== undefined) ready.push({ of, times, rows: [] });
       }
@@ -200,27 +198,37 @@ class Runner {
 
   /** The cases of one engine and codec; none, but a row that says why, when they can't run. */
   async #open(
-    options: CaseOptions,
+    { options, about }: Plan["cases"][number],
     sample: Sample,
     stashes: AsyncDisposableStack,
   ): Promise<Case[]> {
-    const { engine } = options;
     const { operations, iterations } = this.#plan;
-    const stash = caseStash(this.#stash, options);
-    const about = { engine: stash.engine, ...codecOf(stash), size: sample.size };
-    const row = { ...about, operation: operations[0] };
-    stashes.defer(async () => void await this.#attempt(row, () => stash.close()));
+    const operation = operations.includes("write") ? "write" : operations[0];
+    const row: FailedCase = { ...about, size: sample.size, operation };
     const cases = await this.#attempt(row, async () => {
-      if (this.#unusable.has(engine)) throw this.#unusable.get(engine);
-      await stash.open().catch((error) => {
-        this.#unusable.set(engine, error);
-        throw error;
-      });
-      return await prepareCases(stash, sample, operations);
+      const stash = await this.#openStash(options, row, stashes);
+      return await prepareCases(stash, about, sample, operations);
     });
     if (cases) return cases;
-    this.#progress.tick(operations.length * (1 + iterations), `${stash.engine} can't run`);
+    this.#progress.tick(operations.length * (1 + iterations), `${about.engine} can't run`);
     return [];
+  }
+
+  async #openStash(
+    options: CaseOptions,
+    row: FailedCase,
+    stashes: AsyncDisposableStack,
+  ): Promise<HashStash> {
+    const { engine } = options;
+    if (this.#unusable.has(engine)) throw this.#unusable.get(engine);
+    try {
+      const stash = caseStash(this.#stash, options);
+      stashes.defer(async () => void await this.#attempt(row, () => stash.close()));
+      return await stash.open();
+    } catch (error) {
+      this.#unusable.set(engine, error);
+      throw error;
+    }
   }
 
   /** One sample of a case, between which others have their turn. */

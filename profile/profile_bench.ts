@@ -15,8 +15,8 @@ import { HashStash } from "../mod.ts";
 import { startRedis } from "../tests/redis_server.ts";
 import { profileArguments } from "./_arguments.ts";
 import { benchNames } from "./bench_json.ts";
-import { type Case, type CaseOptions, caseStash, prepareCases, sampleOf } from "./cases.ts";
-import { planOf } from "./profile.ts";
+import { type Case, caseStash, prepareCases, type Sample, sampleOf } from "./cases.ts";
+import { type Plan, planOf } from "./profile.ts";
 
 const folders: string[] = [];
 addEventListener("unload", () => {
@@ -28,27 +28,35 @@ const rootDir = await Deno.makeTempDir({ prefix: "hashstash_bench_" });
 folders.push(rootDir);
 const stash = new HashStash({ engine: "memory", rootDir });
 const { cases, operations, sizes, iterations } = planOf(stash, { iterations: 50, ...options });
-const engines = [...new Set(cases.map(({ engine }) => engine))];
+const engines = cases.map(({ about }) => about.engine);
 const redis = engines.includes("redis") && !options.engineOptions ? await startRedis() : undefined;
 if (redis) folders.push(dirname(redis.socket));
 
 for (const size of sizes) {
   const sample = sampleOf(size);
-  const opened = await Promise.all(cases.map((options) => open(options, sample)));
+  const opened = await Promise.all(cases.map((each) => open(each, sample)));
   for (const operation of operations) {
     opened.flat().filter(({ row }) => row.operation === operation).forEach(bench);
   }
 }
 
 /** The cases of one engine and codec; none when it can't run here, and a word about it. */
-async function open(options: CaseOptions, sample: ReturnType<typeof sampleOf>): Promise<Case[]> {
-  const { engine } = options;
+async function open(
+  { options, about }: Plan["cases"][number],
+  sample: Sample,
+): Promise<Case[]> {
+  const { engine } = about;
   const engineOptions = engine === "redis" && redis ? { url: redis.url } : options.engineOptions;
   const shown = operations.filter((name) =>
     name === "write" || name === "read" || engine === engines[0]
   );
   try {
-    return await prepareCases(caseStash(stash, { ...options, engineOptions }), sample, shown);
+    return await prepareCases(
+      caseStash(stash, { ...options, engineOptions }),
+      about,
+      sample,
+      shown,
+    );
   } catch (error) {
     console.error(`Cannot bench ${engine}: ${error instanceof Error ? error.message : error}`);
     return [];

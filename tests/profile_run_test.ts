@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { type Engine, HashStash } from "../mod.ts";
 import { createEngine } from "../engines/memory.ts";
-import { OPERATIONS, type ProfileRow } from "../profile/mod.ts";
+import { OPERATIONS, type ProfileJSON, type ProfileRow } from "../profile/mod.ts";
 
 /** A stash in a folder of its own; at the end nothing else may be in there. */
 async function withStash(
@@ -153,6 +153,51 @@ Deno.test("stash.profile: a slow engine is found slow, in two runs alike", () =>
     }
     assertEquals(rankings, Array(4).fill(["memory", "slow", "slower"]));
   }, "memory"));
+
+Deno.test("stash.profile: without permissions, what needs none runs and the rest says what it needs", async () => {
+  const program = `
+    import { HashStash } from ${JSON.stringify(new URL("../mod.ts", import.meta.url).href)};
+    const stash = new HashStash({ engine: "memory" });
+    const profile = await stash.profile({
+      engine: ["pairtree", "memory"], compress: false, b64: false, size: 500, iterations: 1,
+    });
+    console.log(JSON.stringify(profile));
+  `;
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, program);
+    const config = new URL("../deno.json", import.meta.url).pathname;
+    const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-prompt", "--allow-read", "--config", config, file],
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    const { rows }: ProfileJSON = JSON.parse(new TextDecoder().decode(stdout));
+    const [broken, ...others] = rows.filter(({ error }) => error);
+    assertEquals(others, []);
+    assertEquals(broken.engine, "pairtree");
+    assertMatch(String(broken.error), /--allow-env/);
+    assertEquals(rows.filter(({ engine }) => engine === "memory").length, OPERATIONS.length);
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("stash.profile: a stash on an engine object profiles that one too", () =>
+  withStash(async (_, rootDir) => {
+    const engine = wrap("mine", {});
+    await using stash = new HashStash({ engine, rootDir });
+    await stash.set("a", 1);
+    const profile = await stash.profile({
+      size: 300,
+      iterations: 1,
+      operation: "read",
+      compress: false,
+      b64: false,
+      engineOptions: { redis: { url: "redis://127.0.0.1:1" } },
+    });
+    assertEquals(profile.rows.filter(timed)[0].engine, "mine");
+    assertEquals([...engine.keys() as Iterable<string>].length, 1, "nothing of another stash");
+  }));
 
 Deno.test("stash.profile: the caller's data, and a sample of the stash's own", () =>
   withStash(async (stash) => {
