@@ -632,13 +632,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     key: K,
     factory: (key: K) => D | PromiseLike<D>,
     options?: GetOrSetOptions<D>,
-  ): Promise<V | D> {
+  ): Promise<unknown extends V ? D : V> {
     return await getOrSet(
       this as HashStash,
       key,
       factory as (key: unknown) => unknown,
       options as GetOrSetOptions,
-    ) as V | D;
+    ) as unknown extends V ? D : V;
   }
 
   /**
