@@ -1,13 +1,6 @@
-import { formatPercent, formatSize, formatTime } from "./_format.ts";
+import { LEAST_FACTOR, verdictOf } from "./_verdict.ts";
 import { median, provable, resample, seededRandom } from "./_statistics.ts";
-import {
-  codecName,
-  hasSerializers,
-  type Operation,
-  OPERATIONS,
-  type ProfileRow,
-  type RowCodec,
-} from "./row.ts";
+import { type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
 
 /** What can be asked to be small: the time of an operation, or the stored size. */
 export type Goal = Operation | "size";
@@ -61,9 +54,6 @@ export interface Best extends Candidate {
 
 /** How often the measurements are drawn again to see how much the noise decides. */
 const DRAWS = 1_000;
-
-/** A difference below this is of no use to anybody, however sure. */
-const LEAST_FACTOR = 1.05;
 
 interface Measured extends RowCodec {
   engine: string;
@@ -264,38 +254,4 @@ function mean(numbers: number[]): number {
 function goalOf(weights: Weights): string {
   if (weights.length === 1) return weights[0][0];
   return weights.map(([goal, weight]) => `${Math.round(100 * weight)} % ${goal}`).join(" + ");
-}
-
-function sizeList(sizes: number[]): string {
-  return sizes.map(formatSize).join(", ");
-}
-
-function verdictOf(best: Omit<Best, "verdict">): string {
-  const named = hasSerializers(best.ranking);
-  const codec = codecName(best, named);
-  const what = best.goal === "read" || best.goal === "write" ? `${best.goal}s` : best.goal;
-  const { nextEngine, nextCodec } = best;
-  // The engines store the same bytes.
-  const onlySize = Number.isNaN(best.time);
-  const texts = [
-    `Best for ${what} of ${sizeList(best.sizes)}: ` +
-    (onlySize
-      ? `${codec}, ${best.ratio.toFixed(2)} of the JSON, on any engine`
-      : `${best.engine} with ${codec}, ${formatTime(best.time)}`),
-  ];
-  if (nextEngine && !onlySize) {
-    const name = `${nextEngine.engine} with ${codecName(nextEngine, named)}`;
-    texts.push(`The next engine, ${name}, ${behind(nextEngine)}`);
-  }
-  if (nextCodec) {
-    texts.push(`The next codec, ${codecName(nextCodec, named)}, ${behind(nextCodec)}`);
-  }
-  return `${texts.join(". ")}.`;
-}
-
-function behind({ factor, confidence, sure }: Candidate): string {
-  if (factor === 1) return "is as good";
-  const cost = `costs ${factor.toFixed(2)} times as much`;
-  if (factor < LEAST_FACTOR) return `${cost}: no difference that counts`;
-  return `${cost} (${sure ? "" : "only "}${formatPercent(confidence)} sure)`;
 }

@@ -207,8 +207,13 @@ function finish(svg: string, options: ChartOptions): string {
     light: `svg{${THEMES.light}}`,
     dark: `svg{${THEMES.dark}}`,
     inherit: "",
-  }[theme];
-  const style = rules && `<style>${rules}</style>`;
+  };
+  if (!Object.hasOwn(rules, theme)) {
+    throw new TypeError(
+      `Unknown theme "${theme}", expected one of: ${Object.keys(rules).join(", ")}`,
+    );
+  }
+  const style = rules[theme] && `<style>${rules[theme]}</style>`;
   return svg
     .replace(/^<svg /, `<svg role="img" aria-label="${escapeMarkup(title ?? `${y} by ${x}`)}" `)
     .replace(/^<svg [^>]*>/, (opening) => opening + style)

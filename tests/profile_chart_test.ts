@@ -107,6 +107,11 @@ Deno.test("profile.toSVG: unknown columns and nothing to draw", async () => {
     TypeError,
     'Unknown column "time" for color',
   );
+  await assertRejects(
+    () => profile.toSVG({ theme: "sepia" as "dark" }),
+    TypeError,
+    'Unknown theme "sepia", expected one of: auto, light, dark, inherit',
+  );
   await assertRejects(() => profile.toSVG({ size: 7 }), Error, "Cannot draw a chart: no row");
 });
 
