@@ -16,6 +16,7 @@
  * | 24 | 4 | the length of the text that follows when the key is shortened, else 0 |
  * | 28 | | that text, then the value |
  */
+import { Buffer } from "node:buffer";
 import process from "node:process";
 import { crc32 } from "node:zlib";
 import type { NewEntry } from "./engine.ts";
@@ -29,6 +30,7 @@ const DIGEST = 32;
 const KEPT = MAX_KEY - DIGEST - 1;
 const MARK = 0xFF;
 const EMPTY = Uint8Array.of(MARK);
+const NO_TEXT = new Uint8Array(0);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -51,7 +53,8 @@ export class RecordError extends Error {
 
 /** The LMDB key of a text. */
 export function toLmdbKey(text: string): Uint8Array {
-  const bytes = encoder.encode(text);
+  // Out of a pool: a TextEncoder takes thrice as long for a short text.
+  const bytes = Buffer.from(text);
   return bytes.length === 0 ? EMPTY : bytes.length <= MAX_KEY ? bytes : shorten(bytes);
 }
 
@@ -84,20 +87,43 @@ function isShortened(lmdbKey: Uint8Array): boolean {
   return lmdbKey.length === MAX_KEY && lmdbKey[KEPT] === MARK;
 }
 
-/** The record of an entry. */
-export function packRecord(key: string, lmdbKey: Uint8Array, entry: NewEntry): Uint8Array {
-  const text = isShortened(lmdbKey) ? encoder.encode(key) : undefined;
-  const start = HEADER + (text?.length ?? 0);
-  const record = new Uint8Array(start + entry.value.length);
-  record.set(entry.value, start);
-  if (text !== undefined) record.set(text, HEADER);
-  const view = new DataView(record.buffer);
-  view.setUint32(0, LAYOUT, true);
-  view.setFloat64(8, entry.timestamp, true);
-  view.setFloat64(16, entry.expiresAt ?? Infinity, true);
-  view.setUint32(24, text?.length ?? 0, true);
-  view.setUint32(4, checksum(lmdbKey, record), true);
-  return record;
+/** An entry on its way into the database. */
+export interface PackedEntry {
+  readonly lmdbKey: Uint8Array;
+  readonly record: Uint8Array;
+  readonly expiresAt: number;
+}
+
+/** The records of entries, side by side in one buffer: one for each would cost as much again as all the rest. */
+export function packEntries(pairs: readonly [string, NewEntry][]): PackedEntry[] {
+  const packed = new Array<PackedEntry>(pairs.length);
+  let size = 0;
+  for (const [key, { value }] of pairs) size += HEADER + value.length + longTextSize(key);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  let start = 0;
+  for (let i = 0; i < pairs.length; i++) {
+    const [key, { value, timestamp, expiresAt = Infinity }] = pairs[i];
+    const lmdbKey = toLmdbKey(key);
+    const text = isShortened(lmdbKey) ? encoder.encode(key) : NO_TEXT;
+    const end = start + HEADER + text.length + value.length;
+    view.setUint32(start, LAYOUT, true);
+    view.setFloat64(start + 8, timestamp, true);
+    view.setFloat64(start + 16, expiresAt, true);
+    view.setUint32(start + 24, text.length, true);
+    if (text.length > 0) bytes.set(text, start + HEADER);
+    bytes.set(value, end - value.length);
+    const record = bytes.subarray(start, end);
+    view.setUint32(start + 4, checksum(lmdbKey, record), true);
+    packed[i] = { lmdbKey, record, expiresAt };
+    start = end;
+  }
+  return packed;
+}
+
+/** At most how many bytes of a shortened key's text are in the record. */
+function longTextSize(key: string): number {
+  return 3 * key.length > MAX_KEY ? 3 * key.length : 0;
 }
 
 /**

@@ -4,7 +4,8 @@ import type { LmdbDatabase, LmdbEnvironment, LmdbRange, LmdbStore } from "./_lmd
 import {
   firstLmdbKey,
   type LmdbRecord,
-  packRecord,
+  type PackedEntry,
+  packEntries,
   readDeadlineKey,
   RecordError,
   textOfLmdbKey,
@@ -96,19 +97,18 @@ export class LmdbTable {
   }
 
   async set(key: string, entry: NewEntry): Promise<void> {
-    await this.#put(key, entry);
-    await this.#tidy();
+    await this.setMany([[key, entry]]);
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
-    for (let next = 0; next < pairs.length;) {
-      const writes: Promise<unknown>[] = [];
-      for (let bytes = 0; next < pairs.length; next++) {
-        const [key, entry] = pairs[next];
-        bytes += entry.value.length;
-        if (writes.length > 0 && (writes.length >= BATCH_ENTRIES || bytes > BATCH_BYTES)) break;
-        writes.push(this.#put(key, entry));
+    for (let start = 0, end = 0; start < pairs.length; start = end) {
+      for (let bytes = 0; end < pairs.length && end - start < BATCH_ENTRIES; end++) {
+        bytes += pairs[end][1].value.length;
+        if (bytes > BATCH_BYTES && end > start) break;
       }
+      // Writes without conditions that share a commit have one promise.
+      const writes = new Set<Promise<boolean>>();
+      for (const packed of packEntries(pairs.slice(start, end))) writes.add(this.#put(packed));
       await Promise.all(writes);
     }
     await this.#tidy();
@@ -147,7 +147,8 @@ export class LmdbTable {
       version = expected.revision as number;
       if (next === undefined) return await this.#write(this.#entries.remove(lmdbKey, version));
     }
-    const done = await this.#put(key, next, version);
+    const [packed] = packEntries([[key, next]]);
+    const done = await this.#put(packed, version);
     await this.#tidy();
     return done;
   }
@@ -305,17 +306,16 @@ export class LmdbTable {
     return done;
   }
 
-  async #put(key: string, entry: NewEntry, ifVersion?: number | null): Promise<boolean> {
-    const lmdbKey = toLmdbKey(key);
+  #put(
+    { lmdbKey, record, expiresAt }: PackedEntry,
+    ifVersion?: number | null,
+  ): Promise<boolean> {
     lastVersion = (lastVersion + STRIDE) % VERSIONS;
-    const record = packRecord(key, lmdbKey, entry);
     const put = this.#write(this.#entries.put(lmdbKey, record, lastVersion, ifVersion));
-    const { expiresAt = Infinity } = entry;
-    if (expiresAt === Infinity) return await put;
+    if (expiresAt === Infinity) return put;
     this.#timed++;
     // In the same commit. Where the condition fails, the index has a deadline too many, which does no harm.
-    const [done] = await Promise.all([put, this.index(expiresAt, lmdbKey)]);
-    return done;
+    return Promise.all([put, this.index(expiresAt, lmdbKey)]).then(([done]) => done);
   }
 
   async #tidy(): Promise<void> {
