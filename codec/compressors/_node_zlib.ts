@@ -1,7 +1,7 @@
 import process from "node:process";
 import type { Transform } from "node:stream";
 import type { BrotliOptions, ZlibOptions, ZstdOptions } from "node:zlib";
-import { Pieces, Slices, SYNC_CONTENT } from "./_pieces.ts";
+import { Content, type Gathering, Pieces, Slices, SYNC_CONTENT } from "./_pieces.ts";
 import type { Compression } from "./_types.ts";
 
 /** The compressors of `node:zlib`: loaded at their first use, since loading costs 27 ms. */
@@ -20,12 +20,10 @@ interface Direction {
   options: Options;
 }
 
-/** Bytes to compress at once: some 3 ms of work for the slowest compressor. */
-const CONTENT_PIECE = 128 * 1024;
-/** Bytes to decompress at once: a few may become a thousand times as many. */
-const FRAME_PIECE = 4 * 1024;
+/** Bytes of content that are compressed or decompressed at once: some 3 ms of work for the slowest compressor. */
+const STEP = 128 * 1024;
 /** Bytes that a stream puts out at once. */
-const OUTPUT_PIECE = 64 * 1024;
+const OUTPUT = 64 * 1024;
 
 /** A compressor of node:zlib. Its directions are functions, so that nothing is loaded before it is used. */
 export function nodeCompression(
@@ -38,14 +36,21 @@ export function nodeCompression(
     compress: (content) => {
       const { sync, stream, options } = compression(content);
       if (content.length <= SYNC_CONTENT) return owned(sync(content, options));
-      return streamed(stream({ ...options, chunkSize: OUTPUT_PIECE }), content, CONTENT_PIECE);
+      return streamed(stream({ ...options, chunkSize: OUTPUT }), content, STEP, new Pieces());
     },
     decompress: (frame, length) => {
       const { sync, stream, options } = decompression();
       if (length <= SYNC_CONTENT) {
         return owned(sync(frame, { ...options, maxOutputLength: length }));
       }
-      return streamed(stream({ ...options, chunkSize: OUTPUT_PIECE }), frame, FRAME_PIECE, length);
+      // A few bytes of a frame may be a thousand times as many of content.
+      const step = Math.ceil(frame.length * STEP / length);
+      return streamed(
+        stream({ ...options, chunkSize: OUTPUT }),
+        frame,
+        step,
+        new Content(length),
+      );
     },
   };
 }
@@ -63,18 +68,18 @@ function streamed(
   stream: Transform,
   input: Uint8Array,
   step: number,
-  limit = Infinity,
+  output: Gathering,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const pieces = new Pieces();
     stream.on("error", reject);
+    stream.on("end", () => resolve(output.whole()));
     stream.on("data", (piece: Uint8Array) => {
-      pieces.add(piece);
-      if (pieces.length > limit) {
-        stream.destroy(new Error("The content is longer than its seal says"));
+      try {
+        output.add(piece);
+      } catch (error) {
+        stream.destroy(error as Error);
       }
     });
-    stream.on("end", () => resolve(pieces.whole()));
     feed(stream, input, step).catch(reject);
   });
 }

@@ -22,30 +22,49 @@ export class Slices {
   }
 }
 
-/** What comes out piece by piece, in one array at the end. */
-export class Pieces {
+/** Gathers what comes out piece by piece. */
+export interface Gathering {
+  /** Takes the next piece, an array that nobody writes to afterwards. */
+  add(piece: Uint8Array): void;
+  /** All pieces in one array. */
+  whole(): Uint8Array;
+}
+
+/** Pieces of which nobody knows how many bytes they have together. */
+export class Pieces implements Gathering {
   readonly #pieces: Uint8Array[] = [];
   #length = 0;
 
-  /** Adds a piece; the array must not be written to afterwards. */
   add(piece: Uint8Array): void {
     this.#pieces.push(piece);
     this.#length += piece.length;
   }
 
-  /** Their bytes so far. */
-  get length(): number {
-    return this.#length;
+  whole(): Uint8Array {
+    const content = new Content(this.#length);
+    for (const piece of this.#pieces) content.add(piece);
+    return content.whole();
+  }
+}
+
+/** Pieces of so many bytes at most. The memory is taken at once, and filled bit by bit. */
+export class Content implements Gathering {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(length: number) {
+    this.#bytes = new Uint8Array(length);
   }
 
-  /** A copy of all. */
-  whole(): Uint8Array {
-    const whole = new Uint8Array(this.#length);
-    let at = 0;
-    for (const piece of this.#pieces) {
-      whole.set(piece, at);
-      at += piece.length;
+  add(piece: Uint8Array): void {
+    if (this.#at + piece.length > this.#bytes.length) {
+      throw new RangeError(`The content is longer than ${this.#bytes.length} bytes`);
     }
-    return whole;
+    this.#bytes.set(piece, this.#at);
+    this.#at += piece.length;
+  }
+
+  whole(): Uint8Array {
+    return this.#bytes.subarray(0, this.#at);
   }
 }

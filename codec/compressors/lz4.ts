@@ -6,7 +6,7 @@
  */
 import { type Awaitable, whenReady } from "../_awaitable.ts";
 import { loadLibrary } from "../_library.ts";
-import { Pieces, Slices, SYNC_CONTENT } from "./_pieces.ts";
+import { Content, type Gathering, Pieces, Slices, SYNC_CONTENT } from "./_pieces.ts";
 import type { Compression } from "./_types.ts";
 
 // Written out: even the types of a module put its packages into the graph of every program.
@@ -27,9 +27,15 @@ const library = loadLibrary<Library>("LZ4", new URL("./_lz4_library", import.met
 export const lz4: Compression = {
   name: "lz4",
   compress: (content) =>
-    whenReady(library(), (loaded) => gather(compressed(loaded, content), content.length)),
+    whenReady(
+      library(),
+      (loaded) => gather(compressed(loaded, content), new Pieces(), content.length),
+    ),
   decompress: (frame, length) =>
-    whenReady(library(), (loaded) => gather(decompressed(loaded, frame, length), length)),
+    whenReady(
+      library(),
+      (loaded) => gather(decompressed(loaded, frame, length), new Content(length), length),
+    ),
 };
 
 function* compressed({ compress }: Library, content: Uint8Array): Generator<Uint8Array> {
@@ -76,14 +82,17 @@ function writeNumber(bytes: Uint8Array, value: number): Uint8Array {
   return bytes;
 }
 
-function gather(pieces: Iterable<Uint8Array>, length: number): Awaitable<Uint8Array> {
-  const all = new Pieces();
+function gather(
+  pieces: Iterable<Uint8Array>,
+  all: Gathering,
+  length: number,
+): Awaitable<Uint8Array> {
   if (length > SYNC_CONTENT) return gatherInTurns(pieces, all);
   for (const piece of pieces) all.add(piece);
   return all.whole();
 }
 
-async function gatherInTurns(pieces: Iterable<Uint8Array>, all: Pieces): Promise<Uint8Array> {
+async function gatherInTurns(pieces: Iterable<Uint8Array>, all: Gathering): Promise<Uint8Array> {
   const slices = new Slices();
   for (const piece of pieces) {
     all.add(piece);
