@@ -2,6 +2,9 @@
 export type Awaitable<T> = T | Promise<T>;
 
 /** Goes on with the value: at once when it is there, else when it comes. */
-export function whenReady<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>) {
+export function whenReady<T, U>(
+  value: Awaitable<T>,
+  next: (value: T) => Awaitable<U>,
+): Awaitable<U> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
