@@ -17,9 +17,6 @@ const UNSAFE = /[^a-z0-9_-]/gu;
 const ESCAPED = /\+([a-z])|(?:%[0-9a-f]{2})+/g;
 const NAME = /^([a-z0-9_+%-]*)(~[0-9a-f]{64})?~([0-9a-f]{8})$/;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
 /** Where a key's entry lies in its store. */
 export interface Place {
   /** The name of the folder. */
@@ -60,17 +57,15 @@ function keyOf(name: string): string | null {
   if (stem.includes("~")) return null;
   if (SAFE.test(stem)) return stem;
   return stem.replace(ESCAPED, (sequence, capital: string | undefined) => {
-    if (capital !== undefined) return capital.toUpperCase();
-    const bytes = sequence.slice(1).split("%").map((hex) => parseInt(hex, 16));
-    return decoder.decode(Uint8Array.from(bytes));
+    return capital === undefined ? decodeURIComponent(sequence) : capital.toUpperCase();
   });
 }
 
 function escape(character: string): string {
   if (character >= "A" && character <= "Z") return `+${character.toLowerCase()}`;
-  let escaped = "";
-  for (const byte of encoder.encode(character)) escaped += `%${byte.toString(16).padStart(2, "0")}`;
-  return escaped;
+  const code = character.charCodeAt(0);
+  if (code < 0x80) return `%${code.toString(16).padStart(2, "0")}`;
+  return encodeURIComponent(character).toLowerCase();
 }
 
 /** FNV-1a with a last mixing, so that keys that differ in their end alone spread over the folders too. */

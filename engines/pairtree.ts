@@ -121,8 +121,11 @@ class PairtreeEngine implements Engine {
     const turns = new Turns();
     try {
       for (const folder of this.#folders()) {
-        for (const name of this.#names(folder)) {
-          const key = this.#liveKey(folder, name, this.#mayExpire());
+        const names = this.#names(folder);
+        // Looked for after the listing: what is in it with a deadline had set the mark before.
+        const mayExpire = this.#mayExpire();
+        for (const name of names) {
+          const key = this.#liveKey(folder, name, mayExpire);
           if (key?.startsWith(prefix)) yield key;
           if (turns.due()) await turns.next();
         }
@@ -138,7 +141,6 @@ class PairtreeEngine implements Engine {
       let count = 0;
       for (const folder of this.#folders()) {
         const names = this.#names(folder);
-        // Looked for after the listing: what is in it with a deadline had set the mark before.
         const mayExpire = this.#mayExpire();
         for (const name of names) {
           const counts = mayExpire
