@@ -95,6 +95,8 @@ export function complete(engine: Engine): CompleteEngine {
     clear: (deep) => engine.clear(deep),
     has: (key) => engine.has?.(key) ?? has(key),
     getMany,
+    getValue: (key) => engine.getValue === undefined ? engine.get(key) : engine.getValue(key),
+    getValues: (keys) => engine.getValues === undefined ? getMany(keys) : engine.getValues(keys),
     setMany: (pairs) => engine.setMany === undefined ? setMany(pairs) : engine.setMany(pairs),
     deleteMany: (keys) => engine.deleteMany?.(keys) ?? deleteMany(keys),
     entries,

@@ -26,6 +26,9 @@ export interface Entry {
   readonly revision: unknown;
 }
 
+/** The part of an entry that most readers want. */
+export type EntryValue = Pick<Entry, "value">;
+
 /** What the engine, as configured, promises. */
 export interface EngineSupports {
   /** Entries outlive the process. */
@@ -113,6 +116,10 @@ export interface Engine {
   has?(key: string): Awaitable<boolean>;
   /** Entries in the order of the keys. Default: `get` of each. */
   getMany?(keys: string[]): Awaitable<(Entry | undefined)[]>;
+  /** As `get`, for who wants the value alone: an engine whose deadlines cost extra need not ask for them. Default: `get`. */
+  getValue?(key: string): Awaitable<EntryValue | undefined>;
+  /** As `getMany`, for who wants the values alone. Default: `getMany`. */
+  getValues?(keys: string[]): Awaitable<(EntryValue | undefined)[]>;
   /** Stores all, in one round trip or transaction where there is one. A later pair of the same key wins. Default: `set` of each. */
   setMany?(pairs: [string, NewEntry][]): Awaitable<void>;
   /** Removes all; the number that were there. Default: `delete` of each. */

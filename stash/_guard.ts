@@ -104,6 +104,8 @@ export function guard(engine: CompleteEngine): CompleteEngine {
     clear: (deep) => call("clear", () => engine.clear(deep)),
     has: (key) => call("look up entry", () => engine.has(key), key),
     getMany: (keys) => call("get entries", () => engine.getMany(keys)),
+    getValue: (key) => call("get entry", () => engine.getValue(key), key),
+    getValues: (keys) => call("get entries", () => engine.getValues(keys)),
     setMany: (pairs) => call("set entries", () => engine.setMany(pairs)),
     deleteMany: (keys) => call("delete entries", () => engine.deleteMany(keys)),
     entries: (prefix) => iterate("list entries", () => engine.entries(prefix)),

@@ -121,6 +121,14 @@ export class PrefixedEngine implements Engine {
     return this.#all.getMany(keys.map((key) => this.#prefix + key));
   }
 
+  getValue(key: string): ReturnType<CompleteEngine["getValue"]> {
+    return this.#all.getValue(this.#prefix + key);
+  }
+
+  getValues(keys: string[]): ReturnType<CompleteEngine["getValues"]> {
+    return this.#all.getValues(keys.map((key) => this.#prefix + key));
+  }
+
   setMany(pairs: [string, NewEntry][]): ReturnType<CompleteEngine["setMany"]> {
     return this.#all.setMany(pairs.map(([key, entry]) => [this.#prefix + key, entry]));
   }

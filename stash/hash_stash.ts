@@ -4,7 +4,7 @@ import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
 import { loadLibrary } from "../codec/_library.ts";
 import { DecodeError } from "../codec/errors.ts";
 import type { CompleteEngine } from "../engines/_derived.ts";
-import type { Awaitable, EngineProblem, Entry, NewEntry } from "../engines/engine.ts";
+import type { Awaitable, EngineProblem, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { EngineError } from "../engines/errors.ts";
 import type { Profile, ProfileOptions } from "../profile/mod.ts";
 import { backoff } from "./_backoff.ts";
@@ -447,7 +447,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     return await this.#run("get entries", async (store) => {
       const values: (V | undefined)[] = [];
       for (let from = 0; from < texts.length; from += BATCH) {
-        for (const entry of await store.getMany(texts.slice(from, from + BATCH))) {
+        for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
           const text = texts[values.length];
           values.push(entry && await this.#read(entry, text) as V);
           if (entry) this.#stats.hits++;
@@ -892,7 +892,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   #get(text: string, defaultValue: unknown): Promise<unknown> {
     return this.#run("get entry", async (store) => {
-      const entry = await store.get(text);
+      const entry = await store.getValue(text);
       if (entry === undefined) {
         this.#stats.misses++;
         return defaultValue;
@@ -995,7 +995,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /** The value of an entry. */
-  #read(entry: Pick<Entry, "value">, text: string): Awaitable<unknown> {
+  #read(entry: EntryValue, text: string): Awaitable<unknown> {
     try {
       const value = this.#codec.decode(openEnvelope(entry.value).value);
       return value instanceof Promise

@@ -24,6 +24,23 @@ export const BATCHES: Case[] = [
     },
   },
   {
+    name: "gives values alone as it gives entries",
+    async run(scope) {
+      const engine = await scope.open();
+      const late = entry("gone", Date.now() - 1);
+      await engine.setMany([["a", entry("1")], ["b", entry("2")], ["", entry("")], ["late", late]]);
+      const keys = ["b", "absent", "", "a", "late", "b"];
+      const texts = ["2", undefined, "", "1", undefined, "2"];
+      same((await engine.getValues(keys)).map(text), texts, "getValues");
+      same(await engine.getValues([]), [], "getValues of no key");
+      for (const [i, key] of keys.entries()) {
+        same(text(await engine.getValue(key)), texts[i], `getValue of "${key}"`);
+      }
+      const together = await Promise.all(keys.map((key) => engine.getValue(key)));
+      same(together.map(text), texts, "getValue of all at once");
+    },
+  },
+  {
     name: "lets the later of two pairs with one key win",
     async run(scope) {
       const engine = await scope.open();

@@ -3,7 +3,7 @@
  * our own, because this module is published and must not bring a test library into a program.
  */
 import { complete, type CompleteEngine } from "../_derived.ts";
-import type { Awaitable, Engine, Entry, NewEntry } from "../engine.ts";
+import type { Awaitable, Engine, Entry, EntryValue, NewEntry } from "../engine.ts";
 
 /** The store that a case asks the harness for. */
 export interface ContractLocation {
@@ -70,7 +70,7 @@ export function entry(value: string | Uint8Array, expiresAt?: number): NewEntry 
 }
 
 /** The text of an entry; `undefined` for none. */
-export function text(entry: Entry | undefined): string | undefined {
+export function text(entry: EntryValue | undefined): string | undefined {
   return entry === undefined ? undefined : new TextDecoder().decode(entry.value);
 }
 
