@@ -1,6 +1,7 @@
 import { Cluster, Redis } from "ioredis";
 import type { Buffer } from "node:buffer";
 import type { RedisAddress } from "./_redis_address.ts";
+import type { DeadlineCommand } from "./_redis_deadline.ts";
 import { NoAnswer, redisError, type RedisOperation } from "./_redis_errors.ts";
 import { type Hold, SharedResources } from "./_shared.ts";
 
@@ -33,7 +34,7 @@ export class RedisConnection {
   readonly #waiting = new Set<Waiting>();
   #clock: ReturnType<typeof setTimeout> | undefined;
   #isOpen = false;
-  #deadlineCommand: "pexpiretime" | "pttl" = "pexpiretime";
+  #deadlineCommand: DeadlineCommand = "pexpiretime";
   #trouble: unknown;
   readonly #onError = (error: Error & { lastNodeError?: Error }) => {
     // A cluster's own error only says that no server was of use.
@@ -62,8 +63,8 @@ export class RedisConnection {
     }
   }
 
-  /** How to ask for a deadline: as a point in time, which Redis tells since 7.0, or as the time that is left. */
-  get deadlineCommand(): "pexpiretime" | "pttl" {
+  /** How to ask this server for a deadline. */
+  get deadlineCommand(): DeadlineCommand {
     return this.#deadlineCommand;
   }
 
@@ -73,7 +74,7 @@ export class RedisConnection {
   }
 
   /** The value of a Redis key and its deadline, in one round trip. */
-  read(operation: RedisOperation, name: string): Promise<[value: Buffer | null, time: unknown]> {
+  read(operation: RedisOperation, name: string): Promise<[value: Buffer | null, time: number]> {
     return this.run(operation, ({ client }) => {
       // Two commands in one write, for half of what a pipeline costs.
       const stream = isCluster(client) ? undefined : client.stream;
@@ -81,22 +82,25 @@ export class RedisConnection {
       const value = client.getBuffer(name);
       const time = client[this.#deadlineCommand](name);
       stream?.uncork();
-      return Promise.all([value, time]);
+      return Promise.all([value, time.then(Number)]);
     });
   }
 
   /**
-   * Sends commands and gives their answers, an `Error` where one failed. On one server all of them go in one round trip; in a cluster each
-   * group goes to the server of its key.
+   * Sends commands and gives their answers; rejects with the first error. On one server all of them go in one round trip; in
+   * a cluster each group goes to the server of its key.
    */
-  async send(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
+  async sendAll(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
     const sets = this.isCluster ? groups : [groups.flat()];
     const replies = await Promise.all(
       sets.map((commands) =>
         this.run(operation, async ({ client }) => await client.pipeline(commands).exec() ?? [])
       ),
     );
-    return replies.flat().map(([error, reply]) => error ?? reply);
+    return replies.flat().map(([error, reply]) => {
+      if (error !== null) throw this.#error(operation, error, true);
+      return reply;
+    });
   }
 
   /** Awaits what `call` gets from the client; rejects in the engine's words. */
@@ -109,7 +113,7 @@ export class RedisConnection {
       const sent = this.client.status === "ready" || this.#address.client !== undefined;
       const fail = (error: unknown) => {
         this.#waiting.delete(waiting);
-        reject(this.error(operation, error, sent));
+        reject(this.#error(operation, error, sent));
       };
       const waiting: Waiting = { steps: 0, reject: fail };
       this.#waiting.add(waiting);
@@ -121,10 +125,8 @@ export class RedisConnection {
     });
   }
 
-  /** An error of the client or the server in the engine's words. */
-  error(operation: RedisOperation, error: unknown, sent = true): Error {
-    const trouble = this.#trouble;
-    return redisError({ operation, address: this.#address, error, trouble, sent });
+  #error(operation: RedisOperation, error: unknown, sent: boolean): Error {
+    return redisError({ operation, address: this.#address, error, trouble: this.#trouble, sent });
   }
 
   /** The servers that hold keys. */

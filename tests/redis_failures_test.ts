@@ -204,14 +204,19 @@ Deno.test("redis: another program's data under the stash's prefix", strict, asyn
   };
   await damaged(() => engine.get("list"));
   await damaged(() => engine.getMany(["good", "list", "absent"]));
+  await damaged(() => engine.getValue("list"));
+  await damaged(() => engine.getValues(["good", "list", "absent"]));
   await damaged(() => engine.compareAndSet("list", current, entry("no")));
   await damaged(async () => {
     for await (const _ of engine.entries()) continue;
   });
-  const [good, list, absent] = await Promise.allSettled(
-    ["good", "list", "absent"].map((key) => engine.get(key)),
-  );
-  assertEquals([good.status, list.status, absent.status], ["fulfilled", "rejected", "fulfilled"]);
+  for (const method of ["get", "getValue"] as const) {
+    const together = await Promise.allSettled(
+      ["good", "list", "absent"].map((key) => engine[method](key)),
+    );
+    const outcomes = together.map(({ status }) => status);
+    assertEquals(outcomes, ["fulfilled", "rejected", "fulfilled"]);
+  }
   assertEquals(await textAt(engine, "other"), "value");
   const keys: string[] = [];
   for await (const key of engine.keys()) keys.push(key);

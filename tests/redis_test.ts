@@ -131,7 +131,8 @@ Deno.test("redis: concurrent gets go together, a lone one at once", strict, asyn
   const own = await trips() - first;
 
   const ways: Record<string, () => Promise<unknown[]>> = {
-    engine: () => Promise.all(texts.map((text) => engine.get(text))),
+    entries: () => Promise.all(texts.map((text) => engine.get(text))),
+    values: () => Promise.all(texts.map((text) => engine.getValue(text))),
     stash: () => Promise.all(numbers.map((i) => stash.get(i))),
   };
   for (const [way, read] of Object.entries(ways)) {

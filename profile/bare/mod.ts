@@ -6,4 +6,5 @@ export const BARE: Partial<Record<EngineName, () => Promise<{ openBare: OpenBare
   lmdb: () => import("./lmdb.ts"),
   memory: () => import("./memory.ts"),
   pairtree: () => import("./pairtree.ts"),
+  redis: () => import("./redis.ts"),
 };
