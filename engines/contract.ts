@@ -24,7 +24,7 @@ export interface ContractCase {
  * @param harness How to make the engine for a location.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { engineContract } from "@hashstash/hashstash/engines";
  * import { MyEngine } from "./my_engine.ts";
  *
