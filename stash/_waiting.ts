@@ -22,3 +22,20 @@ export async function orAborted<T>(promise: Promise<T>, signal?: AbortSignal): P
     signal.removeEventListener("abort", abort);
   }
 }
+
+/** Wakes all who wait whenever something has changed. */
+export class Signal {
+  #next: PromiseWithResolvers<void> | undefined;
+
+  /** Waits for the next change. */
+  wait(): Promise<void> {
+    this.#next ??= Promise.withResolvers();
+    return this.#next.promise;
+  }
+
+  /** Something has changed. */
+  fire(): void {
+    this.#next?.resolve();
+    this.#next = undefined;
+  }
+}

@@ -13,6 +13,15 @@ import type { AnyFunction } from "./_function_key.ts";
 import { getOrSet, type GetOrSetOptions } from "./get_or_set.ts";
 import { type Internals, shareInternals } from "./_internals.ts";
 import { run, type StashedResult, stashedResult, type StashedReturn } from "./memoize.ts";
+import {
+  map,
+  type MapOptions,
+  type MappedFunction,
+  type MappedReturn,
+  type MapRun,
+  stashMapped,
+  type StashMappedDecorator,
+} from "./map.ts";
 import { exclusive } from "./_mutex.ts";
 import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
 import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
@@ -675,6 +684,63 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   get stashedResult(): StashedResult {
     return ((...args: unknown[]) => stashedResult(this as HashStash, ...args)) as StashedResult;
+  }
+
+  /**
+   * Calls a function with each of many objects, a bounded number at a time. It starts at once, stores each result as `stashedResult(fn)` does, and computes only
+   * what is missing: a second run over the same objects, or one after a crash, goes on where the first was.
+   *
+   * One failing call doesn't stop the others.
+   *
+   * @param fn The function, also one that `stashedResult` gave.
+   * @param objects Its first arguments: an iterable or async iterable.
+   * @param options How many at a time, further arguments, workers, progress …
+   * @throws {RangeError} When there are not as many `options` as objects.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory", name: "squares" });
+   * const run = stash.map((x: number) => x * x, [1, 2, 3, 4], { concurrency: 2 });
+   * for await (const square of run) console.log(square); // 1 4 9 16
+   * console.log(await run.results()); // [1, 4, 9, 16]
+   * ```
+   */
+  map<I, M extends unknown[], R>(
+    fn: (item: I, ...more: M) => R,
+    objects: Iterable<I> | AsyncIterable<I>,
+    options?: MapOptions<M>,
+  ): MapRun<[I, ...M], MappedReturn<R>> {
+    return map(this as HashStash, fn as AnyFunction, objects, options as MapOptions) as MapRun<
+      [I, ...M],
+      MappedReturn<R>
+    >;
+  }
+
+  /**
+   * Makes of a function one that goes over many objects, as `map` does.
+   *
+   * @param fn The function.
+   * @param options The options of each run.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory", name: "cubes" });
+   * const cubes = stash.stashMapped({ concurrency: 2 })((x: number) => x ** 3);
+   * console.log(await cubes([1, 2, 3]).results()); // [1, 8, 27]
+   * ```
+   */
+  stashMapped<I, M extends unknown[], R>(
+    fn: (item: I, ...more: M) => R,
+    options?: MapOptions<M>,
+  ): MappedFunction<I, M, R>;
+  /** The same with the options first. */
+  stashMapped(options?: MapOptions): StashMappedDecorator;
+  stashMapped(...args: unknown[]): unknown {
+    return stashMapped(this as HashStash, ...args);
   }
 
   /**

@@ -6,6 +6,7 @@ import {
   checkNames,
   FLIGHT_OPTIONS,
   type FlightOptions,
+  isFresh,
 } from "./_flight_options.ts";
 import {
   type AnyFunction,
@@ -31,7 +32,7 @@ import {
 import { dropError } from "./_failures.ts";
 import type { HashStash } from "./hash_stash.ts";
 import { typeOf } from "./options.ts";
-import { ABSENT, type Job, recallOrCompute } from "./single_flight.ts";
+import { ABSENT, fly, type Job, recallOrCompute } from "./single_flight.ts";
 
 /** How the results of a function are kept. */
 export interface FunctionOptions<A extends unknown[] = never[], R = unknown>
@@ -133,7 +134,14 @@ export interface StashedResult {
   (options?: FunctionOptions): StashedResultDecorator;
 }
 
-const OPTION_NAMES = ["name", "version", "key", "force", ...FLIGHT_OPTIONS];
+/** The names of the options of a function. */
+export const FUNCTION_OPTIONS: readonly string[] = [
+  "name",
+  "version",
+  "key",
+  "force",
+  ...FLIGHT_OPTIONS,
+];
 
 /** A function and where its results are: what is behind a `StashedFunction`. */
 export class Memo {
@@ -175,9 +183,37 @@ export class Memo {
     receiver: unknown,
     args: unknown[],
     { force = this.#force, signal }: CallOptions,
+  ): Promise<unknown> {
+    return await recallOrCompute(this.#job(receiver, args), force, signal);
+  }
+
+  /** The same for a call whose result was not in the store; `work` runs the function elsewhere. */
+  async compute(
+    args: unknown[],
+    force = this.#force,
     work?: (args: unknown[]) => unknown,
   ): Promise<unknown> {
-    return await recallOrCompute(this.#job(receiver, args, work), force, signal);
+    return await fly(this.#job(undefined, args, work), force ? "new" : "any");
+  }
+
+  /** The stored form of the results of many calls, `ABSENT` where there is none yet or it is better computed. */
+  async recallMany(calls: unknown[][]): Promise<unknown[]> {
+    if (this.#force) return calls.map(() => ABSENT);
+    try {
+      const texts = calls.map((args) => encodeKey(this.key(undefined, args)));
+      return await this.#target.run("get entries", async (store) => {
+        const entries = await store.getMany(texts);
+        return await Promise.all(entries.map(async (entry, i) => {
+          if (entry === undefined || !isFresh(this.#options, entry)) return ABSENT;
+          const value = await this.#target.read(entry, texts[i]);
+          this.#target.stats.hits++;
+          return value;
+        }));
+      });
+    } catch {
+      // One of them is damaged, or has no key: each call says so by itself.
+      return calls.map(() => ABSENT);
+    }
   }
 
   async peek(receiver: unknown, args: unknown[]): Promise<unknown> {
@@ -353,7 +389,7 @@ function checkFunctionOptions(options: FunctionOptions): CheckedFlightOptions {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Expected an object of options, got ${typeOf(options)}`);
   }
-  checkNames(options, OPTION_NAMES);
+  checkNames(options, FUNCTION_OPTIONS);
   const { name, version, key, force } = options;
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     throw new TypeError("Expected name to be a string that is not empty");

@@ -14,6 +14,15 @@ export {
 } from "./hash_stash.ts";
 export type { FlightOptions } from "./_flight_options.ts";
 export type { GetOrSetOptions } from "./get_or_set.ts";
+export type { WorkerOptions } from "./_worker_pool.ts";
+export type {
+  MapError,
+  MapOptions,
+  MappedFunction,
+  MappedReturn,
+  MapRun,
+  StashMappedDecorator,
+} from "./map.ts";
 export type {
   CallOptions,
   FunctionOptions,

@@ -145,7 +145,8 @@ export async function recall(job: Job): Promise<unknown> {
   return value;
 }
 
-async function fly(job: Job, wish: Wish, signal: AbortSignal | undefined): Promise<unknown> {
+/** What the job makes, or another run of it; the stored result only if it comes meanwhile. */
+export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<unknown> {
   if (job.options.lock === false) return await orAborted(flyAlone(job), signal);
   const id = await identity(job);
   for (;;) {

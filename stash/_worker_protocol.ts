@@ -1,0 +1,40 @@
+/** What goes between `map` and its workers. */
+
+/** A call, to the worker. */
+export interface WorkerCall {
+  readonly module: string;
+  readonly name: string;
+  readonly args: unknown[];
+}
+
+/** How a call went, from the worker; or that the worker ends itself. */
+export type WorkerAnswer =
+  | { readonly value: unknown }
+  | { readonly error: unknown; readonly name?: string; readonly properties?: object }
+  | { readonly gone: string };
+
+/** An error for the way: what the structured clone drops goes beside it. */
+export function packError(error: unknown): WorkerAnswer {
+  const isError = error instanceof Error;
+  return cloned(isError ? { error, name: error.name, properties: { ...error } } : { error }) ??
+    cloned(isError ? { error, name: error.name } : { error }) ??
+    { error: new Error(String(error)) };
+}
+
+function cloned(answer: WorkerAnswer): WorkerAnswer | undefined {
+  try {
+    return structuredClone(answer);
+  } catch {
+    // Something in it can't be cloned.
+    return undefined;
+  }
+}
+
+/** The error as it was thrown, as far as the way allows. */
+export function unpackError(
+  { error, name, properties }: Extract<WorkerAnswer, { error: unknown }>,
+): unknown {
+  if (!(error instanceof Error)) return error;
+  if (name !== undefined && error.name !== name) error.name = name;
+  return Object.assign(error, properties);
+}

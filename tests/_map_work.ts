@@ -1,0 +1,58 @@
+/** What the workers of the tests of map run. */
+
+export function square(x: number): number {
+  return x * x;
+}
+
+/** Whether this is a worker, and which. */
+const id = crypto.randomUUID();
+export function where(_x: number): { id: string; isWorker: boolean } {
+  return { id, isWorker: "WorkerGlobalScope" in globalThis };
+}
+
+class WorkError extends RangeError {
+  override name = "WorkError";
+  status = 7;
+}
+
+export async function misbehave(how: string): Promise<unknown> {
+  switch (how) {
+    case "throw":
+      throw new WorkError("thrown");
+    case "throw text":
+      throw "text";
+    case "throw unclonable":
+      throw Object.assign(new TypeError("with a function"), { fn: () => 1 });
+    case "unclonable result":
+      return () => 1;
+    case "close":
+      (self as unknown as { close(): void }).close();
+      return await new Promise(() => undefined);
+    case "exit":
+      return Deno.exit(3);
+    case "crash":
+      setTimeout(() => {
+        throw new RangeError("later");
+      }, 1);
+      return await new Promise(() => undefined);
+    default:
+      return how;
+  }
+}
+
+export function* count(n: number): Generator<number> {
+  for (let i = 0; i < n; i++) yield i;
+}
+
+export const notAFunction = 1;
+
+/** Keeps a core busy: counts the primes below a bound. */
+export function primesBelow(bound: number): number {
+  let count = 0;
+  for (let n = 2; n < bound; n++) {
+    let isPrime = true;
+    for (let d = 2; d * d <= n && isPrime; d++) isPrime = n % d !== 0;
+    if (isPrime) count++;
+  }
+  return count;
+}
