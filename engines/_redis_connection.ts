@@ -40,7 +40,10 @@ export class RedisConnection {
     // A cluster's own error only says that no server was of use.
     this.#trouble = error.lastNodeError ?? error;
   };
-  readonly #onReady = () => this.#trouble = undefined;
+  readonly #onReady = () => {
+    this.#trouble = undefined;
+    this.#keepAlive(this.#waiting.size > 0);
+  };
 
   private constructor(address: RedisAddress) {
     this.#address = address;
@@ -112,17 +115,38 @@ export class RedisConnection {
       // What a client of the user's keeps for later, it may send later.
       const sent = this.client.status === "ready" || this.#address.client !== undefined;
       const fail = (error: unknown) => {
-        this.#waiting.delete(waiting);
+        this.#done(waiting);
         reject(this.#error(operation, error, sent));
       };
       const waiting: Waiting = { steps: 0, reject: fail };
-      this.#waiting.add(waiting);
-      this.#clock ??= this.#startClock();
+      this.#begin(waiting);
       call(this).then((value) => {
-        this.#waiting.delete(waiting);
+        this.#done(waiting);
         resolve(value);
       }, fail);
     });
+  }
+
+  #begin(waiting: Waiting): void {
+    this.#waiting.add(waiting);
+    if (this.#waiting.size === 1) this.#keepAlive(true);
+    this.#clock ??= this.#startClock();
+  }
+
+  #done(waiting: Waiting): void {
+    this.#waiting.delete(waiting);
+    if (this.#waiting.size === 0) this.#keepAlive(false);
+  }
+
+  /** Lets the program end by itself while no answer is awaited, though the connection is open. */
+  #keepAlive(isBusy: boolean): void {
+    const { client } = this;
+    if (client === this.#address.client) return;
+    for (const { stream } of isCluster(client) ? socketsOf(client) : [client]) {
+      if (stream === undefined || stream.connecting || stream.destroyed) continue;
+      if (isBusy) stream.ref();
+      else stream.unref();
+    }
   }
 
   #error(operation: RedisOperation, error: unknown, sent: boolean): Error {
@@ -152,11 +176,8 @@ export class RedisConnection {
       client.off("ready", this.#onReady);
       return;
     }
-    const sockets = isCluster(client)
-      // Subscriptions have a connection of their own, used or not.
-      ? [...client.nodes(), client["subscriber"].getInstance() as Redis | null]
-      : [client];
-    const ends = sockets.map((socket) => socket === null ? undefined : ended(socket));
+    this.#keepAlive(true);
+    const ends = (isCluster(client) ? socketsOf(client) : [client]).map(ended);
     if (client.status !== "end") client.disconnect();
     await Promise.all(ends);
     // What looked for servers in vain has timers that no event tells of.
@@ -212,13 +233,16 @@ export class RedisConnection {
 
   /** One timer for all that is awaited: one for each would cost as much as the rest of a call. */
   #startClock(): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
+    const clock = setTimeout(() => {
       this.#clock = undefined;
       const late = [...this.#waiting].filter((waiting) => ++waiting.steps > STEPS);
       for (const { reject } of late) reject(new NoAnswer("no answer in time"));
       if (late.length > 0) this.#reconnect();
       if (this.#waiting.size > 0) this.#clock = this.#startClock();
     }, this.#address.timeout / STEPS);
+    // The connection keeps the program running, if need be.
+    Deno.unrefTimer(clock);
+    return clock;
   }
 
   /** Leaves a connection that is open and dead. In a cluster each server's has a timer. */
@@ -250,6 +274,12 @@ function identity(object: object | undefined): number | undefined {
 
 function isCluster(client: Redis | Cluster): client is Cluster {
   return client.isCluster;
+}
+
+/** All connections of a cluster: subscriptions have one of their own, used or not. */
+function socketsOf(cluster: Cluster): Redis[] {
+  const subscriber: Redis | null = cluster["subscriber"].getInstance();
+  return subscriber === null ? cluster.nodes() : [...cluster.nodes(), subscriber];
 }
 
 /** The servers that hold a part of the cluster, or `undefined` when one of them is not known. */

@@ -1,6 +1,6 @@
 import { killTests } from "./_kill.ts";
 import { processTests } from "./_processes.ts";
-import { startRedis } from "./redis_server.ts";
+import { startRedis, startRedisCluster } from "./redis_server.ts";
 
 const setup = async () => {
   const server = await startRedis();
@@ -9,3 +9,8 @@ const setup = async () => {
 
 processTests("redis", setup);
 killTests("redis", setup);
+
+processTests("redis", async () => {
+  const cluster = await startRedisCluster();
+  return { options: { cluster: cluster.urls }, stop: () => cluster[Symbol.asyncDispose]() };
+}, "redis cluster");

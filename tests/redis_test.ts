@@ -8,6 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
+import { fileURLToPath } from "node:url";
 import type { CompleteEngine } from "../engines/_derived.ts";
 import { enginePath } from "../engines/registry.ts";
 import { createEngine } from "../engines/redis.ts";
@@ -16,6 +17,8 @@ import { entry, eventually, LOCATION, openRedis, pair } from "./_redis.ts";
 import { type RedisServer, startRedis, startRedisCluster } from "./redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
+
+const CONFIG = fileURLToPath(new URL("../deno.json", import.meta.url));
 
 /** How many clients the server has besides the one that asks. */
 async function clients(server: RedisServer): Promise<number> {
@@ -345,6 +348,34 @@ Deno.test("redis: path and options", async (t) => {
   });
 });
 
+Deno.test("redis: a program ends though it closes nothing", strict, async () => {
+  await using server = await startRedis();
+  await using secure = await startRedis({ tls: true });
+  await using cluster = await startRedisCluster();
+  const program = `
+    import { createEngine } from ${JSON.stringify(new URL("../engines/redis.ts", import.meta.url))};
+    const engine = createEngine({ name: "name", dbname: "main" }, JSON.parse(Deno.args[0]));
+    await engine.open();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await engine.set("key", { value: new Uint8Array([49]), timestamp: Date.now() });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    console.log(new TextDecoder().decode((await engine.get("key")).value), await engine.size());
+  `;
+  const ways = [
+    { url: server.url },
+    { url: secure.url, tls: { ca: secure.ca } },
+    { cluster: cluster.urls },
+  ];
+  for (const options of ways) {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--config", CONFIG, program, JSON.stringify(options)],
+      signal: AbortSignal.timeout(20_000),
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals(decoder.decode(stdout) + decoder.decode(stderr), "1 1\n");
+  }
+});
+
 Deno.test("redis: it needs the network and the environment, no more", strict, async () => {
   await using server = await startRedis({ password: "secret" });
   const folder = await Deno.makeTempDir();
@@ -361,10 +392,9 @@ Deno.test("redis: it needs the network and the environment, no more", strict, as
     `;
     const file = `${folder}/program.ts`;
     await Deno.writeTextFile(file, program);
-    const config = new URL("../deno.json", import.meta.url).pathname;
     const run = async (...flags: string[]) => {
       const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "--no-prompt", "--config", config, ...flags, file, server.urlWith("secret")],
+        args: ["run", "--no-prompt", "--config", CONFIG, ...flags, file, server.urlWith("secret")],
         env: { NO_COLOR: "1" },
       }).output();
       const decoder = new TextDecoder();
