@@ -1,14 +1,14 @@
 /**
- * How much more a stash takes than its bare backend with JSON, engine by engine: lower quartiles of short rounds in which both take
+ * How much more a stash takes than its bare backend with JSON, engine by engine: lowest tenths of short rounds in which both take
  * turns, so that what else the machine does falls on both, and its worst moments on neither.
  *
  *     deno run -A dev/ratios.ts [ENGINE...]
  */
 import { chosenEngines, type EngineCase, openCases } from "../profile/bare/cases.ts";
 
-const ROUNDS = 31;
+const ROUNDS = 101;
 /** How long a round of one side takes, about, ms. */
-const ROUND = 15;
+const ROUND = 4;
 
 async function time(fn: () => unknown, times: number): Promise<number> {
   const start = performance.now();
@@ -16,8 +16,8 @@ async function time(fn: () => unknown, times: number): Promise<number> {
   return (performance.now() - start) / times * 1_000;
 }
 
-function quartile(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 2];
+function lowTenth(values: number[]): number {
+  return values.sort((a, b) => a - b)[Math.floor(values.length / 10)];
 }
 
 async function measure({ name, bare, stash }: EngineCase): Promise<void> {
@@ -30,7 +30,7 @@ async function measure({ name, bare, stash }: EngineCase): Promise<void> {
       sides[side].push(await time(side === 0 ? bare : stash, times));
     }
   }
-  const [bareTime, stashTime] = sides.map(quartile);
+  const [bareTime, stashTime] = sides.map(lowTenth);
   const columns = [bareTime, stashTime].map((time) => `${time.toFixed(1).padStart(9)} µs`);
   console.log(`${name.padEnd(32)}${columns.join("")}   × ${(stashTime / bareTime).toFixed(2)}`);
 }

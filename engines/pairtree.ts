@@ -66,7 +66,8 @@ class PairtreeEngine implements Engine {
   }
 
   get(key: string): Awaitable<Entry | undefined> {
-    return this.#attempt("get", () => readEntry(this.#pathOf(placeOf(key)), key), key);
+    const path = this.#pathOf(placeOf(key));
+    return this.#attempt("get", () => readEntry(path, key), key);
   }
 
   has(key: string): Awaitable<boolean> {
