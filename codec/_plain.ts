@@ -12,9 +12,9 @@ export const RICH = "$rich";
  */
 export function isPlain(root: unknown, accept: (part: unknown) => boolean = refuseAll): boolean {
   if (typeof root !== "object" || root === null) return isPlainLeaf(root) || accept(root);
-  // Each container once, in the order in which they were met: the loop visits those that it adds.
-  const met = new Set<object>([root]);
-  for (const container of met) {
+  const met = new Met(root);
+  for (let i = 0; i < met.objects.length; i++) {
+    const container = met.objects[i];
     const prototype: object | null = Object.getPrototypeOf(container);
     if (prototype === Array.prototype) {
       const array = container as unknown[];
@@ -23,8 +23,7 @@ export function isPlain(root: unknown, accept: (part: unknown) => boolean = refu
         const item = array[i];
         if (typeof item === "string") continue;
         if (typeof item === "object" && item !== null) {
-          const before = met.size;
-          if (met.add(item).size === before) return false;
+          if (!met.add(item)) return false;
         } else if (!isPlainLeaf(item) && !accept(item)) return false;
       }
     } else if (prototype === Object.prototype) {
@@ -33,8 +32,7 @@ export function isPlain(root: unknown, accept: (part: unknown) => boolean = refu
         const item = (container as Record<string, unknown>)[name];
         if (typeof item === "string") continue;
         if (typeof item === "object" && item !== null) {
-          const before = met.size;
-          if (met.add(item).size === before) return false;
+          if (!met.add(item)) return false;
         } else if (!isPlainLeaf(item) && !accept(item)) return false;
       }
     } else if (!accept(container)) return false;
@@ -46,6 +44,32 @@ export function isPlain(root: unknown, accept: (part: unknown) => boolean = refu
 export function looksRich(value: object): value is { [RICH]: unknown } {
   if (!Object.hasOwn(value, RICH)) return false;
   return Object.keys(value).length === 1;
+}
+
+/** How many objects are looked through one by one: about here a Set becomes faster. */
+const FEW = 64;
+
+/** Objects in the order in which they were met, each once. */
+class Met {
+  readonly objects: object[];
+  #set: Set<object> | undefined;
+
+  constructor(first: object) {
+    this.objects = [first];
+  }
+
+  /** Whether it is new. */
+  add(object: object): boolean {
+    if (this.#set !== undefined) {
+      if (this.#set.has(object)) return false;
+      this.#set.add(object);
+    } else {
+      if (this.objects.includes(object)) return false;
+      if (this.objects.length === FEW) this.#set = new Set(this.objects).add(object);
+    }
+    this.objects.push(object);
+    return true;
+  }
 }
 
 function isPlainLeaf(value: unknown): boolean {
