@@ -3,16 +3,13 @@
  * Keys and values share them.
  */
 import process from "node:process";
-import { fromBase64 } from "./_base64.ts";
+import { fromBase64, toBase64 } from "./_base64.ts";
 import { Refusal } from "./_refusal.ts";
 import { DecodeError } from "./errors.ts";
 
-/** Puts bytes into a payload: base64 text in JSON, the bytes themselves in binary formats. */
-export type PutBytes = (bytes: Uint8Array) => unknown;
-
 interface Leaf {
   readonly tag: string;
-  readonly encode: (value: object, putBytes: PutBytes) => unknown;
+  readonly encode: (value: object) => unknown;
   readonly decode: (payload: unknown) => unknown;
 }
 
@@ -85,24 +82,24 @@ const LEAVES: Leaf[] = [
   },
   {
     tag: "ArrayBuffer",
-    encode: (value, putBytes) => {
+    encode: (value) => {
       const buffer = value as ArrayBuffer;
       if (buffer.resizable) {
         throw new Refusal("is a resizable ArrayBuffer, pass a copy of its bytes");
       }
       if (buffer.detached) throw new Refusal("is a detached ArrayBuffer");
-      return putBytes(new Uint8Array(buffer));
+      return toBase64(new Uint8Array(buffer));
     },
     decode: (payload) => bytesOf("ArrayBuffer", payload).buffer,
   },
   ...VIEWS.map((View): Leaf => ({
     tag: View.name,
-    encode: (value, putBytes) => {
+    encode: (value) => {
       const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
       if (buffer instanceof ArrayBuffer && buffer.detached) {
         throw new Refusal(`is a ${View.name} on a detached ArrayBuffer`);
       }
-      return putBytes(new Uint8Array(buffer, byteOffset, byteLength));
+      return toBase64(new Uint8Array(buffer, byteOffset, byteLength));
     },
     decode: (payload) => {
       const { buffer } = bytesOf(View.name, payload);
@@ -187,8 +184,6 @@ function exactBigint(payload: unknown): bigint {
 }
 
 function bytesOf(tag: string, payload: unknown): Uint8Array<ArrayBuffer> {
-  // Copied: a view of the stored bytes would change with them, and may not be aligned.
-  if (payload instanceof Uint8Array) return new Uint8Array(payload);
   return fromBase64(text(tag, payload));
 }
 

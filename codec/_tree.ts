@@ -19,15 +19,7 @@
 import { classNamed, classOfPrototype } from "./classes.ts";
 import { DecodeError } from "./errors.ts";
 import { errorName, hiddenProperties, isHidden, makeError } from "./_error_kinds.ts";
-import {
-  damaged,
-  decodeLeaf,
-  leafOf,
-  list,
-  type PutBytes,
-  refuseProperties,
-  text,
-} from "./_leaves.ts";
+import { damaged, decodeLeaf, leafOf, list, refuseProperties, text } from "./_leaves.ts";
 import { holeyIndices, ownNames } from "./_shapes.ts";
 import { indexStep, located, MAX_DEPTH, propertyStep, Refusal, refuse } from "./_refusal.ts";
 
@@ -50,21 +42,16 @@ interface Place {
  *
  * @throws {Refusal} At a part that cannot be encoded.
  */
-export function toTree(value: unknown, putBytes: PutBytes): unknown {
+export function toTree(value: unknown): unknown {
   const root: unknown[] = [];
-  new TreeWriter(putBytes).put(value, root, 0);
+  new TreeWriter().put(value, root, 0);
   return root[0];
 }
 
 class TreeWriter {
-  readonly #putBytes: PutBytes;
   readonly #places = new Map<object, Place>();
   #ids = 0;
   #depth = 0;
-
-  constructor(putBytes: PutBytes) {
-    this.#putBytes = putBytes;
-  }
 
   put(value: unknown, parent: Parent, key: string | number): void {
     (parent as Record<string | number, unknown>)[key] = typeof value === "object" && value !== null
@@ -116,7 +103,7 @@ class TreeWriter {
       return { $class: node };
     }
     const leaf = leafOf(value, prototype);
-    if (leaf !== undefined) return { [`$${leaf.tag}`]: leaf.encode(value, this.#putBytes) };
+    if (leaf !== undefined) return { [`$${leaf.tag}`]: leaf.encode(value) };
     if (prototype === Map.prototype) return { $Map: this.#map(value as Map<unknown, unknown>) };
     if (prototype === Set.prototype) return { $Set: this.#set(value as Set<unknown>) };
     const name = errorName(prototype);
@@ -222,7 +209,7 @@ function primitive(value: unknown): unknown {
 }
 
 /**
- * The value of a tree. The tree is used up: its arrays and objects become parts of the value.
+ * The value of a tree, fresh from `JSON.parse`. The tree is used up: its arrays and objects become parts of the value.
  *
  * @throws {DecodeError} When the tree is none that `toTree` makes, or names a class that is not registered.
  */
@@ -243,9 +230,6 @@ export class TreeReader {
       for (let i = 0; i < node.length; i++) node[i] = this.read(node[i]);
       return node;
     }
-    if (Object.getPrototypeOf(node) !== Object.prototype) {
-      throw new DecodeError("Cannot decode value: its tree is damaged");
-    }
     const names = Object.keys(node);
     const properties = node as Record<string, unknown>;
     if (names.length === 1 && names[0].startsWith("$")) {
@@ -253,8 +237,8 @@ export class TreeReader {
     }
     this.#keep(id, node);
     for (const name of names) {
-      const child = properties[name];
-      if (typeof child === "object") define(node, name, this.read(child));
+      // Not even `__proto__` sets the prototype here: it is an own property already.
+      properties[name] = this.read(properties[name]);
     }
     return node;
   }
@@ -371,10 +355,6 @@ function isIndex(value: unknown): value is number {
 
 /** Sets an own property, whatever its name: assigning to `__proto__` would set the prototype. */
 function define<T extends object>(target: T, name: string, value: unknown, enumerable = true): T {
-  if (enumerable && name !== "__proto__") {
-    (target as Record<string, unknown>)[name] = value;
-    return target;
-  }
   return Object.defineProperty(target, name, {
     value,
     enumerable,

@@ -5,12 +5,13 @@ import type { CompressorName, SerializerName } from "./names.ts";
 import { deserializeContent } from "./_formats.ts";
 import { b64Of, compressionOf, formatOf } from "./_options.ts";
 import { pack, unpack } from "./_pack.ts";
+import { Serializer } from "./serializer.ts";
 import type { Format } from "./serializers/_types.ts";
 
 /** How values become stored bytes. */
 export interface CodecOptions {
   /** How values become bytes. Default: `"hashstash"`. */
-  serializer?: SerializerName | CustomSerializer;
+  serializer?: SerializerName | CustomSerializer | Serializer;
   /** How bytes become fewer; `true` means `"zstd"`. Default: `false`. */
   compress?: boolean | CompressorName | Compressor;
   /** Whether stored bytes are base64 text. Default: `false`. */
@@ -20,6 +21,9 @@ export interface CodecOptions {
 /**
  * Values to stored bytes and back. The options matter for encoding only: bytes say what they are, and every codec decodes
  * what any other encoded.
+ *
+ * What an object holds are its own enumerable properties with names of text: getters are read, and whether it was frozen is not
+ * kept. Objects and arrays that come twice in a value, or hold themselves, come back as such.
  *
  * Both methods answer at once where they can, and with a promise where a library is loaded for the first time, a custom part
  * gives one, or more than 256 KiB are compressed or decompressed: that is done in pieces, and the event loop has its turn in between.
@@ -51,7 +55,9 @@ export class Codec {
    * @throws {TypeError} When an option is none of the valid ones, which the message lists.
    */
   constructor(options: CodecOptions = {}) {
-    const { serializer = "hashstash", compress = false, b64 = false } = options;
+    const { compress = false, b64 = false } = options;
+    const { serializer: option = "hashstash" } = options;
+    const serializer = option instanceof Serializer ? option.given : option;
     this.#format = formatOf(serializer);
     this.#compression = compressionOf(compress);
     if (typeof serializer === "object") this.#ownSerializer = serializer;

@@ -8,7 +8,6 @@ import { classOfPrototype } from "./classes.ts";
 import { errorName, hiddenProperties } from "./_error_kinds.ts";
 import { leafOf, refuseProperties } from "./_leaves.ts";
 import { holeyIndices, isMatch, ownNames } from "./_shapes.ts";
-import { toBase64 } from "./_base64.ts";
 import { TreeReader } from "./_tree.ts";
 import { located, MAX_DEPTH, propertyStep, Refusal, refuse, refusing } from "./_refusal.ts";
 
@@ -161,7 +160,7 @@ class KeyWriter {
     }
     const leaf = leafOf(value, prototype);
     if (leaf !== undefined) {
-      return `{"$${leaf.tag}":${JSON.stringify(leaf.encode(value, toBase64))}}`;
+      return `{"$${leaf.tag}":${JSON.stringify(leaf.encode(value))}}`;
     }
     if (prototype === Map.prototype) return this.#map(value as Map<unknown, unknown>);
     if (prototype === Set.prototype) return this.#set(value as Set<unknown>);

@@ -18,6 +18,8 @@ import type { Format } from "./serializers/_types.ts";
 export class Serializer {
   /** The serializer's name. */
   readonly name: string;
+  /** What was given: a built-in name, or a serializer of your own. */
+  readonly given: SerializerName | CustomSerializer;
   readonly #format: Format;
 
   /**
@@ -28,6 +30,7 @@ export class Serializer {
    */
   constructor(serializer: SerializerName | CustomSerializer = "hashstash") {
     this.#format = formatOf(serializer);
+    this.given = serializer;
     this.name = this.#format.name;
   }
 

@@ -10,6 +10,7 @@ import {
   encode,
   registerClass,
   serialize,
+  Serializer,
 } from "../codec/mod.ts";
 import type { Compressor, CustomSerializer } from "../codec/mod.ts";
 import { difference } from "./_same.ts";
@@ -152,6 +153,15 @@ Deno.test("custom parts that fail say so", async () => {
   const shortCodec = new Codec({ compress: short });
   const stored = await shortCodec.encode("a".repeat(100));
   await assertRejects(async () => await shortCodec.decode(stored), DecodeError, "another length");
+});
+
+Deno.test("a Serializer can stand where its name can", async () => {
+  const codec = new Codec({ serializer: new Serializer("msgpack") });
+  assertEquals(codec.serializer, "msgpack");
+  assertEquals((await codec.encode([1]))[0], 0xc1);
+  const own = new Codec({ serializer: new Serializer(reversing("own")) });
+  assertEquals(own.serializer, "own");
+  assertEquals(await own.decode(await own.encode([1, 2])), [1, 2]);
 });
 
 Deno.test("custom names are checked", () => {

@@ -1,4 +1,3 @@
-import { toBase64 } from "../_base64.ts";
 import { isBytes } from "../_leaves.ts";
 import { isPlain, RICH } from "../_plain.ts";
 import { refusing } from "../_refusal.ts";
@@ -15,7 +14,7 @@ export const hashstash: Format = {
     if (isBytes(value)) return serializeBytes(value);
     return refusing("Cannot serialize value", () =>
       toBytes(JSON.stringify(
-        isPlain(value) ? value : { [RICH]: toTree(value, toBase64) },
+        isPlain(value) ? value : { [RICH]: toTree(value) },
       )));
   },
   deserialize: deserializeJson,

@@ -1,4 +1,3 @@
-import { toBase64 } from "../_base64.ts";
 import { isPlain, looksRich, RICH } from "../_plain.ts";
 import {
   indexStep,
@@ -33,7 +32,7 @@ function strictText(value: unknown): string {
   const text = new StrictWriter().write(value);
   // What looks like the holder of a tagged tree is written as the tree of itself.
   const holder = typeof value === "object" && value !== null && looksRich(value);
-  return holder ? JSON.stringify({ [RICH]: toTree(value, toBase64) }) : text;
+  return holder ? JSON.stringify({ [RICH]: toTree(value) }) : text;
 }
 
 /** Writes what `JSON.stringify` would, and `-0`, and refuses whatever would not come back. */
