@@ -46,18 +46,22 @@ const READABLE = "raw = 1 AND mode <> 4 AND key IS NOT NULL";
 export const KEY = "key, CASE WHEN typeof(key) = 'text' AND instr(CAST(key AS BLOB), X'00') > 0 " +
   "THEN CAST(key AS BLOB) END";
 
+const UPSERT =
+  "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, size, mode, " +
+  "filename, value) VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (key, raw) DO UPDATE SET " +
+  "store_time = excluded.store_time, expire_time = excluded.expire_time, " +
+  "access_time = excluded.access_time, access_count = 0, size = excluded.size, " +
+  "mode = excluded.mode, filename = excluded.filename, value = excluded.value";
+
 const SQL = {
   find: "SELECT rowid, store_time, expire_time, size, mode, filename, " +
     "CASE typeof(value) WHEN 'text' THEN CAST(value AS BLOB) ELSE value END, " +
     `typeof(value) = 'text' ${OF_KEY} AND ${LIVE}`,
   has: `SELECT 1 ${OF_KEY} AND ${LIVE}`,
-  old: `SELECT rowid, filename ${OF_KEY}`,
+  old: `SELECT filename ${OF_KEY}`,
   live: `SELECT rowid, filename ${OF_KEY} AND ${LIVE}`,
-  insert:
-    "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, size, " +
-    "mode, filename, value) VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?)",
-  update: "UPDATE Cache SET store_time = ?, expire_time = ?, access_time = ?, access_count = 0, " +
-    "size = ?, mode = ?, filename = ?, value = ? WHERE rowid = ?",
+  overwrite: UPSERT,
+  overwriteInRow: `${UPSERT} WHERE Cache.filename IS NULL`,
   remove: "DELETE FROM Cache WHERE rowid = ?",
   count: "UPDATE Settings SET value = value + 1 WHERE key = ?",
   access: "UPDATE Cache SET access_time = ? WHERE rowid = ?",
@@ -70,6 +74,12 @@ const SQL = {
   pages: "PRAGMA page_count",
   pageSize: "PRAGMA page_size",
 } as const;
+
+/**
+ * How many writes look for expired rows together, where there is no limit to keep. Python looks at each; it costs as much as
+ * half a write.
+ */
+const CULL_WRITES = 10;
 
 const decoder = new TextDecoder();
 
@@ -88,6 +98,8 @@ export class CacheTable {
   readonly #statistics: boolean;
   readonly #sizeLimit: number;
   readonly #cullLimit: number;
+  /** Writes since the last look for expired rows; a handle's first write looks. */
+  #writes = CULL_WRITES - 1;
 
   constructor(connection: SqlConnection, settings: SettingValues) {
     const number = (name: string) => Number(settings.get(name) ?? 0);
@@ -134,18 +146,28 @@ export class CacheTable {
     if (this.#policy === "least-frequently-used") this.#sql(SQL.accessCount).run(row.rowid);
   }
 
-  /** Stores a row. A tag that Python gave the key stays. */
-  put(key: SqlKey, row: NewRow, now: number, garbage: string[]): void {
-    const { storeTime, expireTime, size, filename, value } = row;
-    const mode = filename === null ? MODE.raw : MODE.binary;
-    const old = this.#sql(SQL.old).get(key);
-    if (old === undefined) {
-      this.#sql(SQL.insert).run(key, storeTime, expireTime, now, size, mode, filename, value);
-      return;
+  /**
+   * Stores a row by one statement, which needs no transaction around it; unless the key has a file that would be left over, or
+   * room must be made.
+   *
+   * @returns Whether it did.
+   */
+  putAlone(key: SqlKey, row: NewRow, now: number): boolean {
+    if (this.#mustCull(1) || !this.#put(SQL.overwriteInRow, key, row, now)) return false;
+    this.#writes++;
+    return true;
+  }
+
+  /** Stores rows and makes room for them. A tag that Python gave a key stays. */
+  put(rows: [SqlKey, NewRow][], now: number, garbage: string[]): void {
+    for (const [key, row] of rows) {
+      if (this.#put(SQL.overwriteInRow, key, row, now)) continue;
+      const filename = this.#sql(SQL.old).get(key)?.[0];
+      if (typeof filename === "string") garbage.push(filename);
+      this.#put(SQL.overwrite, key, row, now);
     }
-    const [rowid, oldFile] = old;
-    this.#sql(SQL.update).run(storeTime, expireTime, now, size, mode, filename, value, rowid);
-    if (oldFile !== null) garbage.push(String(oldFile));
+    if (this.#mustCull(rows.length)) this.#cull(now, rows.length, garbage);
+    else this.#writes += rows.length;
   }
 
   /** Removes the row of a key; whether it was there and live. */
@@ -154,24 +176,43 @@ export class CacheTable {
     return this.#removeAll(rows, garbage) > 0;
   }
 
-  /** Makes room after so many writes: drops what has expired and what the policy chooses. */
-  cull(now: number, writes: number, garbage: string[]): void {
+  /** Whether there is reason to look for what can go. */
+  #mustCull(writes: number): boolean {
+    if (this.#cullLimit === 0) return false;
+    return this.#isLimited || this.#writes + writes >= CULL_WRITES;
+  }
+
+  /** Drops what has expired and what the policy chooses: for each write as many rows as the settings say. */
+  #cull(now: number, writes: number, garbage: string[]): void {
+    if (!this.#isLimited) {
+      this.removeExpired(now, this.#cullLimit * (this.#writes + writes), garbage);
+      this.#writes = 0;
+      return;
+    }
     for (let write = 0; write < writes; write++) {
-      if (this.#cullSome(now, garbage) === 0) return;
+      const expired = this.removeExpired(now, this.#cullLimit, garbage);
+      const evicted = this.#evict(this.#cullLimit - expired, garbage);
+      if (expired + evicted === 0) return;
     }
   }
 
-  #cullSome(now: number, garbage: string[]): number {
-    const expired = this.removeExpired(now, this.#cullLimit, garbage);
+  #evict(limit: number, garbage: string[]): number {
     const column = POLICY_COLUMN[this.#policy];
-    const rest = this.#cullLimit - expired;
-    if (rest === 0 || column === undefined || !this.#isFull()) return expired;
-    const evicted = this.#removeAll(
-      this.#sql(`SELECT rowid, filename FROM Cache ORDER BY ${column} LIMIT ?`).all(rest),
-      garbage,
-    );
+    if (limit === 0 || column === undefined || this.volume() < this.#sizeLimit) return 0;
+    const sql = `SELECT rowid, filename FROM Cache ORDER BY ${column} LIMIT ?`;
+    const evicted = this.#removeAll(this.#sql(sql).all(limit), garbage);
     this.evictions += evicted;
-    return expired + evicted;
+    return evicted;
+  }
+
+  get #isLimited(): boolean {
+    return this.#sizeLimit < Number(NO_LIMIT);
+  }
+
+  #put(sql: string, key: SqlKey, row: NewRow, now: number): boolean {
+    const { storeTime, expireTime, size, filename, value } = row;
+    const mode = filename === null ? MODE.raw : MODE.binary;
+    return this.#sql(sql).run(key, storeTime, expireTime, now, size, mode, filename, value) > 0;
   }
 
   /** Removes what has expired, the first to expire first; how many. */
@@ -207,10 +248,6 @@ export class CacheTable {
   volume(): number {
     const pages = this.#number(SQL.pages) * this.#number(SQL.pageSize);
     return pages + this.#number(SQL.fileBytes);
-  }
-
-  #isFull(): boolean {
-    return this.#sizeLimit < Number(NO_LIMIT) && this.volume() >= this.#sizeLimit;
   }
 
   #removeAll(rows: SqlValue[][], garbage: string[]): number {

@@ -114,11 +114,7 @@ class DiskcacheEngine implements Engine {
 
   set(key: string, entry: NewEntry): Awaitable<void> {
     const sqlKey = toSqlKey(key);
-    const done = this.#withRow("set", entry, (row) =>
-      this.#change("set", (table, garbage) => {
-        put(table, [[sqlKey, row]], garbage);
-        return true;
-      }));
+    const done = this.#withRow("set", entry, (row) => this.#put(sqlKey, row));
     return done instanceof Promise ? done.then(() => undefined) : undefined;
   }
 
@@ -139,7 +135,7 @@ class DiskcacheEngine implements Engine {
       this.#change("compareAndSet", (table, garbage) => {
         const now = seconds();
         if (!isSame(table.find(sqlKey, now), state)) return false;
-        if (row !== undefined) put(table, [[sqlKey, row]], garbage);
+        if (row !== undefined) table.put([[sqlKey, row]], now, garbage);
         else table.remove(sqlKey, now, garbage);
         return true;
       });
@@ -312,6 +308,18 @@ class DiskcacheEngine implements Engine {
     }
   }
 
+  #put(key: SqlKey, row: NewRow): Awaitable<boolean> {
+    const alone = this.#attempt("set", () => {
+      return row.filename === null && this.#store.table.putAlone(key, row, seconds());
+    });
+    return whenReady(alone, (alone) => {
+      return alone || this.#change("set", (table, garbage) => {
+        table.put([[key, row]], seconds(), garbage);
+        return true;
+      });
+    });
+  }
+
   async #setBatch(pairs: [string, NewEntry][]): Promise<void> {
     const { minFileSize } = this.#store.table;
     await this.#withFiles("setMany", async (write) => {
@@ -321,7 +329,7 @@ class DiskcacheEngine implements Engine {
         const row = newRow(entry, large ? await write(entry.value) : undefined);
         rows.push([toSqlKey(key), row]);
       }
-      await this.#change("setMany", (table, garbage) => put(table, rows, garbage));
+      await this.#change("setMany", (table, garbage) => table.put(rows, seconds(), garbage));
       return true;
     });
   }
@@ -419,12 +427,6 @@ class DiskcacheEngine implements Engine {
     }
     return stores;
   }
-}
-
-function put(table: CacheTable, rows: [SqlKey, NewRow][], garbage: string[]): void {
-  const now = seconds();
-  for (const [key, row] of rows) table.put(key, row, now, garbage);
-  table.cull(now, rows.length, garbage);
 }
 
 function newRow({ value, timestamp, expiresAt }: NewEntry, filename?: string): NewRow {
