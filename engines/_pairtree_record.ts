@@ -1,7 +1,7 @@
 /**
  * What a file of the pairtree engine holds: a line of JSON, then the value's bytes.
  *
- *     {"key":"my_key","timestamp":1760000000000,"expiresAt":1760000060000,"length":5,"crc32":907060870,"line":3205347364}
+ *     {"key":"my_key","timestamp":1760000000000,"expiresAt":1760000060000,"length":5,"crc32":494360628,"line":1037716082}
  *     value
  *
  * `crc32` is that of the value, `line` that of the line up to itself.

@@ -31,8 +31,8 @@ const RETRIES = Deno.build.os === "windows" ? [1, 2, 4, 8, 16, 32, 64, 128, 256]
 /**
  * One file per entry:
  *
- *     main/5a/my_key~5a0f3c21   the entry, in a folder named after the first digits of its hash
- *     main/.locks/5             locked by whoever changes an entry in a folder 50-5f
+ *     main/3d/my_key~3d9369ee   the entry, in a folder named after the first digits of its hash
+ *     main/.locks/3             locked by whoever changes an entry in a folder 30-3f
  *     main/.expiring            is there once an entry has had a deadline: else no file need be read to list keys
  *
  * A file is written under another name and renamed, so that readers, who take no lock, see the old one or the new
