@@ -183,6 +183,15 @@ Deno.test("redis: a server out of memory", strict, async () => {
   assertEquals(await textAt(engine, "key"), "after");
 });
 
+Deno.test("redis: a value larger than Redis takes", strict, async () => {
+  await using server = await startRedis();
+  await using engine = await openRedis({ url: server.url });
+  const value = new Uint8Array(512 * 1024 * 1024 + 1);
+  await fails(() => engine.set("key", { value, timestamp: 0 }), "is too large", "set");
+  await fails(() => engine.setMany([["key", { value, timestamp: 0 }]]), "is too large", "setMany");
+  assertEquals(await engine.size(), 0);
+});
+
 Deno.test("redis: a read-only replica", strict, async () => {
   await using server = await startRedis({ args: ["--replicaof", "127.0.0.1", "1"] });
   await using engine = await openRedis({ url: server.url });
