@@ -116,11 +116,14 @@ export async function each<T, R>(
   let next = 0;
   async function work(): Promise<void> {
     while (next < items.length) {
+      if (turns.due()) {
+        await turns.next();
+        continue;
+      }
       const i = next++;
       const result = fn(items[i], i);
       // A synchronous engine answers at once: a turn of the event loop for each would cost more than the answer.
       results[i] = result instanceof Promise ? await result : result;
-      if (turns.due()) await turns.next();
     }
   }
   try {

@@ -23,14 +23,49 @@ export interface ContractCase {
  *
  * @param harness How to make the engine for a location.
  *
- * @example
- * ```ts ignore
- * import { engineContract } from "@hashstash/hashstash/engines";
- * import { MyEngine } from "./my_engine.ts";
+ * @example An engine on a Map, and its proof
+ * ```ts
+ * import { type Engine, engineContract, type Entry } from "@hashstash/hashstash/engines";
  *
- * for (const { name, fn } of engineContract({ create: (location) => new MyEngine(location) })) {
- *   Deno.test(`my engine ${name}`, fn);
+ * const stores = new Map<string, Map<string, Entry>>();
+ *
+ * function mapEngine({ name, dbname }: { name: string; dbname: string }): Engine {
+ *   const path = `map:${encodeURIComponent(name)}/${dbname}`;
+ *   const store = stores.get(path) ?? new Map<string, Entry>();
+ *   stores.set(path, store);
+ *   const get = (key: string) => {
+ *     const entry = store.get(key);
+ *     return entry?.expiresAt !== undefined && Date.now() >= entry.expiresAt ? undefined : entry;
+ *   };
+ *   const engine: Engine = {
+ *     name: "map",
+ *     path,
+ *     supports: { persistent: false, shared: false },
+ *     open: () => {},
+ *     close: () => {},
+ *     get,
+ *     set: (key, entry) => void store.set(key, { ...entry, revision: Symbol() }),
+ *     delete: (key) => get(key) !== undefined && store.delete(key),
+ *     compareAndSet(key, expected, next) {
+ *       if (get(key)?.revision !== expected?.revision) return false;
+ *       if (next === undefined) store.delete(key);
+ *       else engine.set(key, next);
+ *       return true;
+ *     },
+ *     keys: (prefix = "") => [...store.keys()].filter((key) => key.startsWith(prefix) && get(key)),
+ *     size: () => [...store.keys()].filter(get).length,
+ *     clear(deep) {
+ *       store.clear();
+ *       for (const [other, entries] of stores) {
+ *         if (deep && other.startsWith(`${path}/`)) entries.clear();
+ *       }
+ *     },
+ *   };
+ *   return engine;
  * }
+ *
+ * // In a test file: Deno.test(`map ${name}`, fn)
+ * for (const { fn } of engineContract({ create: mapEngine })) await fn();
  * ```
  */
 export function engineContract(harness: ContractHarness): ContractCase[] {

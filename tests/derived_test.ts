@@ -1,5 +1,5 @@
 /** The contract on engines that have only what the interface requires: everything else is derived. */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { DecodeError } from "../codec/errors.ts";
 import { complete } from "../engines/_derived.ts";
 import { engineContract } from "../engines/contract.ts";
@@ -107,4 +107,23 @@ Deno.test("a derived check finds damaged entries, and removes them when asked", 
   });
   assertEquals((await damaged.check({ fix: true })).problems, [{ ...problem, fixed: true }]);
   assertEquals(await damaged.check({ fix: false }), { checked: 1, problems: [] });
+});
+
+Deno.test("derived batches of a synchronous engine let timers run in between", async () => {
+  const engine = required({ name: "derived_turns", dbname: "main" });
+  const busy = complete({
+    ...engine,
+    get(key) {
+      const end = performance.now() + 1;
+      while (performance.now() < end) continue;
+      return engine.get(key);
+    },
+  });
+  await busy.open();
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1);
+  await busy.getMany(Array.from({ length: 100 }, (_, i) => `key ${i}`));
+  clearInterval(timer);
+  // A hundred milliseconds of work in turns of eight.
+  assertGreater(ticks, 5);
 });
