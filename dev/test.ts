@@ -1,7 +1,7 @@
 /**
  * `deno task test [ARGUMENTS OF deno test]`: installs what the tests judge us by, then runs them.
  *
- * Real backends are used throughout: a Redis server, Python's DiskCache, a browser for the plots. On
+ * Real backends and judges are used throughout: a Redis server, Python's DiskCache, a browser for the plots. On
  * Debian and its kin they are installed here; elsewhere this says what is missing, and the tests that
  * need it fail.
  */
@@ -9,8 +9,8 @@ import { deno } from "./_run.ts";
 
 interface Tool {
   readonly name: string;
-  /** A command that succeeds when the tool is there. */
-  readonly probe: string[];
+  /** Commands of which one succeeds when the tool is there. */
+  readonly probes: string[][];
   readonly debianPackage: string;
   readonly elsewhere: string;
 }
@@ -18,28 +18,38 @@ interface Tool {
 const TOOLS: Tool[] = [
   {
     name: "Redis server",
-    probe: ["redis-server", "--version"],
+    probes: [["redis-server", "--version"]],
     debianPackage: "redis-server",
     elsewhere: "`redis-server` on the PATH (macOS: `brew install redis`)",
   },
   {
     name: "Python's DiskCache",
     // Debian's own Python, whatever other one comes first on the PATH: apt installs modules for it.
-    probe: [Deno.build.os === "linux" ? "/usr/bin/python3" : "python3", "-c", "import diskcache"],
+    probes: [[
+      Deno.build.os === "linux" ? "/usr/bin/python3" : "python3",
+      "-c",
+      "import diskcache",
+    ]],
     debianPackage: "python3-diskcache",
     elsewhere: "`python3` with `python3 -m pip install diskcache`",
   },
   {
+    name: "Chromium",
+    probes: ["chromium", "chromium-browser", "google-chrome"].map((name) => [name, "--version"]),
+    debianPackage: "chromium",
+    elsewhere: "`chromium` on the PATH",
+  },
+  {
     name: "SQLite's shell",
-    probe: ["sqlite3", "--version"],
+    probes: [["sqlite3", "--version"]],
     debianPackage: "sqlite3",
     elsewhere: "`sqlite3` on the PATH",
   },
   {
-    name: "Chromium",
-    probe: ["chromium", "--version"],
-    debianPackage: "chromium",
-    elsewhere: "`chromium` on the PATH",
+    name: "OpenSSL",
+    probes: [["openssl", "version"]],
+    debianPackage: "openssl",
+    elsewhere: "`openssl` on the PATH",
   },
 ];
 
@@ -59,8 +69,8 @@ async function succeeds([command, ...args]: string[]): Promise<boolean> {
 }
 
 async function missing(): Promise<Tool[]> {
-  const there = await Promise.all(TOOLS.map((tool) => succeeds(tool.probe)));
-  return TOOLS.filter((_, i) => !there[i]);
+  const there = await Promise.all(TOOLS.map(({ probes }) => Promise.all(probes.map(succeeds))));
+  return TOOLS.filter((_, i) => !there[i].includes(true));
 }
 
 /** What goes before `apt-get` for it to work, or `undefined` when it can't. */

@@ -6,6 +6,7 @@ import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
 import { EngineError } from "./errors.ts";
 import { engineError, messageOf } from "./_failures.ts";
+import { errorCode, fileError } from "./_file_failures.ts";
 import { inspectFile } from "./_lmdb_file.ts";
 import { encodeSegment } from "./_location.ts";
 import { type Hold, SharedResources } from "./_shared.ts";
@@ -234,13 +235,14 @@ function refusal(because: string): EngineError {
   return engineError("lmdb", "open", because, undefined);
 }
 
-function explain(path: string, error: unknown): EngineError {
-  if (error instanceof EngineError) return error;
-  const message = messageOf(error).replace(/, run again with.*$/, "");
-  const because = error instanceof Deno.errors.NotCapable
-    ? `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`
-    : message.includes(path)
-    ? message
-    : `${path}: ${message}`;
-  return engineError("lmdb", "open", because, error);
+function explain(path: string, error: unknown): Error {
+  if (error instanceof Deno.errors.NotCapable) {
+    const message = messageOf(error).replace(/, run again with.*$/, "");
+    const because = `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
+    return engineError("lmdb", "open", because, error);
+  }
+  if (error instanceof EngineError || errorCode(error) !== undefined) {
+    return fileError("lmdb", "open", path, error);
+  }
+  return engineError("lmdb", "open", `${path}: ${messageOf(error)}`, error);
 }

@@ -16,6 +16,7 @@ import { complete, type CompleteEngine } from "../engines/_derived.ts";
 import { EngineError } from "../engines/errors.ts";
 import { createEngine } from "../engines/lmdb.ts";
 import { REPOSITORY, runScript } from "./_child.ts";
+import { whileReadOnly } from "./_read_only.ts";
 
 const LOCATION = { name: "test", dbname: "main" };
 
@@ -280,6 +281,18 @@ function format(offset: number, version: number): Uint8Array {
   view.setUint32(offset + 4, version, true);
   return bytes;
 }
+
+test("says so when the folder is read-only", async (room) => {
+  if (Deno.build.os !== "linux") return;
+  const error = await whileReadOnly(
+    room.root,
+    () => assertRejects(() => room.open(), EngineError),
+  );
+  assertMatch(error.message, /^Cannot open engine "lmdb": .*lmdb.*[^.]$/);
+  await Deno.mkdir(room.path, { recursive: true });
+  await whileReadOnly(room.path, () => assertRejects(() => room.open(), EngineError));
+  await (await room.open()).set("key", entry("value"));
+});
 
 test("leaves another program's environment alone", async (room) => {
   const path = join(room.root, "foreign");
