@@ -21,4 +21,7 @@ if (!await deno(["cache", "--config", CONFIG, ...packages, "jsr:@db/sqlite@^0.13
   );
   Deno.exit(1);
 }
-Deno.exit(await deno(["test", "-A", "--parallel", "--config", CONFIG, ...Deno.args]) ? 0 : 1);
+// Before the tests: one in which a native library is loaded would have to unload it.
+const preload = "--preload=./tests/_sqlite_drivers.ts";
+const test = ["test", "-A", "--parallel", "--config", CONFIG, preload, ...Deno.args];
+Deno.exit(await deno(test) ? 0 : 1);

@@ -188,12 +188,14 @@ class DiskcacheEngine implements Engine {
 
   async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
     const { table } = this.#store;
+    const turns = new Turns();
     for await (const page of this.#pages(prefix)) {
       // One at a time: a page of large values could be more than the memory holds.
       for (const [key, sqlKey] of page) {
         const row = await this.#attempt("entries", () => table.find(sqlKey, seconds()));
         const entry = await (row && this.#entry("entries", sqlKey, row));
         if (entry !== undefined) yield [key, entry];
+        if (turns.due()) await turns.next();
       }
     }
   }
@@ -322,12 +324,14 @@ class DiskcacheEngine implements Engine {
 
   async #setBatch(pairs: [string, NewEntry][]): Promise<void> {
     const { minFileSize } = this.#store.table;
+    const turns = new Turns();
     await this.#withFiles("setMany", async (write) => {
       const rows: [SqlKey, NewRow][] = [];
       for (const [key, entry] of pairs) {
         const large = entry.value.byteLength >= minFileSize;
         const row = newRow(entry, large ? await write(entry.value) : undefined);
         rows.push([toSqlKey(key), row]);
+        if (turns.due()) await turns.next();
       }
       await this.#change("setMany", (table, garbage) => table.put(rows, seconds(), garbage));
       return true;

@@ -31,6 +31,8 @@ const BATCH_ENTRIES = 5_000;
 const BATCH_BYTES = 32 * 1024 * 1024;
 /** How many keys are read at once. */
 const PAGE = 1_000;
+/** How many values are. */
+const FEW = 200;
 /** How many pages are given back to the file system at once. */
 const VACUUM_PAGES = 1_000;
 /** What `PRAGMA auto_vacuum` answers for a file that can be shortened. */
@@ -85,7 +87,7 @@ class SqliteEngine implements Engine {
   }
 
   set(key: string, entry: NewEntry): Awaitable<void> {
-    checkSize("set", key, entry);
+    checkSize(key, entry);
     return this.#attempt("set", () => void this.#put(this.#queries.set, key, entry));
   }
 
@@ -98,7 +100,7 @@ class SqliteEngine implements Engine {
     expected: Entry | undefined,
     next: NewEntry | undefined,
   ): Awaitable<boolean> {
-    if (next !== undefined) checkSize("compareAndSet", key, next);
+    if (next !== undefined) checkSize(key, next);
     return this.#attempt("compareAndSet", () => {
       const now = Date.now();
       if (expected === undefined) {
@@ -115,14 +117,12 @@ class SqliteEngine implements Engine {
   }
 
   getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
-    return this.#attempt(
-      "getMany",
-      () => snapshot(this.#connection, () => keys.map((key) => this.#get(key))),
-    );
+    if (keys.length <= FEW) return this.#getFew(keys);
+    return this.#getSlices(keys);
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
-    for (const [key, entry] of pairs) checkSize("setMany", key, entry);
+    for (const [key, entry] of pairs) checkSize(key, entry);
     const weigh = ([, { value }]: [string, NewEntry]) => value.byteLength;
     await this.#batches("setMany", pairs, weigh, ([key, entry]) => {
       return this.#put(this.#queries.set, key, entry);
@@ -142,11 +142,13 @@ class SqliteEngine implements Engine {
   }
 
   async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
+    const turns = new Turns();
     for await (const page of this.#pages(prefix)) {
       // One at a time: a page of large values could be more than the memory holds.
       for (const key of page) {
         const entry = await this.get(key);
         if (entry !== undefined) yield [key, entry];
+        if (turns.due()) await turns.next();
       }
     }
   }
@@ -237,6 +239,23 @@ class SqliteEngine implements Engine {
     return row && toEntry(key, row);
   }
 
+  #getFew(keys: string[]): Awaitable<(Entry | undefined)[]> {
+    return this.#attempt(
+      "getMany",
+      () => snapshot(this.#connection, () => keys.map((key) => this.#get(key))),
+    );
+  }
+
+  async #getSlices(keys: string[]): Promise<(Entry | undefined)[]> {
+    const turns = new Turns();
+    const entries: (Entry | undefined)[] = [];
+    for (let start = 0; start < keys.length; start += FEW) {
+      entries.push(...await this.#getFew(keys.slice(start, start + FEW)));
+      if (turns.due()) await turns.next();
+    }
+    return entries;
+  }
+
   #has(key: string): boolean {
     return this.#statement(this.#queries.has).get(key, Date.now()) !== undefined;
   }
@@ -300,10 +319,10 @@ class SqliteEngine implements Engine {
   }
 }
 
-function checkSize(operation: string, key: string, { value }: NewEntry): void {
+function checkSize(key: string, { value }: NewEntry): void {
   if (key.length + value.byteLength <= MAX_BYTES) return;
   throw new RangeError(
-    `Cannot ${operation} an entry of ${value.byteLength} bytes in engine "sqlite": SQLite takes ` +
+    `Cannot set entry in engine "sqlite": its value has ${value.byteLength} bytes, and SQLite takes ` +
       `${MAX_BYTES} at most; split it or use another engine`,
   );
 }
