@@ -304,9 +304,15 @@ export function stashedResult(
 }
 
 /** `stash.run`. */
-export function run(stash: HashStash, fn: AnyFunction, args: unknown[]): unknown {
-  if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
-  return memoFor(stash, fn).call(undefined, args, {});
+export function run(stash: HashStash, fn: AnyFunction, args: unknown[]): Promise<unknown> {
+  let memo: Memo;
+  try {
+    if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
+    memo = memoFor(stash, fn);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return memo.call(undefined, args, {});
 }
 
 const plainMemos = new WeakMap<HashStash, WeakMap<AnyFunction, Memo>>();

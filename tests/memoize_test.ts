@@ -258,7 +258,8 @@ onMemory("what has no source needs a name", async (stash) => {
   assertThrows(() => stash.stashedResult(bound), TypeError, "give it a name");
   assertThrows(() => stash.stashedResult(Math.max), TypeError, "give it a name");
   assertEquals(await stash.stashedResult(bound, { name: "bound" })(2), 3);
-  assertThrows(() => stash.run(3 as never), TypeError, "Expected a function, got number");
+  await assertRejects(() => stash.run(bound, 1), TypeError, "give it a name");
+  await assertRejects(() => stash.run(3 as never), TypeError, "Expected a function, got number");
 });
 
 onMemory(
