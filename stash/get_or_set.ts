@@ -5,7 +5,7 @@ import {
   FLIGHT_OPTIONS,
   type FlightOptions,
 } from "./_flight_options.ts";
-import { internalsOf } from "./_internals.ts";
+import { sessionOf } from "./_session.ts";
 import type { HashStash } from "./hash_stash.ts";
 import { checkTime, typeOf } from "./options.ts";
 import { recallOrCompute } from "./single_flight.ts";
@@ -41,7 +41,7 @@ export async function getOrSet(
   const { expiresAt, force = false, signal, ...rest } = options;
   if (expiresAt !== undefined) checkTime("expiresAt", expiresAt);
   const job = {
-    target: internalsOf(stash),
+    target: sessionOf(stash),
     text,
     options: { ...checkFlightOptions(rest), expiresAt },
     compute: () => factory(key),

@@ -1,18 +1,19 @@
 import { join } from "node:path";
 import type { ColumnTable } from "arquero";
-import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
 import { loadLibrary } from "../codec/_library.ts";
-import { DecodeError } from "../codec/errors.ts";
+import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
 import type { CompleteEngine } from "../engines/_derived.ts";
-import type { Awaitable, EngineProblem, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
-import { EngineError } from "../engines/errors.ts";
+import type { Entry, NewEntry } from "../engines/engine.ts";
 import type { Profile, ProfileOptions } from "../profile/mod.ts";
 import { backoff } from "./_backoff.ts";
-import { storeIdentity } from "./_identity.ts";
+import { checkStash } from "./_check.ts";
 import type { AnyFunction } from "./_function_key.ts";
+import { exclusive } from "./_mutex.ts";
+import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
+import { Session, shareSessions } from "./_session.ts";
+import { earlierVersions, openEnvelope } from "./_versions.ts";
+import { KeyNotFoundError, showKey } from "./errors.ts";
 import { getOrSet, type GetOrSetOptions } from "./get_or_set.ts";
-import { type Internals, shareInternals } from "./_internals.ts";
-import { run, type StashedResult, stashedResult, type StashedReturn } from "./memoize.ts";
 import {
   map,
   type MapOptions,
@@ -22,32 +23,19 @@ import {
   stashMapped,
   type StashMappedDecorator,
 } from "./map.ts";
-import { exclusive } from "./_mutex.ts";
-import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
-import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
-import { engineName, openStore, storePathOf } from "./_store.ts";
+import { run, type StashedResult, stashedResult, type StashedReturn } from "./memoize.ts";
 import {
-  append,
-  appendTo,
-  checkVersions,
-  earlierVersions,
-  openEnvelope,
-  removeEarlier,
-} from "./_versions.ts";
-import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
-import { KeyNotFoundError, showKey } from "./errors.ts";
-import { safeDecodeKey, unreadable } from "./_guard.ts";
-import {
-  type CheckedOptions,
   checkOptions,
   deadline,
   type HashStashJSON,
   type HashStashOptions,
   needsRootDir,
-  RESERVED_DBNAMES,
   rootDirOf,
   type SetOptions,
 } from "./options.ts";
+import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
+import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
+import type { StashCheck, StashStats, Version } from "./types.ts";
 
 /** Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in memory. */
 const BATCH = 500;
@@ -59,52 +47,6 @@ const loadProfiler = loadLibrary<
 
 /** Told apart from every value that can be stored. */
 const ABSENT = Symbol("absent");
-
-/** Counts of what one handle has done. */
-export interface StashStats {
-  /** Reads that found a value. */
-  hits: number;
-  /** Reads that found none. */
-  misses: number;
-  /** Values stored. */
-  sets: number;
-  /** Keys removed. */
-  deletes: number;
-  /** Entries that the engine dropped to keep within its limits, as far as this handle caused it. */
-  evictions: number;
-}
-
-/** One thing that `check` found. */
-export interface StashProblem {
-  /** What sort of damage: `"damaged"`, `"undecodable"`, `"orphan"`, `"leftover"`, … */
-  kind: string;
-  /** The key, where one is known. */
-  key?: unknown;
-  /** What is wrong, for a person. */
-  detail: string;
-  /** Whether it was repaired or removed. */
-  fixed: boolean;
-}
-
-/** What `check` answers. */
-export interface StashCheck {
-  /** Whether nothing is wrong, or everything wrong was repaired. */
-  ok: boolean;
-  /** How many things were looked at. */
-  checked: number;
-  /** What was wrong with some of them. */
-  problems: StashProblem[];
-}
-
-/** One version of a key. */
-export interface Version<V> {
-  /** From 1. */
-  version: number;
-  /** When it was set, ms since the epoch; 0 where the engine does not keep it outside append mode (redis). */
-  timestamp: number;
-  /** The value. */
-  value: V;
-}
 
 /**
  * An async, dictionary-like cache over a storage engine: a `Map` whose methods return promises and whose entries outlive
@@ -128,22 +70,10 @@ export interface Version<V> {
  * ```
  */
 export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, AsyncIterable<[K, V]> {
-  readonly #options: CheckedOptions;
-  readonly #codec: Codec;
-  #store: CompleteEngine | undefined;
-  #opening: Promise<CompleteEngine> | undefined;
-  readonly #spaces = new Map<string, Promise<CompleteEngine>>();
-  readonly #children = new Set<HashStash>();
-  #place: string | undefined;
-  #closing: Promise<void> | undefined;
-  /** Operations under way: `close` waits for them. */
-  #active = 0;
-  #whenIdle: (() => void) | undefined;
-  #temporary = false;
-  readonly #stats: StashStats = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
+  readonly #session: Session;
 
   static {
-    shareInternals((stash) => stash.#internals());
+    shareSessions((stash) => stash.#session);
   }
 
   /**
@@ -162,49 +92,49 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   constructor(name: string, options?: HashStashOptions);
   constructor(nameOrOptions?: string | HashStashOptions, rest?: HashStashOptions) {
-    this.#options = checkOptions(nameOrOptions, rest);
-    const { serializer, compress, b64 } = this.#options;
-    this.#codec = new Codec({ serializer, compress, b64 });
+    const options = checkOptions(nameOrOptions, rest);
+    const { serializer, compress, b64 } = options;
+    this.#session = new Session(options, new Codec({ serializer, compress, b64 }));
   }
 
   /** The stash's name. */
   get name(): string {
-    return this.#options.name;
+    return this.#session.options.name;
   }
 
   /** The store inside the stash; `/` nests. */
   get dbname(): string {
-    return this.#options.dbname;
+    return this.#session.options.dbname;
   }
 
   /** The engine's name. */
   get engine(): string {
-    return engineName(this.#options.engine);
+    return this.#session.engine;
   }
 
   /** The serializer's name. */
   get serializer(): string {
-    return this.#codec.serializer;
+    return this.#session.codec.serializer;
   }
 
   /** The compressor's name, or `false`. */
   get compress(): string | false {
-    return this.#codec.compress;
+    return this.#session.codec.compress;
   }
 
   /** Whether stored bytes are base64 text. */
   get b64(): boolean {
-    return this.#codec.b64;
+    return this.#session.codec.b64;
   }
 
   /** Whether every version of a key is kept. */
   get appendMode(): boolean {
-    return this.#options.appendMode;
+    return this.#session.options.appendMode;
   }
 
   /** Where the data lives: a path, or a URL without credentials. */
   get path(): string {
-    return this.#store?.path ?? storePathOf(this.#options);
+    return this.#session.path;
   }
 
   /**
@@ -219,7 +149,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** The value, or the default when the key is absent. */
   async get<D>(key: K, defaultValue: D): Promise<V | D>;
   async get(key: K, defaultValue?: unknown): Promise<unknown> {
-    return await this.#get(encodeKey(key), defaultValue);
+    return await this.#session.get(encodeKey(key), defaultValue);
   }
 
   /**
@@ -246,14 +176,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async set(key: K, value: V, options?: SetOptions): Promise<void> {
     const text = encodeKey(key);
     const timestamp = Date.now();
-    const expiresAt = deadline(options, this.#options.ttl, timestamp);
+    const expiresAt = deadline(options, this.#session.options.ttl, timestamp);
     // Encoded before anything is awaited: the caller may change the value once set has been called.
-    const encoding = this.#codec.encode(value);
-    await this.#run("set entry", async (store, bytes) => {
+    const encoding = this.#session.codec.encode(value);
+    await this.#session.run("set entry", async (store, bytes) => {
       const entry = { value: bytes, expiresAt, timestamp };
-      if (this.appendMode) await this.#append(store, text, entry);
-      else await store.set(text, entry);
-      this.#stats.sets++;
+      await this.#session.put(store, text, entry);
+      this.#session.stats.sets++;
     }, encoding);
   }
 
@@ -264,7 +193,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   async has(key: K): Promise<boolean> {
     const text = encodeKey(key);
-    return await this.#run("look up entry", (store) => store.has(text));
+    return await this.#session.run("look up entry", (store) => store.has(text));
   }
 
   /**
@@ -275,7 +204,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   async expiresAt(key: K): Promise<number | undefined> {
     const text = encodeKey(key);
-    return await this.#run("look up entry", async (store) => {
+    return await this.#session.run("look up entry", async (store) => {
       const entry = await store.get(text);
       return entry && (entry.expiresAt ?? Infinity);
     });
@@ -289,18 +218,18 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   async delete(key: K): Promise<boolean> {
     const text = encodeKey(key);
-    return await this.#run("delete entry", async (store) => {
+    return await this.#session.run("delete entry", async (store) => {
       const deleted = this.appendMode
-        ? await this.#take(store, text) !== undefined
+        ? await this.#session.take(store, text) !== undefined
         : await store.delete(text);
-      if (deleted) this.#stats.deletes++;
+      if (deleted) this.#session.stats.deletes++;
       return deleted;
     });
   }
 
   /** How many keys there are. */
   async size(): Promise<number> {
-    return await this.#run("count entries", (store) => store.size());
+    return await this.#session.run("count entries", (store) => store.size());
   }
 
   /**
@@ -309,9 +238,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options With `deep`, also those of the stashes inside it.
    */
   async clear(options: { deep?: boolean } = {}): Promise<void> {
-    await this.#run("clear", async (store) => {
+    await this.#session.run("clear", async (store) => {
       await store.clear(options.deep === true);
-      if (this.appendMode) await (await this.#space(RESERVED_DBNAMES.versions)).clear();
+      if (this.appendMode) await (await this.#session.archive()).clear();
     });
   }
 
@@ -320,7 +249,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * thinks. Keys that are not touched meanwhile come exactly once.
    */
   async *keys(): AsyncGenerator<K, void, void> {
-    for await (const text of this.#iterate("list keys", (store) => store.keys())) {
+    for await (const text of this.#session.iterate("list keys", (store) => store.keys())) {
       yield decodeKey(text) as K;
     }
   }
@@ -332,9 +261,11 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /** The pairs of key and value, as lazily as the keys. */
   async *entries(): AsyncGenerator<[K, V], void, void> {
-    for await (const [text, entry] of this.#iterate("list entries", (store) => store.entries())) {
+    for await (
+      const [text, entry] of this.#session.iterate("list entries", (store) => store.entries())
+    ) {
       const key = decodeKey(text) as K;
-      yield [key, await this.#read(entry, text) as V];
+      yield [key, await this.#session.read(entry, text) as V];
     }
   }
 
@@ -364,27 +295,27 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async setDefault<D = null>(key: K, defaultValue?: D): Promise<V | D> {
     const text = encodeKey(key);
     const value = arguments.length < 2 ? null : defaultValue;
-    return await this.#run("set default", async (store, bytes) => {
+    return await this.#session.run("set default", async (store, bytes) => {
       for (let attempt = 0;; attempt++) {
         const entry = await store.get(text);
         if (entry !== undefined) {
-          this.#stats.hits++;
-          return await this.#read(entry, text) as V;
+          this.#session.stats.hits++;
+          return await this.#session.read(entry, text) as V;
         }
         const timestamp = Date.now();
         const next = {
           value: bytes,
-          expiresAt: deadline(undefined, this.#options.ttl, timestamp),
+          expiresAt: deadline(undefined, this.#session.options.ttl, timestamp),
           timestamp,
         };
-        if (await this.#replace(store, text, undefined, next)) {
-          this.#stats.misses++;
-          this.#stats.sets++;
+        if (await this.#session.replace(store, text, undefined, next)) {
+          this.#session.stats.misses++;
+          this.#session.stats.sets++;
           return value as D;
         }
         await backoff(attempt);
       }
-    }, this.#codec.encode(value));
+    }, this.#session.codec.encode(value));
   }
 
   /**
@@ -398,11 +329,15 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async pop<D>(key: K, defaultValue: D): Promise<V | D>;
   async pop(key: K, defaultValue?: unknown): Promise<unknown> {
     const text = encodeKey(key);
-    return await this.#run("pop entry", async (store) => {
+    return await this.#session.run("pop entry", async (store) => {
       // Decoded before it is removed: a value that can't be read must not be lost.
-      const taken = await this.#take(store, text, (entry) => this.#read(entry, text));
+      const taken = await this.#session.take(
+        store,
+        text,
+        (entry) => this.#session.read(entry, text),
+      );
       if (taken === undefined) return defaultValue;
-      this.#stats.deletes++;
+      this.#session.stats.deletes++;
       return taken.result;
     });
   }
@@ -434,16 +369,19 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     if (typeof fn !== "function") {
       throw new TypeError("Expected a function that makes the next value");
     }
-    return await this.#run("modify entry", (store) =>
-      exclusive(this.#identity(text), async () => {
-        for (let attempt = 0;; attempt++) {
-          const entry = await store.get(text);
-          const current = entry && await this.#read(entry, text) as V;
-          const next = await fn(current);
-          if (await this.#modifyOnce(store, text, entry, next, options)) return next;
-          await backoff(attempt);
-        }
-      }));
+    return await this.#session.run(
+      "modify entry",
+      (store) =>
+        exclusive(this.#session.identity(text), async () => {
+          for (let attempt = 0;; attempt++) {
+            const entry = await store.get(text);
+            const current = entry && await this.#session.read(entry, text) as V;
+            const next = await fn(current);
+            if (await this.#modifyOnce(store, text, entry, next, options)) return next;
+            await backoff(attempt);
+          }
+        }),
+    );
   }
 
   /**
@@ -453,14 +391,14 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   async getMany(keys: Iterable<K>): Promise<(V | undefined)[]> {
     const texts = Array.from(keys, (key) => encodeKey(key));
-    return await this.#run("get entries", async (store) => {
+    return await this.#session.run("get entries", async (store) => {
       const values: (V | undefined)[] = [];
       for (let from = 0; from < texts.length; from += BATCH) {
         for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
           const text = texts[values.length];
-          values.push(entry && await this.#read(entry, text) as V);
-          if (entry) this.#stats.hits++;
-          else this.#stats.misses++;
+          values.push(entry && await this.#session.read(entry, text) as V);
+          if (entry) this.#session.stats.hits++;
+          else this.#session.stats.misses++;
         }
       }
       return values;
@@ -482,7 +420,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   async #setAll(pairs: PairSource<K, V>, options?: SetOptions): Promise<void> {
-    const { ttl } = this.#options;
+    const { ttl } = this.#session.options;
     deadline(options, ttl, 0);
     const encode = async function* (codec: Codec): AsyncGenerator<[string, NewEntry]> {
       for await (const [key, value] of pairsOf(pairs)) {
@@ -492,13 +430,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
         yield [text, { value: await codec.encode(value), expiresAt, timestamp }];
       }
     };
-    await this.#run("set entries", async (store) => {
+    await this.#session.run("set entries", async (store) => {
       const sizeOf = ([text, entry]: [string, NewEntry]) => text.length + entry.value.length;
-      for await (const batch of batches(encode(this.#codec), BATCH, BATCH_BYTES, sizeOf)) {
+      for await (const batch of batches(encode(this.#session.codec), BATCH, BATCH_BYTES, sizeOf)) {
         if (this.appendMode) {
-          for (const [text, entry] of batch) await this.#append(store, text, entry);
+          for (const [text, entry] of batch) await this.#session.put(store, text, entry);
         } else await store.setMany(batch);
-        this.#stats.sets += batch.length;
+        this.#session.stats.sets += batch.length;
       }
     });
   }
@@ -511,16 +449,16 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   async deleteMany(keys: Iterable<K>): Promise<number> {
     const texts = Array.from(keys, (key) => encodeKey(key));
-    return await this.#run("delete entries", async (store) => {
+    return await this.#session.run("delete entries", async (store) => {
       let deleted = 0;
       if (this.appendMode) {
-        for (const text of texts) if (await this.#take(store, text)) deleted++;
+        for (const text of texts) if (await this.#session.take(store, text)) deleted++;
       } else {
         for (let from = 0; from < texts.length; from += BATCH) {
           deleted += await store.deleteMany(texts.slice(from, from + BATCH));
         }
       }
-      this.#stats.deletes += deleted;
+      this.#session.stats.deletes += deleted;
       return deleted;
     });
   }
@@ -544,17 +482,18 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async getAll(key: K, options?: { withMetadata?: boolean }): Promise<V[] | Version<V>[]>;
   async getAll(key: K, options: { withMetadata?: boolean } = {}): Promise<V[] | Version<V>[]> {
     const text = encodeKey(key);
-    const versions = await this.#run("get versions", async (store) => {
+    const versions = await this.#session.run("get versions", async (store) => {
       const head = await store.get(text);
       if (head === undefined) return [];
       const stored: Entry[] = [];
       const { header } = openEnvelope(head.value);
       if (header !== undefined && header.version > 1) {
-        const archive = await this.#space(RESERVED_DBNAMES.versions);
+        const archive = await this.#session.archive();
         for await (const entry of earlierVersions(archive, text, header)) stored.push(entry);
       }
       stored.push(head);
-      return await Promise.all(stored.map((entry) => this.#version(entry, text)));
+      const versions = stored.map((entry) => this.#session.version(entry, text));
+      return await Promise.all(versions) as Version<V>[];
     });
     return options.withMetadata ? versions : versions.map(({ value }) => value);
   }
@@ -598,7 +537,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     // In a folder of its parent's root: the permissions are there, and so is the disk that is measured.
     const rootDir = needsRootDir(checked) ? join(rootDirOf(checked)!, name) : name;
     const stash = new HashStash<K2, V2>({ ...merged, rootDir });
-    stash.#temporary = true;
+    stash.#session.temporary = true;
     return stash;
   }
 
@@ -612,10 +551,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     value?: (value: V) => boolean | PromiseLike<boolean>;
   } = {}): AsyncGenerator<[K, V], void, void> {
     const { key: acceptsKey, value: acceptsValue } = predicates;
-    for await (const [text, entry] of this.#iterate("query", (store) => store.entries())) {
+    for await (const [text, entry] of this.#session.iterate("query", (store) => store.entries())) {
       const key = decodeKey(text) as K;
       if (acceptsKey && !await acceptsKey(key)) continue;
-      const value = await this.#read(entry, text) as V;
+      const value = await this.#session.read(entry, text) as V;
       if (!acceptsValue || await acceptsValue(value)) yield [key, value];
     }
   }
@@ -803,8 +742,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     options: { wanted?: (keys: string[]) => Promise<string[]> } = {},
   ): AsyncGenerator<StoredRecord, void, void> {
     const { wanted = (keys) => Promise.resolve(keys) } = options;
-    const archive = () => this.#space(RESERVED_DBNAMES.versions);
-    yield* this.#iterate("dump", (store) => dumpStore(store, archive, wanted));
+    const archive = () => this.#session.archive();
+    yield* this.#session.iterate("dump", (store) => dumpStore(store, archive, wanted));
   }
 
   /**
@@ -814,16 +753,16 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns How many were stored.
    */
   async load(records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>): Promise<number> {
-    return await this.#run("load", async (store) => {
+    return await this.#session.run("load", async (store) => {
       if (!this.appendMode) return await loadStore(store, records);
-      const archive = await this.#space(RESERVED_DBNAMES.versions);
-      return await loadVersions(store, archive, records, (key) => this.#take(store, key));
+      const archive = await this.#session.archive();
+      return await loadVersions(store, archive, records, (key) => this.#session.take(store, key));
     });
   }
 
   /** What this handle has done so far. */
   stats(): StashStats {
-    return { ...this.#stats, evictions: this.#store?.evictions ?? 0 };
+    return { ...this.#session.stats, evictions: this.#session.evictions };
   }
 
   /**
@@ -832,9 +771,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns How many entries.
    */
   async prune(): Promise<number> {
-    return await this.#run("prune", async (store) => {
+    return await this.#session.run("prune", async (store) => {
       const pruned = await store.prune();
-      if (this.appendMode) await (await this.#space(RESERVED_DBNAMES.versions)).prune();
+      if (this.appendMode) await (await this.#session.archive()).prune();
       return pruned;
     });
   }
@@ -846,30 +785,15 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   async check(options: { fix?: boolean } = {}): Promise<StashCheck> {
     const fix = options.fix === true;
-    return await this.#run("check", async (store) => {
-      const found = await store.check({ fix });
-      const problems: StashProblem[] = found.problems.map(withDecodedKey);
-      problems.push(...await this.#checkValues(store, fix, found.problems));
-      let checked = found.checked;
-      if (this.appendMode) {
-        const archive = await this.#space(RESERVED_DBNAMES.versions);
-        for (
-          const report of [await archive.check({ fix }), await checkVersions(store, archive, fix)]
-        ) {
-          problems.push(...report.problems.map(withDecodedKey));
-        }
-        checked += await archive.size();
-      }
-      return { ok: problems.every((problem) => problem.fixed), checked, problems };
-    });
+    return await this.#session.run("check", (store) => checkStash(this.#session, store, fix));
   }
 
   /** Bytes on disk or in the server. */
   async byteSize(): Promise<number> {
-    return await this.#run("measure", async (store) => {
+    return await this.#session.run("measure", async (store) => {
       const bytes = await store.byteSize();
       if (!this.appendMode) return bytes;
-      const archive = await this.#space(RESERVED_DBNAMES.versions);
+      const archive = await this.#session.archive();
       // Engines that keep all stores in one file count it whole for each.
       return archive.path === store.path ? bytes : bytes + await archive.byteSize();
     });
@@ -877,13 +801,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /** Opens the engine; without it the first operation does. Idempotent. */
   async open(): Promise<this> {
-    await this.#run("open", () => undefined);
+    await this.#session.run("open", () => undefined);
     return this;
   }
 
   /** Waits for the operations under way and releases what this handle holds. Idempotent; a closed stash stays closed. */
   async close(): Promise<void> {
-    await (this.#closing ??= this.#close());
+    await this.#session.close();
   }
 
   /** The same as `close()`. */
@@ -915,7 +839,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param value The value.
    */
   async encodeValue(value: V): Promise<Uint8Array> {
-    return await this.#codec.encode(value);
+    return await this.#session.codec.encode(value);
   }
 
   /**
@@ -924,18 +848,18 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param bytes What `encodeValue` returned.
    */
   async decodeValue(bytes: Uint8Array): Promise<V> {
-    return await this.#codec.decode(openEnvelope(bytes).value) as V;
+    return await this.#session.codec.decode(openEnvelope(bytes).value) as V;
   }
 
   /** The options as plain data: `fromJSON` makes an equal stash of it. */
   toJSON(): HashStashJSON {
-    const { name, dbname, appendMode, ttl } = this.#options;
-    const engineOptions = plainOptions(this.#options.engineOptions);
+    const { name, dbname, appendMode, ttl } = this.#session.options;
+    const engineOptions = plainOptions(this.#session.options.engineOptions);
     return {
       name,
       dbname,
       engine: this.engine,
-      rootDir: rootDirOf(this.#options),
+      rootDir: rootDirOf(this.#session.options),
       serializer: this.serializer,
       compress: this.compress,
       b64: this.b64,
@@ -956,171 +880,6 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     );
   }
 
-  #get(text: string, defaultValue: unknown): Promise<unknown> {
-    return this.#run("get entry", async (store) => {
-      const entry = await store.getValue(text);
-      if (entry === undefined) {
-        this.#stats.misses++;
-        return defaultValue;
-      }
-      const value = await this.#read(entry, text);
-      this.#stats.hits++;
-      return value;
-    });
-  }
-
-  /**
-   * Runs an operation on the opened store; `close` waits for it. `before` is what the caller has begun already: an encoding, made of
-   * the value as it was when the method was called.
-   */
-  async #run<T, B = undefined>(
-    operation: string,
-    body: (store: CompleteEngine, before: B) => Awaitable<T>,
-    before?: Awaitable<B>,
-  ): Promise<T> {
-    this.#active++;
-    try {
-      const ready = (before instanceof Promise ? await before : before) as B;
-      this.#refuseWhenClosed(operation);
-      return await body(this.#store ?? await this.#open(), ready);
-    } finally {
-      if (--this.#active === 0) this.#whenIdle?.();
-    }
-  }
-
-  async *#iterate<T>(
-    operation: string,
-    items: (store: CompleteEngine) => Iterable<T> | AsyncIterable<T>,
-  ): AsyncGenerator<T> {
-    this.#refuseWhenClosed(operation);
-    const store = this.#store ?? await this.#open();
-    for await (const item of items(store)) {
-      yield item;
-      this.#refuseWhenClosed(operation);
-    }
-  }
-
-  #refuseWhenClosed(operation: string): void {
-    if (this.#closing === undefined) return;
-    throw new EngineError(`Cannot ${operation}: the stash "${this.name}" is closed`, {
-      engine: this.engine,
-      operation,
-    });
-  }
-
-  async #open(): Promise<CompleteEngine> {
-    this.#opening ??= this.#openOnce();
-    try {
-      return await this.#opening;
-    } catch (error) {
-      // Not kept: the next operation tries again, as the server may be up by then.
-      this.#opening = undefined;
-      throw error;
-    }
-  }
-
-  async #openOnce(): Promise<CompleteEngine> {
-    const store = await openStore(this.#options, this.dbname);
-    if (this.#options.clear) {
-      await store.clear();
-      if (this.appendMode) await (await this.#space(RESERVED_DBNAMES.versions)).clear();
-    }
-    this.#store = store;
-    return store;
-  }
-
-  /** A store that the stash keeps for itself, beside its own. */
-  async #space(name: string): Promise<CompleteEngine> {
-    let opening = this.#spaces.get(name);
-    if (opening === undefined) {
-      opening = openStore(this.#options, `${this.dbname}/${name}`);
-      this.#spaces.set(name, opening);
-      opening.catch(() => this.#spaces.delete(name));
-    }
-    return await opening;
-  }
-
-  async #close(): Promise<void> {
-    if (this.#active > 0) {
-      await new Promise<void>((resolve) => this.#whenIdle = resolve);
-    }
-    const used = this.#store !== undefined || this.#children.size > 0;
-    for (const child of this.#children) await child.close();
-    if (this.#temporary && used) await (this.#store ?? await this.#open()).clear(true);
-    for (const space of this.#spaces.values()) await (await space).close();
-    await this.#store?.close();
-    if (this.#temporary && used) await this.#removeRoot();
-  }
-
-  /** Removes the folder that the engine of a temporary stash made. */
-  async #removeRoot(): Promise<void> {
-    if (!needsRootDir(this.#options)) return;
-    await Deno.remove(this.#options.rootDir!, { recursive: true }).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
-  }
-
-  /** The value of an entry. */
-  #read(entry: EntryValue, text: string): Awaitable<unknown> {
-    try {
-      const value = this.#codec.decode(openEnvelope(entry.value).value);
-      return value instanceof Promise
-        ? value.catch((error) => {
-          throw unreadable(error, this.engine, safeDecodeKey(text));
-        })
-        : value;
-    } catch (error) {
-      throw unreadable(error, this.engine, safeDecodeKey(text));
-    }
-  }
-
-  async #version(entry: Entry, text: string): Promise<Version<V>> {
-    const { header } = openEnvelope(entry.value);
-    return {
-      version: header?.version ?? 1,
-      timestamp: header?.timestamp ?? entry.timestamp ?? 0,
-      value: await this.#read(entry, text) as V,
-    };
-  }
-
-  async #append(store: CompleteEngine, text: string, entry: NewEntry): Promise<void> {
-    const archive = await this.#space(RESERVED_DBNAMES.versions);
-    await exclusive(this.#identity(text), () => append(store, archive, text, entry));
-  }
-
-  /** Stores if the entry is still as `expected`; whether it did. In append mode as a new version. */
-  async #replace(
-    store: CompleteEngine,
-    text: string,
-    expected: Entry | undefined,
-    next: NewEntry,
-  ): Promise<boolean> {
-    if (!this.appendMode) return await store.compareAndSet(text, expected, next);
-    const archive = await this.#space(RESERVED_DBNAMES.versions);
-    return await appendTo(expected, store, archive, text, next);
-  }
-
-  /** Removes an entry, with its versions, and hands it to this caller alone; `undefined` when there is none. */
-  async #take<T>(
-    store: CompleteEngine,
-    text: string,
-    use?: (entry: Entry) => Awaitable<T>,
-  ): Promise<{ result: T | undefined } | undefined> {
-    for (let attempt = 0;; attempt++) {
-      const entry = await store.get(text);
-      if (entry === undefined) return undefined;
-      const result = await use?.(entry);
-      if (await store.compareAndSet(text, entry, undefined)) {
-        const { header } = openEnvelope(entry.value);
-        if (header !== undefined && header.version > 1) {
-          await removeEarlier(await this.#space(RESERVED_DBNAMES.versions), text, header);
-        }
-        return { result };
-      }
-      await backoff(attempt);
-    }
-  }
-
   /** One try of `modify`; whether the entry was still as it was read. */
   async #modifyOnce(
     store: CompleteEngine,
@@ -1134,79 +893,27 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     }
     const timestamp = Date.now();
     const own = options?.ttl !== undefined || options?.expiresAt !== undefined ||
-      this.#options.ttl !== Infinity;
-    const expiresAt = own ? deadline(options, this.#options.ttl, timestamp) : entry?.expiresAt;
-    const next = { value: await this.#codec.encode(value), expiresAt, timestamp };
-    if (!await this.#replace(store, text, entry, next)) return false;
-    this.#stats.sets++;
+      this.#session.options.ttl !== Infinity;
+    const expiresAt = own
+      ? deadline(options, this.#session.options.ttl, timestamp)
+      : entry?.expiresAt;
+    const next = { value: await this.#session.codec.encode(value), expiresAt, timestamp };
+    if (!await this.#session.replace(store, text, entry, next)) return false;
+    this.#session.stats.sets++;
     return true;
-  }
-
-  /** Decodes every value; what can't be and the engine has not found already is added to the problems. */
-  async #checkValues(
-    store: CompleteEngine,
-    fix: boolean,
-    known: readonly EngineProblem[],
-  ): Promise<StashProblem[]> {
-    const knownKeys = new Set(known.map((problem) => problem.key));
-    const problems: StashProblem[] = [];
-    for await (const text of store.keys()) {
-      if (knownKeys.has(text)) continue;
-      try {
-        decodeKey(text);
-        const entry = await store.get(text);
-        if (entry !== undefined) await this.#read(entry, text);
-      } catch (error) {
-        if (!(error instanceof DecodeError)) throw error;
-        const fixed = fix && await store.delete(text);
-        problems.push({
-          kind: "undecodable",
-          key: safeDecodeKey(text),
-          detail: error.message,
-          fixed,
-        });
-      }
-    }
-    return problems;
-  }
-
-  /** A name for one key of this store in this process; the stash has been opened. */
-  #identity(text: string): string {
-    return (this.#place ??= storeIdentity(this.#options, this.path)) + text;
   }
 
   /** The options of a stash made from this one: the same but for `changes`; another engine has options of its own. */
   #derivedOptions(changes: HashStashOptions): HashStashOptions {
-    const { engine } = this.#options;
+    const { engine } = this.#session.options;
     const same = changes.engine === undefined || changes.engine === engine;
     return {
-      ...this.#options,
+      ...this.#session.options,
       clear: false,
       ...(same ? {} : { engineOptions: undefined }),
       ...changes,
     };
   }
-
-  #internals(): Internals {
-    return {
-      options: this.#options,
-      codec: this.#codec,
-      stats: this.#stats,
-      space: (name) => this.#space(name),
-      adopt: (child) => void this.#children.add(child),
-      identity: (text) => this.#identity(text),
-      run: (operation, body) => this.#run(operation, body),
-      get: (text, defaultValue) => this.#get(text, defaultValue),
-      read: (entry, text) => this.#read(entry, text),
-      version: (entry, text) => this.#version(entry, text),
-      entries: () => this.#iterate("list records", (store) => store.entries()),
-      replace: (...args) => this.#replace(...args),
-    };
-  }
-}
-
-function withDecodedKey(problem: EngineProblem): StashProblem {
-  return problem.key === undefined ? problem : { ...problem, key: safeDecodeKey(problem.key) };
 }
 
 /** Without a path of files; one that is no file (`:memory:`, `default`, a URL) stays: the name keeps stashes there apart. */

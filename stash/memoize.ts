@@ -16,7 +16,7 @@ import {
   usesReceiver,
   wraps,
 } from "./_function_key.ts";
-import { type Internals, internalsOf } from "./_internals.ts";
+import { type Session, sessionOf } from "./_session.ts";
 import { record } from "./_recording.ts";
 import {
   BrokenOff,
@@ -148,7 +148,7 @@ export class Memo {
   readonly stash: HashStash;
   readonly fn: AnyFunction;
   readonly kind: FunctionKind;
-  readonly #target: Internals;
+  readonly #target: Session;
   readonly #options: CheckedFlightOptions;
   readonly #force: boolean;
   readonly #key: AnyFunction | undefined;
@@ -159,7 +159,7 @@ export class Memo {
     this.fn = fn;
     this.kind = kindOf(originalOf(fn));
     this.stash = functionStash(parent, functionSegment(fn, options));
-    this.#target = internalsOf(this.stash);
+    this.#target = sessionOf(this.stash);
     this.#force = options.force === true;
     this.#key = options.key as AnyFunction | undefined;
     this.#countsReceiver = this.#key === undefined && (isMethod || usesReceiver(fn));
@@ -385,7 +385,7 @@ function functionStash(parent: HashStash, segment: string): HashStash {
     stash = parent.sub(segment);
     known.set(segment, stash);
     functionStashes.add(stash);
-    internalsOf(parent).adopt(stash);
+    sessionOf(parent).adopt(stash);
   }
   return stash;
 }

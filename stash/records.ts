@@ -2,9 +2,10 @@
 import type { ColumnTable } from "arquero";
 import { loadLibrary } from "../codec/_library.ts";
 import { decodeKey } from "../codec/mod.ts";
-import type { HashStash, Version } from "./hash_stash.ts";
+import type { HashStash } from "./hash_stash.ts";
+import type { Version } from "./types.ts";
 import { checkNames } from "./_flight_options.ts";
-import { internalsOf } from "./_internals.ts";
+import { sessionOf } from "./_session.ts";
 import { isFunctionStash } from "./memoize.ts";
 
 /** Which rows, and of what columns. */
@@ -76,16 +77,17 @@ export class StashRecords implements AsyncIterable<StashRecord>, PromiseLike<Sta
   }
 
   async *#versions(): AsyncGenerator<[unknown, Version<unknown>]> {
-    const { entries, read, version } = internalsOf(this.#stash);
+    const session = sessionOf(this.#stash);
     if (!this.#options.allVersions) {
-      for await (const [text, entry] of entries()) {
-        yield [decodeKey(text), await version(entry, text)];
+      const entries = session.iterate("list records", (store) => store.entries());
+      for await (const [text, entry] of entries) {
+        yield [decodeKey(text), await session.version(entry, text)];
       }
       return;
     }
     for await (const record of this.#stash.dump()) {
       const { key: text, version, timestamp = 0 } = record;
-      yield [decodeKey(text), { version, timestamp, value: await read(record, text) }];
+      yield [decodeKey(text), { version, timestamp, value: await session.read(record, text) }];
     }
   }
 }

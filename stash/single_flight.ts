@@ -10,7 +10,7 @@ import type { Awaitable, Entry } from "../engines/engine.ts";
 import { backoff } from "./_backoff.ts";
 import { dropError, keepError, throwKept } from "./_failures.ts";
 import { type CheckedFlightOptions, isFresh, keptUntil } from "./_flight_options.ts";
-import type { Internals } from "./_internals.ts";
+import type { Session } from "./_session.ts";
 import { Lease } from "./_lease.ts";
 import { RESERVED_DBNAMES } from "./options.ts";
 import { orAborted, pause } from "./_waiting.ts";
@@ -18,7 +18,7 @@ import { orAborted, pause } from "./_waiting.ts";
 /** One computation: what its result is stored under, and how to make it. */
 export interface Job {
   /** Where the result is stored. */
-  readonly target: Internals;
+  readonly target: Session;
   /** The canonical text of its key. */
   readonly text: string;
   readonly options: CheckedFlightOptions;

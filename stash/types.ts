@@ -1,0 +1,47 @@
+/** What the methods of a stash give back. */
+
+/** Counts of what one handle has done. */
+export interface StashStats {
+  /** Reads that found a value. */
+  hits: number;
+  /** Reads that found none. */
+  misses: number;
+  /** Values stored. */
+  sets: number;
+  /** Keys removed. */
+  deletes: number;
+  /** Entries that the engine dropped to keep within its limits, as far as this handle caused it. */
+  evictions: number;
+}
+
+/** One thing that `check` found. */
+export interface StashProblem {
+  /** What sort of damage: `"damaged"`, `"undecodable"`, `"orphan"`, `"leftover"`, … */
+  kind: string;
+  /** The key, where one is known. */
+  key?: unknown;
+  /** What is wrong, for a person. */
+  detail: string;
+  /** Whether it was repaired or removed. */
+  fixed: boolean;
+}
+
+/** What `check` answers. */
+export interface StashCheck {
+  /** Whether nothing is wrong, or everything wrong was repaired. */
+  ok: boolean;
+  /** How many things were looked at. */
+  checked: number;
+  /** What was wrong with some of them. */
+  problems: StashProblem[];
+}
+
+/** One version of a key. */
+export interface Version<V> {
+  /** From 1. */
+  version: number;
+  /** When it was set, ms since the epoch; 0 where the engine does not keep it outside append mode (redis). */
+  timestamp: number;
+  /** The value. */
+  value: V;
+}
