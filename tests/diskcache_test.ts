@@ -358,6 +358,16 @@ test("has no limit of size unless asked, whatever else wrote there", async (room
   assertEquals([await limited.size(), limited.evictions], [41, 10]);
 });
 
+test("keeps more than the 1 GiB at which Python would begin to evict", async (room) => {
+  const engine = await openIn(room);
+  const value = new Uint8Array(50_000_000);
+  for (let i = 0; i < 22; i++) await engine.set(`key ${i}`, entryOf(value));
+  assertGreater(await engine.byteSize(), 2 ** 30);
+  await python(directoryOf(room), "cache['theirs'] = 'value'");
+  assertEquals([await engine.size(), engine.evictions], [23, 0]);
+  assertEquals((await engine.get("key 0"))?.value.byteLength, value.byteLength);
+});
+
 const SURVIVORS: Record<string, boolean> = {
   "least-recently-stored": false,
   "least-recently-used": true,
