@@ -1,0 +1,3 @@
+import { behaviours } from "./behaviours/_run.ts";
+
+behaviours("pickledb");

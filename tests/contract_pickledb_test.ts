@@ -1,0 +1,3 @@
+import { contractTests } from "./_contract.ts";
+
+contractTests("pickledb");
