@@ -258,41 +258,48 @@ class Run implements MapRun<unknown[], unknown> {
 
   async #advance(): Promise<void> {
     const turns = new Turns();
-    for (let room = await this.#room(); room > 0; room = await this.#room()) {
+    for (;;) {
+      await this.#until(() => this.#room() > 0);
+      if (this.#end !== undefined) return;
+      const count = Math.min(this.#room(), BATCH);
+      await this.#showProgress();
       // Closed meanwhile, it is the run that fails and not each call.
       await this.#memo.stash.open();
-      const calls = await this.#input.take(Math.min(room, BATCH));
+      const calls = await this.#input.take(count);
       if (calls.length === 0) break;
       const found = this.#force ? calls.map(() => ABSENT) : await this.#memo.recallMany(calls);
       for (const [i, args] of calls.entries()) {
-        await this.#until(() => found[i] !== ABSENT || this.#inFlight < this.#concurrency);
-        if (this.#end !== undefined) return;
-        if (found[i] === ABSENT) this.#compute(this.#started++, args);
-        else this.#settle(this.#started++, { args, stored: found[i] });
+        if (found[i] === ABSENT) {
+          await this.#until(() => this.#isWanted && this.#inFlight < this.#concurrency);
+          if (this.#end !== undefined) return;
+          await this.#showProgress();
+          this.#compute(this.#started++, args);
+        } else this.#settle(this.#started++, { args, stored: found[i] });
       }
       if (turns.due()) await turns.next();
     }
     await this.#until(() => this.#inFlight === 0);
   }
 
-  /** How many more inputs are wanted, waiting until it is some; 0 when the run has ended. */
-  async #room(): Promise<number> {
-    const room = () => {
-      if (this.#keepsAll || this.#foremost === undefined) return Infinity;
-      return this.#readers.size === 0 ? 0 : this.#foremost + LOOK_AHEAD - this.#started;
-    };
-    while (this.#end === undefined && room() <= 0) {
-      // Nobody reads on: whoever does later finds the run where it was, but it keeps no worker and no bar until then.
-      if (this.#readers.size === 0 && this.#inFlight === 0) this.#rest();
-      await this.#changed.wait();
-    }
-    if (this.#end !== undefined) return 0;
-    await this.#showProgress();
-    return room();
+  /** Whether results are wanted: nobody has begun to read, somebody does, or all are asked for. */
+  get #isWanted(): boolean {
+    return this.#keepsAll || this.#foremost === undefined || this.#readers.size > 0;
   }
 
+  /** How many more inputs are wanted. */
+  #room(): number {
+    if (!this.#isWanted) return 0;
+    if (this.#keepsAll || this.#foremost === undefined) return Infinity;
+    return this.#foremost + LOOK_AHEAD - this.#started;
+  }
+
+  /** Waits until the condition holds or the run has ended. */
   async #until(condition: () => boolean): Promise<void> {
-    while (this.#end === undefined && !condition()) await this.#changed.wait();
+    while (this.#end === undefined && !condition()) {
+      // Whoever reads later finds the run where it was, but it keeps no worker and no bar until then.
+      if (!this.#isWanted && this.#inFlight === 0) this.#rest();
+      await this.#changed.wait();
+    }
   }
 
   async #compute(index: number, args: unknown[]): Promise<void> {

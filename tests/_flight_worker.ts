@@ -1,17 +1,17 @@
 /**
- * A process of the tests of single flight: `{ options, lease, runs, outcome, callers }` as its argument. It opens the stash, says
+ * A process of the tests of single flight: `{ options, lease, runs, outcome, ms, callers }` as its argument. It opens the stash, says
  * "ready", waits for its standard input to end, calls the function and prints what each caller got.
  */
 import { HashStash } from "../mod.ts";
 
-const { options, lease, runs, outcome, callers } = JSON.parse(Deno.args[0]);
+const { options, lease, runs, outcome, ms, callers } = JSON.parse(Deno.args[0]);
 const stash = new HashStash(options);
 
 async function run(_key: string): Promise<string> {
   const id = crypto.randomUUID();
   // Each run leaves a file of its own: what really happened, whatever the stash says.
   await Deno.writeTextFile(`${runs}/${id}`, "");
-  await new Promise((resolve) => setTimeout(resolve, outcome === "hang" ? 60_000 : 400));
+  await new Promise((resolve) => setTimeout(resolve, outcome === "hang" ? 60_000 : ms));
   if (outcome === "throw") throw new RangeError(`thrown by ${id}`);
   return id;
 }

@@ -13,6 +13,8 @@ interface Orders {
   /** The folder where each run leaves a file. */
   runs: string;
   outcome: "return" | "throw" | "hang";
+  /** How long a run takes. */
+  ms: number;
   callers: number;
 }
 
@@ -93,13 +95,14 @@ for (const engine of SHARED_ENGINES) {
           lease: 10_000,
           runs,
           outcome: "return",
+          ms: 300,
           callers: 4,
           ...overrides,
         };
       };
 
       await t.step("4 processes of 4 callers run it once, longer than the lease", async () => {
-        const callers = await start(4, await orders({ lease: 150 }));
+        const callers = await start(4, await orders({ lease: 1_000, ms: 1_500 }));
         for (const caller of callers) await caller.go();
         const results = await finish(callers);
         const [run, ...others] = await filesIn(runs);
@@ -108,7 +111,7 @@ for (const engine of SHARED_ENGINES) {
       });
 
       await t.step("when the first holder is killed, one other runs it", async () => {
-        const common = await orders({ lease: 400 });
+        const common = await orders({ lease: 1_000 });
         const [holder] = await start(1, { ...common, outcome: "hang" });
         const others = await start(3, common);
         await holder.go();
