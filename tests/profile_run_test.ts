@@ -85,6 +85,11 @@ Deno.test("stash.profile: the default is every engine, and codec of the stash", 
       ["b64", "raw", "zstd", "zstd+b64"],
     );
     assertEquals([...new Set(profile.rows.map(({ operation }) => operation))], ["write", "read"]);
+    const engines = ["memory", "pairtree", "sqlite", "shelve", "pickledb", "diskcache", "lmdb"];
+    assertEquals(
+      profile.rows.filter(timed).filter(({ engine }) => engines.includes(engine)).length,
+      engines.length * 4 * 2,
+    );
   }));
 
 Deno.test("stash.profile: an engine that can't run here is a row that says why", () =>
