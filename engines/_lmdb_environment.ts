@@ -130,8 +130,8 @@ export class LmdbEnvironment {
   }
 
   /**
-   * Lets the next read see what other processes have written; the time. npm:lmdb reads the same state until the next turn
-   * of the event loop, in which a loop of awaited reads would never see a change.
+   * Lets the next read see what other processes have written; the time. By itself npm:lmdb reads the same state until
+   * the next turn of the event loop, which a loop of awaited reads never comes to.
    */
   refresh(): number {
     const now = Date.now();
@@ -150,7 +150,7 @@ export class LmdbEnvironment {
     // this one. When the commit fails it would be an unhandled rejection, which ends the program.
     setImmediate(() => {
       this.#writing = false;
-      this.#root.committed.then(undefined, () => undefined);
+      this.#root.committed.then(ignore, ignore);
     });
   }
 
@@ -165,6 +165,8 @@ export class LmdbEnvironment {
     return Array.from(this.#root.getKeys({ start: undefined }), (key) => decoder.decode(key));
   }
 }
+
+function ignore(): void {}
 
 function nameOf(dbname: string): string {
   return dbname.split("/").map(encodeSegment).join("/");

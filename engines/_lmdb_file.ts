@@ -1,7 +1,7 @@
 /**
- * A look at an LMDB data file without LMDB, which trusts what it maps into memory: a file of another format, a truncated
- * one or a damaged page makes it end the process. The layout is that of LMDB's data format 2 on a 64-bit little-endian
- * machine, as npm:lmdb writes it.
+ * A look at an LMDB data file without LMDB, which trusts what it maps into memory: a file of another format, one that
+ * was truncated, or a damaged page makes it end the process. The layout is that of LMDB's data format 2 on a 64-bit
+ * little-endian machine, as npm:lmdb writes it.
  */
 import { Turns } from "./_turns.ts";
 

@@ -1,9 +1,9 @@
 /**
  * How an entry stands in LMDB.
  *
- * Key: the text in UTF-8. LMDB takes 1,978 bytes, so of a longer one stand the first bytes, 0xFF (which UTF-8 never has)
- * and the SHA-256 of the whole, in the place that the text would have in the order of keys; the text itself is in the
- * value. The empty text, which LMDB doesn't take, is 0xFF.
+ * Key: the text in UTF-8. LMDB takes 1,978 bytes, so of a longer one stand the first bytes, 0xFF (which UTF-8 never
+ * has) and the SHA-256 of the whole, in the place that the text would have in the order of keys; the text itself is in
+ * the value. The empty text, which LMDB doesn't take, is 0xFF.
  *
  * Value, after the 8 bytes in which npm:lmdb keeps an entry's version (little-endian):
  *

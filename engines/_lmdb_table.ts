@@ -42,11 +42,6 @@ export interface RawEntry {
   readonly version: number;
 }
 
-/** What is read of an entry, with the text of its key. */
-interface UnpackedRecord extends LmdbRecord {
-  readonly key: string;
-}
-
 /** What is due in the index. */
 interface Due {
   readonly deadlineKey: Uint8Array;
@@ -117,16 +112,23 @@ export class LmdbTable {
   async delete(key: string): Promise<boolean> {
     const lmdbKey = toLmdbKey(key);
     for (;;) {
+      const now = this.#environment.refresh();
       const state = this.#stateOf(lmdbKey);
       if (state === undefined) return false;
-      const live = Date.now() < state.expiresAt;
+      const live = now < state.expiresAt;
       if (await this.#write(this.#entries.remove(lmdbKey, state.version))) return live;
     }
   }
 
   async deleteMany(keys: string[]): Promise<number> {
-    const removed = await Promise.all(Array.from(new Set(keys), (key) => this.delete(key)));
-    return removed.filter((was) => was).length;
+    const distinct = [...new Set(keys)];
+    let count = 0;
+    for (let start = 0; start < distinct.length; start += BATCH_ENTRIES) {
+      const batch = distinct.slice(start, start + BATCH_ENTRIES);
+      const removed = await Promise.all(batch.map((key) => this.delete(key)));
+      count += removed.filter((was) => was).length;
+    }
+    return count;
   }
 
   async compareAndSet(
@@ -134,15 +136,16 @@ export class LmdbTable {
     expected: Entry | undefined,
     next: NewEntry | undefined,
   ): Promise<boolean> {
+    const now = this.#environment.refresh();
     const lmdbKey = toLmdbKey(key);
     let version: number | null;
     if (expected === undefined) {
       const state = this.#stateOf(lmdbKey);
-      if (state !== undefined && Date.now() < state.expiresAt) return false;
+      if (state !== undefined && now < state.expiresAt) return false;
       if (next === undefined) return true;
       version = state?.version ?? null;
     } else {
-      if (Date.now() >= (expected.expiresAt ?? Infinity)) return false;
+      if (now >= (expected.expiresAt ?? Infinity)) return false;
       // Only an entry of this engine is a state of it.
       version = expected.revision as number;
       if (next === undefined) return await this.#write(this.#entries.remove(lmdbKey, version));
@@ -169,9 +172,9 @@ export class LmdbTable {
           if (record === undefined) continue;
           const unpacked = unpack(lmdbKey, record);
           if (now >= unpacked.expiresAt) continue;
-          text = unpacked.key;
+          text ??= unpacked.key;
         }
-        if (text.startsWith(prefix)) yield text;
+        if (text?.startsWith(prefix)) yield text;
       }
       if (page.length < PAGE) return;
       range = { start: page[PAGE - 1], exclusiveStart: true };
@@ -184,8 +187,9 @@ export class LmdbTable {
     for await (const { key, value, version } of this.raw(first)) {
       if (!startsWith(key, first)) return;
       const unpacked = unpack(key, value);
-      if (Date.now() >= unpacked.expiresAt || !unpacked.key.startsWith(prefix)) continue;
-      yield [unpacked.key, toEntry(unpacked, value.subarray(unpacked.start), version)];
+      const text = unpacked.key ?? textOf(key);
+      if (Date.now() >= unpacked.expiresAt || !text?.startsWith(prefix)) continue;
+      yield [text, toEntry(unpacked, value.subarray(unpacked.start), version)];
     }
   }
 
@@ -274,6 +278,7 @@ export class LmdbTable {
 
   /** Whether an entry still is of that version. */
   isCurrent({ key, version }: RawEntry): boolean {
+    this.#environment.refresh();
     return this.#stateOf(key)?.version === version;
   }
 
@@ -289,7 +294,6 @@ export class LmdbTable {
 
   /** Version and deadline of what is under a key. Of what is damaged the deadline is not known: it stays. */
   #stateOf(lmdbKey: Uint8Array): { version: number; expiresAt: number } | undefined {
-    this.#environment.refresh();
     const record = this.read(lmdbKey);
     if (record === undefined) return undefined;
     const version = this.#environment.lastVersion();
@@ -321,7 +325,12 @@ export class LmdbTable {
   async #tidy(): Promise<void> {
     if (this.#timed < TIMED_BETWEEN_PRUNES) return;
     this.#timed = 0;
-    await this.prune(2 * TIMED_BETWEEN_PRUNES);
+    try {
+      await this.prune(2 * TIMED_BETWEEN_PRUNES);
+    } catch {
+      // What the caller wrote is written: it must not look as if it were not. The next ones try again.
+      this.#timed = TIMED_BETWEEN_PRUNES;
+    }
   }
 
   *#due(now: number): Generator<Due> {
@@ -352,12 +361,11 @@ function startsWith(bytes: Uint8Array, first: Uint8Array | undefined): boolean {
 }
 
 /** Reads a record; `key` is the text that it must have, when that is known. */
-function unpack(lmdbKey: Uint8Array, record: Uint8Array, key?: string): UnpackedRecord {
+function unpack(lmdbKey: Uint8Array, record: Uint8Array, key?: string): LmdbRecord {
   try {
     const unpacked = unpackRecord(lmdbKey, record);
-    const text = unpacked.key ?? key ?? textOfLmdbKey(lmdbKey) ?? "";
-    if (key !== undefined && text !== key) throw new RecordError("another key is in its place");
-    return { ...unpacked, key: text };
+    if (key === undefined || unpacked.key === undefined || unpacked.key === key) return unpacked;
+    throw new RecordError("another key is in its place");
   } catch (cause) {
     throw damaged(cause, key);
   }
@@ -381,7 +389,7 @@ function damaged(cause: unknown, key?: string): unknown {
 }
 
 function toEntry(
-  { timestamp, expiresAt }: UnpackedRecord,
+  { timestamp, expiresAt }: LmdbRecord,
   value: Uint8Array,
   revision: number,
 ): Entry {
