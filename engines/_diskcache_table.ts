@@ -22,7 +22,7 @@ export interface Row {
   readonly size: number;
   readonly mode: number;
   readonly filename: string | null;
-  /** What is in the row itself; a text as its UTF-8 bytes, because the library cuts texts at a NUL. */
+  /** What is in the row itself: bytes, a float, the digits of an integer; a text as its UTF-8 bytes, as the library cuts texts at a NUL. */
   readonly value: SqlValue;
   readonly isText: boolean;
 }
@@ -54,8 +54,8 @@ const UPSERT =
   "mode = excluded.mode, filename = excluded.filename, value = excluded.value";
 
 const SQL = {
-  find: "SELECT rowid, store_time, expire_time, size, mode, filename, " +
-    "CASE typeof(value) WHEN 'text' THEN CAST(value AS BLOB) ELSE value END, " +
+  find: "SELECT rowid, store_time, expire_time, size, mode, filename, CASE typeof(value) " +
+    "WHEN 'text' THEN CAST(value AS BLOB) WHEN 'integer' THEN CAST(value AS TEXT) ELSE value END, " +
     `typeof(value) = 'text' ${OF_KEY} AND ${LIVE}`,
   has: `SELECT 1 ${OF_KEY} AND ${LIVE}`,
   old: `SELECT filename ${OF_KEY}`,
@@ -236,7 +236,7 @@ export class CacheTable {
   ): SqlKey[] {
     const bounds = end === undefined ? [] : [end];
     const sql = keysSql(after === undefined ? ">=" : ">", end !== undefined);
-    return this.#sql(sql).all(after ?? start, ...bounds, now, limit).map(keyOf);
+    return this.#sql(sql, { wide: true }).all(after ?? start, ...bounds, now, limit).map(keyOf);
   }
 
   /** How many live rows we can read. */
@@ -262,10 +262,10 @@ export class CacheTable {
     return Number(this.#sql(sql).get(...params)?.[0]);
   }
 
-  #sql(sql: string): SqlStatement {
+  #sql(sql: string, options?: { wide: boolean }): SqlStatement {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
-      statement = this.#connection.prepare(sql, { wide: true });
+      statement = this.#connection.prepare(sql, options);
       this.#statements.set(sql, statement);
     }
     return statement;

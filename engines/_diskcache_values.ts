@@ -76,8 +76,8 @@ function withoutJsonDisk(bytes: Uint8Array): Uint8Array {
 function inRow({ value, isText }: Row): Awaitable<Uint8Array> {
   if (value instanceof Uint8Array) return isText ? textAsJson(value) : withoutJsonDisk(value);
   // NULL is what SQLite makes of Python's NaN, and Python reads it as None.
-  return typeof value === "bigint"
-    ? encoder.encode(String(value))
+  return typeof value === "string"
+    ? encoder.encode(value)
     : hashstash.serialize(value) as Awaitable<Uint8Array>;
 }
 
