@@ -1,0 +1,3 @@
+import { stashProcessesTest } from "./_stash_processes.ts";
+
+stashProcessesTest("pickledb");
