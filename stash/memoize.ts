@@ -107,6 +107,12 @@ export interface StashedFunction<A extends unknown[], R> {
   with(options: CallOptions): StashedFunction<A, R>;
 }
 
+/**
+ * `T`, as the function alone says it is: an option `key` that takes fewer arguments than the function must not narrow
+ * the function's. The language's `NoInfer` is not taken apart as a list of arguments.
+ */
+type Settled<T extends unknown[]> = [T][T extends unknown ? 0 : never];
+
 /** Keeps the results of a function or method: what `stashedResult` with options gives. */
 export interface StashedResultDecorator {
   /** As the decorator of a method. */
@@ -128,7 +134,7 @@ export interface StashedResult {
   /** Around a function. */
   <A extends unknown[], R>(
     fn: (...args: A) => R,
-    options?: FunctionOptions<A, Awaited<R>>,
+    options?: FunctionOptions<Settled<A>, Awaited<R>>,
   ): StashedFunction<A, R>;
   /** With options first: around a function, or as the decorator of a method. */
   (options?: FunctionOptions): StashedResultDecorator;
