@@ -1,4 +1,6 @@
+import { each } from "./_derived.ts";
 import { messageOf } from "./_failures.ts";
+import { groupsOf } from "./_shelve_chunks.ts";
 
 /** How long a call is tried again while other processes keep the database locked, ms. */
 const BUSY_LIMIT = 30_000;
@@ -8,9 +10,14 @@ const BUSY_PAUSE = 50;
 const REMOTE_LIMIT = 30_000;
 /** Entries that one read of a list fetches: up to 64 KB each. */
 const BATCH = 200;
+/** Deno's limit of checks in one commit, and that of `npm:@deno/kv`. */
+const CHECKS = 100;
+const FEWER_CHECKS = 10;
 
 /** Deno KV that waits for other processes, and not for ever for a server. */
 export class KvClient {
+  /** How many checks one commit takes, as far as is known. */
+  checksPerCommit = CHECKS;
   readonly #kv: Deno.Kv;
   readonly #remote: boolean;
 
@@ -38,6 +45,20 @@ export class KvClient {
   /** Commits an operation; `ok` says whether its checks held and it took effect. */
   commit(operation: Deno.AtomicOperation): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
     return this.#attempt(() => operation.commit());
+  }
+
+  /**
+   * Acts on items by commits with a check for each: on all together, or in smaller groups where the database takes
+   * fewer. Only its refusal tells: a database that the user has opened may be of either sort.
+   */
+  async commitChecked<T, R>(items: T[], act: (group: T[]) => Promise<R>): Promise<R[]> {
+    try {
+      return [await act(items)];
+    } catch (error) {
+      if (items.length <= FEWER_CHECKS || !/too ?many ?checks/i.test(messageOf(error))) throw error;
+      this.checksPerCommit = FEWER_CHECKS;
+      return await each(groupsOf(items, FEWER_CHECKS), act);
+    }
   }
 
   /** All in a range, in the order of the keys. What is written meanwhile may be among it. */

@@ -9,8 +9,6 @@ import { packRecord, type StoredRecord, unpackRecord } from "./_shelve_records.t
 
 /** Bytes of content that stand in an entry's own value: with its first line it stays below Deno KV's 65,536. */
 const INLINE = 65_000;
-/** Deno KV's limit of checks in one commit. */
-const CHECKS_PER_COMMIT = 100;
 /** Bytes of keys and values in one commit; Deno KV takes 819,200. */
 const BYTES_PER_COMMIT = 700_000;
 /** Deadlines further away than this, ms, are not told to Deno KV: it refuses some of them. */
@@ -74,13 +72,15 @@ export class KvStore {
         continue;
       }
       bytes += size;
-      if (groups[0].length === CHECKS_PER_COMMIT || bytes > BYTES_PER_COMMIT) {
+      if (groups[0].length === this.#client.checksPerCommit || bytes > BYTES_PER_COMMIT) {
         groups.unshift([]);
         bytes = size;
       }
       groups[0].push(pair);
     }
-    await each(groups, (group) => this.#writeGroup(group));
+    await each(groups, (group) => {
+      return this.#client.commitChecked(group, (part) => this.#writeGroup(part));
+    });
     await each(large, ([key, entry]) => this.#write(key, entry));
   }
 
@@ -90,7 +90,7 @@ export class KvStore {
 
   async deleteMany(keys: string[]): Promise<number> {
     const found = await this.#findAll([...new Set(keys)].map(keyId));
-    const groups = groupsOf(found.filter(isLive), CHECKS_PER_COMMIT);
+    const groups = groupsOf(found.filter(isLive), this.#client.checksPerCommit);
     const counts = await each(
       groups,
       (group) => this.#removeGroup(group, (id) => this.#delete(id)),
@@ -292,8 +292,16 @@ export class KvStore {
     }
   }
 
-  /** Removes up to 100 entries in one commit, or each as `again` does when some have changed or lie in chunks; how many. */
+  /** Removes entries in one commit, or each as `again` does when some have changed or lie in chunks; how many. */
   async #removeGroup(
+    group: Found[],
+    again: (id: KeyId, found: Found) => Promise<boolean>,
+  ): Promise<number> {
+    const counts = await this.#client.commitChecked(group, (part) => this.#removePart(part, again));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #removePart(
     group: Found[],
     again: (id: KeyId, found: Found) => Promise<boolean>,
   ): Promise<number> {
@@ -318,7 +326,7 @@ export class KvStore {
       group = [];
     };
     for await (const found of this.#all()) {
-      if (doomed(found) && group.push(found) === CHECKS_PER_COMMIT) await remove();
+      if (doomed(found) && group.push(found) >= this.#client.checksPerCommit) await remove();
     }
     if (group.length > 0) await remove();
     return count;

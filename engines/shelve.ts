@@ -141,7 +141,8 @@ class ShelveEngine implements Engine {
 
 /** What went wrong in Deno KV, and what to do about it. */
 function explain(error: unknown, { kind, path }: Place): string {
-  const message = messageOf(error);
+  // The library hangs the stack of its own machine code onto its messages.
+  const [message] = messageOf(error).split("\n\nStack backtrace:");
   if (error instanceof Deno.errors.NotCapable) return message;
   const database = kind === "file" ? `"${path}"` : path;
   if (isBusy(error)) {

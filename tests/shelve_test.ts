@@ -385,3 +385,21 @@ test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says -
   assertEquals(await runWith(["--no-config", "-A"], { path: ":memory:" }), "had 0\ngot 100000\n");
   await Deno.remove(folder, { recursive: true });
 });
+
+test("batches work with npm:@deno/kv too, which takes fewer checks in a commit", async () => {
+  const script = `
+    import { createEngine } from "./engines/shelve.ts";
+    import { complete } from "./engines/_derived.ts";
+    const engine = complete(createEngine({ name: "s", dbname: "main" }, { path: ":memory:" }));
+    await engine.open();
+    const entry = { value: new Uint8Array(1), timestamp: 1 };
+    const keys = Array.from({ length: 250 }, (_, i) => "k" + i);
+    await engine.setMany(keys.map((key) => [key, entry]));
+    console.log(await engine.size(), await engine.deleteMany(keys.slice(0, 120)));
+    await engine.clear();
+    console.log(await engine.size());
+    await engine.close();
+  `;
+  const { stdout, stderr } = await runScript(script, ["--no-config", "-A"]);
+  assertEquals(stdout, "250 120\n0\n", stderr);
+});
