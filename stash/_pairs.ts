@@ -9,7 +9,7 @@ export type PairSource<K, V> = Pairs<K, V> | Readonly<Record<string, V>>;
  *
  * @throws {TypeError} When it is none of these.
  */
-export async function* pairsOf<K, V>(source: PairSource<K, V>): AsyncGenerator<readonly [K, V]> {
+export function pairsOf<K, V>(source: PairSource<K, V>): Pairs<K, V> {
   if (typeof source !== "object" || source === null) {
     throw new TypeError(
       `Expected a Map, an iterable of pairs, an object or a stash, got ${
@@ -17,18 +17,26 @@ export async function* pairsOf<K, V>(source: PairSource<K, V>): AsyncGenerator<r
       }`,
     );
   }
-  if (!(Symbol.iterator in source) && !(Symbol.asyncIterator in source)) {
-    for (const key of Object.keys(source)) yield [key as K, source[key]];
-    return;
-  }
-  for await (const pair of source as AsyncIterable<readonly [K, V]>) {
-    if (!Array.isArray(pair) || pair.length !== 2) {
-      throw new TypeError(
-        `Expected pairs of key and value, got ${Deno.inspect(pair, { depth: 1 })}`,
-      );
-    }
-    yield pair as unknown as readonly [K, V];
-  }
+  if (Symbol.asyncIterator in source) return asyncPairs(source);
+  if (Symbol.iterator in source) return pairs(source);
+  return Object.entries(source) as unknown as [K, V][];
+}
+
+async function* asyncPairs<K, V>(
+  source: AsyncIterable<readonly [K, V]>,
+): AsyncGenerator<readonly [K, V]> {
+  for await (const pair of source) yield checkPair(pair);
+}
+
+function* pairs<K, V>(source: Iterable<readonly [K, V]>): Generator<readonly [K, V]> {
+  for (const pair of source) yield checkPair(pair);
+}
+
+function checkPair<K, V>(pair: readonly [K, V]): readonly [K, V] {
+  if (Array.isArray(pair) && pair.length === 2) return pair;
+  throw new TypeError(
+    `Expected pairs of key and value, got ${Deno.inspect(pair, { depth: 1 })}`,
+  );
 }
 
 /** Groups items into arrays of at most `count` items and, but for single larger ones, `bytes` in all. */

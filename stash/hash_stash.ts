@@ -9,7 +9,7 @@ import { backoff } from "./_backoff.ts";
 import { checkStash } from "./_check.ts";
 import type { AnyFunction } from "./_function_key.ts";
 import { exclusive } from "./_mutex.ts";
-import { batches, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
+import { type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
 import { Session, shareSessions } from "./_session.ts";
 import { earlierVersions, openEnvelope } from "./_versions.ts";
 import { KeyNotFoundError, showKey } from "./errors.ts";
@@ -422,22 +422,31 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async #setAll(pairs: PairSource<K, V>, options?: SetOptions): Promise<void> {
     const { ttl } = this.#session.options;
     deadline(options, ttl, 0);
-    const encode = async function* (codec: Codec): AsyncGenerator<[string, NewEntry]> {
+    const { codec, stats } = this.#session;
+    await this.#session.run("set entries", async (store) => {
+      let batch: [string, NewEntry][] = [];
+      let size = 0;
+      const flush = async () => {
+        if (this.appendMode) {
+          for (const [text, entry] of batch) await this.#session.put(store, text, entry);
+        } else await store.setMany(batch);
+        stats.sets += batch.length;
+        batch = [];
+        size = 0;
+      };
       for await (const [key, value] of pairsOf(pairs)) {
         const text = encodeKey(key);
         const timestamp = Date.now();
         const expiresAt = deadline(options, ttl, timestamp);
-        yield [text, { value: await codec.encode(value), expiresAt, timestamp }];
+        const encoding = codec.encode(value);
+        // Most are there at once; to wait for each nevertheless would show in the time of a batch.
+        const stored = encoding instanceof Promise ? await encoding : encoding;
+        const own = text.length + stored.length;
+        if (batch.length === BATCH || batch.length > 0 && size + own > BATCH_BYTES) await flush();
+        batch.push([text, { value: stored, expiresAt, timestamp }]);
+        size += own;
       }
-    };
-    await this.#session.run("set entries", async (store) => {
-      const sizeOf = ([text, entry]: [string, NewEntry]) => text.length + entry.value.length;
-      for await (const batch of batches(encode(this.#session.codec), BATCH, BATCH_BYTES, sizeOf)) {
-        if (this.appendMode) {
-          for (const [text, entry] of batch) await this.#session.put(store, text, entry);
-        } else await store.setMany(batch);
-        this.#session.stats.sets += batch.length;
-      }
+      if (batch.length > 0) await flush();
     });
   }
 
