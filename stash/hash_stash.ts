@@ -145,11 +145,16 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param key The key.
    * @param defaultValue What to return when it is absent.
    */
-  async get(key: K): Promise<V | undefined>;
+  get(key: K): Promise<V | undefined>;
   /** The value, or the default when the key is absent. */
-  async get<D>(key: K, defaultValue: D): Promise<V | D>;
-  async get(key: K, defaultValue?: unknown): Promise<unknown> {
-    return await this.#session.get(encodeKey(key), defaultValue);
+  get<D>(key: K, defaultValue: D): Promise<V | D>;
+  get(key: K, defaultValue?: unknown): Promise<unknown> {
+    // Not async itself: see Session.get.
+    try {
+      return this.#session.get(encodeKey(key), defaultValue);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
