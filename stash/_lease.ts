@@ -1,5 +1,7 @@
 import type { CompleteEngine } from "../engines/_derived.ts";
 import type { Entry, NewEntry } from "../engines/engine.ts";
+import type { Session } from "./_session.ts";
+import { RESERVED_DBNAMES } from "./options.ts";
 
 /** Options of a lease. */
 export interface LeaseOptions {
@@ -13,7 +15,8 @@ export interface LeaseOptions {
  * The right to compute one result, held by one process at a time: an entry that only one can create. It is renewed
  * until it is released, and lapses when its holder is killed.
  */
-export class Lease {
+export class Lease implements AsyncDisposable {
+  readonly #session: Session;
   readonly #leases: CompleteEngine;
   readonly #key: string;
   readonly #ms: number;
@@ -24,34 +27,44 @@ export class Lease {
   #renewing: Promise<void> | undefined;
   #released = false;
 
-  private constructor(leases: CompleteEngine, key: string, options: LeaseOptions) {
+  private constructor(
+    session: Session,
+    leases: CompleteEngine,
+    key: string,
+    options: LeaseOptions,
+  ) {
+    this.#session = session;
     this.#leases = leases;
     this.#key = key;
     this.#ms = options.ms;
     this.#isActive = options.isActive ?? (() => true);
   }
 
-  /** Takes the lease; `undefined` when another holder has it. */
+  /** Takes the lease; `undefined` when another holder has it. It is released at the latest when the stash is closed. */
   static async take(
-    leases: CompleteEngine,
+    session: Session,
     key: string,
     options: LeaseOptions,
   ): Promise<Lease | undefined> {
+    const leases = await session.space(RESERVED_DBNAMES.leases);
     if (await leases.has(key)) return undefined;
-    const lease = new Lease(leases, key, options);
+    const lease = new Lease(session, leases, key, options);
     if (!await leases.compareAndSet(key, undefined, lease.#entry())) return undefined;
+    session.adopt(lease);
     lease.#arm();
     return lease;
   }
 
   /** Whether nobody has taken it over. */
   async held(): Promise<boolean> {
-    return await this.#current() !== undefined;
+    return !this.#released && await this.#current() !== undefined;
   }
 
   /** Lets the next one have it. Idempotent. */
   async release(): Promise<void> {
+    if (this.#released) return;
     this.#released = true;
+    this.#session.release(this);
     clearTimeout(this.#timer);
     await this.#renewing;
     try {
@@ -61,6 +74,11 @@ export class Lease {
       // What the holder had to do is done: the next one only has to wait until the lease lapses.
       return;
     }
+  }
+
+  /** The same as `release()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
   }
 
   #entry(): NewEntry {

@@ -7,6 +7,7 @@ import { replayAsync, toStored } from "./_replay.ts";
 import {
   ABSENT,
   claim,
+  identity,
   type Job,
   recall,
   storeResult,
@@ -42,10 +43,9 @@ export async function record(
     const stored = await recall(job);
     if (stored !== ABSENT) return replayAsync(stored);
   }
-  await job.target.run("compute result", () => undefined);
-  const id = job.options.lock === false ? undefined : job.target.identity(job.text);
+  const id = await identity(job);
   for (;;) {
-    const running = id === undefined ? undefined : recordings.get(id);
+    const running = recordings.get(id);
     const joins = running !== undefined && (wish === "any" || running.isNew);
     const opened = await orAborted(joins ? running.opening : open(job, start, wish, id), signal);
     if (!(opened instanceof Recording)) return replayAsync(opened.stored);
@@ -53,12 +53,12 @@ export async function record(
   }
 }
 
-function open(job: Job, start: () => Source, wish: Wish, id: string | undefined): Promise<Opened> {
+function open(job: Job, start: () => Source, wish: Wish, id: string): Promise<Opened> {
   const forget = () => {
-    if (id !== undefined && recordings.get(id)?.opening === opening) recordings.delete(id);
+    if (recordings.get(id)?.opening === opening) recordings.delete(id);
   };
   const opening = begin(job, start, wish, forget);
-  if (id !== undefined) recordings.set(id, { isNew: wish === "new", opening });
+  recordings.set(id, { isNew: wish === "new", opening });
   // The caller may have left: then nobody is to be told.
   opening.then((opened) => opened instanceof Recording || forget(), forget);
   return opening;

@@ -101,9 +101,14 @@ export class Session {
     return this.space(RESERVED_DBNAMES.versions);
   }
 
-  /** Closes the child when the stash is closed. */
+  /** Disposes of the child when the stash is closed, before its stores are. */
   adopt(child: AsyncDisposable): void {
     this.#children.add(child);
+  }
+
+  /** The child has been disposed of. */
+  release(child: AsyncDisposable): void {
+    this.#children.delete(child);
   }
 
   /** A name for one key of this store in this process; the stash has been opened. */

@@ -145,6 +145,8 @@ class Run implements MapRun<unknown[], unknown> {
   readonly #showsProgress: boolean;
   readonly #pool: WorkerPool | undefined;
   readonly #leaveSignal: () => void;
+  /** Aborted when the run ends early: it leaves the calls under way alone. */
+  readonly #ended = new AbortController();
   readonly #changed = new Signal();
   /** How calls went, by their place in the order of results. */
   readonly #outcomes = new Map<number, Outcome>();
@@ -304,11 +306,12 @@ class Run implements MapRun<unknown[], unknown> {
 
   async #compute(index: number, args: unknown[]): Promise<void> {
     this.#inFlight++;
+    const { signal } = this.#ended;
     const pool = this.#pool;
     const work = pool && ((args: unknown[]) => pool.run(args));
     let outcome: Outcome;
     try {
-      outcome = { args, stored: await this.#memo.compute(args, this.#force, work) };
+      outcome = { args, stored: await this.#memo.compute(args, this.#force, signal, work) };
     } catch (error) {
       outcome = { args, error: error instanceof BrokenOff ? error.cause : error };
     }
@@ -329,7 +332,10 @@ class Run implements MapRun<unknown[], unknown> {
     if (this.#end !== undefined) return;
     this.#end = end;
     if (end.isComplete) this.#length = this.#started;
-    else this.#input.close().catch(() => undefined);
+    else {
+      this.#ended.abort();
+      this.#input.close().catch(() => undefined);
+    }
     this.#errors.sort((a, b) => a.index - b.index);
     this.#leaveSignal();
     this.#bar?.stop();

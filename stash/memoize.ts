@@ -197,9 +197,10 @@ export class Memo {
   async compute(
     args: unknown[],
     force = this.#force,
+    signal: AbortSignal,
     work?: (args: unknown[]) => unknown,
   ): Promise<unknown> {
-    return await fly(this.#job(undefined, args, work), force ? "new" : "any");
+    return await fly(this.#job(undefined, args, work), force ? "new" : "any", signal);
   }
 
   /** The stored form of the results of many calls, `ABSENT` where there is none yet or it is better computed. */

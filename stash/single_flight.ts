@@ -12,7 +12,6 @@ import { dropError, keepError, throwKept } from "./_failures.ts";
 import { type CheckedFlightOptions, isFresh, keptUntil } from "./_flight_options.ts";
 import type { Session } from "./_session.ts";
 import { Lease } from "./_lease.ts";
-import { RESERVED_DBNAMES } from "./options.ts";
 import { orAborted, pause } from "./_waiting.ts";
 
 /** One computation: what its result is stored under, and how to make it. */
@@ -63,17 +62,30 @@ class Flight {
   /** `undefined`: another process is at it, and this one did not want to wait. */
   readonly landing: Promise<Landing | undefined>;
   readonly #id: string;
-  readonly #abandoned = new AbortController();
+  readonly #job: Job;
+  readonly #waiting = new AbortController();
+  readonly #left = Promise.withResolvers<void>();
   #callers = 0;
-  #computing = false;
+  #stage: "waiting" | "computing" | "storing" = "waiting";
+  #isLeft = false;
 
   constructor(id: string, job: Job, wish: Wish) {
     this.#id = id;
+    this.#job = job;
     this.isNew = wish === "new";
     flights.set(id, this);
-    this.landing = this.#fly(job, wish);
+    const { promise, resolve, reject } = Promise.withResolvers<Landing | undefined>();
+    this.landing = promise;
+    const end = () => {
+      if (flights.get(id) === this) flights.delete(id);
+    };
     // All callers may have left before it fails: then nobody is to be told.
-    this.landing.catch(() => undefined);
+    promise.then(end, end);
+    // What somebody waits for is an operation of the stash, which `close` waits for; what all have left is not.
+    job.target.run("compute result", (store) => {
+      const flying = this.#fly(store, wish).then(resolve, reject);
+      return Promise.race([flying, this.#left.promise]);
+    }).catch(reject);
   }
 
   async join(signal?: AbortSignal): Promise<Landing | undefined> {
@@ -81,30 +93,42 @@ class Flight {
     try {
       return await orAborted(this.landing, signal);
     } finally {
-      // A computation goes on for those who come later; a mere wait does not.
-      if (--this.#callers === 0 && !this.#computing) {
-        this.#end();
-        this.#abandoned.abort();
-      }
+      if (--this.#callers === 0) this.#leave();
     }
   }
 
-  async #fly(job: Job, wish: Wish): Promise<Landing | undefined> {
+  /** All callers have left: a computation goes on for those who come later, a mere wait does not. */
+  #leave(): void {
+    if (this.#stage === "waiting") {
+      if (flights.get(this.#id) === this) flights.delete(this.#id);
+      this.#waiting.abort();
+    } else if (this.#stage === "computing") {
+      this.#isLeft = true;
+      this.#left.resolve();
+    }
+  }
+
+  async #fly(store: CompleteEngine, wish: Wish): Promise<Landing | undefined> {
+    const job = this.#job;
+    const claimed = await claim(store, job, wish, this.#waiting.signal);
+    if (claimed === undefined) return undefined;
+    if ("found" in claimed) return await landed(job, claimed.found);
+    const { turn } = claimed;
+    this.#stage = "computing";
     try {
-      return await job.target.run("compute result", async (store) => {
-        const claimed = await claim(store, job, wish, this.#abandoned.signal);
-        if (claimed === undefined) return undefined;
-        if ("found" in claimed) return await landed(job, claimed.found);
-        this.#computing = true;
-        return await computeAndStore(store, job, claimed.turn);
-      });
+      const value = await compute(job);
+      // The stash may have been closed since all have left.
+      if (this.#isLeft) {
+        return await job.target.run(
+          "store result",
+          (store) => storeResult(store, job, value, turn),
+        );
+      }
+      this.#stage = "storing";
+      return await storeResult(store, job, value, turn);
     } finally {
-      this.#end();
+      await turn.release();
     }
-  }
-
-  #end(): void {
-    if (flights.get(this.#id) === this) flights.delete(this.#id);
   }
 }
 
@@ -147,7 +171,6 @@ export async function recall(job: Job): Promise<unknown> {
 
 /** What the job makes, or another run of it; the stored result only if it comes meanwhile. */
 export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<unknown> {
-  if (job.options.lock === false) return await orAborted(flyAlone(job), signal);
   const id = await identity(job);
   for (;;) {
     let flight = flights.get(id);
@@ -168,7 +191,6 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
 /** Makes a newer result in the background, unless somebody is at it. */
 async function refresh(job: Job): Promise<void> {
   try {
-    if (job.options.lock === false) return void await flyAlone(job);
     const id = await identity(job);
     if (!flights.has(id)) await new Flight(id, job, "fresh").join();
   } catch {
@@ -177,19 +199,13 @@ async function refresh(job: Job): Promise<void> {
   }
 }
 
-/** Without sharing: every caller computes, the last result stays. */
-async function flyAlone(job: Job): Promise<unknown> {
-  return await job.target.run("compute result", async (store) => {
-    await throwKept(job);
-    const turn = { prevails: () => true, release: () => undefined };
-    return (await computeAndStore(store, job, turn)).value;
-  });
-}
+let alone = 0;
 
-/** The store is opened first: only then it knows where it is. */
-async function identity({ target, text }: Job): Promise<string> {
+/** What those who share one run have in common. */
+export async function identity({ target, text, options }: Job): Promise<string> {
+  // Only an opened store knows where it is.
   await target.run("compute result", () => undefined);
-  return target.identity(text);
+  return options.lock === false ? `alone ${++alone}` : target.identity(text);
 }
 
 /** Gets the right to compute, waiting while another process has it; or finds the result. */
@@ -201,11 +217,12 @@ export async function claim(
   isActive?: () => boolean,
 ): Promise<Claim> {
   const { target, text, options } = job;
-  const shared = options.lock === "shared" && store.supports.shared;
-  const leases = shared ? await target.space(RESERVED_DBNAMES.leases) : undefined;
+  const isShared = options.lock === "shared" && store.supports.shared;
   for (let attempt = 0;; attempt++) {
-    const lease = leases && await Lease.take(leases, text, { ms: options.lease, isActive });
-    if (leases === undefined || lease !== undefined) {
+    const lease = isShared
+      ? await Lease.take(target, text, { ms: options.lease, isActive })
+      : undefined;
+    if (!isShared || lease !== undefined) {
       try {
         signal.throwIfAborted();
         // Looked for again: its last holder may just have stored the result.
@@ -220,7 +237,7 @@ export async function claim(
         return {
           turn: {
             before,
-            prevails: () => lease?.held() ?? wish === "new",
+            prevails: () => lease?.held() ?? (wish === "new" || options.lock === false),
             release: () => lease?.release(),
           },
         };
@@ -234,14 +251,6 @@ export async function claim(
     if (wish === "new") continue;
     const found = await store.get(text);
     if (found !== undefined) return { found };
-  }
-}
-
-async function computeAndStore(store: CompleteEngine, job: Job, turn: Turn): Promise<Landing> {
-  try {
-    return await storeResult(store, job, await compute(job), turn);
-  } finally {
-    await turn.release();
   }
 }
 

@@ -298,10 +298,46 @@ onMemory("a caller that is aborted leaves the run to the others", async (stash) 
   await assertRejects(() => f.with({ signal })(3), RangeError, "enough");
   assertEquals(await f.peek(3), undefined);
   assertEquals(count, 2);
+  const left = sleep(10);
   await assertRejects(
-    () => stash.getOrSet("a", () => sleep(10), { signal: AbortSignal.timeout(1) }),
+    () => stash.getOrSet("a", () => left, { signal: AbortSignal.timeout(1) }),
     DOMException,
   );
+  await left;
+});
+
+Deno.test({
+  name: "single flight: close waits for no run that all have left",
+  sanitizeOps: true,
+  sanitizeResources: true,
+  async fn() {
+    await using bed = await TestBed.create("sqlite");
+    await using other = bed.stash({ name: "left" });
+    await using leases = other.sub("slow/.leases");
+    const gate = Promise.withResolvers<number>();
+    {
+      await using stash = bed.stash({ name: "left" });
+      let begun = 0;
+      const slow = stash.stashedResult((_: number) => (begun++, gate.promise), { name: "slow" });
+      const controller = new AbortController();
+      const { signal } = controller;
+      const call = slow.with({ signal })(1);
+      const run = stash.map(slow, [2, 3], { signal, concurrency: 2 });
+      while (begun < 3) await sleep(1);
+      controller.abort(new RangeError("enough"));
+      await assertRejects(() => call, RangeError, "enough");
+      await assertRejects(() => run.results(), RangeError, "enough");
+      const endless = stash.stashedResult(async function* () {
+        yield await gate.promise;
+      }, { name: "slow", version: 2 });
+      void (await endless()).next().catch(() => undefined);
+      assertEquals(await leases.size(), 3);
+    }
+    assertEquals(await leases.size(), 0, "their leases are free");
+    gate.resolve(1);
+    await sleep(5);
+    assertEquals(await other.stashedResult(() => 2, { name: "slow" })(), 2);
+  },
 });
 
 onMemory("many different calls at once leave nothing behind", async (stash) => {
