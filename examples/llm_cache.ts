@@ -1,11 +1,11 @@
 /**
- * A language model behind an HTTP API is asked each question once, whoever asks and how often. Run it twice: the second
- * run asks nothing.
+ * A language model behind an HTTP API is asked each question once, whoever asks and how often. Run
+ * it twice: the second run asks nothing.
  *
  *     deno run -A examples/llm_cache.ts
  *
- * The API is a local server that this program starts itself. It speaks the protocol of OpenAI's chat completions, takes its
- * time, fails at times, and counts what it is asked.
+ * The API is a local server that this program starts itself. It speaks the protocol of OpenAI's
+ * chat completions, takes its time, fails at times, and counts what it is asked.
  */
 import { HashStash } from "../mod.ts";
 

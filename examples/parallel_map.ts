@@ -1,6 +1,7 @@
 /**
- * Work that keeps a core busy, spread over all cores: how many primes are there below two million? Run it twice, or stop it
- * in the middle with Ctrl-C and run it again: what has been counted is not counted again.
+ * Work that keeps a core busy, spread over all cores: how many primes are there below two million?
+ * Run it twice, or stop it in the middle with Ctrl-C and run it again: what has been counted is not
+ * counted again.
  *
  *     deno run -A examples/parallel_map.ts
  *     deno run -A examples/parallel_map.ts --force     counts all again, on one core and then on all

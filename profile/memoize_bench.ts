@@ -1,7 +1,7 @@
 /**
- * A hit of a function with kept results, beside a bare `get` of the same entry (the baseline), and in memory beside p-memoize and a
- * memoize like that of `@std/cache`. Those two give every caller the same object and lose it with the process; a stash
- * gives each a copy of its own.
+ * A hit of a function with kept results, beside a bare `get` of the same entry (the baseline), and
+ * in memory beside p-memoize and a memoize like that of `@std/cache`. Those two give every caller
+ * the same object and lose it with the process; a stash gives each a copy of its own.
  *
  *     deno bench -A profile/memoize_bench.ts
  */

@@ -1,4 +1,7 @@
-/** Errors that are kept for a while (`cacheErrors`): beside the results, so that an `Error` can be a result too. */
+/**
+ * Errors that are kept for a while (`cacheErrors`): beside the results, so that an `Error` can be a
+ * result too.
+ */
 import { deadline, RESERVED_DBNAMES } from "./options.ts";
 import type { Job } from "./single_flight.ts";
 

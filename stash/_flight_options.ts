@@ -4,27 +4,29 @@ import { checkTime, deadline, typeOf } from "./options.ts";
 /** How a computed result is kept, and how equal calls at the same time share its computation. */
 export interface FlightOptions<R = unknown> {
   /**
-   * How long a result is kept, ms, or a function that says so of each result; by default as long as the stash's own `ttl` says.
+   * How long a result is kept, ms, or a function that says so of each result; by default as long as
+   * the stash's own `ttl` says.
    */
   ttl?: number | ((result: R) => number | undefined);
   /**
-   * Who shares one run of equal calls at the same time: all processes that use the store (`"shared"`, the
-   * default), the callers of this process (`"process"`), or nobody (`false`).
+   * Who shares one run of equal calls at the same time: all processes that use the store
+   * (`"shared"`, the default), the callers of this process (`"process"`), or nobody (`false`).
    */
   lock?: "shared" | "process" | false;
   /**
-   * How long another process waits for one that has been killed while it computed, ms; 10,000 by default. While the computation runs the lease is
-   * renewed at every third of that, so it needs no more than that the event loop is not blocked for so long.
+   * How long another process waits for one that has been killed while it computed, ms; 10,000 by
+   * default. While the computation runs the lease is renewed at every third of that, so it needs no
+   * more than that the event loop is not blocked for so long.
    */
   lease?: number;
   /**
-   * How long after its `ttl` a result is still served, ms, while one caller makes a newer one in the
-   * background. When that fails, the next call tries again.
+   * How long after its `ttl` a result is still served, ms, while one caller makes a newer one in
+   * the background. When that fails, the next call tries again.
    */
   staleWhileRevalidate?: number;
   /**
-   * Keeps errors too: equal calls reject with the same error for `ttl` ms, without running anything. Only errors that the serializer can
-   * store are kept.
+   * Keeps errors too: equal calls reject with the same error for `ttl` ms, without running
+   * anything. Only errors that the serializer can store are kept.
    */
   cacheErrors?: { ttl: number };
 }
@@ -90,7 +92,10 @@ function checkFinite(option: string, value: unknown): void {
   }
 }
 
-/** The deadline of a result until which the store keeps it, ms since the epoch; `undefined`: forever. */
+/**
+ * The deadline of a result until which the store keeps it, ms since the epoch; `undefined`:
+ * forever.
+ */
 export function keptUntil(
   options: CheckedFlightOptions,
   result: unknown,
@@ -104,8 +109,8 @@ export function keptUntil(
 }
 
 /**
- * Whether a result is within its `ttl`. The store keeps it for `staleWhileRevalidate` longer, so that its own deadline says when that
- * was.
+ * Whether a result is within its `ttl`. The store keeps it for `staleWhileRevalidate` longer, so
+ * that its own deadline says when that was.
  */
 export function isFresh(options: CheckedFlightOptions, entry: Entry): boolean {
   const { staleWhileRevalidate } = options;

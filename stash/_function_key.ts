@@ -13,7 +13,10 @@ const PRIVATE_FIELD = /(?<![.\w$"'`#])#[\p{ID_Start}$_][\p{ID_Continue}$]*\s*(?=
 
 const originals = new WeakMap<object, AnyFunction>();
 
-/** Makes `wrapped` count as the function that it is around: its own source is that of all such functions. */
+/**
+ * Makes `wrapped` count as the function that it is around: its own source is that of all such
+ * functions.
+ */
 export function wraps(wrapped: AnyFunction, fn: AnyFunction): void {
   originals.set(wrapped, originalOf(fn));
 }
@@ -28,8 +31,8 @@ function sourceOf(fn: object): string {
 }
 
 /**
- * The name of the store of a function's results inside the stash: the given name, or the function's own and a hash of its
- * source; then the version.
+ * The name of the store of a function's results inside the stash: the given name, or the function's
+ * own and a hash of its source; then the version.
  *
  * @throws {TypeError} When there is no name and no source.
  */
@@ -61,8 +64,8 @@ export function usesReceiver(fn: AnyFunction): boolean {
 }
 
 /**
- * What of an object counts in the key of a call of its method: the name of its class and its own enumerable properties. A function among them counts by its
- * name and source.
+ * What of an object counts in the key of a call of its method: the name of its class and its own
+ * enumerable properties. A function among them counts by its name and source.
  *
  * @throws {TypeError} When it has state that can't be seen.
  */

@@ -10,9 +10,9 @@ function idOf(thing: object): number {
 }
 
 /**
- * A name for the store of these options in this process: two handles on one store have one name, and two stores never
- * do. A path is not enough for that: memory is kept apart by root too, and objects (an engine, an open client)
- * may have any path.
+ * A name for the store of these options in this process: two handles on one store have one name,
+ * and two stores never do. A path is not enough for that: memory is kept apart by root too, and
+ * objects (an engine, an open client) may have any path.
  */
 export function storeIdentity(options: CheckedOptions, path: string): string {
   const { engine, rootDir, name, dbname, engineOptions } = options;

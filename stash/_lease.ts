@@ -12,8 +12,8 @@ export interface LeaseOptions {
 }
 
 /**
- * The right to compute one result, held by one process at a time: an entry that only one can create. It is renewed
- * until it is released, and lapses when its holder is killed.
+ * The right to compute one result, held by one process at a time: an entry that only one can
+ * create. It is renewed until it is released, and lapses when its holder is killed.
  */
 export class Lease implements AsyncDisposable {
   readonly #session: Session;
@@ -40,7 +40,10 @@ export class Lease implements AsyncDisposable {
     this.#isActive = options.isActive ?? (() => true);
   }
 
-  /** Takes the lease; `undefined` when another holder has it. It is released at the latest when the stash is closed. */
+  /**
+   * Takes the lease; `undefined` when another holder has it. It is released at the latest when the
+   * stash is closed.
+   */
   static async take(
     session: Session,
     key: string,
@@ -109,7 +112,8 @@ export class Lease implements AsyncDisposable {
           await this.#leases.compareAndSet(this.#key, current, this.#entry());
       }
     } catch {
-      // The backend may be back by the next time; if not, the lease lapses and a late result is not stored.
+      // The backend may be back by the next time; if not, the lease lapses and a late result is not
+      // stored.
       held = true;
     }
     if (held && !this.#released) this.#arm();

@@ -1,6 +1,6 @@
 /**
- * Async generators: handed to the caller while they run, and stored when they have ended. Equal calls meanwhile
- * read the same recording, so the generator runs once.
+ * Async generators: handed to the caller while they run, and stored when they have ended. Equal
+ * calls meanwhile read the same recording, so the generator runs once.
  */
 import { keepError } from "./_failures.ts";
 import { replayAsync, toStored } from "./_replay.ts";
@@ -28,7 +28,8 @@ const recordings = new Map<string, { isNew: boolean; opening: Promise<Opened> }>
 type Opened = Recording | { readonly stored: unknown };
 
 /**
- * What the generator yields, from its start: from the store, of the run that is recorded already, or of a run of its own.
+ * What the generator yields, from its start: from the store, of the run that is recorded already,
+ * or of a run of its own.
  *
  * @param start Calls the generator function.
  */
@@ -87,7 +88,10 @@ async function begin(
   });
 }
 
-/** A run of an async generator that several readers follow, each from its start. It advances when one of them asks for more. */
+/**
+ * A run of an async generator that several readers follow, each from its start. It advances when
+ * one of them asks for more.
+ */
 class Recording {
   readonly #job: Job;
   readonly #turn: Turn;
@@ -108,7 +112,10 @@ class Recording {
     this.#source = source;
   }
 
-  /** Whether the generator runs, or did within the last `ms`: one that nobody asks for more is not waited for. */
+  /**
+   * Whether the generator runs, or did within the last `ms`: one that nobody asks for more is not
+   * waited for.
+   */
   isActive(ms: number): boolean {
     return this.#advancing !== undefined || Date.now() - this.#lastActive < ms;
   }
@@ -182,7 +189,8 @@ class Recording {
 
   async #finish(returned: unknown): Promise<void> {
     const { target } = this.#job;
-    // Stored before the last reader is told, so that it is there when the loop of the caller has ended.
+    // Stored before the last reader is told, so that it is there when the loop of the caller has
+    // ended.
     await target.run("store result", async (store) => {
       await storeResult(store, this.#job, toStored(this.#yielded, returned), this.#turn);
     });

@@ -81,7 +81,10 @@ function fromStored(stored: unknown): { yielded: unknown[]; returned: unknown } 
     : stored as { yielded: unknown[]; returned: unknown };
 }
 
-/** A promise of an async generator that is one itself: both `await f()` and `for await (… of f())` work. */
+/**
+ * A promise of an async generator that is one itself: both `await f()` and `for await (… of f())`
+ * work.
+ */
 export function promised<T, R>(
   promise: Promise<AsyncGenerator<T, R, void>>,
 ): Promise<AsyncGenerator<T, R, void>> & AsyncGenerator<T, R, void> {

@@ -9,7 +9,10 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** What the promise gives, unless the signal is aborted before: then its reason, and the promise is left alone. */
+/**
+ * What the promise gives, unless the signal is aborted before: then its reason, and the promise is
+ * left alone.
+ */
 export async function orAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (signal === undefined) return await promise;
   const { promise: aborted, reject } = Promise.withResolvers<never>();

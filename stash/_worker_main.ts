@@ -1,4 +1,6 @@
-/** The program of the workers of `map`: calls exported functions and answers with what they give. */
+/**
+ * The program of the workers of `map`: calls exported functions and answers with what they give.
+ */
 import { drain } from "./_replay.ts";
 import { packError, type WorkerAnswer, type WorkerCall } from "./_worker_protocol.ts";
 

@@ -10,8 +10,8 @@ export interface WorkerOptions {
 }
 
 /**
- * Workers that call one exported function, each one call at a time. There are as many as there were calls at once;
- * they are used again until they are dismissed.
+ * Workers that call one exported function, each one call at a time. There are as many as there were
+ * calls at once; they are used again until they are dismissed.
  */
 export class WorkerPool {
   readonly #module: string;

@@ -574,8 +574,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * The stored value, or what `factory` makes of the key, which is then stored. Equal calls at the same time share one run of the factory, in this process and with
-   * others that use the store: see `lock`. When it throws, all of this process that wait for it get the error, and nothing is stored.
+   * The stored value, or what `factory` makes of the key, which is then stored. Equal calls at the
+   * same time share one run of the factory, in this process and with others that use the store: see
+   * `lock`. When it throws, all of this process that wait for it get the error, and nothing is
+   * stored.
    *
    * @param key The key.
    * @param factory Makes the value.
@@ -604,7 +606,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Calls a function, or gives the result of an earlier equal call: the same as `stashedResult(fn)(...args)`.
+   * Calls a function, or gives the result of an earlier equal call: the same as
+   * `stashedResult(fn)(...args)`.
    *
    * @param fn The function.
    * @param args Its arguments.
@@ -614,7 +617,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Keeps the results of a function or method in a stash inside this one, so that equal calls run it once.
+   * Keeps the results of a function or method in a stash inside this one, so that equal calls run
+   * it once.
    *
    * @example
    * ```ts
@@ -640,8 +644,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Calls a function with each of many objects, a bounded number at a time. It starts at once, stores each result as `stashedResult(fn)` does, and computes only
-   * what is missing: a second run over the same objects, or one after a crash, goes on where the first was.
+   * Calls a function with each of many objects, a bounded number at a time. It starts at once,
+   * stores each result as `stashedResult(fn)` does, and computes only what is missing: a second run
+   * over the same objects, or one after a crash, goes on where the first was.
    *
    * One failing call doesn't stop the others.
    *
@@ -697,7 +702,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * What is stored, as rows: nested objects in columns with dotted names, lists as one row per item. `await` gives an array,
+   * What is stored, as rows: nested objects in columns with dotted names, lists as one row per
+   * item. `await` gives an array,
    * `for await` one row after the other.
    *
    * @param options Which rows, and of what columns.
@@ -717,8 +723,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * The rows of `records` as an Arquero table, for grouping, joining, and writing as CSV or Arrow. Cells that a row does not have
-   * are `undefined`.
+   * The rows of `records` as an Arquero table, for grouping, joining, and writing as CSV or Arrow.
+   * Cells that a row does not have are `undefined`.
    *
    * @param options Which rows, and of what columns.
    */
@@ -727,10 +733,11 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Times reads, writes and the codec on other engines, codecs and sizes of data, all in temporary stashes: nothing is left
-   * behind. An engine that can't run here has rows that say why.
+   * Times reads, writes and the codec on other engines, codecs and sizes of data, all in temporary
+   * stashes: nothing is left behind. An engine that can't run here has rows that say why.
    *
-   * @param options What to profile; by default every built-in engine with and without compression and base64.
+   * @param options What to profile; by default every built-in engine with and without compression
+   * and base64.
    * @throws {TypeError | RangeError} On options that make no sense.
    *
    * @example
@@ -748,7 +755,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Every version of every key as it is stored, for a copy in another stash: values are not decoded.
+   * Every version of every key as it is stored, for a copy in another stash: values are not
+   * decoded.
    *
    * @param options `wanted` takes a batch of canonical key texts and returns those to go on with.
    */

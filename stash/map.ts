@@ -1,4 +1,7 @@
-/** A function over many inputs: what is missing is computed, a bounded number at a time, and everything is kept. */
+/**
+ * A function over many inputs: what is missing is computed, a bounded number at a time, and
+ * everything is kept.
+ */
 import { Turns } from "../engines/_turns.ts";
 import { checkNames } from "./_flight_options.ts";
 import { type AnyFunction, originalOf } from "./_function_key.ts";
@@ -22,15 +25,24 @@ export interface MapOptions<M extends unknown[] = unknown[]> extends FunctionOpt
   options?: readonly M[];
   /** How many calls are under way at the same time; the number of cores by default. */
   concurrency?: number;
-  /** Whether results come in the order of the inputs (`true`, the default), or as they are ready. */
+  /**
+   * Whether results come in the order of the inputs (`true`, the default), or as they are ready.
+   */
   ordered?: boolean;
-  /** Whether standard error shows how far it is: a bar on a terminal, else lines. `false` by default. */
+  /**
+   * Whether standard error shows how far it is: a bar on a terminal, else lines. `false` by
+   * default.
+   */
   progress?: boolean;
-  /** Stops the run: no new calls begin, and the reason is what iterating and `results()` reject with. */
+  /**
+   * Stops the run: no new calls begin, and the reason is what iterating and `results()` reject
+   * with.
+   */
   signal?: AbortSignal;
   /**
-   * Runs a function that a module exports, in as many Web Workers as `concurrency` says: for work that keeps a core busy.
-   * It must be the same function: its results are kept as those of the one that `map` is given.
+   * Runs a function that a module exports, in as many Web Workers as `concurrency` says: for work
+   * that keeps a core busy. It must be the same function: its results are kept as those of the one
+   * that `map` is given.
    */
   worker?: WorkerOptions;
 }
@@ -50,12 +62,13 @@ export interface MapError<A extends unknown[] = unknown[]> {
 }
 
 /**
- * A run of a function over many inputs. It starts at once. Nobody needs to look: results are stored as they come. It can be iterated,
- * awaited as an array, and both, several times.
+ * A run of a function over many inputs. It starts at once. Nobody needs to look: results are stored
+ * as they come. It can be iterated, awaited as an array, and both, several times.
  *
- * Who iterates sets the pace: at most some hundred results wait to be taken, however many inputs there are, and
- * leaving the loop pauses the run. Beyond 10,000 results those that have been taken are let go, and can't be read again from
- * this run; a second `map` over the same inputs gives them from the stash. `results()` keeps everything and doesn't pause.
+ * Who iterates sets the pace: at most some hundred results wait to be taken, however many inputs
+ * there are, and leaving the loop pauses the run. Beyond 10,000 results those that have been taken
+ * are let go, and can't be read again from this run; a second `map` over the same inputs gives them
+ * from the stash. `results()` keeps everything and doesn't pause.
  *
  * @typeParam A The arguments of a call.
  * @typeParam R A result.
@@ -82,18 +95,23 @@ export interface MapRun<A extends unknown[], R> extends AsyncIterable<R> {
   /**
    * All results.
    *
-   * @throws {AggregateError} When calls have failed: what was thrown, in the order of the inputs. All other calls have been done.
+   * @throws {AggregateError} When calls have failed: what was thrown, in the order of the inputs.
+   * All other calls have been done.
    */
   results(): Promise<R[]>;
   /**
    * Stops the run: no new calls begin, workers end.
    *
-   * @param reason What iterating and `results()` reject with; by default a `DOMException` named `"AbortError"`.
+   * @param reason What iterating and `results()` reject with; by default a `DOMException` named
+   * `"AbortError"`.
    */
   cancel(reason?: unknown): void;
 }
 
-/** What a call gives, by what the function returns: of a promise its value, of generators one that yields the same. */
+/**
+ * What a call gives, by what the function returns: of a promise its value, of generators one that
+ * yields the same.
+ */
 export type MappedReturn<R> = Awaited<R>;
 
 /** `stash.stashMapped` with options: makes of a function one that goes over many inputs. */
@@ -298,7 +316,8 @@ class Run implements MapRun<unknown[], unknown> {
   /** Waits until the condition holds or the run has ended. */
   async #until(condition: () => boolean): Promise<void> {
     while (this.#end === undefined && !condition()) {
-      // Whoever reads later finds the run where it was, but it keeps no worker and no bar until then.
+      // Whoever reads later finds the run where it was, but it keeps no worker and no bar until
+      // then.
       if (!this.#isWanted && this.#inFlight === 0) this.#rest();
       await this.#changed.wait();
     }

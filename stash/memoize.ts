@@ -1,4 +1,7 @@
-/** Functions whose results are kept: each result is computed once, by one of all callers, and then comes from a stash. */
+/**
+ * Functions whose results are kept: each result is computed once, by one of all callers, and then
+ * comes from a stash.
+ */
 import { decodeKey, encodeKey } from "../codec/mod.ts";
 import {
   type CheckedFlightOptions,
@@ -38,15 +41,17 @@ import { ABSENT, fly, type Job, recallOrCompute } from "./single_flight.ts";
 export interface FunctionOptions<A extends unknown[] = never[], R = unknown>
   extends FlightOptions<R> {
   /**
-   * The name of the function's store inside the stash. By default the function's own name and a hash of its source: a function whose source has
-   * changed begins anew. Give a name to functions that close over values that differ, as only the source counts and not what it refers to.
+   * The name of the function's store inside the stash. By default the function's own name and a
+   * hash of its source: a function whose source has changed begins anew. Give a name to functions
+   * that close over values that differ, as only the source counts and not what it refers to.
    */
   name?: string;
   /** Retires the results of other versions. */
   version?: string | number;
   /**
-   * Makes the key of a call from its arguments, instead of the list of them: for arguments that don't matter or can't be
-   * serialized. `this` is the object that a method is called on, whose state then counts only as far as the key says.
+   * Makes the key of a call from its arguments, instead of the list of them: for arguments that
+   * don't matter or can't be serialized. `this` is the object that a method is called on, whose
+   * state then counts only as far as the key says.
    */
   key?: (...args: A) => unknown;
   /** Runs the function at every call, replacing the stored result. */
@@ -57,7 +62,10 @@ export interface FunctionOptions<A extends unknown[] = never[], R = unknown>
 export interface CallOptions {
   /** Ends the wait of the caller, who gets its reason. The computation goes on for others. */
   signal?: AbortSignal;
-  /** The object that a method is called on, for those who have only the method: `Api.prototype.user`. */
+  /**
+   * The object that a method is called on, for those who have only the method:
+   * `Api.prototype.user`.
+   */
   receiver?: object;
   /** Runs the function, replacing the stored result. */
   force?: boolean;
@@ -84,8 +92,8 @@ export type StoredReturn<R> = R extends AsyncGenerator<infer T, infer E, infer _
   : Awaited<R>;
 
 /**
- * A function whose results are kept. Called as the function itself, it gives a promise of the result: computed by the first call with equal arguments, then from
- * the stash.
+ * A function whose results are kept. Called as the function itself, it gives a promise of the
+ * result: computed by the first call with equal arguments, then from the stash.
  *
  * @typeParam A The function's arguments.
  * @typeParam R What it returns.
@@ -93,7 +101,10 @@ export type StoredReturn<R> = R extends AsyncGenerator<infer T, infer E, infer _
 export interface StashedFunction<A extends unknown[], R> {
   /** The result, stored or computed. */
   (this: unknown, ...args: A): StashedReturn<R>;
-  /** The results: a stash inside the one that the function was given to. Its keys are the lists of arguments, or what the option `key` made of them. */
+  /**
+   * The results: a stash inside the one that the function was given to. Its keys are the lists of
+   * arguments, or what the option `key` made of them.
+   */
   readonly stash: HashStash<A, StoredReturn<R>>;
   /** The key of a call. */
   key(...args: A): unknown;
@@ -203,7 +214,10 @@ export class Memo {
     return await fly(this.#job(undefined, args, work), force ? "new" : "any", signal);
   }
 
-  /** The stored form of the results of many calls, `ABSENT` where there is none yet or it is better computed. */
+  /**
+   * The stored form of the results of many calls, `ABSENT` where there is none yet or it is better
+   * computed.
+   */
   async recallMany(calls: unknown[][]): Promise<unknown[]> {
     if (this.#force) return calls.map(() => ABSENT);
     try {
@@ -265,7 +279,10 @@ export class Memo {
     };
   }
 
-  /** The arguments as they were at the call: the function begins later, and the caller may have changed them by then. */
+  /**
+   * The arguments as they were at the call: the function begins later, and the caller may have
+   * changed them by then.
+   */
   #asCalled(text: string, receiver: unknown, args: unknown[]): unknown[] {
     if (this.#key !== undefined) return args;
     const now = encodeKey(args);
@@ -383,7 +400,10 @@ export function isFunctionStash(stash: HashStash): boolean {
   return functionStashes.has(stash);
 }
 
-/** The stash of a function inside another: one handle for all who ask, closed with the one that it is in. */
+/**
+ * The stash of a function inside another: one handle for all who ask, closed with the one that it
+ * is in.
+ */
 function functionStash(parent: HashStash, segment: string): HashStash {
   let known = stashesOfFunctions.get(parent);
   if (known === undefined) stashesOfFunctions.set(parent, known = new Map());

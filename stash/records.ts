@@ -14,19 +14,22 @@ export interface RecordsOptions {
   flatten?: boolean;
   /** Whether rows have `_version` and `_timestamp` (ms since the epoch); `false` by default. */
   withMetadata?: boolean;
-  /** Whether there are rows of every version of a key rather than of the latest; `false` by default. */
+  /**
+   * Whether there are rows of every version of a key rather than of the latest; `false` by default.
+   */
   allVersions?: boolean;
 }
 
 /**
- * One row: `_key` (of a function's stash `_arg1` … `_argN`), then the columns of the value, `_value` when it is no object. A column
- * of a value whose own name is one of these stands under `_value.` and that name.
+ * One row: `_key` (of a function's stash `_arg1` … `_argN`), then the columns of the value,
+ * `_value` when it is no object. A column of a value whose own name is one of these stands under
+ * `_value.` and that name.
  */
 export type StashRecord = Record<string, unknown>;
 
 /**
- * The rows of a stash: `await` gives an array, `for await` one after the other without the whole in memory. Each
- * time the stash is read anew.
+ * The rows of a stash: `await` gives an array, `for await` one after the other without the whole in
+ * memory. Each time the stash is read anew.
  *
  * @example
  * ```ts
@@ -117,7 +120,8 @@ function addColumns(
   around.add(object);
   for (const [name, value] of Object.entries(object)) {
     const column = prefix + name;
-    // An object that contains itself has no end of columns: where it comes again, it stays as it is.
+    // An object that contains itself has no end of columns: where it comes again, it stays as it
+    // is.
     if (flatten && isPlainObject(value) && Object.keys(value).length > 0 && !around.has(value)) {
       addColumns(row, value, flatten, `${column}.`, around);
     } else {

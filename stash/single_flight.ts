@@ -1,9 +1,10 @@
 /**
- * Single flight: equal calls at the same time share one run. In one process they wait for one promise; between
- * processes one holds a lease in the store and the others look for its result.
+ * Single flight: equal calls at the same time share one run. In one process they wait for one
+ * promise; between processes one holds a lease in the store and the others look for its result.
  *
- * What is stored is fenced: a run that has lost its lease (its process was stopped for longer than the lease lasts) stores
- * only if nobody has stored since it began; else its caller, too, gets what is stored.
+ * What is stored is fenced: a run that has lost its lease (its process was stopped for longer than
+ * the lease lasts) stores only if nobody has stored since it began; else its caller, too, gets what
+ * is stored.
  */
 import type { CompleteEngine } from "../engines/_derived.ts";
 import type { Awaitable, Entry } from "../engines/engine.ts";
@@ -26,8 +27,8 @@ export interface Job {
 }
 
 /**
- * What is wanted: a result (`"any"`), one whose making began after the call (`"new"`), or a newer one unless somebody
- * is making it already (`"fresh"`).
+ * What is wanted: a result (`"any"`), one whose making began after the call (`"new"`), or a newer
+ * one unless somebody is making it already (`"fresh"`).
  */
 export type Wish = "any" | "new" | "fresh";
 
@@ -81,7 +82,8 @@ class Flight {
     };
     // All callers may have left before it fails: then nobody is to be told.
     promise.then(end, end);
-    // What somebody waits for is an operation of the stash, which `close` waits for; what all have left is not.
+    // What somebody waits for is an operation of the stash, which `close` waits for; what all have
+    // left is not.
     job.target.run("compute result", (store) => {
       const flying = this.#fly(store, wish).then(resolve, reject);
       return Promise.race([flying, this.#left.promise]);
@@ -97,7 +99,9 @@ class Flight {
     }
   }
 
-  /** All callers have left: a computation goes on for those who come later, a mere wait does not. */
+  /**
+   * All callers have left: a computation goes on for those who come later, a mere wait does not.
+   */
   #leave(): void {
     if (this.#stage === "waiting") {
       if (flights.get(this.#id) === this) flights.delete(this.#id);
@@ -194,7 +198,8 @@ async function refresh(job: Job): Promise<void> {
     const id = await identity(job);
     if (!flights.has(id)) await new Flight(id, job, "fresh").join();
   } catch {
-    // The caller has the stale result; the next call tries again, and when that is no longer kept, its caller gets the error.
+    // The caller has the stale result; the next call tries again, and when that is no longer kept,
+    // its caller gets the error.
     return;
   }
 }

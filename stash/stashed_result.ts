@@ -3,13 +3,19 @@ import { HashStash } from "./hash_stash.ts";
 import type { FunctionOptions, StashedResultDecorator } from "./memoize.ts";
 import { type HashStashOptions, typeOf } from "./options.ts";
 
-/** Options of the module function `stashedResult`: those of the stash, whose `name` and `ttl` they are, and those of the function. */
+/**
+ * Options of the module function `stashedResult`: those of the stash, whose `name` and `ttl` they
+ * are, and those of the function.
+ */
 export type StashedResultOptions =
   & HashStashOptions
   & Omit<FunctionOptions, "name" | "ttl">
   & { stash?: undefined };
 
-/** Options of the module function `stashedResult` for a stash that is there already: it, and those of the function. */
+/**
+ * Options of the module function `stashedResult` for a stash that is there already: it, and those
+ * of the function.
+ */
 export type StashedResultIn = FunctionOptions & {
   /** Where the results are kept. */
   stash: HashStash;
@@ -19,7 +25,8 @@ export type StashedResultIn = FunctionOptions & {
 const OF_FUNCTION = ["version", "key", "force", ...FLIGHT_OPTIONS].filter((name) => name !== "ttl");
 
 /**
- * Keeps the results of a function or method, without a stash at hand: makes one of the options, or takes the one given.
+ * Keeps the results of a function or method, without a stash at hand: makes one of the options, or
+ * takes the one given.
  *
  * The stash is opened by the first call; `fn.stash.close()` closes it.
  *

@@ -1,6 +1,7 @@
 /**
- * A process of the tests of single flight: `{ options, lease, runs, outcome, ms, callers }` as its argument. It opens the stash, says
- * "ready", waits for its standard input to end, calls the function and prints what each caller got.
+ * A process of the tests of single flight: `{ options, lease, runs, outcome, ms, callers }` as its
+ * argument. It opens the stash, says "ready", waits for its standard input to end, calls the
+ * function and prints what each caller got.
  */
 import { HashStash } from "../mod.ts";
 

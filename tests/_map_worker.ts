@@ -1,4 +1,7 @@
-/** A process that maps, with others or until it is killed: `{ options, runs, count, lease }` as its argument. */
+/**
+ * A process that maps, with others or until it is killed: `{ options, runs, count, lease }` as its
+ * argument.
+ */
 import { HashStash } from "../mod.ts";
 
 const { options, runs, count, lease } = JSON.parse(Deno.args[0]);

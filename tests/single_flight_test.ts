@@ -1,4 +1,7 @@
-/** BEHAVIOURS 78 and issue 4: equal calls at the same time run the function once, in one process and over several. */
+/**
+ * BEHAVIOURS 78 and issue 4: equal calls at the same time run the function once, in one process and
+ * over several.
+ */
 import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
 import { HashStash, type HashStashOptions } from "../mod.ts";
 import { SHARED_ENGINES } from "./_function_engines.ts";
