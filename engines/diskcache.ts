@@ -380,6 +380,7 @@ class DiskcacheEngine implements Engine {
 
   #entry(operation: string, key: SqlKey, row: Row): Awaitable<Entry | undefined> {
     const bytes = this.#bytes(operation, row);
+    if (bytes instanceof Uint8Array) return toEntry(row, bytes);
     return whenReady(bytes, (bytes) => {
       return bytes === undefined ? this.#entryAgain(operation, key, row) : toEntry(row, bytes);
     });
@@ -444,11 +445,12 @@ function newRow({ value, timestamp, expiresAt }: NewEntry, filename?: string): N
 }
 
 function toEntry(row: Row, value: Uint8Array): Entry {
+  const { storeTime, expireTime } = row;
   return {
     value,
+    timestamp: storeTime === null ? undefined : timestampOf(storeTime),
+    expiresAt: expireTime === null ? undefined : deadlineOf(expireTime),
     revision: row,
-    ...(row.expireTime === null ? {} : { expiresAt: deadlineOf(row.expireTime) }),
-    ...(row.storeTime === null ? {} : { timestamp: timestampOf(row.storeTime) }),
   };
 }
 
