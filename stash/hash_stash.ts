@@ -35,7 +35,7 @@ import {
 } from "./options.ts";
 import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
 import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
-import type { StashCheck, StashStats, Version } from "./types.ts";
+import type { AnyArguments, StashCheck, StashStats, Version } from "./types.ts";
 
 /** Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in memory. */
 const BATCH = 500;
@@ -612,7 +612,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param fn The function.
    * @param args Its arguments.
    */
-  run<A extends unknown[], R>(fn: (...args: A) => R, ...args: A): StashedReturn<R> {
+  run<A extends AnyArguments, R>(fn: (...args: A) => R, ...args: A): StashedReturn<R> {
     return run(this as HashStash, fn as AnyFunction, args) as StashedReturn<R>;
   }
 
@@ -665,7 +665,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * console.log(await run.results()); // [1, 4, 9, 16]
    * ```
    */
-  map<I, M extends unknown[], R>(
+  map<I, M extends AnyArguments, R>(
     fn: (item: I, ...more: M) => R,
     objects: Iterable<I> | AsyncIterable<I>,
     options?: MapOptions<M>,
@@ -691,7 +691,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * console.log(await cubes([1, 2, 3]).results()); // [1, 8, 27]
    * ```
    */
-  stashMapped<I, M extends unknown[], R>(
+  stashMapped<I, M extends AnyArguments, R>(
     fn: (item: I, ...more: M) => R,
     options?: MapOptions<M>,
   ): MappedFunction<I, M, R>;

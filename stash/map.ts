@@ -14,6 +14,7 @@ import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from ".
 import { typeOf } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { ABSENT } from "./single_flight.ts";
+import type { AnyArguments } from "./types.ts";
 
 /**
  * How a function goes over many inputs, and how its results are kept.
@@ -117,7 +118,7 @@ export type MappedReturn<R> = Awaited<R>;
 /** `stash.stashMapped` with options: makes of a function one that goes over many inputs. */
 export interface StashMappedDecorator {
   /** The function over many inputs, with further options for each run. */
-  <I, M extends unknown[], R>(fn: (item: I, ...more: M) => R): MappedFunction<I, M, R>;
+  <I, M extends AnyArguments, R>(fn: (item: I, ...more: M) => R): MappedFunction<I, M, R>;
 }
 
 /**

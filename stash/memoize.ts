@@ -35,6 +35,7 @@ import {
 import { dropError } from "./_failures.ts";
 import type { HashStash } from "./hash_stash.ts";
 import { typeOf } from "./options.ts";
+import type { AnyArguments } from "./types.ts";
 import { ABSENT, fly, type Job, recallOrCompute } from "./single_flight.ts";
 
 /** How the results of a function are kept. */
@@ -127,23 +128,23 @@ type Settled<T extends unknown[]> = [T][T extends unknown ? 0 : never];
 /** Keeps the results of a function or method: what `stashedResult` with options gives. */
 export interface StashedResultDecorator {
   /** As the decorator of a method. */
-  <This, A extends unknown[], R>(
+  <This, A extends AnyArguments, R>(
     method: (this: This, ...args: A) => R,
     context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
   ): (this: This, ...args: A) => StashedReturn<R>;
   /** As a function of functions. */
-  <A extends unknown[], R>(fn: (...args: A) => R): StashedFunction<A, R>;
+  <A extends AnyArguments, R>(fn: (...args: A) => R): StashedFunction<A, R>;
 }
 
 /** `stash.stashedResult`: around a function, as a decorator of methods, and with options either. */
 export interface StashedResult {
   /** As the decorator of a method, without options. */
-  <This, A extends unknown[], R>(
+  <This, A extends AnyArguments, R>(
     method: (this: This, ...args: A) => R,
     context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
   ): (this: This, ...args: A) => StashedReturn<R>;
   /** Around a function. */
-  <A extends unknown[], R>(
+  <A extends AnyArguments, R>(
     fn: (...args: A) => R,
     options?: FunctionOptions<Settled<A>, Awaited<R>>,
   ): StashedFunction<A, R>;

@@ -6,7 +6,7 @@
 export { type RecordsOptions, type StashRecord, StashRecords } from "./records.ts";
 export { KeyNotFoundError } from "./errors.ts";
 export { HashStash } from "./hash_stash.ts";
-export type { StashCheck, StashProblem, StashStats, Version } from "./types.ts";
+export type { AnyArguments, StashCheck, StashProblem, StashStats, Version } from "./types.ts";
 export type { FlightOptions } from "./_flight_options.ts";
 export type { GetOrSetOptions } from "./get_or_set.ts";
 export type { WorkerOptions } from "./_worker_pool.ts";

@@ -40,8 +40,18 @@ export interface StashCheck {
 export interface Version<V> {
   /** From 1. */
   version: number;
-  /** When it was set, ms since the epoch; 0 where the engine does not keep it outside append mode (redis). */
+  /**
+   * When it was set, ms since the epoch; 0 where the engine does not keep it outside append mode
+   * (redis).
+   */
   timestamp: number;
   /** The value. */
   value: V;
 }
+
+/**
+ * Any list of arguments, to infer one from a function. Of `unknown[]` the compiler would infer that
+ * a parameter with a default is `unknown`, as `factor` in `(x: number, factor = 2) => x * factor`.
+ */
+// deno-lint-ignore no-explicit-any -- see above
+export type AnyArguments = any[];

@@ -684,3 +684,27 @@ Deno.test("functions: the module function makes a stash or takes one", async () 
   assertThrows(() => stashedResult({ engine: "no" as never }), TypeError, "Unknown engine");
   assertThrows(() => stashedResult(fn as never), TypeError, "stashedResult()(fn)");
 });
+
+onMemory("typed like the function", async (stash) => {
+  const repeat = stash.stashedResult((text: string, times = 2) => text.repeat(times));
+  const twice: string = await repeat("a");
+  const thrice: string | undefined = await repeat.stash.get(["a", 3]);
+  assertEquals([twice, thrice], ["aa", undefined]);
+  const mapped: string[] = await stash.map((text: string, times = 2) => text.repeat(times), ["b"])
+    .results();
+  const piped: string[] = await stash.map(repeat, ["a"]).results();
+  assertEquals([mapped, piped], [["bb"], ["aa"]]);
+  const ran: number = await stash.run(async (x: number) => await Promise.resolve(2 * x), 4);
+  assertEquals(ran, 8);
+  class Book {
+    title = "t";
+    @stash.stashedResult
+    async *pages(count: number) {
+      for (let i = 0; i < count; i++) yield await Promise.resolve(`${this.title}${i}`);
+    }
+  }
+  const pages: string[] = [];
+  for await (const page of new Book().pages(2)) pages.push(page);
+  assertEquals(pages, ["t0", "t1"]);
+  assertEquals(await collect(new Book().pages(2)), pages);
+});
