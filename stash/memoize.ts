@@ -123,7 +123,7 @@ export interface StashedFunction<A extends unknown[], R> {
  * `T`, as the function alone says it is: an option `key` that takes fewer arguments than the function must not narrow
  * the function's. The language's `NoInfer` is not taken apart as a list of arguments.
  */
-type Settled<T extends unknown[]> = [T][T extends unknown ? 0 : never];
+export type Settled<T extends unknown[]> = [T][T extends unknown ? 0 : never];
 
 /** Keeps the results of a function or method: what `stashedResult` with options gives. */
 export interface StashedResultDecorator {

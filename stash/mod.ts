@@ -21,6 +21,7 @@ export type {
 export type {
   CallOptions,
   FunctionOptions,
+  Settled,
   StashedFunction,
   StashedResult,
   StashedResultDecorator,
