@@ -1,5 +1,5 @@
 /**
- * A stash as a store of [cache-manager](https://www.npmjs.com/package/cache-manager), through the `KeyvAdapter` that it brings.
+ * A stash as a store of [cache-manager](https://cacheable.org/docs/cache-manager), through the `KeyvAdapter` that it brings.
  *
  * @example
  * ```ts
