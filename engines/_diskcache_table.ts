@@ -13,7 +13,6 @@ export const MODE = { raw: 1, binary: 2, text: 3, pickle: 4 } as const;
 
 /** A row, without its key. */
 export interface Row {
-  readonly rowid: SqlValue;
   /** Seconds since the epoch. */
   readonly storeTime: number | null;
   /** Seconds since the epoch; null: never. */
@@ -54,9 +53,10 @@ const UPSERT =
   "mode = excluded.mode, filename = excluded.filename, value = excluded.value";
 
 const SQL = {
-  find: "SELECT rowid, store_time, expire_time, size, mode, filename, CASE typeof(value) " +
-    "WHEN 'text' THEN CAST(value AS BLOB) WHEN 'integer' THEN CAST(value AS TEXT) ELSE value END, " +
-    `typeof(value) = 'text' ${OF_KEY} AND ${LIVE}`,
+  find: "SELECT store_time, expire_time, size, mode, filename, " +
+    `iif(typeof(value) = 'blob', value, NULL) ${OF_KEY} AND ${LIVE}`,
+  scalar: "SELECT CASE typeof(value) WHEN 'text' THEN CAST(value AS BLOB) " +
+    `WHEN 'integer' THEN CAST(value AS TEXT) ELSE value END, typeof(value) = 'text' ${OF_KEY}`,
   has: `SELECT 1 ${OF_KEY} AND ${LIVE}`,
   old: `SELECT filename ${OF_KEY}`,
   live: `SELECT rowid, filename ${OF_KEY} AND ${LIVE}`,
@@ -64,8 +64,8 @@ const SQL = {
   overwriteInRow: `${UPSERT} WHERE Cache.filename IS NULL`,
   remove: "DELETE FROM Cache WHERE rowid = ?",
   count: "UPDATE Settings SET value = value + 1 WHERE key = ?",
-  access: "UPDATE Cache SET access_time = ? WHERE rowid = ?",
-  accessCount: "UPDATE Cache SET access_count = access_count + 1 WHERE rowid = ?",
+  access: "UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1",
+  accessCount: "UPDATE Cache SET access_count = access_count + 1 WHERE key = ? AND raw = 1",
   expired: "SELECT rowid, filename FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? " +
     "ORDER BY expire_time LIMIT ?",
   some: "SELECT rowid, filename FROM Cache LIMIT ?",
@@ -115,9 +115,12 @@ export class CacheTable {
   find(key: SqlKey, now: number): Row | undefined {
     const row = this.#sql(SQL.find).get(key, now);
     if (row === undefined) return undefined;
-    const [rowid, storeTime, expireTime, size, mode, filename, value, isText] = row;
+    const [storeTime, expireTime, size, mode, filename, bytes] = row;
+    // What Python stored as it is needs a closer look; our own bytes are not to wait for it.
+    const [value, isText] = bytes === null && mode === MODE.raw
+      ? this.#sql(SQL.scalar).get(key) ?? [null]
+      : [bytes];
     return {
-      rowid,
       storeTime: real(storeTime),
       expireTime: real(expireTime),
       size: Number(size),
@@ -139,11 +142,11 @@ export class CacheTable {
   }
 
   /** Writes down that a key was looked up. */
-  noteUse(row: Row | undefined, now: number): void {
-    if (this.#statistics) this.#sql(SQL.count).run(row ? "hits" : "misses");
-    if (row === undefined) return;
-    if (this.#policy === "least-recently-used") this.#sql(SQL.access).run(now, row.rowid);
-    if (this.#policy === "least-frequently-used") this.#sql(SQL.accessCount).run(row.rowid);
+  noteUse(key: SqlKey, found: boolean, now: number): void {
+    if (this.#statistics) this.#sql(SQL.count).run(found ? "hits" : "misses");
+    if (!found) return;
+    if (this.#policy === "least-recently-used") this.#sql(SQL.access).run(now, key);
+    if (this.#policy === "least-frequently-used") this.#sql(SQL.accessCount).run(key);
   }
 
   /**

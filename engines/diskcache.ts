@@ -100,7 +100,7 @@ class DiskcacheEngine implements Engine {
       if (!table.notesUse) return table.find(sqlKey, seconds());
       return transact(connection, () => {
         const found = table.find(sqlKey, seconds());
-        table.noteUse(found, seconds());
+        table.noteUse(sqlKey, found !== undefined, seconds());
         return found;
       });
     });
@@ -457,7 +457,7 @@ function toEntry(row: Row, value: Uint8Array): Entry {
 /** Whether a row is still what it was. Files have names that never come again. */
 function isSame(row: Row | undefined, before: Row | undefined): boolean {
   if (row === undefined || before === undefined) return row === before;
-  return row.rowid === before.rowid && row.storeTime === before.storeTime &&
+  return row.storeTime === before.storeTime &&
     row.expireTime === before.expireTime && row.mode === before.mode &&
     row.filename === before.filename && row.isText === before.isText &&
     isSameValue(row.value, before.value);
