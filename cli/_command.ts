@@ -93,10 +93,12 @@ export const COMMON_OPTIONS: Record<string, Option> = {
   help: { type: "boolean", short: "h", help: "Prints this" },
 };
 
-/** The same options for another stash: `--to-engine`, … */
+/** The same options for another stash: `--to-engine`, …; their defaults are that of the first. */
 export function prefixed(prefix: string, options: Record<string, Option>): Record<string, Option> {
   return Object.fromEntries(
-    Object.entries(options).map(([name, { short: _, ...option }]) => [`${prefix}-${name}`, option]),
+    Object.entries(options).map(([name, { type, value, help }]) =>
+      [`${prefix}-${name}`, { type, value, help: help.split(";")[0] }] as const
+    ),
   );
 }
 
