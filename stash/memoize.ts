@@ -119,12 +119,6 @@ export interface StashedFunction<A extends unknown[], R> {
   with(options: CallOptions): StashedFunction<A, R>;
 }
 
-/**
- * `T`, as the function alone says it is: an option `key` that takes fewer arguments than the function must not narrow
- * the function's. The language's `NoInfer` is not taken apart as a list of arguments.
- */
-export type Settled<T extends unknown[]> = [T][T extends unknown ? 0 : never];
-
 /** Keeps the results of a function or method: what `stashedResult` with options gives. */
 export interface StashedResultDecorator {
   /** As the decorator of a method. */
@@ -143,10 +137,12 @@ export interface StashedResult {
     method: (this: This, ...args: A) => R,
     context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
   ): (this: This, ...args: A) => StashedReturn<R>;
+  // `A` in a form that nothing is inferred from: a `key` that takes fewer arguments must not narrow
+  // the function's. `NoInfer` is not taken apart as a list of arguments.
   /** Around a function. */
   <A extends AnyArguments, R>(
     fn: (...args: A) => R,
-    options?: FunctionOptions<Settled<A>, Awaited<R>>,
+    options?: FunctionOptions<[A][A extends unknown ? 0 : never], Awaited<R>>,
   ): StashedFunction<A, R>;
   /** With options first: around a function, or as the decorator of a method. */
   (options?: FunctionOptions): StashedResultDecorator;

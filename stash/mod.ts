@@ -21,7 +21,6 @@ export type {
 export type {
   CallOptions,
   FunctionOptions,
-  Settled,
   StashedFunction,
   StashedResult,
   StashedResultDecorator,
