@@ -13,7 +13,7 @@ import type { HashStash } from "./hash_stash.ts";
 import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from "./memoize.ts";
 import { typeOf } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import { ABSENT } from "./single_flight.ts";
+import { ABSENT, CLAIMED } from "./single_flight.ts";
 import type { AnyArguments } from "./types.ts";
 
 /**
@@ -170,6 +170,8 @@ class Run implements MapRun<unknown[], unknown> {
   /** How calls went, by their place in the order of results. */
   readonly #outcomes = new Map<number, Outcome>();
   readonly #errors: MapError[] = [];
+  /** Calls that other processes were making when it was their turn: what is free goes first. */
+  readonly #claimed: { index: number; args: unknown[] }[] = [];
   readonly #readers = new Set<Reader>();
   #length: number | undefined;
   #started = 0;
@@ -280,26 +282,33 @@ class Run implements MapRun<unknown[], unknown> {
   async #advance(): Promise<void> {
     const turns = new Turns();
     for (;;) {
-      await this.#until(() => this.#room() > 0);
+      await this.#until(() => this.#room() > 0 || this.#isWanted && this.#claimed.length > 0);
       if (this.#end !== undefined) return;
       const count = Math.min(this.#room(), BATCH);
       await this.#showProgress();
       // Closed meanwhile, it is the run that fails and not each call.
       await this.#memo.stash.open();
+      await this.#computeClaimed();
+      if (count <= 0) continue;
       const calls = await this.#input.take(count);
       if (calls.length === 0) break;
       const found = this.#force ? calls.map(() => ABSENT) : await this.#memo.recallMany(calls);
       for (const [i, args] of calls.entries()) {
-        if (found[i] === ABSENT) {
-          await this.#until(() => this.#isWanted && this.#inFlight < this.#concurrency);
-          if (this.#end !== undefined) return;
-          await this.#showProgress();
-          this.#compute(this.#started++, args);
-        } else this.#settle(this.#started++, { args, stored: found[i] });
+        const index = this.#started++;
+        if (found[i] === ABSENT) await this.#compute(index, args, false);
+        else this.#settle(index, { args, stored: found[i] });
+        if (this.#end !== undefined) return;
       }
       if (turns.due()) await turns.next();
     }
-    await this.#until(() => this.#inFlight === 0);
+    do {
+      await this.#computeClaimed();
+      await this.#until(() => this.#inFlight === 0 || this.#claimed.length > 0);
+    } while (this.#end === undefined && this.#claimed.length > 0);
+  }
+
+  async #computeClaimed(): Promise<void> {
+    for (const { index, args } of this.#claimed.splice(0)) await this.#compute(index, args, true);
   }
 
   /** Whether results are wanted: nobody has begun to read, somebody does, or all are asked for. */
@@ -324,19 +333,30 @@ class Run implements MapRun<unknown[], unknown> {
     }
   }
 
-  async #compute(index: number, args: unknown[]): Promise<void> {
+  /** Begins a call, as soon as there is room for it. */
+  async #compute(index: number, args: unknown[], waits: boolean): Promise<void> {
+    await this.#until(() => this.#isWanted && this.#inFlight < this.#concurrency);
+    if (this.#end !== undefined) return;
+    await this.#showProgress();
     this.#inFlight++;
-    const { signal } = this.#ended;
+    this.#call(args, waits).then((outcome) => {
+      this.#inFlight--;
+      if (outcome !== CLAIMED) return this.#settle(index, outcome);
+      this.#claimed.push({ index, args });
+      this.#changed.fire();
+    });
+  }
+
+  async #call(args: unknown[], waits: boolean): Promise<Outcome | typeof CLAIMED> {
+    const options = { force: this.#force, signal: this.#ended.signal, waits };
     const pool = this.#pool;
     const work = pool && ((args: unknown[]) => pool.run(args));
-    let outcome: Outcome;
     try {
-      outcome = { args, stored: await this.#memo.compute(args, this.#force, signal, work) };
+      const stored = await this.#memo.compute(args, options, work);
+      return stored === CLAIMED ? CLAIMED : { args, stored };
     } catch (error) {
-      outcome = { args, error: error instanceof BrokenOff ? error.cause : error };
+      return { args, error: error instanceof BrokenOff ? error.cause : error };
     }
-    this.#inFlight--;
-    this.#settle(index, outcome);
   }
 
   #settle(index: number, outcome: Outcome): void {

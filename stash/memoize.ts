@@ -201,14 +201,17 @@ export class Memo {
     return await recallOrCompute(this.#job(receiver, args), force, signal);
   }
 
-  /** The same for a call whose result was not in the store; `work` runs the function elsewhere. */
+  /**
+   * The same for a call whose result was not in the store, or `CLAIMED` when another process is at
+   * it and this one does not wait. `work` runs the function elsewhere.
+   */
   async compute(
     args: unknown[],
-    force = this.#force,
-    signal: AbortSignal,
+    { force = this.#force, signal, waits }: CallOptions & { waits: boolean },
     work?: (args: unknown[]) => unknown,
   ): Promise<unknown> {
-    return await fly(this.#job(undefined, args, work), force ? "new" : "any", signal);
+    const wish = force ? "new" : waits ? "any" : "unclaimed";
+    return await fly(this.#job(undefined, args, work), wish, signal);
   }
 
   /**

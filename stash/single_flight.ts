@@ -27,10 +27,10 @@ export interface Job {
 }
 
 /**
- * What is wanted: a result (`"any"`), one whose making began after the call (`"new"`), or a newer
- * one unless somebody is making it already (`"fresh"`).
+ * What is wanted: a result (`"any"`), one unless another process is making it (`"unclaimed"`), one
+ * whose making began after the call (`"new"`), or a newer one unless somebody is at it (`"fresh"`).
  */
-export type Wish = "any" | "new" | "fresh";
+export type Wish = "any" | "unclaimed" | "new" | "fresh";
 
 /** The right to compute. */
 export interface Turn {
@@ -42,7 +42,7 @@ export interface Turn {
   release(): Awaitable<void>;
 }
 
-/** What a claim brought: the right, or a result that makes it needless, or (`"fresh"`) neither. */
+/** What a claim brought: the right, or a result that makes it needless, or neither. */
 export type Claim = { readonly turn: Turn } | { readonly found: Entry } | undefined;
 
 /** A result, and its stored bytes for those who need a copy of their own. */
@@ -53,6 +53,9 @@ interface Landing {
 
 /** Told apart from every value that can be stored. */
 export const ABSENT: unique symbol = Symbol("absent");
+
+/** Another process is making the result that was wanted unclaimed. */
+export const CLAIMED: unique symbol = Symbol("claimed");
 
 /** The flights of this process, by what they compute. */
 const flights = new Map<string, Flight>();
@@ -186,7 +189,10 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
     const leads = flight === undefined;
     flight ??= new Flight(id, job, wish);
     const landing = await flight.join(signal);
-    if (landing === undefined) continue;
+    if (landing === undefined) {
+      if (wish === "unclaimed") return CLAIMED;
+      continue;
+    }
     // Each caller has a value of its own, as from `get`.
     return leads ? landing.value : await job.target.read({ value: landing.stored }, job.text);
   }
@@ -233,7 +239,7 @@ export async function claim(
         // Looked for again: its last holder may just have stored the result.
         const before = await store.get(text);
         const suffices = before !== undefined && wish !== "new" &&
-          (wish === "any" || isFresh(options, before));
+          (wish !== "fresh" || isFresh(options, before));
         if (suffices) {
           await lease?.release();
           return { found: before };
@@ -251,7 +257,7 @@ export async function claim(
         throw error;
       }
     }
-    if (wish === "fresh") return undefined;
+    if (wish === "fresh" || wish === "unclaimed") return undefined;
     await pause(Math.min(100, 5 * 2 ** attempt) * (0.5 + Math.random()), signal);
     if (wish === "new") continue;
     const found = await store.get(text);

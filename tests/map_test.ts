@@ -410,17 +410,23 @@ onMemory("generators in workers, and a cancel that ends them", async (stash) => 
   await assertRejects(() => endless.results(), RangeError, "enough");
 });
 
-/** A process that maps over `count` inputs, leaving a file for each run. */
-function startMapper(bed: TestBed, count: number, lease: number): Deno.ChildProcess {
-  const orders = JSON.stringify({
-    options: bed.options({ name: "mapper" }),
-    runs: `${bed.root}/runs`,
-    count,
-    lease,
-  });
+interface Orders {
+  count: number;
+  /** How long a run takes. */
+  ms: number;
+  concurrency: number;
+  lease: number;
+}
+
+/** A process that maps and leaves a file for each run. */
+function startMapper(bed: TestBed, orders: Orders): Deno.ChildProcess {
+  const options = bed.options({ name: "mapper" });
   const script = new URL("./_map_worker.ts", import.meta.url).href;
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--unstable-kv", "--no-check", script, orders],
+    args: [
+      ...["run", "-A", "--unstable-kv", "--no-check", script],
+      JSON.stringify({ options, runs: `${bed.root}/runs`, ...orders }),
+    ],
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
@@ -433,27 +439,36 @@ async function resultsOf(child: Deno.ChildProcess): Promise<number[]> {
 }
 
 async function runsOf(bed: TestBed): Promise<string[]> {
-  const files = await Array.fromAsync(Deno.readDir(`${bed.root}/runs`));
-  return files.map(({ name }) => name.split(".")[0]);
+  return (await Array.fromAsync(Deno.readDir(`${bed.root}/runs`))).map(({ name }) => name);
 }
 
 for (const engine of SHARED_ENGINES) {
-  Deno.test(`map: 4 processes over the same inputs compute each once, on ${engine}`, async () => {
+  Deno.test(`map: 4 processes over the same inputs share the work, on ${engine}`, async () => {
     await using bed = await TestBed.create(engine);
     await Deno.mkdir(`${bed.root}/runs`);
-    const children = Array.from({ length: 4 }, () => startMapper(bed, 40, 10_000));
+    const orders = { count: 40, ms: 20, concurrency: 1, lease: 10_000 };
+    const children = Array.from({ length: 4 }, () => startMapper(bed, orders));
     const expected = Array.from({ length: 40 }, (_, i) => i + 1);
     for (const results of await Promise.all(children.map(resultsOf))) {
       assertEquals(results, expected);
     }
-    assertEquals((await runsOf(bed)).length, 40);
+    const runs = await runsOf(bed);
+    assertEquals(runs.length, 40, "each is computed once");
+    const times: [number, number][] = await Promise.all(
+      runs.map(async (name) => JSON.parse(await Deno.readTextFile(`${bed.root}/runs/${name}`))),
+    );
+    const atATime = times.map(([begin]) =>
+      times.filter((other) => other[0] <= begin && begin < other[1]).length
+    );
+    assertGreater(Math.max(...atATime), 1, "none waits for what another computes");
   });
 }
 
 Deno.test("map: a run that was killed goes on where it was", async () => {
   await using bed = await TestBed.create("pairtree");
   await Deno.mkdir(`${bed.root}/runs`);
-  const first = startMapper(bed, 60, 300);
+  const orders = { count: 60, ms: 5, concurrency: 2, lease: 300 };
+  const first = startMapper(bed, orders);
   let seen = 0;
   for await (const chunk of first.stdout.pipeThrough(new TextDecoderStream())) {
     seen += chunk.split("\n").length - 1;
@@ -463,9 +478,9 @@ Deno.test("map: a run that was killed goes on where it was", async () => {
     }
   }
   await first.status;
-  const results = await resultsOf(startMapper(bed, 60, 300));
+  const results = await resultsOf(startMapper(bed, orders));
   assertEquals(results, Array.from({ length: 60 }, (_, i) => i + 1));
-  const runs = await runsOf(bed);
+  const runs = (await runsOf(bed)).map((name) => name.split(".")[0]);
   assertEquals(new Set(runs).size, 60);
   // At most what was under way when it was killed ran twice.
   assertLessOrEqual(runs.length, 62);
