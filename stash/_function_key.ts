@@ -9,7 +9,8 @@ const NATIVE = /\{\s*\[native code\]\s*\}\s*$/;
 const ARROW = /^(async\b\s*)?(\(|[\p{ID_Start}$_][\p{ID_Continue}$]*\s*=>)/u;
 const MENTIONS_RECEIVER = /\b(this|super)\b/;
 const COMMENT = /\/\*[^]*?\*\/|\/\/.*/g;
-const PRIVATE_FIELD = /(?<![.\w$"'`#])#[\p{ID_Start}$_][\p{ID_Continue}$]*\s*(?=[=;}\n])/u;
+const PRIVATE_FIELD =
+  /(?<!static\s+|[.\w$"'`#])#[\p{ID_Start}$_][\p{ID_Continue}$]*\s*(?=[=;}\n])/u;
 
 const originals = new WeakMap<object, AnyFunction>();
 
@@ -75,7 +76,7 @@ export function receiverKey(receiver: object): Record<string, unknown> {
   const hidden = typeof Class === "function" ? hiddenState(Class) : undefined;
   if (hidden !== undefined) {
     throw new TypeError(
-      `Cannot tell instances of "${name}" apart, as it ${hidden}: say what counts by the option key`,
+      `Cannot tell instances of "${name}" apart, as it ${hidden}`,
     );
   }
   // What a class has under symbols is the language's (`Symbol.metadata`).

@@ -101,6 +101,11 @@ export class Session {
     return this.space(RESERVED_DBNAMES.versions);
   }
 
+  /** Drops what has expired from the stores beside that are open. */
+  async pruneSpaces(): Promise<void> {
+    for (const space of this.#spaces.values()) await (await space).prune();
+  }
+
   /** Disposes of the child when the stash is closed, before its stores are. */
   adopt(child: AsyncDisposable): void {
     this.#children.add(child);

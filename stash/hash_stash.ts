@@ -795,7 +795,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async prune(): Promise<number> {
     return await this.#session.run("prune", async (store) => {
       const pruned = await store.prune();
-      if (this.appendMode) await (await this.#session.archive()).prune();
+      if (this.appendMode) await this.#session.archive();
+      await this.#session.pruneSpaces();
       return pruned;
     });
   }

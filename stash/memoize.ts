@@ -221,7 +221,7 @@ export class Memo {
   async recallMany(calls: unknown[][]): Promise<unknown[]> {
     if (this.#force) return calls.map(() => ABSENT);
     try {
-      const texts = calls.map((args) => encodeKey(this.key(undefined, args)));
+      const texts = calls.map((args) => this.#text(undefined, args));
       return await this.#target.run("get entries", async (store) => {
         const entries = await store.getMany(texts);
         return await Promise.all(entries.map(async (entry, i) => {
@@ -238,7 +238,7 @@ export class Memo {
   }
 
   async peek(receiver: unknown, args: unknown[]): Promise<unknown> {
-    const stored = await this.#target.get(encodeKey(this.key(receiver, args)), ABSENT);
+    const stored = await this.#target.get(this.#text(receiver, args), ABSENT);
     return stored === ABSENT ? undefined : this.present(stored);
   }
 
@@ -264,8 +264,21 @@ export class Memo {
     return await record(job, start as () => AsyncGenerator, force ? "new" : "any", signal);
   }
 
+  /** The canonical text of the key of a call. */
+  #text(receiver: unknown, args: unknown[]): string {
+    try {
+      return encodeKey(this.key(receiver, args));
+    } catch (error) {
+      if (!(error instanceof TypeError) || this.#key !== undefined) throw error;
+      throw new TypeError(
+        `${error.message}; the option key of "${this.fn.name}" can say what counts`,
+        { cause: error },
+      );
+    }
+  }
+
   #job(receiver: unknown, args: unknown[], work?: (args: unknown[]) => unknown): Job {
-    const text = encodeKey(this.key(receiver, args));
+    const text = this.#text(receiver, args);
     return {
       target: this.#target,
       text,

@@ -271,7 +271,8 @@ onMemory(
     assertEquals([await f(() => 1, 1), await f(() => 2, 1)], [2, 2]);
     assertEquals(await collect(f.stash.keys() as AsyncIterable<unknown>), [1]);
     const g = stash.stashedResult((callback: () => number) => callback());
-    await assertRejects(() => g(() => 1), TypeError);
+    await assertRejects(() => g(() => 1), TypeError, "$[0]");
+    await assertRejects(() => g(() => 1), TypeError, "the option key");
   },
 );
 
@@ -317,6 +318,18 @@ onMemory("state that can't be seen is refused, not ignored", async (stash) => {
   }
   await assertRejects(() => new Secret("a").get(), TypeError, '"Secret" apart');
   assertEquals([await new Secret("a").keyed(), await new Secret("b").keyed()], ["a", "b"]);
+  class Counted {
+    static #count = 0; // #shared by all
+    constructor(readonly id: number) {}
+    #next() {
+      return ++Counted.#count;
+    }
+    @stash.stashedResult
+    async get() {
+      return await Promise.resolve([this.id, this.#next()]);
+    }
+  }
+  assertEquals([await new Counted(1).get(), await new Counted(1).get()], [[1, 1], [1, 1]]);
   class Bag extends Map<string, number> {
     @stash.stashedResult
     async total() {
@@ -331,7 +344,7 @@ onMemory("state that can't be seen is refused, not ignored", async (stash) => {
       return await Promise.resolve(1);
     }
   }
-  await assertRejects(() => new Client().get(), TypeError);
+  await assertRejects(() => new Client().get(), TypeError, 'the option key of "get"');
 });
 
 onMemory("functions in the state count by their source", async (stash) => {
@@ -493,6 +506,26 @@ onMemory("errors can be kept for a while", async (stash) => {
     assertEquals((await assertRejects(() => custom(), HttpError)).status, 500);
   }
   assertEquals(count, 5);
+});
+
+Deno.test("functions: prune drops kept errors that have expired", async () => {
+  await using bed = await TestBed.create("pairtree");
+  await using stash = bed.stash();
+  const fail = stash.stashedResult((x: number) => {
+    throw new RangeError(`failed ${x}`);
+  }, { name: "fail", cacheErrors: { ttl: 1 } });
+  for (let x = 0; x < 3; x++) await assertRejects(() => fail(x), RangeError);
+  const files = async (folder: string): Promise<number> => {
+    let count = 0;
+    for await (const { name, isDirectory } of Deno.readDir(folder)) {
+      count += isDirectory ? await files(`${folder}/${name}`) : 1;
+    }
+    return count;
+  };
+  const before = await files(bed.root);
+  await sleep(5);
+  await fail.stash.prune();
+  assertEquals(before - await files(bed.root), 3);
 });
 
 onMemory("a generator that breaks off gives what it had, and stores nothing", async (stash) => {
