@@ -5,11 +5,11 @@ import { errorCode } from "./_file_failures.ts";
 import { JsonDamage } from "./_pickledb_text.ts";
 
 /** How much text is encoded and written at once: the event loop is free between two pieces. */
-const PIECE = 256 * 1024;
+const PIECE = 512 * 1024;
 /** How much is read at once. */
 const READ = 1024 * 1024;
 /** Up to how many bytes reading or writing at once costs less time than the thread of an asynchronous call does. */
-const SYNC = 128 * 1024;
+const SYNC = 512 * 1024;
 
 const encoder = new TextEncoder();
 

@@ -17,6 +17,8 @@ export interface Item {
   readonly at: number;
   /** The deadline of a coded entry. */
   readonly expiresAt?: number;
+  /** What was read from the text, for who asks again. */
+  read?: Pick<Entry, "value" | "timestamp">;
 }
 
 const MARK = "$hashstash";
@@ -64,11 +66,15 @@ export function itemAt(text: string, { start, value, end }: Member): Item {
  * @throws {SyntaxError} When it is coded, and damaged.
  */
 export function entryOf(item: Item, saved: number): Entry {
-  const text = valueText(item);
+  const revision = valueText(item);
+  const { value, timestamp = saved } = item.read ??= readItem(item, revision);
+  return { value, timestamp, expiresAt: item.expiresAt, revision };
+}
+
+function readItem(item: Item, text: string): Pick<Entry, "value" | "timestamp"> {
   const coded = isCoded(item) ? parseCoded(text) : undefined;
-  const value = coded === undefined ? encoder.encode(text) : coded.value();
-  const { timestamp = saved, expiresAt } = coded ?? {};
-  return { value, timestamp, expiresAt, revision: text };
+  if (coded === undefined) return { value: encoder.encode(text) };
+  return { value: coded.value(), timestamp: coded.timestamp };
 }
 
 /** Whether a member is coded, or looks like it. */

@@ -5,16 +5,18 @@
  * - `…, text`: the entry of a key
  * - `…, head, SHA-256`: the entry of a key too long for Deno KV (2,048 bytes); its value has the whole text. It sorts among its
  *   neighbours by its head, so that one range holds all keys with a prefix
- * - `…, 0, text | head, SHA-256`: the pointer of an entry in chunks, for those who replace it without reading it
+ * - `…, text | head, SHA-256, 0`: the pointer of an entry in chunks, for those who replace it without reading it. Beside the entry, not
+ *   beside the chunks: to find a key among large values SQLite reads some of them
+ * - `…, 0`: the mark of a store that has, or had, entries in chunks
  * - `…, 0, text | head, SHA-256, generation, i`: chunk i of an entry
  */
-import process from "node:process";
 import type { EngineLocation } from "./engine.ts";
 import { encodeSegment } from "./_location.ts";
+import { sha256 } from "./_sha256.ts";
 
 const ROOT = "hashstash";
-/** Marks what is no entry; numbers sort behind all texts. */
-const CHUNKS = 0;
+/** Begins or ends the keys of what is no entry; numbers sort behind all texts. */
+const EXTRA = 0;
 /** Bytes of UTF-8 that a key's text may have to stand in a KV key by itself. */
 const TEXT_LIMIT = 1_000;
 /** UTF-16 units of a longer text that its KV key begins with. */
@@ -27,11 +29,10 @@ const encoder = new TextEncoder();
 /** What follows name and dbname in an entry's KV key. */
 export type KeyId = readonly [text: string] | readonly [head: string, hash: Uint8Array];
 
-/** A chunk's place, read from its KV key. */
+/** Which chunks a chunk belongs to. */
 export interface ChunkPlace {
   readonly id: KeyId;
-  /** Absent: it is the pointer to the chunks. */
-  readonly generation?: string;
+  readonly generation: string;
 }
 
 /** A range of KV keys. */
@@ -68,25 +69,31 @@ export class StoreKeys {
     return [...this.#base, ...id];
   }
 
+  /** Where the mark of a store with chunks is. */
+  get mark(): Deno.KvKey {
+    return [...this.#base, EXTRA];
+  }
+
   /** Where the pointer to an entry's chunks is. */
   pointer(id: KeyId): Deno.KvKey {
-    return [...this.#base, CHUNKS, ...id];
+    return [...this.#base, ...id, EXTRA];
   }
 
   /** Where a chunk is. */
   chunk(id: KeyId, generation: string, i: number): Deno.KvKey {
-    return [...this.#base, CHUNKS, ...id, generation, i];
+    return [...this.#base, EXTRA, ...id, generation, i];
   }
 
-  /** All entries whose text begins with the prefix, and maybe some long ones with another. */
+  /** All entries whose text begins with the prefix, maybe some long ones with another, and their pointers. */
   entries(prefix = ""): KeyRange {
     const head = headOf(prefix);
-    return { start: [...this.#base, head], end: [...this.#base, successor(head) ?? CHUNKS] };
+    return { start: [...this.#base, head], end: [...this.#base, successor(head) ?? EXTRA] };
   }
 
-  /** All pointers and chunks. */
+  /** All chunks. */
   chunks(): KeyRange {
-    return { start: [...this.#base, CHUNKS], end: [...this.#base, CHUNKS + 1] };
+    // Bytes sort before all texts.
+    return { start: [...this.mark, new Uint8Array()], end: [...this.#base, EXTRA + 1] };
   }
 
   /** Everything in the stores that are nested in this one; with `last`, in those after that one. */
@@ -99,25 +106,27 @@ export class StoreKeys {
     };
   }
 
-  /** Which entry an entry's KV key is for. */
+  /** Which entry the KV key of an entry or a pointer is for. */
   idOf(key: Deno.KvKey): KeyId {
-    return key.slice(this.#base.length) as unknown as KeyId;
+    return key.slice(this.#base.length, isPointer(key) ? -1 : undefined) as unknown as KeyId;
   }
 
-  /** Which chunks the KV key of a pointer or chunk is for. */
+  /** Which chunks the KV key of one is for. */
   placeOf(key: Deno.KvKey): ChunkPlace {
     const parts = key.slice(this.#base.length + 1);
-    const id = parts.slice(0, parts[1] instanceof Uint8Array ? 2 : 1) as unknown as KeyId;
-    const generation = parts[id.length];
-    return generation === undefined ? { id } : { id, generation: String(generation) };
+    return { id: parts.slice(0, -2) as unknown as KeyId, generation: String(parts.at(-2)) };
   }
+}
+
+/** Whether the KV key, of an entry or a pointer, is that of a pointer. */
+export function isPointer(key: Deno.KvKey): boolean {
+  return key.at(-1) === EXTRA;
 }
 
 /** Where a key's entry lies in its store. */
 export function keyId(key: string): KeyId {
   if (key.length * 3 <= TEXT_LIMIT || byteLength(key) <= TEXT_LIMIT) return [key];
-  const { createHash } = process.getBuiltinModule("node:crypto");
-  return [headOf(key), new Uint8Array(createHash("sha256").update(key).digest())];
+  return [headOf(key), Uint8Array.fromHex(sha256(key))];
 }
 
 function headOf(text: string): string {

@@ -3,12 +3,21 @@
  * because `npm:@deno/kv` writes typed arrays inside objects in a way that `Deno.openKv` can't read.
  */
 
-/** The chunks of one write: no write touches those of another, so that no reader meets a mix. */
+/** The chunks of one write. */
 export interface Chunks {
-  /** When the write began, ms since the epoch, and a unique rest: `1795371275470-…`. */
+  /**
+   * What their keys begin with. Those that are stored in one commit, with their entry, take the place of such ones
+   * before: `""`. Those that take several commits have a name of their own: when the write began, ms since the epoch, and a unique
+   * rest.
+   */
   readonly generation: string;
   readonly count: number;
+  /** When Deno KV may remove them. */
+  readonly expiresAt?: number;
 }
+
+/** The generation of all chunks that are stored in one commit. */
+export const AT_ONCE = "";
 
 /** An entry as it is kept under its KV key. */
 export interface StoredRecord {
@@ -29,8 +38,14 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** The record as a value for Deno KV. */
-export function packRecord({ content, ...header }: StoredRecord): Uint8Array {
-  const line = `${JSON.stringify(header)}\n`;
+export function packRecord(record: StoredRecord): Uint8Array {
+  const { timestamp, expiresAt, keySize, size, chunks, content } = record;
+  // By hand what most entries have: it takes a third of the time of `JSON.stringify`.
+  const line = keySize === undefined && chunks === undefined
+    ? `{"timestamp":${timestamp}${
+      expiresAt === undefined ? "" : `,"expiresAt":${expiresAt}`
+    },"size":${size}}\n`
+    : `${JSON.stringify({ timestamp, expiresAt, keySize, size, chunks })}\n`;
   // A header is ASCII: numbers and a generation.
   const bytes = new Uint8Array(line.length + (content?.byteLength ?? 0));
   encoder.encodeInto(line, bytes);
@@ -66,8 +81,8 @@ export function unpackRecord(value: unknown): StoredRecord {
  * @throws {SyntaxError} When it names none.
  */
 export function unpackChunks(value: unknown): Chunks {
-  const { generation, count } = Object(value);
-  if (typeof generation === "string" && isCount(count)) return { generation, count };
+  const { generation, count, expiresAt } = Object(value);
+  if (typeof generation === "string" && isCount(count)) return { generation, count, expiresAt };
   throw new SyntaxError("it doesn't say where its chunks are");
 }
 

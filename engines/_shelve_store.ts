@@ -4,11 +4,13 @@ import type { EngineCheck, EngineProblem, Entry, NewEntry } from "./engine.ts";
 import { ChunkStore, groupsOf, KEYS_PER_READ, optional, type Revision } from "./_shelve_chunks.ts";
 import { messageOf } from "./_failures.ts";
 import { isDamage, type KvClient } from "./_shelve_client.ts";
-import { type KeyId, keyId, StoreKeys } from "./_shelve_keys.ts";
+import { isPointer, type KeyId, keyId, StoreKeys } from "./_shelve_keys.ts";
 import { packRecord, type StoredRecord, unpackRecord } from "./_shelve_records.ts";
 
 /** Bytes of content that stand in an entry's own value: with its first line it stays below Deno KV's 65,536. */
 const INLINE = 65_000;
+/** Deno KV's limit of changes in one commit. */
+const SETS_PER_COMMIT = 1_000;
 /** Bytes of keys and values in one commit; Deno KV takes 819,200. */
 const BYTES_PER_COMMIT = 700_000;
 /** Deadlines further away than this, ms, are not told to Deno KV: it refuses some of them. */
@@ -27,14 +29,18 @@ const decoder = new TextDecoder();
 /**
  * One store in Deno KV.
  *
- * Content that is too large for Deno KV lies in chunks. Each write has chunks of its own, a generation: they are stored first, then
- * the entry that names them takes the place of the old one, whose chunks go in the same commit. An entry in chunks has a
- * pointer beside it: a write that doesn't read the old entry learns by a check in its commit that there are chunks to remove.
+ * Content that is too large for Deno KV lies in chunks. Up to half a megabyte of them are stored in the commit that stores the entry,
+ * and have its versionstamp. More take several commits: each such write has chunks of its own, a generation, and only then its
+ * entry takes the place of the old one. Either way a reader finds all chunks of the entry that it read, or sees that they have gone
+ * and reads again. An entry in chunks has a pointer beside it: a write that doesn't read the old entry learns by a check
+ * in its commit that there are chunks to remove.
  */
 export class KvStore {
   readonly #client: KvClient;
   readonly #keys: StoreKeys;
   readonly #chunks: ChunkStore;
+  /** Whether the store is known to have, or to have had, entries in chunks. */
+  #marked = false;
 
   constructor(client: KvClient, keys: StoreKeys) {
     this.#client = client;
@@ -63,6 +69,7 @@ export class KvStore {
   async setMany(pairs: Pair[]): Promise<void> {
     const large: Pair[] = [];
     const groups: Pair[][] = [[]];
+    const limit = this.#marked ? this.#client.checksPerCommit : SETS_PER_COMMIT;
     let bytes = 0;
     for (const pair of new Map(pairs)) {
       const [key, { value }] = pair;
@@ -72,7 +79,7 @@ export class KvStore {
         continue;
       }
       bytes += size;
-      if (groups[0].length === this.#client.checksPerCommit || bytes > BYTES_PER_COMMIT) {
+      if (groups[0].length === limit || bytes > BYTES_PER_COMMIT) {
         groups.unshift([]);
         bytes = size;
       }
@@ -158,7 +165,7 @@ export class KvStore {
 
   async clear(deep: boolean): Promise<void> {
     await this.#removeWhere(() => true);
-    await this.#chunks.sweep({ fix: true, before: Infinity });
+    await this.#chunks.clear();
     if (!deep) return;
     let last: StoreKeys | undefined;
     for (;;) {
@@ -173,9 +180,12 @@ export class KvStore {
     const problems: EngineProblem[] = [];
     let checked = 0;
     try {
-      for await (const found of this.#all()) {
-        checked++;
-        const problem = await this.#inspect(found, fix);
+      for await (const found of this.#rows()) {
+        const isEntry = !isPointer(found.key);
+        if (isEntry) checked++;
+        const problem = isEntry
+          ? await this.#inspect(found, fix)
+          : await this.#chunks.checkPointer(found, fix);
         if (problem !== undefined) problems.push(problem);
       }
       problems.push(...await this.#chunks.sweep({ fix, before: Date.now() - ORPHAN_AGE }));
@@ -216,7 +226,7 @@ export class KvStore {
       if (found.versionstamp === null) return undefined;
       const record = unpack(key, found);
       if (isExpired(record)) return undefined;
-      const content = record.content ?? await this.#chunks.load(id, record);
+      const content = record.content ?? await this.#chunks.load(id, record, found.versionstamp);
       if (content !== undefined) {
         const { timestamp, expiresAt, chunks, keySize } = record;
         if (keySize !== undefined && textIn(content, keySize) !== key) {
@@ -246,12 +256,13 @@ export class KvStore {
       const { versionstamp, chunks: old } = expected ?? pointer;
       const checked = expected === undefined ? this.#keys.pointer(id) : this.#keys.entry(id);
       operation.check({ key: checked, versionstamp });
-      const discardRest = old && this.#chunks.discard(operation, id, old);
-      const chunks = large && await this.#chunks.store(operation, id, large, ttl);
+      const chunks = large &&
+        await this.#chunks.store(operation, id, large, ttl, entry.expiresAt);
+      const removeRest = this.#chunks.replace(operation, id, old, chunks, ttl);
       const stored = chunks === undefined ? record : { ...record, content: undefined, chunks };
       operation.set(this.#keys.entry(id), packRecord(stored), ttl);
       if ((await this.#client.commit(operation)).ok) {
-        await discardRest?.();
+        await removeRest();
         return true;
       }
       if (chunks !== undefined) await this.#chunks.withdraw(id, chunks);
@@ -262,25 +273,30 @@ export class KvStore {
 
   /** Stores small entries of different keys in one commit. */
   async #writeGroup(group: Pair[]): Promise<void> {
+    if (group.length === 0) return;
+    const marked = this.#marked;
     const operation = this.#client.atomic();
+    // One check tells that nothing in the store lies in chunks. Where some does, each entry takes a check.
+    if (!marked) operation.check({ key: this.#keys.mark, versionstamp: null });
     for (const [key, entry] of group) {
       const id = keyId(key);
-      operation.check({ key: this.#keys.pointer(id), versionstamp: null });
+      if (marked) operation.check({ key: this.#keys.pointer(id), versionstamp: null });
       const value = packRecord(recordOf(key, id, entry));
       operation.set(this.#keys.entry(id), value, hint(entry.expiresAt));
     }
-    if (group.length === 0 || (await this.#client.commit(operation)).ok) return;
-    // Some of them take the place of entries in chunks.
-    await each(group, ([key, entry]) => this.#write(key, entry));
+    if ((await this.#client.commit(operation)).ok) return;
+    this.#marked = true;
+    if (marked) await each(group, ([key, entry]) => this.#write(key, entry));
+    else await this.setMany(group);
   }
 
   /** Removes an entry if it is still in this state; whether it was. */
   async #remove(id: KeyId, { versionstamp, chunks }: Revision): Promise<boolean> {
     const key = this.#keys.entry(id);
     const operation = this.#client.atomic().check({ key, versionstamp }).delete(key);
-    const discardRest = chunks && this.#chunks.discard(operation, id, chunks);
+    const removeRest = this.#chunks.replace(operation, id, chunks);
     const { ok } = await this.#client.commit(operation);
-    if (ok) await discardRest?.();
+    if (ok) await removeRest();
     return ok;
   }
 
@@ -344,11 +360,15 @@ export class KvStore {
     for await (const found of this.#all(prefix)) if (isLive(found)) yield found;
   }
 
-  /**
-   * The entries that may begin with the prefix. What is added behind the last one is left out: a consumer that adds an entry for
-   * each that it gets would never come to an end.
-   */
   async *#all(prefix?: string): AsyncGenerator<Deno.KvEntry<unknown>> {
+    for await (const found of this.#rows(prefix)) if (!isPointer(found.key)) yield found;
+  }
+
+  /**
+   * The entries that may begin with the prefix, and pointers. What is added behind the last one is left out: a consumer that adds an
+   * entry for each that it gets would never come to an end.
+   */
+  async *#rows(prefix?: string): AsyncGenerator<Deno.KvEntry<unknown>> {
     const { start, end } = this.#keys.entries(prefix);
     const { value: last } = await this.#client.list({ start, end }, { limit: 1, reverse: true })
       .next();
@@ -363,7 +383,7 @@ export class KvStore {
     if (id.length === 1) return id[0];
     const record = optional(() => unpackRecord(found.value));
     if (record?.keySize === undefined) return undefined;
-    const content = await this.#chunks.load(id, record, record.keySize);
+    const content = await this.#chunks.load(id, record, found.versionstamp ?? "", record.keySize);
     const text = content && textIn(content, record.keySize);
     return text !== undefined && keyId(text)[1]?.toHex() === id[1].toHex() ? text : undefined;
   }

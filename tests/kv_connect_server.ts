@@ -33,6 +33,9 @@ const [SnapshotRead, SnapshotReadOutput, AtomicWrite, AtomicWriteOutput] = [
   "AtomicWriteOutput",
 ].map((name) => SCHEMA.lookupType(name));
 
+/** What denokv takes in one request: Deno itself takes more checks. */
+const RANGES = 10, CHECKS = 10, MUTATIONS = 1_000;
+
 const SUCCESS = 1, CHECK_FAILED = 2;
 const SET = 1, DELETE = 2;
 
@@ -133,15 +136,24 @@ export function createHandler(): (request: Request) => Promise<Response> {
       });
     const plain = { longs: Number, defaults: true, arrays: true };
     if (pathname === "/data/snapshot_read") {
-      const read = SnapshotRead.toObject(SnapshotRead.decode(body), plain);
-      return answer(SnapshotReadOutput, database.read(read as ReadRequest));
+      const read = SnapshotRead.toObject(SnapshotRead.decode(body), plain) as ReadRequest;
+      if (read.ranges.length > RANGES) return refusal("Too many read ranges.");
+      return answer(SnapshotReadOutput, database.read(read));
     }
     if (pathname === "/data/atomic_write") {
-      const write = AtomicWrite.toObject(AtomicWrite.decode(body), plain);
-      return answer(AtomicWriteOutput, database.write(write as WriteRequest));
+      const write = AtomicWrite.toObject(AtomicWrite.decode(body), plain) as WriteRequest;
+      if (write.checks.length > CHECKS) {
+        return refusal("Too many checks included in atomic write.");
+      }
+      if (write.mutations.length > MUTATIONS) return refusal("Too many mutations.");
+      return answer(AtomicWriteOutput, database.write(write));
     }
     return new Response("unknown", { status: 404 });
   };
+}
+
+function refusal(text: string): Response {
+  return new Response(text, { status: 400 });
 }
 
 /** Starts a server in a process of its own, as a test's setup. The token is set for this process and its children. */

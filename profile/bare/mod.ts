@@ -7,6 +7,8 @@ export const BARE: Partial<Record<EngineName, () => Promise<{ openBare: OpenBare
   lmdb: () => import("./lmdb.ts"),
   memory: () => import("./memory.ts"),
   pairtree: () => import("./pairtree.ts"),
+  pickledb: () => import("./pickledb.ts"),
   redis: () => import("./redis.ts"),
+  shelve: () => import("./shelve.ts"),
   sqlite: () => import("./sqlite.ts"),
 };
