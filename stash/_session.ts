@@ -106,9 +106,10 @@ export class Session {
     for (const space of this.#spaces.values()) await (await space).prune();
   }
 
-  /** Disposes of the child when the stash is closed, before its stores are. */
+  /** Disposes of the child when the stash is closed, before its stores are: at once if that has been. */
   adopt(child: AsyncDisposable): void {
     this.#children.add(child);
+    if (this.#closing !== undefined) void child[Symbol.asyncDispose]();
   }
 
   /** The child has been disposed of. */
