@@ -95,10 +95,8 @@ const LEAVES: Leaf[] = [
   ...VIEWS.map((View): Leaf => ({
     tag: View.name,
     encode: (value) => {
+      refuseDetached(value as ArrayBufferView);
       const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
-      if (buffer instanceof ArrayBuffer && buffer.detached) {
-        throw new Refusal(`is a ${View.name} on a detached ArrayBuffer`);
-      }
       return toBase64(new Uint8Array(buffer, byteOffset, byteLength));
     },
     decode: (payload) => {
@@ -127,6 +125,14 @@ export function leafOf(value: object, prototype: object): Leaf | undefined {
   if (leaf === undefined) return undefined;
   if (!(ArrayBuffer.isView(value) && !(value instanceof DataView))) refuseProperties(value);
   return leaf;
+}
+
+/** Refuses a view whose bytes are gone: before any part of it is read, since that throws. */
+export function refuseDetached(view: ArrayBufferView): void {
+  const { buffer } = view;
+  if (buffer instanceof ArrayBuffer && buffer.detached) {
+    throw new Refusal(`is a ${view.constructor.name} on a detached ArrayBuffer`);
+  }
 }
 
 /** Refuses properties that somebody hung onto a built-in object: they would be lost. */

@@ -11,6 +11,14 @@ export const RICH = "$rich";
  * @param accept Whether another part is fine as well, for formats that know more than JSON.
  */
 export function isPlain(root: unknown, accept: (part: unknown) => boolean = refuseAll): boolean {
+  try {
+    return walk(root, accept);
+  } catch {
+    return false; // What a getter throws, the walk that names places meets again.
+  }
+}
+
+function walk(root: unknown, accept: (part: unknown) => boolean): boolean {
   if (typeof root !== "object" || root === null) return isPlainLeaf(root) || accept(root);
   const met = new Met(root);
   for (let i = 0; i < met.objects.length; i++) {

@@ -20,9 +20,23 @@ export class Refusal extends Error {
 /** Levels of nesting that the recursive walks take: well below what the call stack allows. */
 export const MAX_DEPTH = 1_000;
 
-/** Adds the step to a refusal on its way up; other errors pass as they are. */
+/** Adds the step to a refusal on its way up; what else was thrown, as by a getter, becomes one. */
 export function located(error: unknown, step: string): unknown {
-  return error instanceof Refusal ? error.from(step) : error;
+  return isLimit(error) ? error : asRefusal(error).from(step);
+}
+
+function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new Refusal(`cannot be read: ${reason}`, { cause: error });
+}
+
+/** Whether JavaScript's own limits were met: the call stack, the longest string. */
+function isLimit(error: unknown): error is RangeError {
+  return error instanceof RangeError &&
+    /^(Maximum call stack|Invalid (string|array|typed array) length|Array buffer allocation)/.test(
+      error.message,
+    );
 }
 
 /** The step to an item of an array. */
@@ -46,14 +60,13 @@ export function refusing<T>(doing: string, encode: () => T): T {
   try {
     return encode();
   } catch (error) {
-    if (error instanceof Refusal) throw new TypeError(`${doing}: ${error.path} ${error.message}`);
-    if (error instanceof RangeError) {
-      // The engine's own limits: the call stack, the longest string.
+    if (isLimit(error)) {
       throw new TypeError(`${doing}: it is nested too deeply or too long: ${error.message}`, {
         cause: error,
       });
     }
-    throw error;
+    const { path, message, cause } = asRefusal(error);
+    throw new TypeError(`${doing}: ${path} ${message}`, cause === undefined ? {} : { cause });
   }
 }
 

@@ -1,5 +1,6 @@
 import { ENGINE_NAMES } from "../engines/registry.ts";
 import type { HashStash, HashStashOptions } from "../stash/mod.ts";
+import { checkNames } from "../stash/options.ts";
 import { createProgress, type Progress } from "../stash/progress.ts";
 import { seededRandom } from "./_statistics.ts";
 import {
@@ -55,6 +56,20 @@ export interface ProfileOptions {
 /** A value, or several to be tried in turn. */
 export type OneOrMore<T> = T | T[];
 
+const OPTION_NAMES = [
+  "engine",
+  "serializer",
+  "compress",
+  "b64",
+  "size",
+  "operation",
+  "iterations",
+  "data",
+  "engineOptions",
+  "progress",
+  "signal",
+];
+
 /** How long one sample takes at least, ms, so that the clock's steps and its own cost are no part of it. */
 const SAMPLE_TIME = 4;
 
@@ -109,6 +124,7 @@ export interface Plan {
 
 /** The checked options, with the defaults in place. */
 export function planOf(stash: HashStash, options: ProfileOptions): Plan {
+  checkNames(options, OPTION_NAMES);
   const known = ENGINE_NAMES as string[];
   const ownCompress = [false, "zstd"].includes(stash.compress) ? [] : [undefined];
   const {

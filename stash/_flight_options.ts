@@ -77,15 +77,6 @@ export function checkFlightOptions<R>(options: FlightOptions<R>): CheckedFlightO
   return { ttl: ttl as FlightOptions["ttl"], lock, lease, staleWhileRevalidate, cacheErrors };
 }
 
-/** Refuses names that are not among those expected. */
-export function checkNames(options: object, names: readonly string[]): void {
-  for (const name of Object.keys(options)) {
-    if (!names.includes(name)) {
-      throw new TypeError(`Unknown option "${name}", expected one of: ${names.join(", ")}`);
-    }
-  }
-}
-
 function checkFinite(option: string, value: unknown): void {
   if (checkTime(option, value) === Infinity) {
     throw new RangeError(`Expected ${option} to be a finite number of ms`);

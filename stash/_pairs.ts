@@ -1,3 +1,6 @@
+import { encodeKey } from "../codec/mod.ts";
+import { typeOf } from "./options.ts";
+
 /** Pairs of key and value: a Map, an array of pairs, another stash, … */
 export type Pairs<K, V> = Iterable<readonly [K, V]> | AsyncIterable<readonly [K, V]>;
 
@@ -10,16 +13,34 @@ export type PairSource<K, V> = Pairs<K, V> | Readonly<Record<string, V>>;
  * @throws {TypeError} When it is none of these.
  */
 export function pairsOf<K, V>(source: PairSource<K, V>): Pairs<K, V> {
-  if (typeof source !== "object" || source === null) {
-    throw new TypeError(
-      `Expected a Map, an iterable of pairs, an object or a stash, got ${
-        source === null ? "null" : typeof source
-      }`,
-    );
+  if (typeof source === "object" && source !== null) {
+    if (Symbol.asyncIterator in source) return asyncPairs(source);
+    if (Symbol.iterator in source) return pairs(source);
+    if (isPlainObject(source)) return Object.entries(source) as unknown as [K, V][];
   }
-  if (Symbol.asyncIterator in source) return asyncPairs(source);
-  if (Symbol.iterator in source) return pairs(source);
-  return Object.entries(source) as unknown as [K, V][];
+  // Of other objects nothing would be stored, or not what was meant: of a promise that nobody awaited, of a Date.
+  throw new TypeError(
+    `Expected a Map, an iterable of pairs, a plain object or a stash, got ${described(source)}`,
+  );
+}
+
+/** Whether it is an object that a literal could be. */
+export function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+/**
+ * The canonical texts of keys.
+ *
+ * @throws {TypeError} When they are no iterable of keys, or one is no key. A string is none: its characters are hardly meant.
+ */
+export function keyTexts(keys: Iterable<unknown>): string[] {
+  if (typeof keys !== "object" || keys === null || !(Symbol.iterator in keys)) {
+    throw new TypeError(`Expected an iterable of keys, got ${described(keys)}`);
+  }
+  return Array.from(keys, (key) => encodeKey(key));
 }
 
 async function* asyncPairs<K, V>(
@@ -37,6 +58,11 @@ function checkPair<K, V>(pair: readonly [K, V]): readonly [K, V] {
   throw new TypeError(
     `Expected pairs of key and value, got ${Deno.inspect(pair, { depth: 1 })}`,
   );
+}
+
+function described(value: unknown): string {
+  if (typeof value !== "object" || value === null) return typeOf(value);
+  return Deno.inspect(value, { depth: 0, strAbbreviateSize: 60 });
 }
 
 /** Groups items into arrays of at most `count` items and, but for single larger ones, `bytes` in all. */

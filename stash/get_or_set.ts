@@ -1,13 +1,8 @@
 import { encodeKey } from "../codec/mod.ts";
-import {
-  checkFlightOptions,
-  checkNames,
-  FLIGHT_OPTIONS,
-  type FlightOptions,
-} from "./_flight_options.ts";
+import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./_flight_options.ts";
 import { sessionOf } from "./_session.ts";
 import type { HashStash } from "./hash_stash.ts";
-import { checkTime, typeOf } from "./options.ts";
+import { checkNames, checkTime, typeOf } from "./options.ts";
 import { recallOrCompute } from "./single_flight.ts";
 
 /**
@@ -39,6 +34,9 @@ export async function getOrSet(
   }
   checkNames(options, OPTION_NAMES);
   const { expiresAt, force = false, signal, ...rest } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
+  }
   if (expiresAt !== undefined) checkTime("expiresAt", expiresAt);
   const job = {
     target: sessionOf(stash),

@@ -9,7 +9,7 @@ import { backoff } from "./_backoff.ts";
 import { checkStash } from "./_check.ts";
 import type { AnyFunction } from "./_function_key.ts";
 import { exclusive } from "./_mutex.ts";
-import { type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
+import { keyTexts, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
 import { Session, shareSessions } from "./_session.ts";
 import { earlierVersions, openEnvelope } from "./_versions.ts";
 import { KeyNotFoundError, showKey } from "./errors.ts";
@@ -25,13 +25,16 @@ import {
 } from "./map.ts";
 import { run, type StashedResult, stashedResult, type StashedReturn } from "./memoize.ts";
 import {
+  checkNames,
   checkOptions,
   deadline,
+  flag,
   type HashStashJSON,
   type HashStashOptions,
   needsRootDir,
   rootDirOf,
   type SetOptions,
+  typeOf,
 } from "./options.ts";
 import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
 import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
@@ -243,8 +246,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options With `deep`, also those of the stashes inside it.
    */
   async clear(options: { deep?: boolean } = {}): Promise<void> {
+    const deep = flag(options, "deep");
     await this.#session.run("clear", async (store) => {
-      await store.clear(options.deep === true);
+      await store.clear(deep);
       if (this.appendMode) await (await this.#session.archive()).clear();
     });
   }
@@ -395,7 +399,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param keys The keys.
    */
   async getMany(keys: Iterable<K>): Promise<(V | undefined)[]> {
-    const texts = Array.from(keys, (key) => encodeKey(key));
+    const texts = keyTexts(keys);
     return await this.#session.run("get entries", async (store) => {
       const values: (V | undefined)[] = [];
       for (let from = 0; from < texts.length; from += BATCH) {
@@ -462,7 +466,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns How many were there.
    */
   async deleteMany(keys: Iterable<K>): Promise<number> {
-    const texts = Array.from(keys, (key) => encodeKey(key));
+    const texts = keyTexts(keys);
     return await this.#session.run("delete entries", async (store) => {
       let deleted = 0;
       if (this.appendMode) {
@@ -495,6 +499,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** Every version, with or without its number and time. */
   async getAll(key: K, options?: { withMetadata?: boolean }): Promise<V[] | Version<V>[]>;
   async getAll(key: K, options: { withMetadata?: boolean } = {}): Promise<V[] | Version<V>[]> {
+    const withMetadata = flag(options, "withMetadata");
     const text = encodeKey(key);
     const versions = await this.#session.run("get versions", async (store) => {
       const head = await store.get(text);
@@ -509,7 +514,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
       const versions = stored.map((entry) => this.#session.version(entry, text));
       return await Promise.all(versions) as Version<V>[];
     });
-    return options.withMetadata ? versions : versions.map(({ value }) => value);
+    return withMetadata ? versions : versions.map(({ value }) => value);
   }
 
   /**
@@ -564,7 +569,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     key?: (key: K) => boolean | PromiseLike<boolean>;
     value?: (value: V) => boolean | PromiseLike<boolean>;
   } = {}): AsyncGenerator<[K, V], void, void> {
+    checkNames(predicates, ["key", "value"]);
     const { key: acceptsKey, value: acceptsValue } = predicates;
+    for (const [name, predicate] of Object.entries(predicates)) {
+      if (predicate !== undefined && typeof predicate !== "function") {
+        throw new TypeError(`Expected ${name} to be a predicate, got ${typeOf(predicate)}`);
+      }
+    }
     for await (const [text, entry] of this.#session.iterate("query", (store) => store.entries())) {
       const key = decodeKey(text) as K;
       if (acceptsKey && !await acceptsKey(key)) continue;
@@ -807,7 +818,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options With `fix`, repairs what can be repaired and removes what can't.
    */
   async check(options: { fix?: boolean } = {}): Promise<StashCheck> {
-    const fix = options.fix === true;
+    const fix = flag(options, "fix");
     return await this.#session.run("check", (store) => checkStash(this.#session, store, fix));
   }
 

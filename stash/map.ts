@@ -3,7 +3,6 @@
  * everything is kept.
  */
 import { Turns } from "../engines/_turns.ts";
-import { checkNames } from "./_flight_options.ts";
 import { type AnyFunction, originalOf } from "./_function_key.ts";
 import { type MapInput, mapInput } from "./_map_input.ts";
 import { BrokenOff } from "./_replay.ts";
@@ -11,7 +10,7 @@ import { Signal } from "./_waiting.ts";
 import { type WorkerOptions, WorkerPool } from "./_worker_pool.ts";
 import type { HashStash } from "./hash_stash.ts";
 import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from "./memoize.ts";
-import { typeOf } from "./options.ts";
+import { checkNames, typeOf } from "./options.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { ABSENT, CLAIMED } from "./single_flight.ts";
 import type { AnyArguments } from "./types.ts";
@@ -421,18 +420,18 @@ const OPTION_NAMES = ["options", "concurrency", "ordered", "progress", "signal",
 
 function checkMapOptions(options: MapOptions): CheckedMapOptions {
   const { concurrency = navigator.hardwareConcurrency, ordered = true, progress = false } = options;
+  const { force, signal, worker } = options;
   if (typeof concurrency !== "number") {
     throw new TypeError(`Expected concurrency to be a number, got ${typeOf(concurrency)}`);
   }
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw new RangeError(`Expected concurrency to be an integer from 1 on, got ${concurrency}`);
   }
-  for (const [name, value] of Object.entries({ ordered, progress })) {
-    if (typeof value !== "boolean") {
+  for (const [name, value] of Object.entries({ ordered, progress, force })) {
+    if (value !== undefined && typeof value !== "boolean") {
       throw new TypeError(`Expected ${name} to be a boolean, got ${typeOf(value)}`);
     }
   }
-  const { force, signal, worker } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
   }

@@ -6,7 +6,6 @@ import { decodeKey, encodeKey } from "../codec/mod.ts";
 import {
   type CheckedFlightOptions,
   checkFlightOptions,
-  checkNames,
   FLIGHT_OPTIONS,
   type FlightOptions,
   isFresh,
@@ -34,7 +33,7 @@ import {
 } from "./_replay.ts";
 import { dropError } from "./_failures.ts";
 import type { HashStash } from "./hash_stash.ts";
-import { typeOf } from "./options.ts";
+import { checkNames, typeOf } from "./options.ts";
 import type { AnyArguments } from "./types.ts";
 import { ABSENT, fly, type Job, recallOrCompute } from "./single_flight.ts";
 

@@ -92,6 +92,8 @@ const OPTION_NAMES = [
   "engineOptions",
 ];
 
+const SET_OPTION_NAMES = ["ttl", "expiresAt"];
+
 /** Names of stores that a stash keeps for itself inside a dbname. */
 export const RESERVED_DBNAMES = {
   versions: ".versions",
@@ -109,17 +111,17 @@ export function checkOptions(
   nameOrOptions: string | HashStashOptions | undefined,
   rest: HashStashOptions | undefined,
 ): CheckedOptions {
-  const given = typeof nameOrOptions === "string" ? rest : nameOrOptions;
+  const isName = typeof nameOrOptions === "string" || nameOrOptions === undefined;
+  if (!isName && rest !== undefined) {
+    throw new TypeError("Expected a name and options, or options alone, got options twice");
+  }
+  const given = isName ? rest : nameOrOptions;
   if (given !== undefined && (typeof given !== "object" || given === null)) {
     throw new TypeError(`Expected a name or an object of options, got ${typeOf(given)}`);
   }
   const options: HashStashOptions = { ...given };
   if (typeof nameOrOptions === "string") options.name = nameOrOptions;
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.includes(name)) {
-      throw new TypeError(`Unknown option "${name}", expected one of: ${OPTION_NAMES.join(", ")}`);
-    }
-  }
+  checkNames(options, OPTION_NAMES);
   const engine = checkEngine(options.engine === undefined ? "pairtree" : options.engine);
   return {
     serializer: options.serializer,
@@ -146,6 +148,7 @@ export function deadline(
   stashTtl: number,
   now: number,
 ): number | undefined {
+  if (options !== undefined) checkNames(options, SET_OPTION_NAMES);
   let expiresAt: number;
   if (options?.expiresAt !== undefined) {
     if (options.ttl !== undefined) throw new TypeError("Expected ttl or expiresAt, got both");
@@ -211,6 +214,10 @@ function checkDbname(dbname: unknown): string {
     if (segment === "") {
       throw new TypeError(`Expected dbname without empty parts, got ${JSON.stringify(dbname)}`);
     }
+    // What others write in there would be taken for versions.
+    if (segment === RESERVED_DBNAMES.versions) {
+      throw new TypeError(`Expected another dbname: the stash keeps "${segment}" for itself`);
+    }
   }
   return dbname as string;
 }
@@ -230,6 +237,28 @@ function checkRootDir(rootDir: unknown, engine: EngineName | Engine): string | u
   return keepsFiles(engine) ? resolve(rootDir) : rootDir;
 }
 
+/**
+ * Refuses what is no object of options, and names that are not among those expected.
+ *
+ * @throws {TypeError} It lists the valid names.
+ */
+export function checkNames(options: object, names: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Expected an object of options, got ${typeOf(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) {
+      throw new TypeError(`Unknown option "${name}", expected one of: ${names.join(", ")}`);
+    }
+  }
+}
+
+/** Whether the one option there is is on. */
+export function flag<N extends string>(options: { readonly [_ in N]?: boolean }, name: N): boolean {
+  checkNames(options, [name]);
+  return checkBoolean(options, name);
+}
+
 /** Checks a number of ms. */
 export function checkTime(option: string, value: unknown): number {
   if (typeof value !== "number") {
@@ -241,7 +270,10 @@ export function checkTime(option: string, value: unknown): number {
   return value;
 }
 
-function checkBoolean(options: HashStashOptions, option: "b64" | "appendMode" | "clear"): boolean {
+function checkBoolean<N extends string>(
+  options: { readonly [_ in N]?: boolean },
+  option: N,
+): boolean {
   const value: unknown = options[option];
   if (value === undefined) return false;
   if (typeof value === "boolean") return value;

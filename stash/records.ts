@@ -4,9 +4,10 @@ import { loadLibrary } from "../codec/_library.ts";
 import { decodeKey } from "../codec/mod.ts";
 import type { HashStash } from "./hash_stash.ts";
 import type { Version } from "./types.ts";
-import { checkNames } from "./_flight_options.ts";
 import { sessionOf } from "./_session.ts";
 import { isFunctionStash } from "./memoize.ts";
+import { isPlainObject } from "./_pairs.ts";
+import { checkNames } from "./options.ts";
 
 /** Which rows, and of what columns. */
 export interface RecordsOptions {
@@ -135,12 +136,6 @@ function addColumns(
     }
   }
   around.delete(object);
-}
-
-function isPlainObject(value: unknown): value is object {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }
 
 const loadTable = loadLibrary<{ makeTable(columns: Map<string, unknown[]>): ColumnTable }>(

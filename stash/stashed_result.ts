@@ -50,6 +50,9 @@ export function stashedResult(
   if (options instanceof HashStash) return options.stashedResult();
   if (options.stash !== undefined) {
     const { stash, ...ofFunction } = options as StashedResultIn;
+    if (!(stash instanceof HashStash)) {
+      throw new TypeError(`Expected stash to be a HashStash, got ${typeOf(stash)}`);
+    }
     return stash.stashedResult(ofFunction);
   }
   const entries = Object.entries(options);

@@ -1,5 +1,8 @@
+import { refuseDetached } from "../_leaves.ts";
+
 /** The layer of a value that is bytes: 0x00 and the bytes. */
 export function serializeBytes(value: Uint8Array): Uint8Array {
+  refuseDetached(value);
   const bytes = new Uint8Array(value.length + 1);
   bytes.set(value, 1);
   return bytes;

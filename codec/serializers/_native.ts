@@ -16,8 +16,12 @@ export interface NativeFormat {
 
 /** Whether the format gives back exactly this value. What it does not is stored as "hashstash" does. */
 export function isNative(value: unknown, format: NativeFormat): boolean {
-  if (typeof value === "object" && value !== null && looksRich(value)) return false;
-  return new NativeCheck(format).passes(value, 0);
+  try {
+    if (typeof value === "object" && value !== null && looksRich(value)) return false;
+    return new NativeCheck(format).passes(value, 0);
+  } catch {
+    return false; // What a getter throws, "hashstash" meets again, and names the place.
+  }
 }
 
 class NativeCheck {

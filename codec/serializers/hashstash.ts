@@ -10,12 +10,10 @@ import type { Format } from "./_types.ts";
 /** Plain JSON where that is exact, bytes as they are, and else a tagged tree in JSON. */
 export const hashstash: Format = {
   name: "hashstash",
-  serialize: (value) => {
-    if (isBytes(value)) return serializeBytes(value);
-    return refusing("Cannot serialize value", () =>
-      toBytes(JSON.stringify(
-        isPlain(value) ? value : { [RICH]: toTree(value) },
-      )));
-  },
+  serialize: (value) =>
+    refusing("Cannot serialize value", () => {
+      if (isBytes(value)) return serializeBytes(value);
+      return toBytes(JSON.stringify(isPlain(value) ? value : { [RICH]: toTree(value) }));
+    }),
   deserialize: deserializeJson,
 };

@@ -71,7 +71,7 @@ class StrictWriter {
     const prototype: object | null = Object.getPrototypeOf(value);
     if (prototype === Object.prototype) {
       const properties = ownNames(value).map((name) => {
-        const text = this.#part((value as Record<string, unknown>)[name], propertyStep(name));
+        const text = this.#part(() => (value as Record<string, unknown>)[name], propertyStep(name));
         return `${JSON.stringify(name)}:${text}`;
       });
       return `{${properties.join()}}`;
@@ -79,15 +79,15 @@ class StrictWriter {
     if (prototype === Array.prototype) {
       const array = value as unknown[];
       if (holeyIndices(array) !== undefined) throw new Refusal("is an array with holes");
-      return `[${array.map((item, i) => this.#part(item, indexStep(i))).join()}]`;
+      return `[${array.map((item, i) => this.#part(() => item, indexStep(i))).join()}]`;
     }
     if (prototype === null) throw new Refusal("is an object without prototype");
     throw new Refusal(`is ${Object.prototype.toString.call(value)}, which JSON does not have`);
   }
 
-  #part(value: unknown, step: string): string {
+  #part(read: () => unknown, step: string): string {
     try {
-      return this.write(value);
+      return this.write(read());
     } catch (error) {
       throw located(error, step);
     }
