@@ -7,7 +7,7 @@
  * with the value as `json`, as `text` (of ASCII) or as `base64`.
  */
 import type { Entry, NewEntry } from "./engine.ts";
-import { depthOf, type Member, members } from "./_pickledb_text.ts";
+import { type Member, members, survey } from "./_pickledb_text.ts";
 
 /** A member of the file. */
 export interface Item {
@@ -25,7 +25,6 @@ const MARK = "$hashstash";
 const MARKED = /\{\s*"\$hashstash"\s*:/y;
 /** The first bytes of JSON. */
 const JSON_START = new Set(Array.from('"[{-0123456789tfn', (character) => character.charCodeAt(0)));
-const LONG_NUMBER = /\d{19}|[eE]\+?\d{3}/;
 const SURROGATE = /\\u[dD][89a-fA-F]/;
 /** Python's JSON parsers follow some 1,000 levels. */
 const DEEPEST = 500;
@@ -104,7 +103,8 @@ function jsonOf(bytes: Uint8Array): string | undefined {
   try {
     const text = decoder.decode(bytes);
     const value: unknown = JSON.parse(text);
-    return isPortable(text, value) ? ascii(text) : undefined;
+    if (!isPortable(text, value)) return undefined;
+    return text.length === bytes.byteLength ? text : ascii(text);
   } catch (error) {
     // Not UTF-8, or not JSON.
     if (error instanceof TypeError || error instanceof SyntaxError) return undefined;
@@ -113,14 +113,10 @@ function jsonOf(bytes: Uint8Array): string | undefined {
 }
 
 function isPortable(text: string, value: unknown): boolean {
-  if (LONG_NUMBER.test(text) && !numbersOf(text).every(isPortableNumber)) return false;
   // `JSON.stringify` leaves no escape but of a surrogate without its other half.
   if (SURROGATE.test(text) && SURROGATE.test(JSON.stringify(value))) return false;
-  return text.length < 2 * DEEPEST || depthOf(text) <= DEEPEST;
-}
-
-function numbersOf(text: string): string[] {
-  return text.replace(/"(?:[^"\\]|\\.)*"/gs, '""').match(/-?\d[-+.\deE]*/g) ?? [];
+  const { depth, numbers } = survey(text);
+  return depth <= DEEPEST && numbers.every(isPortableNumber);
 }
 
 function isPortableNumber(number: string): boolean {

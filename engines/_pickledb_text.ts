@@ -26,6 +26,8 @@ export interface Member {
 }
 
 const QUOTE = 0x22, COMMA = 0x2c, COLON = 0x3a, BACKSLASH = 0x5c;
+const PLUS = 0x2b, POINT = 0x2e, SMALL_E = 0x65, LARGE_E = 0x45;
+const MINUS = 0x2d, ZERO = 0x30, NINE = 0x39;
 const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE = 0x7d;
 /** A number or a word, also those of Python's that are not JSON: NaN and the infinities. */
 const SCALAR = /[-+.\w]+/y;
@@ -79,16 +81,40 @@ export function* salvage(text: string): Generator<Member> {
   }
 }
 
-/** How deep arrays and objects are nested in a JSON text. */
-export function depthOf(text: string): number {
+/** What parsers of other languages may stumble over in a JSON text. */
+export interface Survey {
+  /** How deep arrays and objects are nested. */
+  readonly depth: number;
+  /** The numbers with an exponent or more than 18 characters. */
+  readonly numbers: string[];
+}
+
+/** Looks through a text that is JSON. */
+export function survey(text: string): Survey {
+  const numbers: string[] = [];
   let depth = 0, deepest = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if (code === QUOTE) at = skipString(text, at) - 1;
-    else if (code === OPEN_BRACE || code === OPEN_BRACKET) deepest = Math.max(deepest, ++depth);
-    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth--;
+    if (code === QUOTE) {
+      at = skipString(text, at) - 1;
+    } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      if (++depth > deepest) deepest = depth;
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) {
+      depth--;
+    } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
+      const start = at;
+      let isLong = false;
+      for (let next = code;; next = text.charCodeAt(++at)) {
+        if (next === SMALL_E || next === LARGE_E) isLong = true;
+        else if (
+          !(next >= ZERO && next <= NINE || next === POINT || next === MINUS || next === PLUS)
+        ) break;
+      }
+      if (isLong || at - start > 18) numbers.push(text.slice(start, at));
+      at--;
+    }
   }
-  return deepest;
+  return { depth: deepest, numbers };
 }
 
 function memberAt(text: string, start: number): Member {
@@ -123,9 +149,7 @@ function skipValue(text: string, at: number): number {
   const first = text.charCodeAt(at);
   if (first === QUOTE) return skipString(text, at);
   if (first !== OPEN_BRACE && first !== OPEN_BRACKET) {
-    SCALAR.lastIndex = at;
-    if (!SCALAR.test(text)) throw unexpected(text, at, "a value");
-    return SCALAR.lastIndex;
+    return skipScalar(text, at);
   }
   for (let depth = 0; at < text.length;) {
     const code = text.charCodeAt(at);
@@ -138,6 +162,12 @@ function skipValue(text: string, at: number): number {
     else if ((code === CLOSE_BRACE || code === CLOSE_BRACKET) && --depth === 0) return at;
   }
   throw new JsonDamage("it breaks off inside a value", text.length);
+}
+
+function skipScalar(text: string, at: number): number {
+  SCALAR.lastIndex = at;
+  if (!SCALAR.test(text)) throw unexpected(text, at, "a value");
+  return SCALAR.lastIndex;
 }
 
 /** The end of the string that begins here. */

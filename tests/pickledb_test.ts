@@ -12,6 +12,7 @@ import { complete, type CompleteEngine } from "../engines/_derived.ts";
 import { EngineError } from "../engines/errors.ts";
 import { createEngine } from "../engines/pickledb.ts";
 import { runScript } from "./_child.ts";
+import { RandomValues, testSeed } from "./_random.ts";
 
 /** A file in a folder of its own, and an engine on it. */
 interface Room {
@@ -110,6 +111,7 @@ test("what is not JSON, or too much for Python's pickleDB, is coded and comes ba
     ["large exponent", "1e999", "text"],
     ["half a character", '["\\ud800"]', "text"],
     ["deep", deep, "text"],
+    ["deep with numbers", deep.replace("]", "1,2.5e3]"), "text"],
     ["marked", '{"$hashstash":{"timestamp":1,"text":"x"}}', "json"],
     ["spaced mark", '{ "$hashstash" : 1}', "json"],
     ["non-ASCII, large", '["é",100000000000000000000]', "base64"],
@@ -132,7 +134,7 @@ test("what is not JSON, or too much for Python's pickleDB, is coded and comes ba
   assertEquals(await textOf(engine, "expiring"), "[1]");
   assertEquals(
     await python(STRICT, path),
-    '[9223372036854775808, -1, 1e+99, "\\ud83d\\ude00 1e999"] 15',
+    '[9223372036854775808, -1, 1e+99, "\\ud83d\\ude00 1e999"] 16',
   );
 });
 
@@ -424,4 +426,29 @@ test("needs to read and write its folder, and names the flags that it lacks", as
     assertStringIncludes(printed, "EngineError Cannot");
     assertStringIncludes(printed, `--allow-read="${folder}" --allow-write="${folder}"`);
   }
+});
+
+test("random JSON comes back, however the file was formatted", async ({ path, engine }) => {
+  const random = new RandomValues(testSeed(), { plain: true });
+  const texts = Array.from({ length: 300 }, () => JSON.stringify(random.value()) ?? "null");
+  const data = Object.fromEntries(texts.map((text, i) => [`${i} "\\{`, JSON.parse(text)]));
+  const check = async () => {
+    assertEquals(await engine.size(), texts.length);
+    for (const [key, value] of Object.entries(data)) {
+      assertEquals(JSON.parse(await textOf(engine, key) ?? ""), value, key);
+    }
+  };
+  for (const indent of ["", 1, "\t"]) {
+    await Deno.writeTextFile(path, JSON.stringify(data, undefined, indent));
+    await check();
+  }
+  await engine.clear();
+  await engine.setMany(
+    Object.entries(data).map(([key, value]) => [key, entry(JSON.stringify(value))]),
+  );
+  await engine.close();
+  await engine.open();
+  await check();
+  await engine.set("plain", entry("1"));
+  assertEquals(await python(STRICT, path), "1 301");
 });
