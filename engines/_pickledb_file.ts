@@ -1,6 +1,7 @@
 /** The file of the pickledb engine: read and replaced as a whole, so that nobody meets a half of it. */
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { whileBusy } from "./_file_busy.ts";
 import { errorCode } from "./_file_failures.ts";
 import { JsonDamage } from "./_pickledb_text.ts";
 
@@ -131,8 +132,9 @@ export async function prepare(
       state,
       async commit() {
         try {
-          if (size <= SYNC) renameSync(temporary, path);
-          else await Deno.rename(temporary, path);
+          await whileBusy(() => {
+            return size <= SYNC ? renameSync(temporary, path) : Deno.rename(temporary, path);
+          });
         } catch (error) {
           discard(temporary);
           throw error;

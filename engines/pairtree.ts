@@ -10,6 +10,7 @@ import type {
   Entry,
   NewEntry,
 } from "./engine.ts";
+import { isFileBusy, whileBusy } from "./_file_busy.ts";
 import { errorCode, fileError } from "./_file_failures.ts";
 import { FileLock } from "./_file_lock.ts";
 import { defaultRootDir } from "./_location.ts";
@@ -23,10 +24,6 @@ import { Turns } from "./_turns.ts";
 const NAME = "pairtree";
 const FOLDER = /^[0-9a-f]{2}$/;
 const HEX_DIGITS = [..."0123456789abcdef"];
-
-/** By these codes Windows says that a file is being read or replaced; for so long, ms, it is tried again. */
-const BUSY = ["EPERM", "EACCES", "EBUSY"];
-const RETRIES = Deno.build.os === "windows" ? [1, 2, 4, 8, 16, 32, 64, 128, 256] : [];
 
 /**
  * One file per entry:
@@ -344,24 +341,16 @@ class PairtreeEngine implements Engine {
     error: unknown,
     key?: string,
   ): Promise<T> {
-    const code = errorCode(error);
-    if (RETRIES.length === 0 || code === undefined || !BUSY.includes(code)) {
-      throw this.#error(operation, error, key);
-    }
+    if (!isFileBusy(error)) throw this.#error(operation, error, key);
     return this.#retry(operation, action, key);
   }
 
   async #retry<T>(operation: string, action: () => Awaitable<T>, key?: string): Promise<T> {
-    let last: unknown;
-    for (const delay of RETRIES) {
-      await new Promise((resolve) => setTimeout(resolve, delay));
-      try {
-        return await action();
-      } catch (error) {
-        last = error;
-      }
+    try {
+      return await whileBusy(action);
+    } catch (error) {
+      throw this.#error(operation, error, key);
     }
-    throw this.#error(operation, last, key);
   }
 
   #error(operation: string, error: unknown, key?: string): Error {
