@@ -6,7 +6,7 @@ import { groupsOf } from "./_shelve_chunks.ts";
 const BUSY_LIMIT = 30_000;
 /** The longest pause between two attempts, ms. */
 const BUSY_PAUSE = 50;
-/** How long a call to a server may take, ms: Deno itself would try for ever. */
+/** How long a call to a server may take, ms: Deno itself tries for ever, in the background also after we have given up. */
 const REMOTE_LIMIT = 30_000;
 /** Entries that one read of a list fetches: up to 64 KB each. */
 const BATCH = 200;
