@@ -13,9 +13,9 @@
 import { join } from "node:path";
 import { whenReady } from "../codec/_awaitable.ts";
 import { DecodeError } from "../codec/errors.ts";
-import { checkCache } from "./_diskcache_check.ts";
-import { fromSqlKey, keyRange, type SqlKey, toSqlKey } from "./_diskcache_keys.ts";
-import { type NewFile, ValueFiles } from "./_diskcache_files.ts";
+import { checkCache } from "./diskcache/check.ts";
+import { fromSqlKey, keyRange, type SqlKey, toSqlKey } from "./diskcache/keys.ts";
+import { type NewFile, ValueFiles } from "./diskcache/files.ts";
 import {
   changeSettings,
   configureCache,
@@ -23,17 +23,17 @@ import {
   NO_LIMIT,
   readSettings,
   type SettingValues,
-} from "./_diskcache_schema.ts";
-import { CacheTable, type NewRow, type Row } from "./_diskcache_table.ts";
-import { bytesOfRow, deadlineOf, timestampOf } from "./_diskcache_values.ts";
+} from "./diskcache/schema.ts";
+import { CacheTable, type NewRow, type Row } from "./diskcache/table.ts";
+import { bytesOfRow, deadlineOf, timestampOf } from "./diskcache/values.ts";
 import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "./engine.ts";
 import { fileError } from "./_file_failures.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "./_options.ts";
 import { nestedFolder, storePath } from "./_paths.ts";
 import type { Hold } from "./_shared.ts";
-import { type OpenDatabase, openDatabase } from "./_sqlite_database.ts";
-import type { SqlConnection, SqlValue } from "./_sqlite_driver.ts";
-import { attempt, snapshot, transact } from "./_sqlite_runner.ts";
+import { type OpenDatabase, openDatabase } from "./sqlite/database.ts";
+import type { SqlConnection, SqlValue } from "./sqlite/driver.ts";
+import { attempt, snapshot, transact } from "./sqlite/runner.ts";
 import { Turns } from "./_turns.ts";
 
 const NAME = "diskcache";

@@ -5,10 +5,10 @@
  * npm:lmdb's own. Conditions are checked there, against the version that each write gives its entry anew.
  */
 import type { Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "./engine.ts";
-import { checkTable } from "./_lmdb_check.ts";
-import { type LmdbEnvironment, type LmdbOptions, openEnvironment } from "./_lmdb_environment.ts";
-import { attempt, attemptAsync, attemptEach } from "./_lmdb_errors.ts";
-import { LmdbTable } from "./_lmdb_table.ts";
+import { checkTable } from "./lmdb/check.ts";
+import { type LmdbEnvironment, type LmdbOptions, openEnvironment } from "./lmdb/environment.ts";
+import { attempt, attemptAsync, attemptEach } from "./lmdb/errors.ts";
+import { LmdbTable } from "./lmdb/table.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "./_options.ts";
 import { sharedPath } from "./_paths.ts";
 import type { Hold } from "./_shared.ts";

@@ -12,4 +12,4 @@ export {
 } from "./contract.ts";
 export { EngineError, type EngineErrorOptions } from "./errors.ts";
 export { ENGINE_NAMES, type EngineName } from "./registry.ts";
-export type { RedisEngineOptions, RedisNode } from "./_redis_address.ts";
+export type { RedisEngineOptions, RedisNode } from "./redis/address.ts";

@@ -15,9 +15,9 @@ import { errorCode, fileError } from "./_file_failures.ts";
 import { FileLock } from "./_file_lock.ts";
 import { defaultRootDir } from "./_location.ts";
 import { checkOptionNames, type EngineOptions } from "./_options.ts";
-import { isTemporary, readEntry, readHeader, verify, writeFile } from "./_pairtree_files.ts";
-import { folderOf, keyAt, type Place, placeOf } from "./_pairtree_names.ts";
-import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./_pairtree_record.ts";
+import { isTemporary, readEntry, readHeader, verify, writeFile } from "./pairtree/files.ts";
+import { folderOf, keyAt, type Place, placeOf } from "./pairtree/names.ts";
+import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./pairtree/record.ts";
 import { nestedFolder, storePath } from "./_paths.ts";
 import { Turns } from "./_turns.ts";
 

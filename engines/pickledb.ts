@@ -5,11 +5,11 @@ import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } 
 import { fileError } from "./_file_failures.ts";
 import { checkOptionNames, type EngineOptions } from "./_options.ts";
 import { storePath } from "./_paths.ts";
-import { checkDocument, setAside } from "./_pickledb_check.ts";
-import { Document, type Draft, type Items } from "./_pickledb_document.ts";
-import { stateOf } from "./_pickledb_file.ts";
-import { entryOf, isExpired, type Item, makeItem, valueText } from "./_pickledb_items.ts";
-import { JsonDamage } from "./_pickledb_text.ts";
+import { checkDocument, setAside } from "./pickledb/check.ts";
+import { Document, type Draft, type Items } from "./pickledb/document.ts";
+import { stateOf } from "./pickledb/file.ts";
+import { entryOf, isExpired, type Item, makeItem, valueText } from "./pickledb/items.ts";
+import { JsonDamage } from "./pickledb/text.ts";
 import { type Hold, SharedResources } from "./_shared.ts";
 import { Turns } from "./_turns.ts";
 

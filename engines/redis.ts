@@ -19,18 +19,18 @@ import type {
   NewEntry,
 } from "./engine.ts";
 import { engineError } from "./_failures.ts";
-import { type RedisAddress, redisAddress } from "./_redis_address.ts";
+import { type RedisAddress, redisAddress } from "./redis/address.ts";
 import {
   connect,
   type RedisArgument,
   type RedisCommand,
   type RedisConnection,
-} from "./_redis_connection.ts";
-import { toRedisDeadline } from "./_redis_deadline.ts";
-import { foreignError, isWrongType, type RedisOperation } from "./_redis_errors.ts";
-import { RedisNames } from "./_redis_names.ts";
-import { type RedisEntry, RedisReader } from "./_redis_reader.ts";
-import { COMPARE_AND_SET } from "./_redis_scripts.ts";
+} from "./redis/connection.ts";
+import { toRedisDeadline } from "./redis/deadline.ts";
+import { foreignError, isWrongType, type RedisOperation } from "./redis/errors.ts";
+import { RedisNames } from "./redis/names.ts";
+import { type RedisEntry, RedisReader } from "./redis/reader.ts";
+import { COMPARE_AND_SET } from "./redis/scripts.ts";
 import type { Hold } from "./_shared.ts";
 
 /** How many keys, and how many bytes of values, are written at once: the server does nothing else meanwhile. */

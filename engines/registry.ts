@@ -2,8 +2,8 @@ import type { EngineFactory, EngineLocation } from "./engine.ts";
 import { createEngine as createMemoryEngine, memoryPath } from "./memory.ts";
 import { createEngine as createShelveEngine } from "./shelve.ts";
 import { sharedPath, storePath } from "./_paths.ts";
-import { redisPath } from "./_redis_address.ts";
-import { shelvePath } from "./_shelve_place.ts";
+import { redisPath } from "./redis/address.ts";
+import { shelvePath } from "./shelve/place.ts";
 
 /** The names of the built-in engines. */
 export type EngineName =

@@ -4,10 +4,10 @@ import { EngineError } from "./errors.ts";
 import { engineError, messageOf } from "./_failures.ts";
 import { checkOptionNames, type EngineOptions } from "./_options.ts";
 import type { Hold } from "./_shared.ts";
-import { isBusy, isDamage, type KvClient } from "./_shelve_client.ts";
-import { StoreKeys } from "./_shelve_keys.ts";
-import { openPlace, type Place, placeOf } from "./_shelve_place.ts";
-import { KvStore } from "./_shelve_store.ts";
+import { isBusy, isDamage, type KvClient } from "./shelve/client.ts";
+import { StoreKeys } from "./shelve/keys.ts";
+import { openPlace, type Place, placeOf } from "./shelve/place.ts";
+import { KvStore } from "./shelve/store.ts";
 
 /** Entries in Deno KV: in a file, in memory, in Deno's own place or on a KV Connect server. */
 class ShelveEngine implements Engine {

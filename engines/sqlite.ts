@@ -16,12 +16,12 @@ import {
   type DriverChoice,
   type OpenDatabase,
   openDatabase,
-} from "./_sqlite_database.ts";
-import type { SqlConnection, SqlStatement, SqlValue } from "./_sqlite_driver.ts";
-import { integrityProblems, unlessDamaged } from "./_sqlite_integrity.ts";
-import { attempt, snapshot, transact } from "./_sqlite_runner.ts";
-import { firstAfter } from "./_sqlite_text.ts";
-import { nestedTables, openTable, tableName, tableQueries } from "./_sqlite_table.ts";
+} from "./sqlite/database.ts";
+import type { SqlConnection, SqlStatement, SqlValue } from "./sqlite/driver.ts";
+import { integrityProblems, unlessDamaged } from "./sqlite/integrity.ts";
+import { attempt, snapshot, transact } from "./sqlite/runner.ts";
+import { firstAfter } from "./sqlite/text.ts";
+import { nestedTables, openTable, tableName, tableQueries } from "./sqlite/table.ts";
 import { Turns } from "./_turns.ts";
 
 /** SQLite's limit for a row, less what is in it besides the value. */

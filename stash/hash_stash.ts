@@ -7,13 +7,13 @@ import type { Entry, NewEntry } from "../engines/engine.ts";
 import type { Profile, ProfileOptions } from "../profile/mod.ts";
 import { backoff } from "./_backoff.ts";
 import { checkStash } from "./_check.ts";
-import type { AnyFunction } from "./_function_key.ts";
+import type { AnyFunction } from "./functions/function_key.ts";
 import { exclusive } from "./_mutex.ts";
 import { keyTexts, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
 import { Session, shareSessions } from "./_session.ts";
 import { earlierVersions, openEnvelope } from "./_versions.ts";
 import { KeyNotFoundError, showKey } from "./errors.ts";
-import { getOrSet, type GetOrSetOptions } from "./get_or_set.ts";
+import { getOrSet, type GetOrSetOptions } from "./functions/get_or_set.ts";
 import {
   map,
   type MapOptions,
@@ -22,8 +22,8 @@ import {
   type MapRun,
   stashMapped,
   type StashMappedDecorator,
-} from "./map.ts";
-import { run, type StashedResult, stashedResult, type StashedReturn } from "./memoize.ts";
+} from "./functions/map.ts";
+import { run, type StashedResult, stashedResult, type StashedReturn } from "./functions/memoize.ts";
 import {
   checkNames,
   checkOptions,

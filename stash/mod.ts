@@ -7,9 +7,9 @@ export { type RecordsOptions, type StashRecord, StashRecords } from "./records.t
 export { KeyNotFoundError } from "./errors.ts";
 export { HashStash } from "./hash_stash.ts";
 export type { AnyArguments, StashCheck, StashProblem, StashStats, Version } from "./types.ts";
-export type { FlightOptions } from "./_flight_options.ts";
-export type { GetOrSetOptions } from "./get_or_set.ts";
-export type { WorkerOptions } from "./_worker_pool.ts";
+export type { FlightOptions } from "./functions/flight_options.ts";
+export type { GetOrSetOptions } from "./functions/get_or_set.ts";
+export type { WorkerOptions } from "./functions/worker_pool.ts";
 export type {
   MapError,
   MapOptions,
@@ -17,7 +17,7 @@ export type {
   MappedReturn,
   MapRun,
   StashMappedDecorator,
-} from "./map.ts";
+} from "./functions/map.ts";
 export type {
   CallOptions,
   FunctionOptions,
@@ -26,13 +26,13 @@ export type {
   StashedResultDecorator,
   StashedReturn,
   StoredReturn,
-} from "./memoize.ts";
-export type { StoredGenerator } from "./_replay.ts";
+} from "./functions/memoize.ts";
+export type { StoredGenerator } from "./functions/replay.ts";
 export {
   stashedResult,
   type StashedResultIn,
   type StashedResultOptions,
-} from "./stashed_result.ts";
+} from "./functions/stashed_result.ts";
 export type { HashStashJSON, HashStashOptions, SetOptions } from "./options.ts";
 export type { Pairs } from "./_pairs.ts";
 export type { StoredRecord } from "./transfer.ts";

@@ -5,7 +5,7 @@ import { decodeKey } from "../codec/mod.ts";
 import type { HashStash } from "./hash_stash.ts";
 import type { Version } from "./types.ts";
 import { sessionOf } from "./_session.ts";
-import { isFunctionStash } from "./memoize.ts";
+import { isFunctionStash } from "./functions/memoize.ts";
 import { isPlainObject } from "./_pairs.ts";
 import { checkNames } from "./options.ts";
 

@@ -1,6 +1,6 @@
 /** The SQLite libraries that load here: what is shown on one must hold on the other. */
-import type { DriverName } from "../engines/_sqlite_driver.ts";
-import { loadFfiDriver } from "../engines/_sqlite_ffi.ts";
+import type { DriverName } from "../engines/sqlite/driver.ts";
+import { loadFfiDriver } from "../engines/sqlite/ffi.ts";
 
 // Loaded here and not in a test, which would have to unload the library when it ends.
 const ffi = await loadFfiDriver().catch((error: unknown) => error);

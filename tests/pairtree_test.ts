@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { DecodeError } from "../codec/errors.ts";
 import { complete, type CompleteEngine } from "../engines/_derived.ts";
 import { FileLock } from "../engines/_file_lock.ts";
-import { keyAt, placeOf } from "../engines/_pairtree_names.ts";
+import { keyAt, placeOf } from "../engines/pairtree/names.ts";
 import { EngineError } from "../engines/errors.ts";
 import { createEngine } from "../engines/pairtree.ts";
 import { runScript } from "./_child.ts";

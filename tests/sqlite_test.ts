@@ -12,7 +12,7 @@ import {
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import type { CompleteEngine } from "../engines/_derived.ts";
-import { attempt } from "../engines/_sqlite_runner.ts";
+import { attempt } from "../engines/sqlite/runner.ts";
 import { EngineError } from "../engines/errors.ts";
 import { createEngine } from "../engines/sqlite.ts";
 import { runScript } from "./_child.ts";

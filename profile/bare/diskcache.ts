@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
-import { configureCache } from "../../engines/_diskcache_schema.ts";
-import { nodeDriver } from "../../engines/_sqlite_node.ts";
+import { configureCache } from "../../engines/diskcache/schema.ts";
+import { nodeDriver } from "../../engines/sqlite/node.ts";
 import { type Bare, fromJSON, toJSON } from "./bare.ts";
 
 /** From this many bytes on, values are files. */

@@ -1,0 +1,126 @@
+import { dirname, isAbsolute, join } from "node:path";
+import { DecodeError } from "../../codec/errors.ts";
+
+/** Values of this size and more are read and written without blocking the event loop. */
+const LARGE = 1024 * 1024;
+/** How often another process may remove the folder that we are about to use. */
+const ATTEMPTS = 10;
+
+/** A value that is in its file and in no row yet. */
+export interface NewFile {
+  /** Its path in the directory, as a row has it. */
+  readonly filename: string;
+  /** Says that whoever wants it has it: from now on it stands for itself. */
+  release(): void;
+}
+
+/** The files of a DiskCache directory that hold values too large for its database. */
+export class ValueFiles {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * Writes a value to a new file. Until it is released it is locked, so that `check` in any process knows it from what a
+   * crash left behind.
+   */
+  async write(value: Uint8Array): Promise<NewFile> {
+    const hex = crypto.randomUUID().replaceAll("-", "");
+    const filename = join(hex.slice(0, 2), hex.slice(2, 4), `${hex.slice(4)}.val`);
+    const path = join(this.#directory, filename);
+    const file = this.#create(path);
+    try {
+      file.lockSync(true);
+      if (value.byteLength < LARGE) writeAllSync(file, value);
+      else await writeAll(file, value);
+    } catch (error) {
+      file.close();
+      this.remove(filename);
+      throw error;
+    }
+    return { filename, release: () => file.close() };
+  }
+
+  /**
+   * The content of a file; `undefined` when it is not there, as another process may have replaced the value meanwhile.
+   *
+   * @throws {DecodeError} When the row points out of the directory.
+   */
+  read(filename: string, size: number): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    const path = this.pathOf(filename);
+    if (size >= LARGE) return Deno.readFile(path).catch(absent);
+    try {
+      return Deno.readFileSync(path);
+    } catch (error) {
+      return absent(error);
+    }
+  }
+
+  /** Removes a file, and the folders that are empty without it, as Python does. */
+  remove(filename: string): void {
+    try {
+      Deno.removeSync(this.pathOf(filename));
+    } catch {
+      // Another process may have been faster, or use the folder. What is really left behind, `check` finds.
+      return;
+    }
+    this.removeFolder(dirname(filename));
+  }
+
+  /** Removes an empty folder of files, and the one that it is in; whether at least the first is gone. */
+  removeFolder(folder: string): boolean {
+    const path = join(this.#directory, folder);
+    let gone = false;
+    try {
+      Deno.removeSync(path);
+      gone = true;
+      if (dirname(folder) !== ".") Deno.removeSync(dirname(path));
+    } catch {
+      // There is something in it, as a rule.
+      return gone;
+    }
+    return gone;
+  }
+
+  /**
+   * The path of a row's file.
+   *
+   * @throws {DecodeError} When it is not below the directory: rows may come from anywhere.
+   */
+  pathOf(filename: string): string {
+    const parts = filename.split(/[\\/]/);
+    if (filename === "" || isAbsolute(filename) || parts.includes("..")) {
+      throw new DecodeError(`Its file ${JSON.stringify(filename)} is not in the directory`);
+    }
+    return join(this.#directory, ...parts);
+  }
+
+  #create(path: string): Deno.FsFile {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return Deno.openSync(path, { createNew: true, write: true });
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound) || attempt === ATTEMPTS) throw error;
+        Deno.mkdirSync(dirname(path), { recursive: true });
+      }
+    }
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+function writeAllSync(file: Deno.FsFile, value: Uint8Array): void {
+  for (let written = 0; written < value.byteLength;) {
+    written += file.writeSync(value.subarray(written));
+  }
+}
+
+async function writeAll(file: Deno.FsFile, value: Uint8Array): Promise<void> {
+  for (let written = 0; written < value.byteLength;) {
+    written += await file.write(value.subarray(written));
+  }
+}

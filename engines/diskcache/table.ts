@@ -1,0 +1,290 @@
+import type { SqlKey } from "./keys.ts";
+import {
+  type EvictionPolicy,
+  evictionPolicy,
+  NO_LIMIT,
+  POLICY_COLUMN,
+  type SettingValues,
+} from "./schema.ts";
+import type { SqlConnection, SqlStatement, SqlValue } from "../sqlite/driver.ts";
+
+/** How DiskCache stores a value: in the row, in a file of bytes or of text, as a pickle. */
+export const MODE = { raw: 1, binary: 2, text: 3, pickle: 4 } as const;
+
+/** A row, without its key. */
+export interface Row {
+  /** Seconds since the epoch. */
+  readonly storeTime: number | null;
+  /** Seconds since the epoch; null: never. */
+  readonly expireTime: number | null;
+  /** Of the file, in bytes. */
+  readonly size: number;
+  readonly mode: number;
+  readonly filename: string | null;
+  /** What is in the row itself: bytes, a float, the digits of an integer; a text as its UTF-8 bytes, as the library cuts texts at a NUL. */
+  readonly value: SqlValue;
+  readonly isText: boolean;
+}
+
+/** What a row is to hold. */
+export interface NewRow {
+  readonly storeTime: number;
+  readonly expireTime: number | null;
+  readonly size: number;
+  readonly filename: string | null;
+  /** The value, unless it is in the file. */
+  readonly value: Uint8Array | null;
+}
+
+const LIVE = "(expire_time IS NULL OR expire_time > ?)";
+const OF_KEY = "FROM Cache WHERE key = ? AND raw = 1";
+/** Readable by us: neither key nor value is a pickle, and the key is not what SQLite makes of Python's NaN. */
+const READABLE = "raw = 1 AND mode <> 4 AND key IS NOT NULL";
+
+/** The columns of a key. A text with a NUL comes as bytes besides, because the library cuts texts there. */
+export const KEY = "key, CASE WHEN typeof(key) = 'text' AND instr(CAST(key AS BLOB), X'00') > 0 " +
+  "THEN CAST(key AS BLOB) END";
+
+const UPSERT =
+  "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, size, mode, " +
+  "filename, value) VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (key, raw) DO UPDATE SET " +
+  "store_time = excluded.store_time, expire_time = excluded.expire_time, " +
+  "access_time = excluded.access_time, access_count = 0, size = excluded.size, " +
+  "mode = excluded.mode, filename = excluded.filename, value = excluded.value";
+
+const SQL = {
+  find: "SELECT store_time, expire_time, size, mode, filename, " +
+    `iif(typeof(value) = 'blob', value, NULL) ${OF_KEY} AND ${LIVE}`,
+  scalar: "SELECT CASE typeof(value) WHEN 'text' THEN CAST(value AS BLOB) " +
+    `WHEN 'integer' THEN CAST(value AS TEXT) ELSE value END, typeof(value) = 'text' ${OF_KEY}`,
+  has: `SELECT 1 ${OF_KEY} AND ${LIVE}`,
+  old: `SELECT filename ${OF_KEY}`,
+  live: `SELECT rowid, filename ${OF_KEY} AND ${LIVE}`,
+  overwrite: UPSERT,
+  overwriteInRow: `${UPSERT} WHERE Cache.filename IS NULL`,
+  remove: "DELETE FROM Cache WHERE rowid = ?",
+  count: "UPDATE Settings SET value = value + 1 WHERE key = ?",
+  access: "UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1",
+  accessCount: "UPDATE Cache SET access_count = access_count + 1 WHERE key = ? AND raw = 1",
+  expired: "SELECT rowid, filename FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? " +
+    "ORDER BY expire_time LIMIT ?",
+  some: "SELECT rowid, filename FROM Cache LIMIT ?",
+  size: `SELECT count(*) FROM Cache WHERE ${READABLE} AND ${LIVE}`,
+  fileBytes: "SELECT value FROM Settings WHERE key = 'size'",
+  pages: "PRAGMA page_count",
+  pageSize: "PRAGMA page_size",
+} as const;
+
+/**
+ * How many writes look for expired rows together, where there is no limit to keep. Python looks at each; it costs as much as
+ * half a write.
+ */
+const CULL_WRITES = 10;
+
+const decoder = new TextDecoder();
+
+/**
+ * The rows of a DiskCache database, read and changed as Python does it. Changes belong into a transaction; the files that
+ * they leave over go into `garbage`, to be removed when it has ended.
+ */
+export class CacheTable {
+  /** From this many bytes on a value goes into a file. */
+  readonly minFileSize: number;
+  /** How many rows the policy took, to keep within the limit. */
+  evictions = 0;
+  readonly #connection: SqlConnection;
+  readonly #statements = new Map<string, SqlStatement>();
+  readonly #policy: EvictionPolicy;
+  readonly #statistics: boolean;
+  readonly #sizeLimit: number;
+  readonly #cullLimit: number;
+  /** Writes since the last look for expired rows; a handle's first write looks. */
+  #writes = CULL_WRITES - 1;
+
+  constructor(connection: SqlConnection, settings: SettingValues) {
+    const number = (name: string) => Number(settings.get(name) ?? 0);
+    this.#connection = connection;
+    this.#policy = evictionPolicy(settings);
+    this.#statistics = number("statistics") !== 0;
+    this.#sizeLimit = number("size_limit");
+    this.#cullLimit = number("cull_limit");
+    this.minFileSize = number("disk_min_file_size");
+  }
+
+  /** The row of a key, unless it has expired. `now` is in seconds. */
+  find(key: SqlKey, now: number): Row | undefined {
+    const row = this.#sql(SQL.find).get(key, now);
+    if (row === undefined) return undefined;
+    const [storeTime, expireTime, size, mode, filename, bytes] = row;
+    // What Python stored as it is needs a closer look; our own bytes are not to wait for it.
+    const [value, isText] = bytes === null && mode === MODE.raw
+      ? this.#sql(SQL.scalar).get(key) ?? [null]
+      : [bytes];
+    return {
+      storeTime: real(storeTime),
+      expireTime: real(expireTime),
+      size: Number(size),
+      mode: Number(mode),
+      filename: filename === null ? null : String(filename),
+      value,
+      isText: isText === 1,
+    };
+  }
+
+  has(key: SqlKey, now: number): boolean {
+    return this.#sql(SQL.has).get(key, now) !== undefined;
+  }
+
+  /** Whether looking a key up changes something: for the policy, or for the statistics that Python asked for. */
+  get notesUse(): boolean {
+    return this.#statistics || this.#policy === "least-recently-used" ||
+      this.#policy === "least-frequently-used";
+  }
+
+  /** Writes down that a key was looked up. */
+  noteUse(key: SqlKey, found: boolean, now: number): void {
+    if (this.#statistics) this.#sql(SQL.count).run(found ? "hits" : "misses");
+    if (!found) return;
+    if (this.#policy === "least-recently-used") this.#sql(SQL.access).run(now, key);
+    if (this.#policy === "least-frequently-used") this.#sql(SQL.accessCount).run(key);
+  }
+
+  /**
+   * Stores a row by one statement, which needs no transaction around it; unless the key has a file that would be left over, or
+   * room must be made.
+   *
+   * @returns Whether it did.
+   */
+  putAlone(key: SqlKey, row: NewRow, now: number): boolean {
+    if (this.#mustCull(1) || !this.#put(SQL.overwriteInRow, key, row, now)) return false;
+    this.#writes++;
+    return true;
+  }
+
+  /** Stores rows and makes room for them. A tag that Python gave a key stays. */
+  put(rows: [SqlKey, NewRow][], now: number, garbage: string[]): void {
+    for (const [key, row] of rows) {
+      if (this.#put(SQL.overwriteInRow, key, row, now)) continue;
+      const filename = this.#sql(SQL.old).get(key)?.[0];
+      if (typeof filename === "string") garbage.push(filename);
+      this.#put(SQL.overwrite, key, row, now);
+    }
+    if (this.#mustCull(rows.length)) this.#cull(now, rows.length, garbage);
+    else this.#writes += rows.length;
+  }
+
+  /** Removes the row of a key; whether it was there and live. */
+  remove(key: SqlKey, now: number, garbage: string[]): boolean {
+    const rows = this.#sql(SQL.live).all(key, now);
+    return this.#removeAll(rows, garbage) > 0;
+  }
+
+  /** Whether there is reason to look for what can go. */
+  #mustCull(writes: number): boolean {
+    if (this.#cullLimit === 0) return false;
+    return this.#isLimited || this.#writes + writes >= CULL_WRITES;
+  }
+
+  /** Drops what has expired and what the policy chooses: for each write as many rows as the settings say. */
+  #cull(now: number, writes: number, garbage: string[]): void {
+    if (!this.#isLimited) {
+      this.removeExpired(now, this.#cullLimit * (this.#writes + writes), garbage);
+      this.#writes = 0;
+      return;
+    }
+    for (let write = 0; write < writes; write++) {
+      const expired = this.removeExpired(now, this.#cullLimit, garbage);
+      const evicted = this.#evict(this.#cullLimit - expired, garbage);
+      if (expired + evicted === 0) return;
+    }
+  }
+
+  #evict(limit: number, garbage: string[]): number {
+    const column = POLICY_COLUMN[this.#policy];
+    if (limit === 0 || column === undefined || this.volume() < this.#sizeLimit) return 0;
+    const sql = `SELECT rowid, filename FROM Cache ORDER BY ${column} LIMIT ?`;
+    const evicted = this.#removeAll(this.#sql(sql).all(limit), garbage);
+    this.evictions += evicted;
+    return evicted;
+  }
+
+  get #isLimited(): boolean {
+    return this.#sizeLimit < Number(NO_LIMIT);
+  }
+
+  #put(sql: string, key: SqlKey, row: NewRow, now: number): boolean {
+    const { storeTime, expireTime, size, filename, value } = row;
+    const mode = filename === null ? MODE.raw : MODE.binary;
+    return this.#sql(sql).run(key, storeTime, expireTime, now, size, mode, filename, value) > 0;
+  }
+
+  /** Removes what has expired, the first to expire first; how many. */
+  removeExpired(now: number, limit: number, garbage: string[]): number {
+    return this.#removeAll(this.#sql(SQL.expired).all(now, limit), garbage);
+  }
+
+  /** Removes any rows, expired and foreign ones too; how many. */
+  removeSome(limit: number, garbage: string[]): number {
+    return this.#removeAll(
+      this.#sql(SQL.some).all(limit),
+      garbage,
+    );
+  }
+
+  /** Live keys after one of them and before the end, in their order. */
+  keys(
+    { start, after, end }: { start: SqlKey; after?: SqlKey; end?: SqlValue },
+    now: number,
+    limit: number,
+  ): SqlKey[] {
+    const bounds = end === undefined ? [] : [end];
+    const sql = keysSql(after === undefined ? ">=" : ">", end !== undefined);
+    return this.#sql(sql, { wide: true }).all(after ?? start, ...bounds, now, limit).map(keyOf);
+  }
+
+  /** How many live rows we can read. */
+  size(now: number): number {
+    return this.#number(SQL.size, now);
+  }
+
+  /** Bytes of the database and of the files, as Python counts them. */
+  volume(): number {
+    const pages = this.#number(SQL.pages) * this.#number(SQL.pageSize);
+    return pages + this.#number(SQL.fileBytes);
+  }
+
+  #removeAll(rows: SqlValue[][], garbage: string[]): number {
+    for (const [rowid, filename] of rows) {
+      this.#sql(SQL.remove).run(rowid);
+      if (filename !== null) garbage.push(String(filename));
+    }
+    return rows.length;
+  }
+
+  #number(sql: string, ...params: SqlValue[]): number {
+    return Number(this.#sql(sql).get(...params)?.[0]);
+  }
+
+  #sql(sql: string, options?: { wide: boolean }): SqlStatement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#connection.prepare(sql, options);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+function keysSql(after: ">" | ">=", bounded: boolean): string {
+  return `SELECT ${KEY} FROM Cache WHERE key ${after} ? ${bounded ? "AND key < ?" : ""} ` +
+    `AND ${READABLE} AND ${LIVE} ORDER BY key, raw LIMIT ?`;
+}
+
+function real(value: SqlValue): number | null {
+  return value === null ? null : Number(value);
+}
+
+/** The key of a row's `KEY` columns. */
+export function keyOf([key, withNul]: SqlValue[]): SqlKey {
+  return withNul instanceof Uint8Array ? decoder.decode(withNul) : key ?? "";
+}

@@ -1,0 +1,196 @@
+/** The file of the pickledb engine: read and replaced as a whole, so that nobody meets a half of it. */
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { whileBusy } from "../_file_busy.ts";
+import { errorCode } from "../_file_failures.ts";
+import { JsonDamage } from "./text.ts";
+
+/** How much text is encoded and written at once: the event loop is free between two pieces. */
+const PIECE = 512 * 1024;
+/** How much is read at once. */
+const READ = 1024 * 1024;
+/** Up to how many bytes reading or writing at once costs less time than the thread of an asynchronous call does. */
+const SYNC = 512 * 1024;
+
+const encoder = new TextEncoder();
+
+/** Which state of the file something was read from. */
+export interface FileState {
+  /** When it was written, ms since the epoch. */
+  readonly mtime: number;
+  readonly size: number;
+  readonly ino: number | null;
+  readonly mode: number | null;
+}
+
+/** The state of a path where no file is. */
+export const NO_FILE: FileState = { mtime: 0, size: 0, ino: null, mode: null };
+
+/** The state of the file now. */
+export function stateOf(path: string): FileState {
+  try {
+    return asState(Deno.statSync(path));
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return NO_FILE;
+    throw error;
+  }
+}
+
+function asState({ mtime, size, ino, mode }: Deno.FileInfo): FileState {
+  return { mtime: mtime?.getTime() ?? 0, size, ino, mode };
+}
+
+/** Whether the file has not changed between two looks at it. */
+export function isSame(one: FileState, other: FileState): boolean {
+  return one.mtime === other.mtime && one.size === other.size && one.ino === other.ino;
+}
+
+/**
+ * The file's text, and the state that it was read in.
+ *
+ * @throws {JsonDamage} When it is no UTF-8, unless any text will do.
+ */
+export async function readText(
+  path: string,
+  fatal = true,
+): Promise<{ state: FileState; text: string }> {
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return { state: NO_FILE, text: "" };
+    throw error;
+  }
+  try {
+    for (;;) {
+      const state = asState(file.statSync());
+      const text = await decode(file, state.size, new TextDecoder("utf-8", { fatal }));
+      // Ours are replaced and never written again, but other programs may do that.
+      if (isSame(state, asState(file.statSync()))) return { state, text };
+      file.seekSync(0, Deno.SeekMode.Start);
+    }
+  } catch (error) {
+    if (error instanceof TypeError) throw new JsonDamage("it has bytes that are no UTF-8", 0);
+    throw error;
+  } finally {
+    file.close();
+  }
+}
+
+/** Reads to the end piece by piece, so that a large file doesn't keep the event loop. */
+async function decode(file: Deno.FsFile, size: number, decoder: TextDecoder): Promise<string> {
+  const buffer = new Uint8Array(Math.min(size + 1, READ));
+  const texts: string[] = [];
+  for (;;) {
+    const count = size < SYNC ? file.readSync(buffer) : await file.read(buffer);
+    if (count === null) break;
+    texts.push(decoder.decode(buffer.subarray(0, count), { stream: true }));
+  }
+  texts.push(decoder.decode());
+  return texts.join("");
+}
+
+/** A file that waits to take another one's place. */
+export interface Replacement {
+  /** The state that the file is going to be in. */
+  readonly state: FileState;
+  /** Takes the place. */
+  commit(): Promise<void>;
+}
+
+const TEMPORARY = /\.[0-9a-f-]{36}\.tmp$/;
+
+/** Whether a file is what is left of a replacement of the one at `path`. */
+export function isLeftover(path: string, other: string): boolean {
+  return other.startsWith(path) && TEMPORARY.test(other.slice(path.length));
+}
+
+/**
+ * Writes what is to replace the file, which was in the state `old`. Its time is later than that of the old one, by a millisecond at least:
+ * file systems keep the time of the last tick of their clock, and use a number of a file again, so that two states
+ * could look the same.
+ */
+export async function prepare(
+  path: string,
+  old: FileState,
+  lines: Iterable<string>,
+): Promise<Replacement> {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  const file = create(temporary, old.mode);
+  try {
+    let size = 0;
+    for (const piece of piecesOf(lines)) {
+      size += piece.byteLength;
+      if (size <= SYNC) writeSync(file, piece);
+      else await write(file, piece);
+    }
+    const mtime = Math.max(Date.now(), old.mtime + 1);
+    file.utimeSync(new Date(), new Date(mtime));
+    const state = asState(file.statSync());
+    file.close();
+    return {
+      state,
+      async commit() {
+        try {
+          await whileBusy(() => {
+            return size <= SYNC ? renameSync(temporary, path) : Deno.rename(temporary, path);
+          });
+        } catch (error) {
+          discard(temporary);
+          throw error;
+        }
+      },
+    };
+  } catch (error) {
+    file.close();
+    discard(temporary);
+    throw error;
+  }
+}
+
+function create(path: string, mode: number | null): Deno.FsFile {
+  // Who was allowed to read it still is, and nobody else.
+  const options = {
+    write: true,
+    createNew: true,
+    ...(mode === null ? {} : { mode: mode & 0o777 }),
+  };
+  try {
+    return Deno.openSync(path, options);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    mkdirSync(dirname(path), { recursive: true });
+    return Deno.openSync(path, options);
+  }
+}
+
+function* piecesOf(lines: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> {
+  let pending: string[] = [];
+  let length = 0;
+  for (const line of lines) {
+    pending.push(line);
+    length += line.length;
+    if (length < PIECE) continue;
+    yield encoder.encode(pending.join(""));
+    pending = [];
+    length = 0;
+  }
+  yield encoder.encode(pending.join(""));
+}
+
+function writeSync(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.byteLength;) at += file.writeSync(bytes.subarray(at));
+}
+
+async function write(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.byteLength;) at += await file.write(bytes.subarray(at));
+}
+
+/** What can't be removed either is left to `check`: the error that led here says more. */
+function discard(temporary: string): void {
+  try {
+    rmSync(temporary, { force: true });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}

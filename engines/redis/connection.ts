@@ -1,0 +1,305 @@
+import { Cluster, Redis } from "ioredis";
+import type { Buffer } from "node:buffer";
+import type { RedisAddress } from "./address.ts";
+import type { DeadlineCommand } from "./deadline.ts";
+import { NoAnswer, redisError, type RedisOperation } from "./errors.ts";
+import { type Hold, SharedResources } from "../_shared.ts";
+
+/** How long a closed socket may take to end on its own, ms. */
+const LINGER = 20;
+/** The longest pause between two attempts to connect again, ms. */
+const RETRY_PAUSE = 1_000;
+/** In how many steps the time for an answer runs out. */
+const STEPS = 4;
+
+/** What a command takes. */
+export type RedisArgument = string | number | Buffer;
+
+/** A command as ioredis takes it: its method, its arguments. */
+export type RedisCommand = [method: string, ...args: RedisArgument[]];
+
+/** An answer that is awaited. */
+interface Waiting {
+  steps: number;
+  reject(error: unknown): void;
+}
+
+/**
+ * A client of ioredis that several handles use. Each call ends within a bounded time, whatever happens to the server:
+ * what was under way when the connection went is rejected and never sent twice, what comes later connects anew.
+ */
+export class RedisConnection {
+  readonly client: Redis | Cluster;
+  readonly #address: RedisAddress;
+  readonly #waiting = new Set<Waiting>();
+  #clock: ReturnType<typeof setTimeout> | undefined;
+  #isOpen = false;
+  #deadlineCommand: DeadlineCommand = "pexpiretime";
+  #trouble: unknown;
+  readonly #onError = (error: Error & { lastNodeError?: Error }) => {
+    // A cluster's own error only says that no server was of use.
+    this.#trouble = error.lastNodeError ?? error;
+  };
+  readonly #onReady = () => {
+    this.#trouble = undefined;
+    this.#keepAlive(this.#waiting.size > 0);
+  };
+
+  private constructor(address: RedisAddress) {
+    this.#address = address;
+    // The option was checked to be one, as far as that goes.
+    this.client = address.client as Redis | Cluster | undefined ?? this.#makeClient();
+    this.client.on("error", this.#onError);
+    this.client.on("node error", this.#onError);
+    this.client.on("ready", this.#onReady);
+  }
+
+  /** Connects. */
+  static async open(address: RedisAddress): Promise<RedisConnection> {
+    const connection = new RedisConnection(address);
+    try {
+      await connection.#open();
+      return connection;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** How to ask this server for a deadline. */
+  get deadlineCommand(): DeadlineCommand {
+    return this.#deadlineCommand;
+  }
+
+  /** Whether keys live on several servers, so that a command can be about one of them only. */
+  get isCluster(): boolean {
+    return this.#address.isCluster;
+  }
+
+  /** The value of a Redis key and its deadline, in one round trip. */
+  read(operation: RedisOperation, name: string): Promise<[value: Buffer | null, time: number]> {
+    return this.run(operation, ({ client }) => {
+      // Two commands in one write, for half of what a pipeline costs.
+      const stream = isCluster(client) ? undefined : client.stream;
+      stream?.cork();
+      const value = client.getBuffer(name);
+      const time = client[this.#deadlineCommand](name);
+      stream?.uncork();
+      return Promise.all([value, time.then(Number)]);
+    });
+  }
+
+  /**
+   * Sends commands and gives their answers; rejects with the first error. On one server all of them go in one round trip; in
+   * a cluster each group goes to the server of its key.
+   */
+  async sendAll(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
+    const sets = this.isCluster ? groups : [groups.flat()];
+    const replies = await Promise.all(
+      sets.map((commands) =>
+        this.run(operation, async ({ client }) => await client.pipeline(commands).exec() ?? [])
+      ),
+    );
+    return replies.flat().map(([error, reply]) => {
+      if (error !== null) throw this.#error(operation, error, true);
+      return reply;
+    });
+  }
+
+  /** Awaits what `call` gets from the client; rejects in the engine's words. */
+  run<T>(
+    operation: RedisOperation,
+    call: (connection: RedisConnection) => Promise<T>,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      // What a client of the user's keeps for later, it may send later.
+      const sent = this.client.status === "ready" || this.#address.client !== undefined;
+      const fail = (error: unknown) => {
+        this.#done(waiting);
+        reject(this.#error(operation, error, sent));
+      };
+      const waiting: Waiting = { steps: 0, reject: fail };
+      this.#begin(waiting);
+      call(this).then((value) => {
+        this.#done(waiting);
+        resolve(value);
+      }, fail);
+    });
+  }
+
+  #begin(waiting: Waiting): void {
+    this.#waiting.add(waiting);
+    if (this.#waiting.size === 1) this.#keepAlive(true);
+    this.#clock ??= this.#startClock();
+  }
+
+  #done(waiting: Waiting): void {
+    this.#waiting.delete(waiting);
+    if (this.#waiting.size === 0) this.#keepAlive(false);
+  }
+
+  /** Lets the program end by itself while no answer is awaited, though the connection is open. */
+  #keepAlive(isBusy: boolean): void {
+    const { client } = this;
+    if (client === this.#address.client) return;
+    for (const { stream } of isCluster(client) ? socketsOf(client) : [client]) {
+      if (stream === undefined || stream.connecting || stream.destroyed) continue;
+      if (isBusy) stream.ref();
+      else stream.unref();
+    }
+  }
+
+  #error(operation: RedisOperation, error: unknown, sent: boolean): Error {
+    return redisError({ operation, address: this.#address, error, trouble: this.#trouble, sent });
+  }
+
+  /** The servers that hold keys. */
+  async masters(operation: RedisOperation): Promise<Redis[]> {
+    const { client } = this;
+    if (!isCluster(client)) return [client];
+    return owners(client) ?? await this.run(operation, async () => {
+      // A server that went away is forgotten until somebody asks for one of its keys: without it, its keys would seem gone.
+      await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
+      const all = owners(client);
+      if (all === undefined) throw new Error("a part of the cluster has no server");
+      return all;
+    });
+  }
+
+  /** Disconnects; a client of the user's stays as it is. */
+  async close(): Promise<void> {
+    clearTimeout(this.#clock);
+    const { client } = this;
+    if (client === this.#address.client) {
+      client.off("error", this.#onError);
+      client.off("node error", this.#onError);
+      client.off("ready", this.#onReady);
+      return;
+    }
+    this.#keepAlive(true);
+    const ends = (isCluster(client) ? socketsOf(client) : [client]).map(ended);
+    if (client.status !== "end") client.disconnect();
+    await Promise.all(ends);
+    // What looked for servers in vain has timers that no event tells of.
+    if (isCluster(client) && !this.#isOpen) await lingering();
+  }
+
+  async #open(): Promise<void> {
+    // A client of the user's connects at its first command, if it has not yet.
+    if (this.#address.client === undefined) await this.run("open", () => this.client.connect());
+    this.#isOpen = true;
+    this.#deadlineCommand = await this.run("open", async () => {
+      try {
+        await this.client.pexpiretime("");
+      } catch (error) {
+        const message = String(error);
+        if (/unknown command/i.test(message)) return "pttl";
+        // The user may have rights on the engine's keys only.
+        if (!message.includes("NOPERM")) throw error;
+      }
+      return "pexpiretime";
+    });
+  }
+
+  #makeClient(): Redis | Cluster {
+    const { nodes, isCluster, socket, db, username, password, tls, timeout } = this.#address;
+    const pause = (times: number) => this.#isOpen ? Math.min(50 * times, RETRY_PAUSE) : null;
+    const common = {
+      username,
+      password,
+      tls,
+      connectTimeout: timeout,
+      disconnectTimeout: LINGER,
+      // What was sent and not answered is rejected at once: sent again, it could be done twice.
+      maxRetriesPerRequest: 0,
+    };
+    if (!isCluster) {
+      const place = socket === undefined ? nodes[0] : { path: socket };
+      return new Redis({ ...place, ...common, db, lazyConnect: true, retryStrategy: pause });
+    }
+    const cluster = new Cluster([...nodes], {
+      lazyConnect: true,
+      clusterRetryStrategy: pause,
+      retryDelayOnFailover: 0,
+      slotsRefreshTimeout: timeout,
+      // The default one would look names up by itself, and certificates could not be checked against them.
+      dnsLookup: (host, callback) => callback(null, host),
+      redisOptions: { ...common, socketTimeout: timeout },
+    });
+    // It would keep what came while no server was there until one is, however late.
+    cluster.on("close", () => cluster["flushQueue"](new Error("Connection is closed.")));
+    return cluster;
+  }
+
+  /** One timer for all that is awaited: one for each would cost as much as the rest of a call. */
+  #startClock(): ReturnType<typeof setTimeout> {
+    const clock = setTimeout(() => {
+      this.#clock = undefined;
+      const late = [...this.#waiting].filter((waiting) => ++waiting.steps > STEPS);
+      for (const { reject } of late) reject(new NoAnswer("no answer in time"));
+      if (late.length > 0) this.#reconnect();
+      if (this.#waiting.size > 0) this.#clock = this.#startClock();
+    }, this.#address.timeout / STEPS);
+    // The connection keeps the program running, if need be.
+    Deno.unrefTimer(clock);
+    return clock;
+  }
+
+  /** Leaves a connection that is open and dead. In a cluster each server's has a timer. */
+  #reconnect(): void {
+    const { client } = this;
+    if (client === this.#address.client || isCluster(client)) return;
+    if (["connecting", "connect", "ready"].includes(client.status)) client.disconnect(true);
+  }
+}
+
+const connections = new SharedResources<RedisConnection>((connection) => connection.close());
+const identities = new WeakMap<object, number>();
+let identified = 0;
+
+/** Connects, or joins those who are connected to the same server with the same options. */
+export function connect(address: RedisAddress): Promise<Hold<RedisConnection>> {
+  const { client, tls, ...rest } = address;
+  const key = JSON.stringify({ ...rest, client: identity(client), tls: identity(tls) });
+  return connections.acquire(key, () => RedisConnection.open(address));
+}
+
+function identity(object: object | undefined): number | undefined {
+  if (object === undefined || Object.keys(object).length === 0) return object && 0;
+  const known = identities.get(object);
+  if (known !== undefined) return known;
+  identities.set(object, ++identified);
+  return identified;
+}
+
+function isCluster(client: Redis | Cluster): client is Cluster {
+  return client.isCluster;
+}
+
+/** All connections of a cluster: subscriptions have one of their own, used or not. */
+function socketsOf(cluster: Cluster): Redis[] {
+  const subscriber: Redis | null = cluster["subscriber"].getInstance();
+  return subscriber === null ? cluster.nodes() : [...cluster.nodes(), subscriber];
+}
+
+/** The servers that hold a part of the cluster, or `undefined` when one of them is not known. */
+function owners(cluster: Cluster): Redis[] | undefined {
+  const nodes = new Map(
+    cluster.nodes("master").map((node) => [`${node.options.host}:${node.options.port}`, node]),
+  );
+  const names = new Set(cluster.slots.map(([master]) => master));
+  const found = [...names].map((name) => nodes.get(name)).filter((node) => node !== undefined);
+  return found.length === names.size && found.length > 0 ? found : undefined;
+}
+
+/** Waits until a client that is about to be disconnected has no socket and no timer. */
+async function ended(client: Redis): Promise<void> {
+  if (client.status === "end" || client.status === "wait") return;
+  // Between two attempts there is no socket whose end it would tell, only its timer for that.
+  if (client.status === "reconnecting") await lingering();
+  else await new Promise<void>((resolve) => client.once("end", resolve));
+}
+
+function lingering(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, LINGER));
+}

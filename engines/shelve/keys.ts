@@ -1,0 +1,154 @@
+/**
+ * Where things of a store lie in Deno KV. All keys begin with `"hashstash", name, dbname`, so that a database may hold
+ * other programs' data too:
+ *
+ * - `…, text`: the entry of a key
+ * - `…, head, SHA-256`: the entry of a key too long for Deno KV (2,048 bytes); its value has the whole text. It sorts among its
+ *   neighbours by its head, so that one range holds all keys with a prefix
+ * - `…, text | head, SHA-256, 0`: the pointer of an entry in chunks, for those who replace it without reading it. Beside the entry, not
+ *   beside the chunks: to find a key among large values SQLite reads some of them
+ * - `…, 0`: the mark of a store that has, or had, entries in chunks
+ * - `…, 0, text | head, SHA-256, generation, i`: chunk i of an entry
+ */
+import type { EngineLocation } from "../engine.ts";
+import { encodeSegment } from "../_location.ts";
+import { sha256 } from "../_sha256.ts";
+
+const ROOT = "hashstash";
+/** Begins or ends the keys of what is no entry; numbers sort behind all texts. */
+const EXTRA = 0;
+/** Bytes of UTF-8 that a key's text may have to stand in a KV key by itself. */
+const TEXT_LIMIT = 1_000;
+/** UTF-16 units of a longer text that its KV key begins with. */
+const HEAD_LENGTH = 250;
+/** Bytes of a name, or of a part of a dbname, that stand in a KV key as they are. */
+const NAME_LIMIT = 200;
+
+const encoder = new TextEncoder();
+
+/** What follows name and dbname in an entry's KV key. */
+export type KeyId = readonly [text: string] | readonly [head: string, hash: Uint8Array];
+
+/** Which chunks a chunk belongs to. */
+export interface ChunkPlace {
+  readonly id: KeyId;
+  readonly generation: string;
+}
+
+/** A range of KV keys. */
+export interface KeyRange {
+  readonly start: Deno.KvKey;
+  readonly end: Deno.KvKey;
+}
+
+/** The KV keys of one store. */
+export class StoreKeys {
+  readonly #base: readonly string[];
+
+  private constructor(name: string, dbname: string) {
+    this.#base = [ROOT, name, dbname];
+  }
+
+  /** The keys of a location's store. */
+  static of({ name, dbname }: EngineLocation): StoreKeys {
+    return new StoreKeys(shortened(name), dbname.split("/").map(shortened).join("/"));
+  }
+
+  /** The keys of the store that a KV key belongs to. */
+  static holding(key: Deno.KvKey): StoreKeys {
+    return new StoreKeys(String(key[1]), String(key[2]));
+  }
+
+  /** Bytes that a KV key takes besides the text of the key, at most. */
+  get overhead(): number {
+    return 3 * (this.#base[1].length + this.#base[2].length) + 100;
+  }
+
+  /** Where an entry is. */
+  entry(id: KeyId): Deno.KvKey {
+    return [...this.#base, ...id];
+  }
+
+  /** Where the mark of a store with chunks is. */
+  get mark(): Deno.KvKey {
+    return [...this.#base, EXTRA];
+  }
+
+  /** Where the pointer to an entry's chunks is. */
+  pointer(id: KeyId): Deno.KvKey {
+    return [...this.#base, ...id, EXTRA];
+  }
+
+  /** Where a chunk is. */
+  chunk(id: KeyId, generation: string, i: number): Deno.KvKey {
+    return [...this.#base, EXTRA, ...id, generation, i];
+  }
+
+  /** All entries whose text begins with the prefix, maybe some long ones with another, and their pointers. */
+  entries(prefix = ""): KeyRange {
+    const head = headOf(prefix);
+    return { start: [...this.#base, head], end: [...this.#base, successor(head) ?? EXTRA] };
+  }
+
+  /** All chunks. */
+  chunks(): KeyRange {
+    // Bytes sort before all texts.
+    return { start: [...this.mark, new Uint8Array()], end: [...this.#base, EXTRA + 1] };
+  }
+
+  /** Everything in the stores that are nested in this one; with `last`, in those after that one. */
+  nested(last?: StoreKeys): KeyRange {
+    const [root, name, dbname] = this.#base;
+    // "0" follows "/" in UTF-8; `true` follows everything that a store has.
+    return {
+      start: last === undefined ? [root, name, `${dbname}/`] : [...last.#base, true],
+      end: [root, name, `${dbname}0`],
+    };
+  }
+
+  /** Which entry the KV key of an entry or a pointer is for. */
+  idOf(key: Deno.KvKey): KeyId {
+    return key.slice(this.#base.length, isPointer(key) ? -1 : undefined) as unknown as KeyId;
+  }
+
+  /** Which chunks the KV key of one is for. */
+  placeOf(key: Deno.KvKey): ChunkPlace {
+    const parts = key.slice(this.#base.length + 1);
+    return { id: parts.slice(0, -2) as unknown as KeyId, generation: String(parts.at(-2)) };
+  }
+}
+
+/** Whether the KV key, of an entry or a pointer, is that of a pointer. */
+export function isPointer(key: Deno.KvKey): boolean {
+  return key.at(-1) === EXTRA;
+}
+
+/** Where a key's entry lies in its store. */
+export function keyId(key: string): KeyId {
+  if (key.length * 3 <= TEXT_LIMIT || byteLength(key) <= TEXT_LIMIT) return [key];
+  return [headOf(key), Uint8Array.fromHex(sha256(key))];
+}
+
+function headOf(text: string): string {
+  return text.slice(0, HEAD_LENGTH).replace(/[\ud800-\udbff]$/, "");
+}
+
+/** The first text, by code points, behind all that begin with this one; `undefined` when all do. */
+function successor(text: string): string | undefined {
+  const points = Array.from(text);
+  for (let point = points.pop(); point !== undefined; point = points.pop()) {
+    const code = point.codePointAt(0)!;
+    // No well-formed text has the code points of surrogates.
+    const next = code === 0xd7ff ? 0xe000 : code + 1;
+    if (next <= 0x10ffff) return points.join("") + String.fromCodePoint(next);
+  }
+  return undefined;
+}
+
+function shortened(name: string): string {
+  return byteLength(name) <= NAME_LIMIT ? name : encodeSegment(name);
+}
+
+function byteLength(text: string): number {
+  return encoder.encode(text).byteLength;
+}

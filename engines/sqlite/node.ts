@@ -1,0 +1,83 @@
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { ConnectOptions, SqlConnection, SqlDriver, SqlStatement, SqlValue } from "./driver.ts";
+
+type Row = SqlValue[];
+
+/** A method that the library has and its types lack. */
+interface ArrayRows {
+  setReturnArrays(enabled: boolean): void;
+}
+
+class NodeStatement implements SqlStatement {
+  readonly #statement: StatementSync;
+
+  constructor(statement: StatementSync) {
+    (statement as StatementSync & ArrayRows).setReturnArrays(true);
+    this.#statement = statement;
+  }
+
+  get(...params: Row): Row | undefined {
+    return this.#statement.get(...params) as unknown as Row | undefined;
+  }
+
+  all(...params: Row): Row[] {
+    return this.#statement.all(...params) as unknown as Row[];
+  }
+
+  run(...params: Row): number {
+    return Number(this.#statement.run(...params).changes);
+  }
+}
+
+class WideStatement extends NodeStatement {
+  constructor(statement: StatementSync) {
+    super(statement);
+    statement.setReadBigInts(true);
+  }
+
+  override get(...params: Row): Row | undefined {
+    return super.get(...params)?.map(narrow);
+  }
+
+  override all(...params: Row): Row[] {
+    return super.all(...params).map((row) => row.map(narrow));
+  }
+}
+
+/** A number where one can stand for the integer. */
+function narrow(value: SqlValue): SqlValue {
+  if (typeof value !== "bigint") return value;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+class NodeConnection implements SqlConnection {
+  readonly #database: DatabaseSync;
+
+  constructor(path: string, { busyTimeout }: ConnectOptions) {
+    // Python's DiskCache wrote its triggers with "count" for 'count'.
+    this.#database = new DatabaseSync(path, {
+      timeout: busyTimeout,
+      enableDoubleQuotedStringLiterals: true,
+    });
+  }
+
+  prepare(sql: string, { wide = false } = {}): SqlStatement {
+    const statement = this.#database.prepare(sql);
+    return wide ? new WideStatement(statement) : new NodeStatement(statement);
+  }
+
+  exec(sql: string): void {
+    this.#database.exec(sql);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+/** The SQLite that Deno and Node bring: needs read and write permission for the file's folder. */
+export const nodeDriver: SqlDriver = {
+  name: "node:sqlite",
+  connect: (path, options) => new NodeConnection(path, options),
+};
