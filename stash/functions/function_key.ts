@@ -8,9 +8,6 @@ export type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
 const NATIVE = /\{\s*\[native code\]\s*\}\s*$/;
 const ARROW = /^(async\b\s*)?(\(|[\p{ID_Start}$_][\p{ID_Continue}$]*\s*=>)/u;
 const MENTIONS_RECEIVER = /\b(this|super)\b/;
-const COMMENT = /\/\*[^]*?\*\/|\/\/.*/g;
-const PRIVATE_FIELD =
-  /(?<!static\s+|[.\w$"'`#])#[\p{ID_Start}$_][\p{ID_Continue}$]*\s*(?=[=;}\n])/u;
 
 const originals = new WeakMap<object, AnyFunction>();
 
@@ -67,18 +64,9 @@ export function usesReceiver(fn: AnyFunction): boolean {
 /**
  * What of an object counts in the key of a call of its method: the name of its class and its own
  * enumerable properties. A function among them counts by its name and source.
- *
- * @throws {TypeError} When it has state that can't be seen.
  */
 export function receiverKey(receiver: object): Record<string, unknown> {
   const Class = typeof receiver === "function" ? receiver : receiver.constructor;
-  const name = Class?.name ?? "";
-  const hidden = typeof Class === "function" ? hiddenState(Class) : undefined;
-  if (hidden !== undefined) {
-    throw new TypeError(
-      `Cannot tell instances of "${name}" apart, as it ${hidden}`,
-    );
-  }
   // What a class has under symbols is the language's (`Symbol.metadata`).
   const state: Record<string, unknown> = typeof receiver === "function"
     ? Object.fromEntries(Object.entries(receiver))
@@ -86,22 +74,5 @@ export function receiverKey(receiver: object): Record<string, unknown> {
   for (const [property, value] of Object.entries(state)) {
     if (typeof value === "function") state[property] = functionSegment(value, {});
   }
-  return { [name]: state };
-}
-
-const hiddenStates = new WeakMap<object, string | undefined>();
-
-/** What of its instances' state is in no enumerable property, as far as its source shows. */
-function hiddenState(Class: object): string | undefined {
-  if (Class === Object || Class === Function.prototype) return undefined;
-  if (!hiddenStates.has(Class)) {
-    const source = sourceOf(Class);
-    const own = NATIVE.test(source)
-      ? "extends a built-in class"
-      : PRIVATE_FIELD.test(source.replace(COMMENT, ""))
-      ? "has private fields"
-      : undefined;
-    hiddenStates.set(Class, own ?? hiddenState(Object.getPrototypeOf(Class)));
-  }
-  return hiddenStates.get(Class);
+  return { [Class?.name ?? ""]: state };
 }
