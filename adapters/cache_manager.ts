@@ -1,5 +1,6 @@
 /**
- * A stash as a store of [cache-manager](https://cacheable.org/docs/cache-manager), through the `KeyvAdapter` that it brings.
+ * A stash as a store of [cache-manager](https://cacheable.org/docs/cache-manager), through the
+ * `KeyvAdapter` that it brings.
  *
  * @example
  * ```ts
@@ -36,7 +37,10 @@ export class CacheManagerStash extends EventEmitter {
     this.#stash = stash;
   }
 
-  /** Whether a value is worth storing: anything but `undefined`, which cache-manager takes for absent. */
+  /**
+   * Whether a value is worth storing: anything but `undefined`, which cache-manager takes for
+   * absent.
+   */
   isCacheable(value: unknown): boolean {
     return value !== undefined;
   }
@@ -71,7 +75,9 @@ export class CacheManagerStash extends EventEmitter {
     await this.#stash.deleteMany(keys);
   }
 
-  /** How long the entry still lives, ms: -1 when forever, -2 when it is absent, as Redis says it. */
+  /**
+   * How long the entry still lives, ms: -1 when forever, -2 when it is absent, as Redis says it.
+   */
   async ttl(key: string): Promise<number> {
     const expiresAt = await this.#stash.expiresAt(key);
     if (expiresAt === undefined) return -2;

@@ -46,14 +46,15 @@ const METHODS = [
 ];
 
 /**
- * Deadlines lie above, lifetimes below: as a date it is in 2001, as a lifetime 31 years. Keyv 6 hands over the one, Keyv 5
- * the other, and neither says which it is.
+ * Deadlines lie above, lifetimes below: as a date it is in 2001, as a lifetime 31 years. Keyv 6
+ * hands over the one, Keyv 5 the other, and neither says which it is.
  */
 const EARLIEST_DEADLINE = 1e12;
 
 /**
- * Keyv's storage interface (version 6, and 5) over a stash. Deadlines are the stash's, exact to the millisecond; a
- * namespace is a stash inside the given one, so clearing it costs what it holds and touches nothing else.
+ * Keyv's storage interface (version 6, and 5) over a stash. Deadlines are the stash's, exact to the
+ * millisecond; a namespace is a stash inside the given one, so clearing it costs what it holds and
+ * touches nothing else.
  */
 export class KeyvStash extends EventEmitter {
   /** Whose keys are meant; Keyv sets it. */
@@ -106,7 +107,9 @@ export class KeyvStash extends EventEmitter {
     return await this.#current.getMany(keys);
   }
 
-  /** Stores; `expires` is the absolute deadline, ms since the epoch (of Keyv 5 the lifetime, ms). */
+  /**
+   * Stores; `expires` is the absolute deadline, ms since the epoch (of Keyv 5 the lifetime, ms).
+   */
   async set(key: string, value: unknown, expires?: number): Promise<boolean> {
     await this.#current.set(key, value, lifetime(expires));
     return true;

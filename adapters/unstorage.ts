@@ -1,5 +1,6 @@
 /**
- * A stash as a driver of [unstorage](https://unstorage.unjs.io): `createStorage({ driver: stashDriver(stash) })`.
+ * A stash as a driver of [unstorage](https://unstorage.unjs.io):
+ * `createStorage({ driver: stashDriver(stash) })`.
  *
  * @example
  * ```ts

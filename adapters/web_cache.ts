@@ -1,6 +1,6 @@
 /**
- * A stash behind the Web's [Cache](https://developer.mozilla.org/docs/Web/API/Cache) interface: `match`, `put` and
- * `delete` of `Response`s, with status, headers, body and `Vary`, on any engine.
+ * A stash behind the Web's [Cache](https://developer.mozilla.org/docs/Web/API/Cache) interface:
+ * `match`, `put` and `delete` of `Response`s, with status, headers, body and `Vary`, on any engine.
  *
  * @example
  * ```ts
@@ -30,7 +30,9 @@ export interface WebCacheQueryOptions {
 
 /** How long responses stay. */
 export interface WebCacheOptions {
-  /** ms, or what makes them of a response; `Infinity`: forever; `undefined`: the stash's own `ttl`. */
+  /**
+   * ms, or what makes them of a response; `Infinity`: forever; `undefined`: the stash's own `ttl`.
+   */
   ttl?: number | ((response: Response) => number | undefined);
 }
 
@@ -52,7 +54,8 @@ export interface StoredResponse {
 const WITHOUT_BODY = [101, 204, 205, 304];
 
 /**
- * The `Cache` interface over a stash whose keys are URLs. One URL's responses for different `Vary` headers stand together under one key, changed atomically.
+ * The `Cache` interface over a stash whose keys are URLs. One URL's responses for different `Vary`
+ * headers stand together under one key, changed atomically.
  */
 export class WebCache {
   readonly #stash: HashStash<string, StoredResponse[]>;
@@ -89,11 +92,13 @@ export class WebCache {
   }
 
   /**
-   * Stores a response, in the place of an earlier one for the same request. Its body is read to the end.
+   * Stores a response, in the place of an earlier one for the same request. Its body is read to the
+   * end.
    *
    * @param request The request, or its URL: GET, of `http:` or `https:`.
    * @param response The response.
-   * @throws {TypeError} On other methods and schemes, status 206, `Vary: *`, and a body that was read already.
+   * @throws {TypeError} On other methods and schemes, status 206, `Vary: *`, and a body that was
+   * read already.
    */
   async put(request: RequestInfo | URL, response: Response): Promise<void> {
     const asked = new Request(request);

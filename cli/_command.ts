@@ -132,7 +132,8 @@ export function parse(command: Command, args: string[]): Invocation {
 /**
  * The stash that the options and HASHSTASH_* variables name.
  *
- * @param prefix `"to-"` for the second stash of a command: variables don't count there, and what is not given is as in the first.
+ * @param prefix `"to-"` for the second stash of a command: variables don't count there, and what is
+ * not given is as in the first.
  * @throws {UsageError} When there can be no such stash.
  */
 export function stashOf(

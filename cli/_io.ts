@@ -35,7 +35,9 @@ export async function fromTaggedJSON(text: string): Promise<unknown> {
   return await deserialize(encoder.encode(text));
 }
 
-/** A value for a person: text and bytes as they are, plain data as JSON, the rest as Deno shows it. */
+/**
+ * A value for a person: text and bytes as they are, plain data as JSON, the rest as Deno shows it.
+ */
 export async function show(value: unknown): Promise<void> {
   if (value instanceof Uint8Array) await write(value);
   else if (typeof value === "string") await print(value);

@@ -128,7 +128,8 @@ async function* exportLines(stash: HashStash, progress?: Progress): AsyncGenerat
       timestamp,
       expiresAt,
     });
-    // Put together by hand: parsing the value's text, only to write it again, would cost twice its size.
+    // Put together by hand: parsing the value's text, only to write it again, would cost twice its
+    // size.
     yield `${facts.slice(0, -1)},${await valueField(record)}}\n`;
   }
 }
@@ -137,7 +138,8 @@ async function valueField({ value }: StoredRecord): Promise<string> {
   try {
     return `"value":${await toTaggedJSON(await deserialize(value))}`;
   } catch (error) {
-    // A class or codec that only its own program knows; damage comes here too, and is kept as it is.
+    // A class or codec that only its own program knows; damage comes here too, and is kept as it
+    // is.
     if (!(error instanceof DecodeError)) throw error;
     return `"stored":"${value.toBase64()}"`;
   }

@@ -8,8 +8,8 @@ export function toBase64(bytes: Uint8Array): string {
 /**
  * The bytes of standard base64 text.
  *
- * @throws {DecodeError} When the text is not what `toBase64` writes, to the last bit: no white space, no
- * missing padding, no bits set behind the end.
+ * @throws {DecodeError} When the text is not what `toBase64` writes, to the last bit: no white
+ * space, no missing padding, no bits set behind the end.
  */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   let bytes: Uint8Array<ArrayBuffer>;

@@ -36,7 +36,9 @@ export function isHidden(name: unknown): boolean {
   return HIDDEN.some((hidden) => hidden === name);
 }
 
-/** An error of the class, with no property but a message; `undefined` when there is no such class. */
+/**
+ * An error of the class, with no property but a message; `undefined` when there is no such class.
+ */
 export function makeError(name: string, message: string | undefined): Error | undefined {
   const Class = byName.get(name);
   if (Class === undefined) return undefined;

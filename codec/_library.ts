@@ -1,13 +1,15 @@
 import type { Awaitable } from "./_awaitable.ts";
 
 /**
- * A function that gives a module around a third-party library: a promise the first time, then the module itself.
+ * A function that gives a module around a third-party library: a promise the first time, then the
+ * module itself.
  *
- * The module's address is computed, so that a program downloads only the libraries that it uses: a literal `import()`
- * would bring them into every program's graph.
+ * The module's address is computed, so that a program downloads only the libraries that it uses: a
+ * literal `import()` would bring them into every program's graph.
  *
  * @param what The library as in messages.
- * @param address The module without the extension, which is this file's: `.ts` as published here, `.js` after a build.
+ * @param address The module without the extension, which is this file's: `.ts` as published here,
+ * `.js` after a build.
  */
 export function loadLibrary<T>(what: string, address: URL): () => Awaitable<T> {
   let library: T | Promise<T> | undefined;

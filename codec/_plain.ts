@@ -4,9 +4,9 @@ import { isMatch } from "./_shapes.ts";
 export const RICH = "$rich";
 
 /**
- * Whether `JSON.stringify` and `JSON.parse` give back exactly this value: JSON's own types, no `-0`, no shared or
- * circular references, nothing that JSON would drop or convert. One pass without recursion, at about half the
- * cost of `JSON.stringify`.
+ * Whether `JSON.stringify` and `JSON.parse` give back exactly this value: JSON's own types, no
+ * `-0`, no shared or circular references, nothing that JSON would drop or convert. One pass without
+ * recursion, at about half the cost of `JSON.stringify`.
  *
  * @param accept Whether another part is fine as well, for formats that know more than JSON.
  */

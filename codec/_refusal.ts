@@ -1,6 +1,6 @@
 /**
- * A part of a value or key that cannot be encoded. It gathers where that part is while the recursion
- * unwinds, so that the walk itself keeps no path.
+ * A part of a value or key that cannot be encoded. It gathers where that part is while the
+ * recursion unwinds, so that the walk itself keeps no path.
  */
 export class Refusal extends Error {
   readonly #steps: string[] = [];

@@ -2,10 +2,10 @@ import { zlib } from "./compressors/_node_zlib.ts";
 import { DecodeError } from "./errors.ts";
 
 /**
- * Compressed bytes end in a seal: a skippable frame, which zstd and LZ4 tools pass over, with the content's length and the
- * CRC-32 of everything before that number. Any flipped bit and any missing byte shows before decompressing begins:
- * checksums of the content cannot see the bits that do not matter to it, and node:zlib in Deno decodes truncated zstd and
- * brotli without an error.
+ * Compressed bytes end in a seal: a skippable frame, which zstd and LZ4 tools pass over, with the
+ * content's length and the CRC-32 of everything before that number. Any flipped bit and any missing
+ * byte shows before decompressing begins: checksums of the content cannot see the bits that do not
+ * matter to it, and node:zlib in Deno decodes truncated zstd and brotli without an error.
  */
 const HEAD = new Uint8Array([0x50, 0x2a, 0x4d, 0x18, 0x08, 0x00, 0x00, 0x00]);
 const LENGTH_AT = HEAD.length;

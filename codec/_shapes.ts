@@ -15,7 +15,8 @@ export function ownNames(value: object): string[] {
 }
 
 /**
- * The indices of the items that an array has, as text, when it has holes; `undefined` when it has none.
+ * The indices of the items that an array has, as text, when it has holes; `undefined` when it has
+ * none.
  *
  * @throws {Refusal} When it has properties besides its items: they would be lost.
  */
@@ -29,9 +30,9 @@ export function holeyIndices(array: unknown[]): string[] | undefined {
 }
 
 /**
- * Whether an array is the result of a RegExp match: the one sort of array with properties besides its
- * items that programs meet. Looking for any such property costs as much as `JSON.stringify`, so the fast paths
- * look for this one only.
+ * Whether an array is the result of a RegExp match: the one sort of array with properties besides
+ * its items that programs meet. Looking for any such property costs as much as `JSON.stringify`, so
+ * the fast paths look for this one only.
  */
 export function isMatch(array: unknown[]): boolean {
   return (array as { index?: unknown }).index !== undefined;

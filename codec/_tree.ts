@@ -1,6 +1,7 @@
 /**
- * Any value as a tree of plain JSON, and back. What JSON lacks is an object with one property whose name
- * begins with `$`: `{"$Date":"2026-01-01T00:00:00.000Z"}`. A user's own object of that shape gets a second `$`.
+ * Any value as a tree of plain JSON, and back. What JSON lacks is an object with one property whose
+ * name begins with `$`: `{"$Date":"2026-01-01T00:00:00.000Z"}`. A user's own object of that shape
+ * gets a second `$`.
  *
  * | tag | payload |
  * |---|---|
@@ -209,9 +210,11 @@ function primitive(value: unknown): unknown {
 }
 
 /**
- * The value of a tree, fresh from `JSON.parse`. The tree is used up: its arrays and objects become parts of the value.
+ * The value of a tree, fresh from `JSON.parse`. The tree is used up: its arrays and objects become
+ * parts of the value.
  *
- * @throws {DecodeError} When the tree is none that `toTree` makes, or names a class that is not registered.
+ * @throws {DecodeError} When the tree is none that `toTree` makes, or names a class that is not
+ * registered.
  */
 export function fromTree(tree: unknown): unknown {
   return new TreeReader().read(tree);

@@ -8,7 +8,10 @@ export interface RegisteredClass {
   readonly fromJSON: (data: unknown) => unknown;
 }
 
-/** How instances of a class are stored. `D` is their data, by default whatever `JSON.parse` may give. */
+/**
+ * How instances of a class are stored. `D` is their data, by default whatever `JSON.parse` may
+ * give.
+ */
 export interface RegisterClassOptions<T extends object, D = ReturnType<typeof JSON.parse>> {
   /** The name in stored data; default: the class's own. Keep it when you rename the class. */
   name?: string;
@@ -25,8 +28,9 @@ const byPrototype = new Map<object, RegisteredClass>();
 const byName = new Map<string, RegisteredClass>();
 
 /**
- * Makes instances of a class storable, as values and in keys. Only direct instances: a subclass is registered on its own.
- * Reading stored data makes instances of registered classes and of no others.
+ * Makes instances of a class storable, as values and in keys. Only direct instances: a subclass is
+ * registered on its own. Reading stored data makes instances of registered classes and of no
+ * others.
  *
  * @param Class The class. Registering it again replaces how it is stored.
  * @param options Its name in stored data, and the functions to data and back.

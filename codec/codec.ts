@@ -19,14 +19,16 @@ export interface CodecOptions {
 }
 
 /**
- * Values to stored bytes and back. The options matter for encoding only: bytes say what they are, and every codec decodes
- * what any other encoded.
+ * Values to stored bytes and back. The options matter for encoding only: bytes say what they are,
+ * and every codec decodes what any other encoded.
  *
- * What an object holds are its own enumerable properties with names of text: getters are read, and whether it was frozen is not
- * kept. Objects and arrays that come twice in a value, or hold themselves, come back as such.
+ * What an object holds are its own enumerable properties with names of text: getters are read, and
+ * whether it was frozen is not kept. Objects and arrays that come twice in a value, or hold
+ * themselves, come back as such.
  *
- * Both methods answer at once where they can, and with a promise where a library is loaded for the first time, a custom part
- * gives one, or more than 256 KiB are compressed or decompressed: that is done in pieces, and the event loop has its turn in between.
+ * Both methods answer at once where they can, and with a promise where a library is loaded for the
+ * first time, a custom part gives one, or more than 256 KiB are compressed or decompressed: that is
+ * done in pieces, and the event loop has its turn in between.
  *
  * @example
  * ```ts
@@ -83,8 +85,8 @@ export class Codec {
    * The value of stored bytes.
    *
    * @param bytes They are not changed, and the value does not change with them.
-   * @throws {DecodeError} When the bytes are damaged, none of ours, or name a class, serializer or compressor
-   * that is not known.
+   * @throws {DecodeError} When the bytes are damaged, none of ours, or name a class, serializer or
+   * compressor that is not known.
    */
   decode(bytes: Uint8Array): Awaitable<unknown> {
     return whenReady(

@@ -7,8 +7,8 @@ import type { Format } from "./serializers/_types.ts";
 import { fromBytes, toBytes } from "./_text.ts";
 
 /**
- * A serializer of your own, wherever the name of one can stand. Its bytes carry its name and a checksum; they are read by any
- * codec once one with this serializer was made in the process.
+ * A serializer of your own, wherever the name of one can stand. Its bytes carry its name and a
+ * checksum; they are read by any codec once one with this serializer was made in the process.
  *
  * @example
  * ```ts
@@ -33,8 +33,8 @@ export interface CustomSerializer {
 }
 
 /**
- * A compressor of your own, wherever the name of one can stand. Its bytes carry its name and a checksum; they are read by any
- * codec once one with this compressor was made in the process.
+ * A compressor of your own, wherever the name of one can stand. Its bytes carry its name and a
+ * checksum; they are read by any codec once one with this compressor was made in the process.
  */
 export interface Compressor {
   /** Its name in stored bytes: 1-255 bytes of UTF-8, and none of the built-in names. */
@@ -96,7 +96,9 @@ export function customCompression(compressor: Compressor): Compression {
   };
 }
 
-/** The content of a frame of a custom compressor; `own` is the one to prefer, when it has the name. */
+/**
+ * The content of a frame of a custom compressor; `own` is the one to prefer, when it has the name.
+ */
 export function decompressCustom(frame: Uint8Array, own?: Compressor): Awaitable<Uint8Array> {
   const { name, content } = readNamed(frame);
   const compressor = own?.name === name ? own : compressors.get(name);

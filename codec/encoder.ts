@@ -13,8 +13,8 @@ export interface EncoderOptions {
 }
 
 /**
- * Compresses bytes and puts them in base64. Any bytes at all come back from a {@linkcode Decoder}: those that would
- * look encoded although they are not get a mark in front.
+ * Compresses bytes and puts them in base64. Any bytes at all come back from a {@linkcode Decoder}:
+ * those that would look encoded although they are not get a mark in front.
  *
  * @example
  * ```ts
@@ -68,7 +68,8 @@ export class Decoder {
   /**
    * The bytes that were encoded; rejects with a `DecodeError` when they are damaged.
    *
-   * @param bytes What an `Encoder` returned. They are not changed; the result may be a part of them.
+   * @param bytes What an `Encoder` returned. They are not changed; the result may be a part of
+   * them.
    */
   async decode(bytes: Uint8Array): Promise<Uint8Array> {
     return await unpack(checked("decode", bytes), this.#own);

@@ -2,7 +2,9 @@
 export interface DecodeErrorOptions extends ErrorOptions {
   /** The engine that held the bytes. */
   engine?: string;
-  /** The key under which they were stored: the key itself, or its canonical text below the stash. */
+  /**
+   * The key under which they were stored: the key itself, or its canonical text below the stash.
+   */
   key?: unknown;
 }
 

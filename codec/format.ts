@@ -8,7 +8,9 @@
 export interface Layer {
   /** What it is: the name of a serializer or compressor, or of one of the other layers. */
   readonly name: string;
-  /** Where it stands: `base64` outside, then `compressed`, then `content`; `versions` around all. */
+  /**
+   * Where it stands: `base64` outside, then `compressed`, then `content`; `versions` around all.
+   */
   readonly kind: "content" | "compressed" | "base64" | "versions";
   /** The first bytes that it can have; no two layers share one. */
   readonly firstBytes: readonly number[];
@@ -32,9 +34,9 @@ const INNER: Layer[] = [
 ];
 
 /**
- * Every layer of the stored format. A serialized value is `content`; compressing it puts a `compressed` layer
- * around, base64 a `base64` one around that. The stash's append mode puts `versions` around all: `V`, one
- * line of JSON, and the value.
+ * Every layer of the stored format. A serialized value is `content`; compressing it puts a
+ * `compressed` layer around, base64 a `base64` one around that. The stash's append mode puts
+ * `versions` around all: `V`, one line of JSON, and the value.
  *
  * @example
  * ```ts

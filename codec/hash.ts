@@ -13,6 +13,7 @@ import process from "node:process";
  * ```
  */
 export function hash(data: string | Uint8Array): string {
-  // 1 µs for a short text, where crypto.subtle takes 25 and a promise; loaded late, since it costs 27 ms.
+  // 1 µs for a short text, where crypto.subtle takes 25 and a promise; loaded late, since it costs
+  // 27 ms.
   return process.getBuiltinModule("node:crypto").hash("sha256", data);
 }

@@ -15,11 +15,13 @@ import { located, MAX_DEPTH, propertyStep, Refusal, refuse, refusing } from "./_
 const MARK = "\u0001";
 
 /**
- * The canonical text of a key: equal keys, and no others, have the same. A string is its own text; anything else is
- * U+0001 and tagged JSON with sorted properties, Sets and Maps. So is a string that begins with U+0001, has a
- * NUL or a lone surrogate: the text is well-formed Unicode without NUL.
+ * The canonical text of a key: equal keys, and no others, have the same. A string is its own text;
+ * anything else is U+0001 and tagged JSON with sorted properties, Sets and Maps. So is a string
+ * that begins with U+0001, has a NUL or a lone surrogate: the text is well-formed Unicode without
+ * NUL.
  *
- * It depends on no codec option. Cost: linear in the size of the key; sorting where there is something to sort.
+ * It depends on no codec option. Cost: linear in the size of the key; sorting where there is
+ * something to sort.
  *
  * @param key Anything that can be serialized, without cycles.
  * @throws {TypeError} When a part of the key cannot be serialized; it names the part.
@@ -61,8 +63,8 @@ export function decodeKey(text: string): unknown {
   const reader = new TreeReader();
   try {
     const key = reader.read(JSON.parse(text.slice(1)));
-    // A text that is not canonical would be listed and then not found. How an instance is encoded is its
-    // class's matter, and may change.
+    // A text that is not canonical would be listed and then not found. How an instance is encoded
+    // is its class's matter, and may change.
     if (reader.made || encodeKey(key) === text) return key;
   } catch (cause) {
     throw new DecodeError("Cannot decode key: its text is damaged", { cause, key: text });
@@ -78,8 +80,8 @@ function isOwnText(key: string): boolean {
 const SHALLOW = 16;
 
 /**
- * Whether `JSON.stringify` writes what the `KeyWriter` would, in a tenth of the time: plain data whose properties are
- * in order already.
+ * Whether `JSON.stringify` writes what the `KeyWriter` would, in a tenth of the time: plain data
+ * whose properties are in order already.
  */
 function isQuick(key: unknown): boolean {
   try {

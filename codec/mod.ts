@@ -13,7 +13,8 @@
  * ```
  *
  * - {@linkcode encodeKey}, {@linkcode decodeKey}: which keys are equal, as canonical text.
- * - {@linkcode Codec}: values to stored bytes. Its halves are {@linkcode serialize} (values to bytes) and {@linkcode encode} (bytes
+ * - {@linkcode Codec}: values to stored bytes. Its halves are {@linkcode serialize} (values to
+ *   bytes) and {@linkcode encode} (bytes
  *   to compressed bytes or base64), as functions and classes.
  * - {@linkcode registerClass}: makes instances of your classes storable.
  * - {@linkcode LAYERS}: what the first byte of stored bytes says.

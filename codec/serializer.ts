@@ -35,7 +35,8 @@ export class Serializer {
   }
 
   /**
-   * The bytes of a value; rejects with a `TypeError` that names the part which cannot be serialized.
+   * The bytes of a value; rejects with a `TypeError` that names the part which cannot be
+   * serialized.
    *
    * @param value Any value that the serializer gives back exactly.
    */

@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 /** The repository's root folder. */
 export const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
-/** Runs the Deno that runs this, in the repository's root, its output on ours; whether it succeeded. */
+/**
+ * Runs the Deno that runs this, in the repository's root, its output on ours; whether it succeeded.
+ */
 export async function deno(args: string[], env: Record<string, string> = {}): Promise<boolean> {
   const command = new Deno.Command(Deno.execPath(), { args, env, cwd: ROOT });
   return (await command.spawn().status).success;

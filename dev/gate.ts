@@ -1,4 +1,7 @@
-/** `deno task gate`: what must hold of every commit besides the tests. Runs all of it, then names what failed. */
+/**
+ * `deno task gate`: what must hold of every commit besides the tests. Runs all of it, then names
+ * what failed.
+ */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { deno, ROOT } from "./_run.ts";

@@ -1,6 +1,6 @@
 /**
- * What `size()` and a full `keys()` of a stash take per entry as it grows, and how much memory they take above what the stash
- * takes at rest.
+ * What `size()` and a full `keys()` of a stash take per entry as it grows, and how much memory they
+ * take above what the stash takes at rest.
  *
  *     deno run -A --v8-flags=--expose-gc dev/growth.ts [ENGINE...]
  */

@@ -1,6 +1,7 @@
 /**
- * How much more a stash takes than its bare backend with JSON, engine by engine: lowest tenths of short rounds in which both take
- * turns, so that what else the machine does falls on both, and its worst moments on neither.
+ * How much more a stash takes than its bare backend with JSON, engine by engine: lowest tenths of
+ * short rounds in which both take turns, so that what else the machine does falls on both, and its
+ * worst moments on neither.
  *
  *     deno run -A dev/ratios.ts [ENGINE...]
  */

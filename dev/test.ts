@@ -1,9 +1,9 @@
 /**
  * `deno task test [ARGUMENTS OF deno test]`: installs what the tests judge us by, then runs them.
  *
- * Real backends and judges are used throughout: a Redis server, Python's DiskCache, a browser for the plots. On
- * Debian and its kin they are installed here; elsewhere this says what is missing, and the tests that
- * need it fail.
+ * Real backends and judges are used throughout: a Redis server, Python's DiskCache, a browser for
+ * the plots. On Debian and its kin they are installed here; elsewhere this says what is missing,
+ * and the tests that need it fail.
  */
 import { deno } from "./_run.ts";
 

@@ -1,6 +1,7 @@
 /**
- * `deno task test:jsr`: the whole suite against the real JSR packages instead of this folder's stand-ins,
- * sqlite's contract on `@db/sqlite` too. Run it before a release, on a machine that reaches JSR.
+ * `deno task test:jsr`: the whole suite against the real JSR packages instead of this folder's
+ * stand-ins, sqlite's contract on `@db/sqlite` too. Run it before a release, on a machine that
+ * reaches JSR.
  */
 import { join } from "node:path";
 import { deno, ROOT } from "./_run.ts";

@@ -122,7 +122,8 @@ export async function each<T, R>(
       }
       const i = next++;
       const result = fn(items[i], i);
-      // A synchronous engine answers at once: a turn of the event loop for each would cost more than the answer.
+      // A synchronous engine answers at once: a turn of the event loop for each would cost more
+      // than the answer.
       results[i] = result instanceof Promise ? await result : result;
     }
   }

@@ -1,7 +1,10 @@
 import type { Awaitable } from "./engine.ts";
 import { errorCode } from "./_file_failures.ts";
 
-/** By these codes Windows says that a file is being read or replaced; after so long, ms, it is tried again. */
+/**
+ * By these codes Windows says that a file is being read or replaced; after so long, ms, it is tried
+ * again.
+ */
 const CODES = ["EPERM", "EACCES", "EBUSY"];
 const DELAYS = Deno.build.os === "windows" ? [1, 2, 4, 8, 16, 32, 64, 128, 256] : [];
 

@@ -34,8 +34,8 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 /**
- * The error for an operation that the file system refused: what it means, what to do, which flag is missing. Errors
- * that are ours already stay as they are.
+ * The error for an operation that the file system refused: what it means, what to do, which flag is
+ * missing. Errors that are ours already stay as they are.
  */
 export function fileError(engine: string, operation: string, path: string, error: unknown): Error {
   if (error instanceof EngineError || error instanceof DecodeError || error instanceof TypeError) {

@@ -4,7 +4,10 @@ import { errorCode } from "./_file_failures.ts";
 
 /** How long to wait for a lock that others hold for milliseconds at a time, ms. */
 const PATIENCE = 30_000;
-/** How long one process may take lock after lock before it lets others in, ms, and how long it then stays away. */
+/**
+ * How long one process may take lock after lock before it lets others in, ms, and how long it then
+ * stays away.
+ */
 const BURST = 50;
 const PAUSE = 1;
 /** From how long a rest on the next use of a lock begins a new burst, ms. */
@@ -17,9 +20,9 @@ let burstBegan = 0;
 let lastRelease = 0;
 
 /**
- * A lock that excludes other processes and other holders in this one. It is the system's own lock on a file, so it goes with
- * the process that holds it, however that ends. The file is empty and stays: to remove it would take the lock from
- * under those who wait for it.
+ * A lock that excludes other processes and other holders in this one. It is the system's own lock
+ * on a file, so it goes with the process that holds it, however that ends. The file is empty and
+ * stays: to remove it would take the lock from under those who wait for it.
  */
 export class FileLock implements Disposable {
   readonly #file: Deno.FsFile;
@@ -31,8 +34,9 @@ export class FileLock implements Disposable {
   }
 
   /**
-   * Takes the lock at once, or gives `undefined`: when somebody else holds it, or when this process has taken locks one after
-   * another for so long that others would never get a turn. Then `take` is the way.
+   * Takes the lock at once, or gives `undefined`: when somebody else holds it, or when this process
+   * has taken locks one after another for so long that others would never get a turn. Then `take`
+   * is the way.
    */
   static tryTake(path: string): FileLock | undefined {
     const now = performance.now();
@@ -58,7 +62,8 @@ export class FileLock implements Disposable {
       resolve();
     };
     try {
-      // One at a time: each that waits in the system keeps a thread of the pool, which the holder may need to go on.
+      // One at a time: each that waits in the system keeps a thread of the pool, which the holder
+      // may need to go on.
       await before;
       await pause();
       const file = open(path);
@@ -78,7 +83,10 @@ export class FileLock implements Disposable {
   }
 }
 
-/** Opened for each use: a file kept open for each lock of each stash would take too many of a process's descriptors. */
+/**
+ * Opened for each use: a file kept open for each lock of each stash would take too many of a
+ * process's descriptors.
+ */
 function open(path: string): Deno.FsFile {
   const options = { write: true, create: true };
   try {

@@ -6,8 +6,8 @@ const WINDOWS_DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
 const SAFE = /^[a-z0-9_.-]{1,80}$/;
 
 /**
- * One file or folder name for any text: itself when every file system takes it, else a readable rest
- * and a hash of the whole, so that names that differ only in case stay apart on every disk.
+ * One file or folder name for any text: itself when every file system takes it, else a readable
+ * rest and a hash of the whole, so that names that differ only in case stay apart on every disk.
  */
 export function encodeSegment(text: string): string {
   if (
@@ -19,8 +19,8 @@ export function encodeSegment(text: string): string {
 }
 
 /**
- * The folder of all stores with this root and name: what an engine keeps on disk it keeps in there, under a name of
- * its own (`pairtree/…`, `sqlite.db`), so that two engines never meet.
+ * The folder of all stores with this root and name: what an engine keeps on disk it keeps in there,
+ * under a name of its own (`pairtree/…`, `sqlite.db`), so that two engines never meet.
  */
 export function nameFolder(location: EngineLocation): string {
   return join(location.rootDir ?? defaultRootDir(), encodeSegment(location.name));

@@ -1,6 +1,6 @@
 /**
- * Checks of `engineOptions`, the same for all engines: what is wrong is said when the engine is made,
- * and the message names the option and what it takes.
+ * Checks of `engineOptions`, the same for all engines: what is wrong is said when the engine is
+ * made, and the message names the option and what it takes.
  */
 
 /** Options as they come from the user. */
@@ -25,7 +25,10 @@ export function checkOptionNames(
   }
 }
 
-/** The number in `options[name]`, or `undefined` when absent: an integer of at least `min`; `Infinity` means absent. */
+/**
+ * The number in `options[name]`, or `undefined` when absent: an integer of at least `min`;
+ * `Infinity` means absent.
+ */
 export function integerOption(
   engine: string,
   options: EngineOptions,

@@ -1,6 +1,6 @@
 /**
- * Where each built-in engine keeps its data. Kept apart from the engines so that `stash.path` can be
- * told before an engine, and what it imports, is loaded.
+ * Where each built-in engine keeps its data. Kept apart from the engines so that `stash.path` can
+ * be told before an engine, and what it imports, is loaded.
  */
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,9 +28,9 @@ export function pathOption(options: Record<string, unknown>): string | undefined
 }
 
 /**
- * The path of an engine that keeps one file or folder per dbname. Nested stores (`main/sub`) stand beside
- * their parent, in a folder named after it and `+`, never inside it: DiskCache's `check` removes what it
- * doesn't know.
+ * The path of an engine that keeps one file or folder per dbname. Nested stores (`main/sub`) stand
+ * beside their parent, in a folder named after it and `+`, never inside it: DiskCache's `check`
+ * removes what it doesn't know.
  *
  * - `<root>/<name>/<engine>/main<ending>`, `<root>/<name>/<engine>/main+/sub<ending>`
  * - with `path`: `<path>`, `<path>+/sub<ending>`; a dbname other than "main": `<path>~<dbname>`
@@ -59,7 +59,10 @@ export function nestedFolder(path: string, ending = ""): string {
   return `${base}+`;
 }
 
-/** The path of an engine that keeps all dbnames of one name in one file or folder: `<root>/<name>/<file>`. */
+/**
+ * The path of an engine that keeps all dbnames of one name in one file or folder:
+ * `<root>/<name>/<file>`.
+ */
 export function sharedPath(
   file: string,
   location: EngineLocation,

@@ -14,8 +14,9 @@ interface Slot<T> {
 }
 
 /**
- * Resources that are opened once per key in this process, however many handles use them, and closed when the last one
- * lets go: a second connection on one file would cost memory and, with POSIX locks, safety.
+ * Resources that are opened once per key in this process, however many handles use them, and closed
+ * when the last one lets go: a second connection on one file would cost memory and, with POSIX
+ * locks, safety.
  */
 export class SharedResources<T> {
   readonly #slots = new Map<string, Slot<T>>();
@@ -28,8 +29,8 @@ export class SharedResources<T> {
   }
 
   /**
-   * The resource under this key: the one that others hold, or what `open` makes. When `open` fails, everybody who waited
-   * for it gets its error and the next caller tries again.
+   * The resource under this key: the one that others hold, or what `open` makes. When `open` fails,
+   * everybody who waited for it gets its error and the next caller tries again.
    */
   async acquire(key: string, open: () => Awaitable<T>): Promise<Hold<T>> {
     let slot = this.#slots.get(key);

@@ -7,8 +7,9 @@ interface Waiting<T> {
 }
 
 /**
- * Makes one call of those that come at the same time. A call that finds none under way goes at once and alone, so that it
- * costs no more than without this; the others go together as soon as the code that makes them has run.
+ * Makes one call of those that come at the same time. A call that finds none under way goes at once
+ * and alone, so that it costs no more than without this; the others go together as soon as the code
+ * that makes them has run.
  */
 export class Together<T> {
   readonly #one: (key: string) => Promise<T>;
@@ -18,7 +19,8 @@ export class Together<T> {
 
   /**
    * @param one A call alone.
-   * @param many Calls together: what each gets, in the order of the keys, or the error that it is rejected with.
+   * @param many Calls together: what each gets, in the order of the keys, or the error that it is
+   * rejected with.
    */
   constructor(
     one: (key: string) => Promise<T>,

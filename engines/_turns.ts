@@ -2,8 +2,9 @@
 const TURN = 8;
 
 /**
- * Keeps long loops of synchronous work from blocking the event loop: `if (turns.due()) await turns.next()` in each step lets
- * timers and I/O run every few milliseconds and costs nothing in between. Loops that run side by side share one.
+ * Keeps long loops of synchronous work from blocking the event loop:
+ * `if (turns.due()) await turns.next()` in each step lets timers and I/O run every few milliseconds
+ * and costs nothing in between. Loops that run side by side share one.
  */
 export class Turns {
   #end = performance.now() + TURN;

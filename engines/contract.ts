@@ -18,8 +18,9 @@ export interface ContractCase {
 }
 
 /**
- * The cases that any engine must pass, ours or yours, to run in any test runner. They know an engine by its interface alone and
- * read what it promises from `supports`; each works on stores with names of its own and empties them in the end.
+ * The cases that any engine must pass, ours or yours, to run in any test runner. They know an
+ * engine by its interface alone and read what it promises from `supports`; each works on stores
+ * with names of its own and empties them in the end.
  *
  * @param harness How to make the engine for a location.
  *
@@ -87,7 +88,8 @@ export function engineContract(harness: ContractHarness): ContractCase[] {
         await run(scope);
         failed = false;
       } finally {
-        // What is wrong with the engine may break the cleaning up too: the case's own error says more.
+        // What is wrong with the engine may break the cleaning up too: the case's own error says
+        // more.
         await scope.end().catch((error) => {
           if (!failed) throw error;
         });

@@ -1,5 +1,6 @@
 /**
- * A directory of Python's DiskCache: both read and write it at the same time, each with its own means.
+ * A directory of Python's DiskCache: both read and write it at the same time, each with its own
+ * means.
  *
  * | Python | here |
  * |---|---|
@@ -8,7 +9,8 @@
  * | a pickle | skipped in listings, a `DecodeError` when asked for: reading it would run code |
  * | `str`, `int`, `float`, `bytes` as a key | text, number or bigint, `Uint8Array` |
  *
- * It is always opened by `node:sqlite`: no other library is sure to take the quotes of Python's triggers.
+ * It is always opened by `node:sqlite`: no other library is sure to take the quotes of Python's
+ * triggers.
  */
 import { join } from "node:path";
 import { whenReady } from "../codec/_awaitable.ts";
@@ -247,7 +249,9 @@ class DiskcacheEngine implements Engine {
     return attempt(this.#owner, operation, action);
   }
 
-  /** Changes rows in one transaction, and then removes the files that nothing refers to any more. */
+  /**
+   * Changes rows in one transaction, and then removes the files that nothing refers to any more.
+   */
   #change<T>(
     operation: string,
     action: (table: CacheTable, garbage: string[]) => T,
@@ -275,7 +279,10 @@ class DiskcacheEngine implements Engine {
     }
   }
 
-  /** Lets an action store an entry's row; a large value is in its file before. The action says whether it did. */
+  /**
+   * Lets an action store an entry's row; a large value is in its file before. The action says
+   * whether it did.
+   */
   #withRow(
     operation: string,
     entry: NewEntry,
@@ -287,7 +294,10 @@ class DiskcacheEngine implements Engine {
     });
   }
 
-  /** Lets an action write files and then rows that refer to them. Unless it says that it did, the files go. */
+  /**
+   * Lets an action write files and then rows that refer to them. Unless it says that it did, the
+   * files go.
+   */
   async #withFiles(
     operation: string,
     action: (write: (value: Uint8Array) => Promise<string>) => Promise<boolean>,
@@ -357,7 +367,10 @@ class DiskcacheEngine implements Engine {
     if (batch.length > 0) yield batch;
   }
 
-  /** The keys that begin with the prefix, page by page: no statement is open while the consumer thinks. */
+  /**
+   * The keys that begin with the prefix, page by page: no statement is open while the consumer
+   * thinks.
+   */
   async *#pages(prefix: string): AsyncGenerator<[string, SqlKey][]> {
     const { table } = this.#store;
     const turns = new Turns();

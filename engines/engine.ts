@@ -5,7 +5,10 @@ export type Awaitable<T> = T | Promise<T>;
 export interface NewEntry {
   /** The stored bytes. The engine may keep this array: the caller does not write to it again. */
   readonly value: Uint8Array;
-  /** Absolute deadline, ms since the epoch: from that millisecond on the entry is absent. Absent: forever. */
+  /**
+   * Absolute deadline, ms since the epoch: from that millisecond on the entry is absent. Absent:
+   * forever.
+   */
   readonly expiresAt?: number;
   /** When the value was set, ms since the epoch. */
   readonly timestamp: number;
@@ -20,8 +23,8 @@ export interface Entry {
   /** When the value was set, ms since the epoch; absent where the backend does not keep it. */
   readonly timestamp?: number;
   /**
-   * The engine's own mark of this state of the entry, given back to `compareAndSet`: a version stamp,
-   * the raw bytes, … Nobody else looks into it.
+   * The engine's own mark of this state of the entry, given back to `compareAndSet`: a version
+   * stamp, the raw bytes, … Nobody else looks into it.
    */
   readonly revision: unknown;
 }
@@ -60,13 +63,14 @@ export interface EngineCheck {
 /**
  * A storage engine: one flat store of bytes under strings, for one (root folder, name, dbname).
  *
- * Keys are any well-formed Unicode strings without NUL, empty and very long ones included. An expired entry is absent from
- * every method. Methods are called only after `open` has resolved and before `close`, may run
- * concurrently, and may return plain values instead of promises. A failing backend throws
- * `EngineError`; stored bytes that are damaged throw `DecodeError`, never a miss.
+ * Keys are any well-formed Unicode strings without NUL, empty and very long ones included. An
+ * expired entry is absent from every method. Methods are called only after `open` has resolved and
+ * before `close`, may run concurrently, and may return plain values instead of promises. A failing
+ * backend throws `EngineError`; stored bytes that are damaged throw `DecodeError`, never a miss.
  *
- * `set` (and `delete`, `compareAndSet`, the batches) resolve once other processes can see the change and a crash of
- * this process cannot lose it. No lock is held between calls, nor while a consumer of `keys` or `entries` thinks.
+ * `set` (and `delete`, `compareAndSet`, the batches) resolve once other processes can see the
+ * change and a crash of this process cannot lose it. No lock is held between calls, nor while a
+ * consumer of `keys` or `entries` thinks.
  */
 export interface Engine {
   /** The engine's name, as in `stash.engine`. */
@@ -87,12 +91,15 @@ export interface Engine {
   get(key: string): Awaitable<Entry | undefined>;
   /** Stores, replacing what was there. */
   set(key: string, entry: NewEntry): Awaitable<void>;
-  /** Removes; says whether a live entry was there. Of concurrent deletes of one entry exactly one says true. */
+  /**
+   * Removes; says whether a live entry was there. Of concurrent deletes of one entry exactly one
+   * says true.
+   */
   delete(key: string): Awaitable<boolean>;
   /**
-   * Stores `next` (or removes the entry, when `next` is undefined) if the entry is still in the state `expected`, atomically across processes: an
-   * `Entry` that this engine returned, or `undefined` for absent. Returns whether it did. Everything atomic
-   * in the stash rests on this.
+   * Stores `next` (or removes the entry, when `next` is undefined) if the entry is still in the
+   * state `expected`, atomically across processes: an `Entry` that this engine returned, or
+   * `undefined` for absent. Returns whether it did. Everything atomic in the stash rests on this.
    */
   compareAndSet(
     key: string,
@@ -100,15 +107,16 @@ export interface Engine {
     next: NewEntry | undefined,
   ): Awaitable<boolean>;
   /**
-   * The keys that begin with `prefix` (default: all), in any order, each that is not touched meanwhile
-   * exactly once. Lazy: neither the whole store in memory nor the event loop blocked for long.
+   * The keys that begin with `prefix` (default: all), in any order, each that is not touched
+   * meanwhile exactly once. Lazy: neither the whole store in memory nor the event loop blocked for
+   * long.
    */
   keys(prefix?: string): Iterable<string> | AsyncIterable<string>;
   /** How many live entries there are. */
   size(): Awaitable<number>;
   /**
-   * Removes all entries of this store. With `deep` also those of the stores nested in it: of the same root and name,
-   * with a dbname that begins with this one's and `/`.
+   * Removes all entries of this store. With `deep` also those of the stores nested in it: of the
+   * same root and name, with a dbname that begins with this one's and `/`.
    */
   clear(deep?: boolean): Awaitable<void>;
 
@@ -116,11 +124,17 @@ export interface Engine {
   has?(key: string): Awaitable<boolean>;
   /** Entries in the order of the keys. Default: `get` of each. */
   getMany?(keys: string[]): Awaitable<(Entry | undefined)[]>;
-  /** As `get`, for who wants the value alone: an engine whose deadlines cost extra need not ask for them. Default: `get`. */
+  /**
+   * As `get`, for who wants the value alone: an engine whose deadlines cost extra need not ask for
+   * them. Default: `get`.
+   */
   getValue?(key: string): Awaitable<EntryValue | undefined>;
   /** As `getMany`, for who wants the values alone. Default: `getMany`. */
   getValues?(keys: string[]): Awaitable<(EntryValue | undefined)[]>;
-  /** Stores all, in one round trip or transaction where there is one. A later pair of the same key wins. Default: `set` of each. */
+  /**
+   * Stores all, in one round trip or transaction where there is one. A later pair of the same key
+   * wins. Default: `set` of each.
+   */
   setMany?(pairs: [string, NewEntry][]): Awaitable<void>;
   /** Removes all; the number that were there. Default: `delete` of each. */
   deleteMany?(keys: string[]): Awaitable<number>;
@@ -128,7 +142,10 @@ export interface Engine {
   entries?(prefix?: string): Iterable<[string, Entry]> | AsyncIterable<[string, Entry]>;
   /** Drops what has expired; how many. Default: nothing is kept after its deadline, 0. */
   prune?(): Awaitable<number>;
-  /** Looks at everything in the store: damaged entries, leftovers of crashes, orphans; repairs them when asked. Default: reads every entry. */
+  /**
+   * Looks at everything in the store: damaged entries, leftovers of crashes, orphans; repairs them
+   * when asked. Default: reads every entry.
+   */
   check?(options: { fix: boolean }): Awaitable<EngineCheck>;
   /** Bytes on disk or in the server. Default: the sum of keys and values. */
   byteSize?(): Awaitable<number>;
@@ -144,5 +161,8 @@ export interface EngineLocation {
   readonly dbname: string;
 }
 
-/** Makes an engine for a location; opens nothing. `options` are checked here, with a `TypeError` or `RangeError`. */
+/**
+ * Makes an engine for a location; opens nothing. `options` are checked here, with a `TypeError` or
+ * `RangeError`.
+ */
 export type EngineFactory = (location: EngineLocation, options: Record<string, unknown>) => Engine;

@@ -7,8 +7,8 @@ export interface EngineErrorOptions extends ErrorOptions {
 }
 
 /**
- * A backend failed: no permission, disk full, server down, a file that is not ours. Its message says
- * what was being done and what to do; `cause` is the backend's own error.
+ * A backend failed: no permission, disk full, server down, a file that is not ours. Its message
+ * says what was being done and what to do; `cause` is the backend's own error.
  *
  * @example
  * ```ts

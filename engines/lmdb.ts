@@ -1,8 +1,10 @@
 /**
- * One LMDB environment for each name, with two databases for each dbname: the entries, and an index of their deadlines.
+ * One LMDB environment for each name, with two databases for each dbname: the entries, and an index
+ * of their deadlines.
  *
- * Reads are synchronous and cost some microseconds. Writes of one turn of the event loop share a commit, in a thread of
- * npm:lmdb's own. Conditions are checked there, against the version that each write gives its entry anew.
+ * Reads are synchronous and cost some microseconds. Writes of one turn of the event loop share a
+ * commit, in a thread of npm:lmdb's own. Conditions are checked there, against the version that
+ * each write gives its entry anew.
  */
 import type { Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "./engine.ts";
 import { checkTable } from "./lmdb/check.ts";

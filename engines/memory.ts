@@ -9,13 +9,19 @@ export function memoryPath({ name, dbname }: EngineLocation): string {
 /** An entry as it is kept, and its place in the order of use. */
 interface Item extends Entry {
   readonly key: string;
-  /** When the key came into the map, as a count: an iteration ends where those after its start begin. */
+  /**
+   * When the key came into the map, as a count: an iteration ends where those after its start
+   * begin.
+   */
   readonly arrival: number;
   older: Item | undefined;
   newer: Item | undefined;
 }
 
-/** Marks the states of all entries of the process: none comes twice, so a revision is never mistaken. */
+/**
+ * Marks the states of all entries of the process: none comes twice, so a revision is never
+ * mistaken.
+ */
 let revisions = 0;
 let arrivals = 0;
 
@@ -64,7 +70,8 @@ class Store {
     this.#link(item);
     this.bytes += sizeOf(item);
     if (expiresAt !== undefined && expiresAt < this.#earliest) this.#earliest = expiresAt;
-    // What nobody asks for again would stay for ever. As many sets as entries between two looks: each set pays for one.
+    // What nobody asks for again would stay for ever. As many sets as entries between two looks:
+    // each set pays for one.
     if (--this.#sets === 0) this.prune();
   }
 
@@ -111,7 +118,10 @@ class Store {
     return count;
   }
 
-  /** A Map's iterator also yields what is set while it runs: without an end, if its consumer sets more each time. */
+  /**
+   * A Map's iterator also yields what is set while it runs: without an end, if its consumer sets
+   * more each time.
+   */
   *iterate(prefix: string): Generator<Item> {
     const start = arrivals;
     for (const item of this.items.values()) {
@@ -156,7 +166,10 @@ function sizeOf(item: Item): number {
   return item.key.length + item.value.byteLength;
 }
 
-/** Entries in this process: shared by all handles with the same root option, name and dbname, also after all are closed. */
+/**
+ * Entries in this process: shared by all handles with the same root option, name and dbname, also
+ * after all are closed.
+ */
 class MemoryEngine implements Engine {
   readonly name = "memory";
   readonly path: string;

@@ -32,9 +32,10 @@ const HEX_DIGITS = [..."0123456789abcdef"];
  *     main/.locks/3             locked by whoever changes an entry in a folder 30-3f
  *     main/.expiring            is there once an entry has had a deadline: else no file need be read to list keys
  *
- * A file is written under another name and renamed, so that readers, who take no lock, see the old one or the new
- * one. All changes take the lock: else `compareAndSet` could rename over a `set` that came after its look, and
- * a write that goes on could not be told from what a killed process left.
+ * A file is written under another name and renamed, so that readers, who take no lock, see the old
+ * one or the new one. All changes take the lock: else `compareAndSet` could rename over a `set`
+ * that came after its look, and a write that goes on could not be told from what a killed process
+ * left.
  */
 class PairtreeEngine implements Engine {
   readonly name = NAME;
@@ -247,7 +248,9 @@ class PairtreeEngine implements Engine {
     return existsSync(this.#expiring);
   }
 
-  /** Whether the entry in a file has not expired; of a damaged one nobody can tell, and it is there. */
+  /**
+   * Whether the entry in a file has not expired; of a damaged one nobody can tell, and it is there.
+   */
   #isLive(path: string): boolean {
     if (!this.#mayExpire()) return true;
     try {

@@ -1,11 +1,13 @@
 /**
- * One Redis string per entry: the Redis key is `name:dbname:key`, the value is the stored bytes and nothing else, so that `redis-cli
- * GET my_cache:main:my_key` shows what a stash without compression holds. `:` and `%` in the names are percent-encoded: no
- * two stores share a beginning of their keys.
+ * One Redis string per entry: the Redis key is `name:dbname:key`, the value is the stored bytes and
+ * nothing else, so that `redis-cli GET my_cache:main:my_key` shows what a stash without compression
+ * holds. `:` and `%` in the names are percent-encoded: no two stores share a beginning of their
+ * keys.
  *
- * Deadlines are Redis' own (`PXAT`), kept by the server's clock. When a value was set is not kept. What survives a crash or
- * a restart of the server, and whether entries are evicted when its memory is full, is up to its settings (`appendonly`,
- * `save`, `maxmemory-policy`). Needs Redis 6.2, Valkey, or what speaks like them and runs Lua scripts.
+ * Deadlines are Redis' own (`PXAT`), kept by the server's clock. When a value was set is not kept.
+ * What survives a crash or a restart of the server, and whether entries are evicted when its memory
+ * is full, is up to its settings (`appendonly`, `save`, `maxmemory-policy`). Needs Redis 6.2,
+ * Valkey, or what speaks like them and runs Lua scripts.
  */
 import { Buffer } from "node:buffer";
 import type {
@@ -33,7 +35,10 @@ import { type RedisEntry, RedisReader } from "./redis/reader.ts";
 import { COMPARE_AND_SET } from "./redis/scripts.ts";
 import type { Hold } from "./_shared.ts";
 
-/** How many keys, and how many bytes of values, are written at once: the server does nothing else meanwhile. */
+/**
+ * How many keys, and how many bytes of values, are written at once: the server does nothing else
+ * meanwhile.
+ */
 const BATCH_KEYS = 500;
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** How many keys the server looks at in one step of a scan. */
@@ -142,7 +147,8 @@ class RedisEngine implements Engine {
     const { isCluster } = this.#connection;
     for (const batch of batches([...new Map(pairs)])) {
       const commands: RedisCommand[] = [];
-      // MSET takes half the time of as many SETs, but no deadlines, and in a cluster not keys of several servers.
+      // MSET takes half the time of as many SETs, but no deadlines, and in a cluster not keys of
+      // several servers.
       const plain: (string | Buffer)[] = [];
       for (const [key, entry] of batch) {
         const name = this.#names.of(key);
@@ -261,7 +267,10 @@ class RedisEngine implements Engine {
     return counts.reduce<number>((sum, count) => sum + Number(count), 0);
   }
 
-  /** The Redis keys that match, each once: a scan itself may come by a key twice while the server resizes its table. */
+  /**
+   * The Redis keys that match, each once: a scan itself may come by a key twice while the server
+   * resizes its table.
+   */
   async *#scan(operation: RedisOperation, pattern: string): AsyncGenerator<Buffer[]> {
     const connection = this.#connection;
     const seen = new Set<string>();

@@ -38,7 +38,10 @@ export function enginePath(name: EngineName, location: EngineLocation, options: 
   return PATHS[name](location, options);
 }
 
-/** Engines without third-party code: in every program's graph, so that loading them needs no permission. */
+/**
+ * Engines without third-party code: in every program's graph, so that loading them needs no
+ * permission.
+ */
 const STATIC: Partial<Record<EngineName, EngineFactory>> = {
   memory: createMemoryEngine,
   shelve: createShelveEngine,

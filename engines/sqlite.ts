@@ -1,10 +1,11 @@
 /**
  * One table for each dbname in one SQLite file for each name.
  *
- * A table has the dbname as its name and the columns `key` (TEXT), `value`, `timestamp` and `expires_at` (ms since the
- * epoch; NULL: forever) and `revision` (a random mark of each write). Values are BLOBs, so that any bytes go in and come
- * out as they are; the `sqlite3` shell prints a BLOB of JSON as JSON, and SQLite's JSON functions take it. Rows that were
- * added by hand, with `key` and a TEXT value alone, are entries like all others.
+ * A table has the dbname as its name and the columns `key` (TEXT), `value`, `timestamp` and
+ * `expires_at` (ms since the epoch; NULL: forever) and `revision` (a random mark of each write).
+ * Values are BLOBs, so that any bytes go in and come out as they are; the `sqlite3` shell prints a
+ * BLOB of JSON as JSON, and SQLite's JSON functions take it. Rows that were added by hand, with
+ * `key` and a TEXT value alone, are entries like all others.
  */
 import { DecodeError } from "../codec/errors.ts";
 import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "./engine.ts";
@@ -260,7 +261,10 @@ class SqliteEngine implements Engine {
     return this.#statement(this.#queries.has).get(key, Date.now()) !== undefined;
   }
 
-  /** Changes something for each item, in as few transactions as the event loop can bear; the number of rows changed. */
+  /**
+   * Changes something for each item, in as few transactions as the event loop can bear; the number
+   * of rows changed.
+   */
   async #batches<T>(
     operation: string,
     items: T[],
@@ -284,7 +288,10 @@ class SqliteEngine implements Engine {
     return count;
   }
 
-  /** The keys that begin with the prefix in their order, page by page: no statement is open while the consumer thinks. */
+  /**
+   * The keys that begin with the prefix in their order, page by page: no statement is open while
+   * the consumer thinks.
+   */
   async *#pages(prefix: string): AsyncGenerator<string[]> {
     const turns = new Turns();
     const end = firstAfter(prefix);
@@ -344,7 +351,8 @@ function configure(connection: SqlConnection): void {
   const pragma = (text: string) => connection.prepare(`PRAGMA ${text}`).get()?.[0];
   if (pragma("page_count") === 0) connection.exec("PRAGMA auto_vacuum = INCREMENTAL");
   const journal = pragma("journal_mode") === "wal" ? "wal" : pragma("journal_mode = WAL");
-  // On file systems without shared memory the journal stays as it was, and is safe only when flushed each time.
+  // On file systems without shared memory the journal stays as it was, and is safe only when
+  // flushed each time.
   connection.exec(`PRAGMA synchronous = ${journal === "wal" ? "NORMAL" : "FULL"}`);
   connection.exec(`PRAGMA journal_size_limit = ${BATCH_BYTES}`);
 }

@@ -1,6 +1,6 @@
 /**
- * A service for Deno Deploy, or any server: what is expensive is computed once for all instances and kept
- * in Deno KV; what is asked for often is answered from each instance's memory.
+ * A service for Deno Deploy, or any server: what is expensive is computed once for all instances
+ * and kept in Deno KV; what is asked for often is answered from each instance's memory.
  *
  *     deno run --unstable-kv --allow-net=127.0.0.1:8000 examples/deploy.ts
  *

@@ -25,8 +25,9 @@ const NAMES = [
 ];
 
 /**
- * The options of a profile given on a command line as `--size 1000,2000` or in the environment as `HASHSTASH_BENCH_SIZE`; what is
- * given nowhere is absent. Their values are checked by who uses them.
+ * The options of a profile given on a command line as `--size 1000,2000` or in the environment as
+ * `HASHSTASH_BENCH_SIZE`; what is given nowhere is absent. Their values are checked by who uses
+ * them.
  *
  * @throws {TypeError} On an argument that is none of them, nor among `others`.
  */

@@ -1,4 +1,6 @@
-/** The quantile `p` (0 to 1) of numbers in ascending order, interpolated linearly; `NaN` of none. */
+/**
+ * The quantile `p` (0 to 1) of numbers in ascending order, interpolated linearly; `NaN` of none.
+ */
 export function quantile(sorted: readonly number[], p: number): number {
   const position = (sorted.length - 1) * p;
   const below = sorted[Math.floor(position)];
@@ -28,8 +30,8 @@ export function resample(numbers: readonly number[], random: () => number): numb
 }
 
 /**
- * The most that `n` against `n` measurements can prove: the probability that they are not all in order by
- * mere chance. 0.5 of one, 0.95 of three, 0.996 of five.
+ * The most that `n` against `n` measurements can prove: the probability that they are not all in
+ * order by mere chance. 0.5 of one, 0.95 of three, 0.996 of five.
  */
 export function provable(n: number): number {
   let orders = 1;

@@ -1,9 +1,10 @@
 /** How charts and reports look. */
 
 /**
- * Eight colours that differ in lightness too: any two are apart for people who see no red, green or blue
- * (found by search, distances in OKLab after Machado's simulation are 0.099 or more, Okabe and Ito's
- * eight have 0.076), and each has a contrast of 2.9 or more with a white and with a dark page.
+ * Eight colours that differ in lightness too: any two are apart for people who see no red, green or
+ * blue (found by search, distances in OKLab after Machado's simulation are 0.099 or more, Okabe and
+ * Ito's eight have 0.076), and each has a contrast of 2.9 or more with a white and with a dark
+ * page.
  */
 export const PALETTE: string[] = [
   "#0066bb",
@@ -16,7 +17,9 @@ export const PALETTE: string[] = [
   "#997766",
 ];
 
-/** The marks that go with the colours: seven to eight, so that 56 names have each a pair of its own. */
+/**
+ * The marks that go with the colours: seven to eight, so that 56 names have each a pair of its own.
+ */
 export const SHAPES = [
   "circle",
   "square",

@@ -27,8 +27,8 @@ export interface BenchJSON {
 }
 
 /**
- * The names under which a case runs in `deno bench`: all of a group do the same job on the same data, `where` on the same sort
- * of backend.
+ * The names under which a case runs in `deno bench`: all of a group do the same job on the same
+ * data, `where` on the same sort of backend.
  */
 export function benchNames(
   row: Omit<RowCase, "iteration">,
@@ -44,10 +44,10 @@ const GROUP = /^([^,]+), (\d+) B(?:, |$)/;
 const NAME = /^(.+), (\S+) (\S+), (\d+) B as (\d+)$/;
 
 /**
- * The profile that runs of `deno bench --json` amount to. Each run is an iteration: one says how fast, several say how sure. Their
- * times are the 75th percentiles: Deno tells no median, and a few outliers move its mean far.
- * Benches whose names are not those of a case (`operation, size B` with or without more in the group, and `engine, serializer encoding, raw B as
- * stored`) are left out.
+ * The profile that runs of `deno bench --json` amount to. Each run is an iteration: one says how
+ * fast, several say how sure. Their times are the 75th percentiles: Deno tells no median, and a few
+ * outliers move its mean far. Benches whose names are not those of a case (`operation, size B` with
+ * or without more in the group, and `engine, serializer encoding, raw B as stored`) are left out.
  *
  * @param runs What the runs printed, parsed.
  * @throws {TypeError} When no bench of any run is a case.

@@ -22,15 +22,21 @@ export interface Candidate extends RowCodec {
   /** The engine's name. */
   engine: string;
   /**
-   * The time that one operation of the mix takes, s: the weighted mean of the medians, and over several sizes their
-   * geometric mean; `NaN` when only the size counts.
+   * The time that one operation of the mix takes, s: the weighted mean of the medians, and over
+   * several sizes their geometric mean; `NaN` when only the size counts.
    */
   time: number;
-  /** Stored bytes per byte of JSON, the geometric mean over the sizes; `NaN` where that was not measured. */
+  /**
+   * Stored bytes per byte of JSON, the geometric mean over the sizes; `NaN` where that was not
+   * measured.
+   */
   ratio: number;
   /** How many times as much it costs as the best; 1 for the best itself. */
   factor: number;
-  /** How probable it is, going by the noise of the measurements, that it really is behind the best: 0.5 to 1. */
+  /**
+   * How probable it is, going by the noise of the measurements, that it really is behind the best:
+   * 0.5 to 1.
+   */
   confidence: number;
   /** Whether it is clearly behind: by 5 % or more, and that to 95 % or more. */
   sure: boolean;
@@ -66,8 +72,8 @@ interface Measured extends RowCodec {
 /**
  * The engine and codec that do best in these rows.
  *
- * Judged by medians, so that outliers don't decide. How sure is found by drawing the measurements again
- * at random (bootstrap), and is never more than their number can prove.
+ * Judged by medians, so that outliers don't decide. How sure is found by drawing the measurements
+ * again at random (bootstrap), and is never more than their number can prove.
  *
  * @throws {TypeError | RangeError} When the options ask for something else than the rows have.
  * @throws {Error} When no engine ran all that counts.

@@ -1,6 +1,6 @@
 /**
- * The cases that are timed, shared by `stash.profile()` and the benches: what each operation does, on temporary
- * stashes.
+ * The cases that are timed, shared by `stash.profile()` and the benches: what each operation does,
+ * on temporary stashes.
  */
 import type { HashStash, HashStashOptions } from "../stash/mod.ts";
 import { generateData } from "./data.ts";

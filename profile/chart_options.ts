@@ -28,7 +28,9 @@ export interface ChartOptions {
   x?: Measure | Category;
   /** What goes up. Default: `"engine"`. */
   y?: Measure | Category;
-  /** What has colours and shapes; `"codec"` is serializer and encoding in one. Default: `"codec"`. */
+  /**
+   * What has colours and shapes; `"codec"` is serializer and encoding in one. Default: `"codec"`.
+   */
   color?: Category;
   /** What has a chart each, side by side. Default: `"operation"`. */
   facet?: Category;
@@ -42,6 +44,9 @@ export interface ChartOptions {
   encoding?: string | string[];
   /** What is said above it. */
   title?: string;
-  /** `"auto"` (default) follows the reader's `prefers-color-scheme`; `"inherit"` takes the colours of the page around it. */
+  /**
+   * `"auto"` (default) follows the reader's `prefers-color-scheme`; `"inherit"` takes the colours
+   * of the page around it.
+   */
   theme?: "auto" | "light" | "dark" | "inherit";
 }

@@ -8,7 +8,9 @@ export interface GeneratedData {
   number: number;
   /** Numbers, about three tenths of the size. */
   list: number[];
-  /** Records that hold a string, a number, a boolean, a list and an object; the rest of the size. */
+  /**
+   * Records that hold a string, a number, a boolean, a list and an object; the rest of the size.
+   */
   nested: Record<string, GeneratedRecord>;
 }
 
@@ -37,7 +39,8 @@ const WORDS =
     "compress process between through each number string object memory network length").split(" ");
 
 /**
- * Data whose JSON is `size` bytes long, give or take a tenth from 200 bytes on: the same for the same size and seed.
+ * Data whose JSON is `size` bytes long, give or take a tenth from 200 bytes on: the same for the
+ * same size and seed.
  */
 export function generateData(size: number, seed = 1): GeneratedData {
   const random = seededRandom(seed);

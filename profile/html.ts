@@ -7,8 +7,8 @@ import type { Profile } from "./result.ts";
 import type { ProfileRow } from "./row.ts";
 
 /**
- * A report as one HTML file: recommendations, charts, the table. It has no script and asks for nothing
- * from anywhere, which its content security policy enforces.
+ * A report as one HTML file: recommendations, charts, the table. It has no script and asks for
+ * nothing from anywhere, which its content security policy enforces.
  */
 export async function profileHtml(profile: Profile, title: string): Promise<string> {
   const { head, lines } = summaryTable(profile.rows);

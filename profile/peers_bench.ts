@@ -1,9 +1,11 @@
 /**
- * Other caches and stores from npm on the same job as a stash, in one run: set and get of a JSON object of 1 and 10 kB. Each
- * group has one sort of backend and one promise; its baseline is the stash.
+ * Other caches and stores from npm on the same job as a stash, in one run: set and get of a JSON
+ * object of 1 and 10 kB. Each group has one sort of backend and one promise; its baseline is the
+ * stash.
  *
  * - memory: gone with the process.
- * - files: an entry is a file, written without a flush to the disk. unstorage and node-persist write in place, so
+ * - files: an entry is a file, written without a flush to the disk. unstorage and node-persist
+ *   write in place, so
  *   that a crash can leave half an entry; the stash renames a whole one.
  * - one JSON file: written whole for each set.
  * - database: a killed process loses nothing, a power failure may lose the last writes.

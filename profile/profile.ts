@@ -41,13 +41,17 @@ export interface ProfileOptions {
   /** How often each is timed, after a warm-up. Default: 5. */
   iterations?: number;
   /**
-   * The data: a function of the size, called ten times for each; or `"entries"`, a random choice of the stash's own, whose
-   * mean size is then the only one. Default: text, numbers and nested records of the size.
+   * The data: a function of the size, called ten times for each; or `"entries"`, a random choice of
+   * the stash's own, whose mean size is then the only one. Default: text, numbers and nested
+   * records of the size.
    */
   data?: ((size: number, index: number) => unknown) | "entries";
   /** Options of the engines, by name. Default: for the stash's own engine what it has. */
   engineOptions?: Record<string, object>;
-  /** Whether to show on stderr how far it is: a bar on a terminal, lines elsewhere. Default: `false`. */
+  /**
+   * Whether to show on stderr how far it is: a bar on a terminal, lines elsewhere. Default:
+   * `false`.
+   */
   progress?: boolean;
   /** Ends the profile; it then rejects with the signal's reason, and leaves nothing behind. */
   signal?: AbortSignal;
@@ -70,7 +74,10 @@ const OPTION_NAMES = [
   "signal",
 ];
 
-/** How long one sample takes at least, ms, so that the clock's steps and its own cost are no part of it. */
+/**
+ * How long one sample takes at least, ms, so that the clock's steps and its own cost are no part of
+ * it.
+ */
 const SAMPLE_TIME = 4;
 
 /** The most operations in one sample. */
@@ -83,11 +90,12 @@ const MOST_BYTES = 4_000_000;
 const BUSY_TIME = 20;
 
 /**
- * Times operations of a stash on other engines, codecs and sizes of data: what `stash.profile()` does.
+ * Times operations of a stash on other engines, codecs and sizes of data: what `stash.profile()`
+ * does.
  *
- * All runs on temporary stashes below the same root, which are removed at the end, also when it fails or is
- * aborted. The cases take turns in random order, so that a slow moment of the machine hits all alike. An
- * engine that can't run here has rows that say why, instead of times.
+ * All runs on temporary stashes below the same root, which are removed at the end, also when it
+ * fails or is aborted. The cases take turns in random order, so that a slow moment of the machine
+ * hits all alike. An engine that can't run here has rows that say why, instead of times.
  *
  * @throws {TypeError | RangeError} On options that make no sense, before anything runs.
  */
@@ -269,8 +277,8 @@ class Runner {
 }
 
 /**
- * Runs a case until its code is warm; how often it must run to fill a sample. What the first run tells is
- * no guide: it loads, compiles and allocates.
+ * Runs a case until its code is warm; how often it must run to fill a sample. What the first run
+ * tells is no guide: it loads, compiles and allocates.
  */
 async function warmUp(of: Case): Promise<number> {
   const most = of.row.operation === "write"

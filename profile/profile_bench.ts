@@ -1,6 +1,7 @@
 /**
- * The cases of `stash.profile()` under `deno bench`: writes and reads on every engine; the codec on the first of them, as it
- * is the same on all. What runs is chosen as in `deno task profile`, by arguments or environment:
+ * The cases of `stash.profile()` under `deno bench`: writes and reads on every engine; the codec on
+ * the first of them, as it is the same on all. What runs is chosen as in `deno task profile`, by
+ * arguments or environment:
  *
  * ```sh
  * deno bench -A profile/profile_bench.ts -- --engine sqlite,lmdb --size 1000
@@ -8,7 +9,8 @@
  * deno task profile bench.json
  * ```
  *
- * `--iterations` is the least number of times that each runs. Redis is a private server, unless `--redis` names one.
+ * `--iterations` is the least number of times that each runs. Redis is a private server, unless
+ * `--redis` names one.
  */
 import { dirname } from "node:path";
 import { HashStash } from "../mod.ts";
@@ -65,7 +67,8 @@ async function open(
 
 function bench(each: Case, index: number): void {
   const { operation, storedSize } = each.row;
-  // Few enough that a store of one file does not grow, enough that removing them doesn't count where Deno ignores the timer.
+  // Few enough that a store of one file does not grow, enough that removing them doesn't count
+  // where Deno ignores the timer.
   const uncleaned = Math.min(100, Math.max(1, Math.floor(200_000 / storedSize)));
   let writes = 0;
   Deno.bench({

@@ -1,5 +1,6 @@
 /**
- * Writes a profile as `profile.html`, `profile.csv` and `profile.json`: of a run now, or of what `deno bench --json` printed.
+ * Writes a profile as `profile.html`, `profile.csv` and `profile.json`: of a run now, or of what
+ * `deno bench --json` printed.
  *
  * @module
  */

@@ -65,8 +65,8 @@ export class Profile {
   }
 
   /**
-   * The engine and codec to take: for one operation (`"read"`, `"size"`, …) or a mix, of one size or all.
-   * Without options: for as many reads as writes.
+   * The engine and codec to take: for one operation (`"read"`, `"size"`, …) or a mix, of one size
+   * or all. Without options: for as many reads as writes.
    *
    * @throws {TypeError | RangeError} When the options ask for something that was not profiled.
    * @throws {Error} When no engine ran all that counts.
@@ -133,8 +133,8 @@ export class Profile {
   }
 
   /**
-   * A chart of the medians as an SVG; without options the speed of writes and reads by engine. Loads Vega and
-   * Vega-Lite; needs no browser.
+   * A chart of the medians as an SVG; without options the speed of writes and reads by engine.
+   * Loads Vega and Vega-Lite; needs no browser.
    *
    * @throws {TypeError} On a name that is no column.
    * @throws {Error} When there is nothing to draw.

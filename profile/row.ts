@@ -44,7 +44,9 @@ export interface ProfileRow {
   ratio: number;
   /** From 1. */
   iteration: number;
-  /** Seconds per operation, the mean over a sample of operations; `NaN` in a row with an `error`. */
+  /**
+   * Seconds per operation, the mean over a sample of operations; `NaN` in a row with an `error`.
+   */
   time: number;
   /** Operations per second. */
   rate: number;
@@ -114,8 +116,8 @@ export function encodingName(compress: string | false, b64: boolean): string {
 }
 
 /**
- * The name of a row's codec in tables and charts: the encoding, with the serializer in front when the rows
- * have several.
+ * The name of a row's codec in tables and charts: the encoding, with the serializer in front when
+ * the rows have several.
  */
 export function codecName(row: RowCodec, withSerializer: boolean): string {
   return withSerializer ? `${row.serializer} ${row.encoding}` : row.encoding;

@@ -26,7 +26,10 @@ export interface ProfileSummary
   speed: number;
 }
 
-/** The rows of each engine, codec, size and operation together; rows that could not run are left out. */
+/**
+ * The rows of each engine, codec, size and operation together; rows that could not run are left
+ * out.
+ */
 export function groupRows(rows: readonly ProfileRow[]): ProfileRow[][] {
   const timed = rows.filter(({ error }) => error === undefined);
   return [

@@ -1,4 +1,7 @@
-/** What a failing engine tells the caller: `EngineError` or `DecodeError` with engine, operation and key. */
+/**
+ * What a failing engine tells the caller: `EngineError` or `DecodeError` with engine, operation and
+ * key.
+ */
 import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/mod.ts";
 import type { CompleteEngine } from "../engines/_derived.ts";
@@ -14,8 +17,8 @@ export function unreadable(error: unknown, engine: string, key: unknown): unknow
 }
 
 /**
- * The same engine, whose errors say what was being done. Errors of arguments (`TypeError`, `RangeError`) and the engine's
- * own `EngineError`s pass as they are.
+ * The same engine, whose errors say what was being done. Errors of arguments (`TypeError`,
+ * `RangeError`) and the engine's own `EngineError`s pass as they are.
  */
 export function guard(engine: CompleteEngine): CompleteEngine {
   const { name } = engine;

@@ -2,8 +2,8 @@
 const tails = new Map<string, Promise<void>>();
 
 /**
- * Runs `body` when all earlier bodies of that name in this process have ended. It keeps the callers of one
- * process from failing each other's `compareAndSet`: between processes that decides alone.
+ * Runs `body` when all earlier bodies of that name in this process have ended. It keeps the callers
+ * of one process from failing each other's `compareAndSet`: between processes that decides alone.
  */
 export async function exclusive<T>(name: string, body: () => Promise<T>): Promise<T> {
   const before = tails.get(name);

@@ -18,7 +18,8 @@ export function pairsOf<K, V>(source: PairSource<K, V>): Pairs<K, V> {
     if (Symbol.iterator in source) return pairs(source);
     if (isPlainObject(source)) return Object.entries(source) as unknown as [K, V][];
   }
-  // Of other objects nothing would be stored, or not what was meant: of a promise that nobody awaited, of a Date.
+  // Of other objects nothing would be stored, or not what was meant: of a promise that nobody
+  // awaited, of a Date.
   throw new TypeError(
     `Expected a Map, an iterable of pairs, a plain object or a stash, got ${described(source)}`,
   );
@@ -34,7 +35,8 @@ export function isPlainObject(value: unknown): value is object {
 /**
  * The canonical texts of keys.
  *
- * @throws {TypeError} When they are no iterable of keys, or one is no key. A string is none: its characters are hardly meant.
+ * @throws {TypeError} When they are no iterable of keys, or one is no key. A string is none: its
+ * characters are hardly meant.
  */
 export function keyTexts(keys: Iterable<unknown>): string[] {
   if (typeof keys !== "object" || keys === null || !(Symbol.iterator in keys)) {
@@ -65,7 +67,10 @@ function described(value: unknown): string {
   return Deno.inspect(value, { depth: 0, strAbbreviateSize: 60 });
 }
 
-/** Groups items into arrays of at most `count` items and, but for single larger ones, `bytes` in all. */
+/**
+ * Groups items into arrays of at most `count` items and, but for single larger ones, `bytes` in
+ * all.
+ */
 export async function* batches<T>(
   items: AsyncIterable<T> | Iterable<T>,
   count: number,

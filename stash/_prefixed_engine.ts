@@ -1,6 +1,7 @@
 /**
- * One store inside an engine object that a user passed: such an object is a single flat store, which several
- * stashes and their nested ones may share. Each gets the keys that begin with its own `name:dbname:`.
+ * One store inside an engine object that a user passed: such an object is a single flat store,
+ * which several stashes and their nested ones may share. Each gets the keys that begin with its own
+ * `name:dbname:`.
  */
 import { complete, type CompleteEngine } from "../engines/_derived.ts";
 import type { Engine, EngineCheck, EngineSupports, Entry, NewEntry } from "../engines/engine.ts";

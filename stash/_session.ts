@@ -13,8 +13,9 @@ import { type CheckedOptions, needsRootDir, RESERVED_DBNAMES } from "./options.t
 import type { StashStats, Version } from "./types.ts";
 
 /**
- * What is behind one handle on a stash: the opened store and those beside it, the operations under way, and what is done with entries by the
- * canonical text of their key. `HashStash` is its face; the other modules of this folder use it too.
+ * What is behind one handle on a stash: the opened store and those beside it, the operations under
+ * way, and what is done with entries by the canonical text of their key. `HashStash` is its face;
+ * the other modules of this folder use it too.
  */
 export class Session {
   readonly options: CheckedOptions;
@@ -53,8 +54,8 @@ export class Session {
   }
 
   /**
-   * Runs an operation on the opened store; `close` waits for it. `before` is what the caller has begun
-   * already: an encoding, made of the value as it was when the method was called.
+   * Runs an operation on the opened store; `close` waits for it. `before` is what the caller has
+   * begun already: an encoding, made of the value as it was when the method was called.
    */
   async run<T, B = undefined>(
     operation: string,
@@ -106,7 +107,10 @@ export class Session {
     for (const space of this.#spaces.values()) await (await space).prune();
   }
 
-  /** Disposes of the child when the stash is closed, before its stores are: at once if that has been. */
+  /**
+   * Disposes of the child when the stash is closed, before its stores are: at once if that has
+   * been.
+   */
   adopt(child: AsyncDisposable): void {
     this.#children.add(child);
     if (this.#closing !== undefined) void child[Symbol.asyncDispose]();
@@ -123,8 +127,8 @@ export class Session {
   }
 
   /**
-   * The value under a key, or the default. As `run`, but in one piece: at a microsecond or two for a read from memory or
-   * LMDB, each further promise shows.
+   * The value under a key, or the default. As `run`, but in one piece: at a microsecond or two for
+   * a read from memory or LMDB, each further promise shows.
    */
   async get(text: string, defaultValue: unknown): Promise<unknown> {
     if (this.#closing !== undefined) this.#refuse("get entry");
@@ -180,7 +184,9 @@ export class Session {
     await exclusive(this.identity(text), () => append(store, archive, text, entry));
   }
 
-  /** Stores if the entry is still as `expected`; whether it did. In append mode as a new version. */
+  /**
+   * Stores if the entry is still as `expected`; whether it did. In append mode as a new version.
+   */
   async replace(
     store: CompleteEngine,
     text: string,
@@ -192,8 +198,8 @@ export class Session {
   }
 
   /**
-   * Removes an entry, with its versions, and hands it to this caller alone; `undefined` when there is none. What
-   * `use` makes of it comes before: when it throws, the entry stays.
+   * Removes an entry, with its versions, and hands it to this caller alone; `undefined` when there
+   * is none. What `use` makes of it comes before: when it throws, the entry stays.
    */
   async take<T>(
     store: CompleteEngine,

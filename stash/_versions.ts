@@ -1,12 +1,12 @@
 /**
- * Append mode: every version of a key. The latest stands under the key itself, in an envelope that says
- * which version it is; the ones before it stand in a store beside, one entry each.
+ * Append mode: every version of a key. The latest stands under the key itself, in an envelope that
+ * says which version it is; the ones before it stand in a store beside, one entry each.
  *
- * Appending copies the latest to that store and then replaces it with one `compareAndSet`: two writes,
- * at the thousandth version as at the first. A version never changes, so it does no harm that several
- * writers copy the same one, and a crash between the two writes leaves only a copy that the next append
- * makes again. A series (the life of a key from its first set to its delete) has an identifier of its
- * own, so that a new life never meets the remains of an earlier one.
+ * Appending copies the latest to that store and then replaces it with one `compareAndSet`: two
+ * writes, at the thousandth version as at the first. A version never changes, so it does no harm
+ * that several writers copy the same one, and a crash between the two writes leaves only a copy
+ * that the next append makes again. A series (the life of a key from its first set to its delete)
+ * has an identifier of its own, so that a new life never meets the remains of an earlier one.
  */
 import { DecodeError } from "../codec/errors.ts";
 import type { EngineProblem, Entry, NewEntry } from "../engines/engine.ts";
@@ -177,7 +177,8 @@ export async function checkVersions(
     try {
       head = await store.get(key);
       const header = head && openEnvelope(head.value).header;
-      // A copy of the latest itself is an append under way, or one that was cut off and is made again.
+      // A copy of the latest itself is an append under way, or one that was cut off and is made
+      // again.
       if (header?.series === series && version <= header.version) continue;
     } catch (error) {
       // The check of the entries names the damaged one; its earlier versions are still good.

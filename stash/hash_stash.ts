@@ -40,7 +40,10 @@ import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
 import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
 import type { AnyArguments, StashCheck, StashStats, Version } from "./types.ts";
 
-/** Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in memory. */
+/**
+ * Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in
+ * memory.
+ */
 const BATCH = 500;
 const BATCH_BYTES = 4_000_000;
 
@@ -52,12 +55,13 @@ const loadProfiler = loadLibrary<
 const ABSENT = Symbol("absent");
 
 /**
- * An async, dictionary-like cache over a storage engine: a `Map` whose methods return promises and whose entries outlive
- * the program.
+ * An async, dictionary-like cache over a storage engine: a `Map` whose methods return promises and
+ * whose entries outlive the program.
  *
- * Keys and values are anything that can be serialized; key equality is by meaning, so `{ a: 1, b: 2 }` and `{ b: 2, a: 1 }` are
- * one key. Every method that takes a key rejects with a `TypeError` on one that can't be serialized, with an
- * `EngineError` when the backend fails, and after `close`; those that read, with a `DecodeError` when what is stored is damaged.
+ * Keys and values are anything that can be serialized; key equality is by meaning, so
+ * `{ a: 1, b: 2 }` and `{ b: 2, a: 1 }` are one key. Every method that takes a key rejects with a
+ * `TypeError` on one that can't be serialized, with an `EngineError` when the backend fails, and
+ * after `close`; those that read, with a `DecodeError` when what is stored is damaged.
  *
  * @typeParam K The type of the keys.
  * @typeParam V The type of the values.
@@ -83,7 +87,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * Checks the options; opens nothing and needs no permission.
    *
    * @param options What to keep where, and how.
-   * @throws {TypeError} On an unknown option, engine, serializer or compressor, or a bad name; the message lists the valid ones.
+   * @throws {TypeError} On an unknown option, engine, serializer or compressor, or a bad name; the
+   * message lists the valid ones.
    * @throws {RangeError} On a number out of range.
    */
   constructor(options?: HashStashOptions);
@@ -173,8 +178,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Stores a value. When it resolves, other processes can see the value and a crash of this one can't lose it;
-   * when it rejects, the earlier value is still there.
+   * Stores a value. When it resolves, other processes can see the value and a crash of this one
+   * can't lose it; when it rejects, the earlier value is still there.
    *
    * @param key The key.
    * @param value The value.
@@ -254,8 +259,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * The keys, in the engine's order. Lazy: neither all of them in memory nor a lock kept while the caller
-   * thinks. Keys that are not touched meanwhile come exactly once.
+   * The keys, in the engine's order. Lazy: neither all of them in memory nor a lock kept while the
+   * caller thinks. Keys that are not touched meanwhile come exactly once.
    */
   async *keys(): AsyncGenerator<K, void, void> {
     for await (const text of this.#session.iterate("list keys", (store) => store.keys())) {
@@ -296,7 +301,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * The stored value, or the default, which is then stored: atomic across processes, so that all agree on one.
+   * The stored value, or the default, which is then stored: atomic across processes, so that all
+   * agree on one.
    *
    * @param key The key.
    * @param defaultValue What to store when the key is absent; `null` by default.
@@ -351,7 +357,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     });
   }
 
-  /** Removes some entry and returns its pair, or `undefined` when there is none: atomic, as `pop`. */
+  /**
+   * Removes some entry and returns its pair, or `undefined` when there is none: atomic, as `pop`.
+   */
   async popItem(): Promise<[K, V] | undefined> {
     for await (const key of this.keys()) {
       const value = await this.pop(key, ABSENT);
@@ -364,9 +372,11 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * Reads, changes and stores a value: atomic across processes.
    *
    * @param key The key.
-   * @param fn Makes the next value of the current one (`undefined` when the key is absent); when it makes `undefined`, the key is removed. It may run again when
-   * another process has changed the value meanwhile: keep it free of side effects.
-   * @param options When the entry ends; by default by the stash's `ttl`, and without one when it would have ended before.
+   * @param fn Makes the next value of the current one (`undefined` when the key is absent); when it
+   * makes `undefined`, the key is removed. It may run again when another process has changed the
+   * value meanwhile: keep it free of side effects.
+   * @param options When the entry ends; by default by the stash's `ttl`, and without one when it
+   * would have ended before.
    * @returns The next value.
    */
   async modify(
@@ -394,7 +404,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * The values of many keys, in their order, `undefined` where absent: one round trip where the engine has one.
+   * The values of many keys, in their order, `undefined` where absent: one round trip where the
+   * engine has one.
    *
    * @param keys The keys.
    */
@@ -415,8 +426,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Stores many pairs: in one round trip or transaction a batch, where the engine has one. Of pairs with
-   * one key the last wins; in append mode each is a version.
+   * Stores many pairs: in one round trip or transaction a batch, where the engine has one. Of pairs
+   * with one key the last wins; in append mode each is a version.
    *
    * @param pairs A Map, an iterable or async iterable of pairs, a plain object, or another stash.
    * @param options When the entries end, if not by the stash's `ttl`.
@@ -518,7 +529,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * A stash inside this one, with the same options: its entries are not this one's, and the reverse. It is closed on its own.
+   * A stash inside this one, with the same options: its entries are not this one's, and the
+   * reverse. It is closed on its own.
    *
    * @param dbname Its name inside this one.
    * @param options What is different in it.
@@ -532,7 +544,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * A temporary stash with a root of its own and the same options, removed when it is disposed of, also when the body throws.
+   * A temporary stash with a root of its own and the same options, removed when it is disposed of,
+   * also when the body throws.
    *
    * @param options What is different in it.
    *
@@ -553,7 +566,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     const merged = this.#derivedOptions({ name, ...options });
     merged.engineOptions = withoutFilePath(merged.engineOptions);
     const checked = checkOptions(merged, undefined);
-    // In a folder of its parent's root: the permissions are there, and so is the disk that is measured.
+    // In a folder of its parent's root: the permissions are there, and so is the disk that is
+    // measured.
     const rootDir = needsRootDir(checked) ? join(rootDirOf(checked)!, name) : name;
     const stash = new HashStash<K2, V2>({ ...merged, rootDir });
     stash.#session.temporary = true;
@@ -813,7 +827,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Looks at everything stored: damaged or undecodable entries, leftovers of crashes, orphans. Reads every entry: O(bytes stored).
+   * Looks at everything stored: damaged or undecodable entries, leftovers of crashes, orphans.
+   * Reads every entry: O(bytes stored).
    *
    * @param options With `fix`, repairs what can be repaired and removes what can't.
    */
@@ -839,7 +854,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     return this;
   }
 
-  /** Waits for the operations under way and releases what this handle holds. Idempotent; a closed stash stays closed. */
+  /**
+   * Waits for the operations under way and releases what this handle holds. Idempotent; a closed
+   * stash stays closed.
+   */
   async close(): Promise<void> {
     await this.#session.close();
   }
@@ -850,7 +868,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * The canonical text of a key, under which the engine keeps it. A string is itself; it does not depend on the codec.
+   * The canonical text of a key, under which the engine keeps it. A string is itself; it does not
+   * depend on the codec.
    *
    * @param key The key.
    */
@@ -937,7 +956,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     return true;
   }
 
-  /** The options of a stash made from this one: the same but for `changes`; another engine has options of its own. */
+  /**
+   * The options of a stash made from this one: the same but for `changes`; another engine has
+   * options of its own.
+   */
   #derivedOptions(changes: HashStashOptions): HashStashOptions {
     const { engine } = this.#session.options;
     const same = changes.engine === undefined || changes.engine === engine;
@@ -950,7 +972,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 }
 
-/** Without a path of files; one that is no file (`:memory:`, `default`, a URL) stays: the name keeps stashes there apart. */
+/**
+ * Without a path of files; one that is no file (`:memory:`, `default`, a URL) stays: the name keeps
+ * stashes there apart.
+ */
 function withoutFilePath(options: object | undefined): object {
   const { path, ...rest } = { ...options } as { path?: unknown };
   const isFile = path instanceof URL

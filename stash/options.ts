@@ -7,15 +7,20 @@ import { ENGINE_NAMES, type EngineName } from "../engines/registry.ts";
 
 /** What a stash is made with; all optional. */
 export interface HashStashOptions {
-  /** The stash's name, `"unnamed"` by default: one path or key segment, never a way out of `rootDir`. */
+  /**
+   * The stash's name, `"unnamed"` by default: one path or key segment, never a way out of
+   * `rootDir`.
+   */
   name?: string;
   /** The store inside the stash, `"main"` by default; `/` nests. */
   dbname?: string;
-  /** A built-in engine by name (`"pairtree"` by default), or any object with the `Engine` interface. */
+  /**
+   * A built-in engine by name (`"pairtree"` by default), or any object with the `Engine` interface.
+   */
   engine?: EngineName | Engine;
   /**
-   * The folder of all stashes: a path or a `file:` URL. By default `$HASHSTASH_DIR`, else `hashstash` in `$XDG_CACHE_HOME` or the
-   * platform's cache folder.
+   * The folder of all stashes: a path or a `file:` URL. By default `$HASHSTASH_DIR`, else
+   * `hashstash` in `$XDG_CACHE_HOME` or the platform's cache folder.
    */
   rootDir?: string | URL;
   /** How values become bytes: `"hashstash"` by default. */
@@ -50,7 +55,9 @@ export interface HashStashJSON {
   dbname: string;
   /** The engine's name. */
   engine: string;
-  /** The root folder, absolute; absent when it is the default one of an engine that keeps no files. */
+  /**
+   * The root folder, absolute; absent when it is the default one of an engine that keeps no files.
+   */
   rootDir?: string;
   /** The serializer's name. */
   serializer: string;
@@ -139,7 +146,8 @@ export function checkOptions(
 }
 
 /**
- * The absolute deadline that the options of `set` and the stash's `ttl` amount to, ms since the epoch; `undefined`: never.
+ * The absolute deadline that the options of `set` and the stash's `ttl` amount to, ms since the
+ * epoch; `undefined`: never.
  *
  * @throws {TypeError | RangeError} When they are not times.
  */
@@ -162,7 +170,9 @@ export function deadline(
   return expiresAt >= Number.MAX_SAFE_INTEGER ? undefined : Math.ceil(expiresAt);
 }
 
-/** Whether the engine keeps files under a root folder, rather than at a path or server of its own. */
+/**
+ * Whether the engine keeps files under a root folder, rather than at a path or server of its own.
+ */
 export function needsRootDir({ engine, engineOptions }: CheckedOptions): boolean {
   return keepsFiles(engine) && engineOptions.path === undefined && engineOptions.kv === undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * How far a long run is: a bar on a terminal, plain lines anywhere else. Shared by `map`, `profile` and the
- * command line.
+ * How far a long run is: a bar on a terminal, plain lines anywhere else. Shared by `map`, `profile`
+ * and the command line.
  */
 import process from "node:process";
 import type { Writable } from "node:stream";
@@ -61,7 +61,10 @@ export async function createProgress(options: ProgressOptions): Promise<Progress
   return createLines(label, total, (line) => stream.write(`${line}\n`));
 }
 
-/** A line whenever another tenth is done, or when the number of steps is not known, whenever it doubles. */
+/**
+ * A line whenever another tenth is done, or when the number of steps is not known, whenever it
+ * doubles.
+ */
 function createLines(
   label: string,
   total: number | undefined,

@@ -1,4 +1,7 @@
-/** Moving entries between stashes as they are stored: no value is decoded, so none can be changed or lost. */
+/**
+ * Moving entries between stashes as they are stored: no value is decoded, so none can be changed or
+ * lost.
+ */
 import type { CompleteEngine } from "../engines/_derived.ts";
 import type { NewEntry } from "../engines/engine.ts";
 import { batches } from "./_pairs.ts";
@@ -22,7 +25,10 @@ export interface StoredRecord {
 const BATCH = 200;
 const BATCH_BYTES = 4_000_000;
 
-/** Every version of every key that `wanted` accepts: a key's versions follow each other, oldest first. */
+/**
+ * Every version of every key that `wanted` accepts: a key's versions follow each other, oldest
+ * first.
+ */
 export async function* dumpStore(
   store: CompleteEngine,
   archive: () => Promise<CompleteEngine>,

@@ -11,7 +11,10 @@ export interface ScriptResult {
 /** The repository's folder. */
 export const REPOSITORY = fileURLToPath(new URL("../", import.meta.url));
 
-/** Runs TypeScript in a child `deno run` with these flags. Imports are relative to the repository's folder. */
+/**
+ * Runs TypeScript in a child `deno run` with these flags. Imports are relative to the repository's
+ * folder.
+ */
 export async function runScript(
   script: string,
   flags: string[],

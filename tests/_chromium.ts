@@ -43,8 +43,8 @@ export interface PageOptions {
 export type Look = (options: PageOptions, body: (page: Page) => Promise<void>) => Promise<void>;
 
 /**
- * Starts headless Chromium for the body, which may look at several pages. Fails on anything in a console and on any
- * request but for the file itself.
+ * Starts headless Chromium for the body, which may look at several pages. Fails on anything in a
+ * console and on any request but for the file itself.
  */
 export async function withChromium(body: (look: Look) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

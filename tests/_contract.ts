@@ -3,7 +3,9 @@ import { engineContract } from "../engines/contract.ts";
 import { type EngineName, loadEngine } from "../engines/registry.ts";
 import { type Setup, startSite } from "./_setup.ts";
 
-/** Registers a test for each case of the contract. `label` tells several setups of one engine apart. */
+/**
+ * Registers a test for each case of the contract. `label` tells several setups of one engine apart.
+ */
 export function contractTests(name: EngineName, setup: Setup = {}, label: string = name): void {
   let site: Awaited<ReturnType<typeof startSite>>;
   Deno.test.beforeAll(async () => {

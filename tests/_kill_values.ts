@@ -1,4 +1,6 @@
-/** The values of the kill test: each says whose it is, and shows when a byte of it is not its own. */
+/**
+ * The values of the kill test: each says whose it is, and shows when a byte of it is not its own.
+ */
 
 /** How many entries are overwritten in turn. */
 export const KILL_KEYS = 8;

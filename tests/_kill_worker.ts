@@ -1,6 +1,7 @@
 /**
- * The process that the kill test kills: overwrites a few large entries in turn and says on standard output, a line
- * for each, what has been acknowledged to it. Its argument: `{ site, name, start, atomic }` as JSON.
+ * The process that the kill test kills: overwrites a few large entries in turn and says on standard
+ * output, a line for each, what has been acknowledged to it. Its argument:
+ * `{ site, name, start, atomic }` as JSON.
  */
 import { KILL_KEYS, killValue } from "./_kill_values.ts";
 import { openEngine } from "./_setup.ts";

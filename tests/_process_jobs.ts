@@ -1,4 +1,7 @@
-/** What the processes of the shared tests do to one store at the same time. Each gives back what its test then judges. */
+/**
+ * What the processes of the shared tests do to one store at the same time. Each gives back what its
+ * test then judges.
+ */
 import type { CompleteEngine } from "../engines/_derived.ts";
 import type { Entry, NewEntry } from "../engines/engine.ts";
 
@@ -169,7 +172,10 @@ export const JOBS = {
     return lost;
   },
 
-  /** The first process lists keys while the others set and delete more; gives what it missed or saw twice. */
+  /**
+   * The first process lists keys while the others set and delete more; gives what it missed or saw
+   * twice.
+   */
   async list(engine, { index }, times) {
     if (index > 0) {
       const since = Date.now();

@@ -1,6 +1,7 @@
 /**
- * A process of the shared tests. It reads orders from standard input, a line of JSON each, and answers each with a
- * line of JSON: `{ site, name, job, worker, times }` opens the store, does the job, closes the store.
+ * A process of the shared tests. It reads orders from standard input, a line of JSON each, and
+ * answers each with a line of JSON: `{ site, name, job, worker, times }` opens the store, does the
+ * job, closes the store.
  */
 import { JOBS } from "./_process_jobs.ts";
 import { openEngine } from "./_setup.ts";

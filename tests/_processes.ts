@@ -1,4 +1,7 @@
-/** Tests that several processes using one store at once must pass, for every engine that can be shared. */
+/**
+ * Tests that several processes using one store at once must pass, for every engine that can be
+ * shared.
+ */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import type { CompleteEngine } from "../engines/_derived.ts";
 import type { EngineName } from "../engines/registry.ts";

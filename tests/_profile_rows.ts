@@ -12,7 +12,10 @@ export interface Invented {
   noise?: (iteration: number) => number;
 }
 
-/** One row per engine, codec, size, operation and iteration; what is compressed is slower and smaller. */
+/**
+ * One row per engine, codec, size, operation and iteration; what is compressed is slower and
+ * smaller.
+ */
 export function inventRows(
   { engines = ENGINES, sizes = [1_000, 10_000], iterations = 5, noise = () => 0 }: Invented = {},
 ): ProfileRow[] {

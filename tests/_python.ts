@@ -6,7 +6,10 @@ const PYTHON = Deno.build.os === "linux" ? "/usr/bin/python3" : "python3";
 
 const decoder = new TextDecoder();
 
-/** A script in which `cache` is the directory's `diskcache.Cache` and `answer(value)` is what comes back. */
+/**
+ * A script in which `cache` is the directory's `diskcache.Cache` and `answer(value)` is what comes
+ * back.
+ */
 function wrap(script: string): string {
   return `
 import json, sys, warnings

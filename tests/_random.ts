@@ -1,4 +1,7 @@
-/** Random values from a seed, for property tests; a failing case is repeated with HASHSTASH_TEST_SEED. */
+/**
+ * Random values from a seed, for property tests; a failing case is repeated with
+ * HASHSTASH_TEST_SEED.
+ */
 
 /** What `registerClass` is told about in the property tests. */
 export class Point {
@@ -272,7 +275,10 @@ export class RandomValues {
   }
 }
 
-/** The seed of this run: from HASHSTASH_TEST_SEED, else a new one. It is printed, for a failure to be repeated. */
+/**
+ * The seed of this run: from HASHSTASH_TEST_SEED, else a new one. It is printed, for a failure to
+ * be repeated.
+ */
 export function testSeed(): number {
   const given = Deno.env.get("HASHSTASH_TEST_SEED");
   const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);

@@ -1,8 +1,9 @@
 /** Exact equality, beyond what `assertEquals` looks at. */
 
 /**
- * Says where two values differ, or `undefined` when nobody could tell them apart: types, prototypes, `-0`, holes,
- * order of properties, Maps and Sets, hidden properties of errors, and which references are to one object.
+ * Says where two values differ, or `undefined` when nobody could tell them apart: types,
+ * prototypes, `-0`, holes, order of properties, Maps and Sets, hidden properties of errors, and
+ * which references are to one object.
  */
 export function difference(actual: unknown, expected: unknown): string | undefined {
   return new Comparison().difference(actual, expected, "$");

@@ -4,10 +4,16 @@ import { type EngineName, loadEngine } from "../engines/registry.ts";
 
 type Options = Record<string, unknown>;
 
-/** `engineOptions` that survive JSON; or what starts a server, gives the options for it and stops it. */
+/**
+ * `engineOptions` that survive JSON; or what starts a server, gives the options for it and stops
+ * it.
+ */
 export type Setup = Options | (() => Promise<{ options: Options; stop(): Promise<void> }>);
 
-/** An engine with its options in a root folder of its own: what a test needs to open handles, here or in a child. */
+/**
+ * An engine with its options in a root folder of its own: what a test needs to open handles, here
+ * or in a child.
+ */
 export interface Site {
   readonly engine: EngineName;
   readonly rootDir: string;

@@ -1,4 +1,7 @@
-/** A place for stashes of one engine: a root folder of its own and, for redis, a server of its own; all gone at the end. */
+/**
+ * A place for stashes of one engine: a root folder of its own and, for redis, a server of its own;
+ * all gone at the end.
+ */
 import { HashStash, type HashStashOptions } from "../mod.ts";
 import type { EngineName } from "../engines/registry.ts";
 import { type RedisServer, startRedis } from "./redis_server.ts";

@@ -1,4 +1,7 @@
-/** Arguments that make no sense, as programs pass them by mistake: each is refused, by a message that says what is wrong. */
+/**
+ * Arguments that make no sense, as programs pass them by mistake: each is refused, by a message
+ * that says what is wrong.
+ */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { HashStash, stashedResult } from "../mod.ts";
 

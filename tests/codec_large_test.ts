@@ -1,4 +1,7 @@
-/** Long content: turns for the event loop, bounded memory, and the permissions that a codec asks for. */
+/**
+ * Long content: turns for the event loop, bounded memory, and the permissions that a codec asks
+ * for.
+ */
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import * as zlib from "node:zlib";
 import { Codec, decode, DecodeError, encode } from "../codec/mod.ts";

@@ -1,4 +1,6 @@
-/** The package as others get it: the published files alone, from a project outside the repository. */
+/**
+ * The package as others get it: the published files alone, from a project outside the repository.
+ */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,7 @@
-/** The example for Deno Deploy: over HTTP, with the permissions it names and no others, and what its graph holds. */
+/**
+ * The example for Deno Deploy: over HTTP, with the permissions it names and no others, and what its
+ * graph holds.
+ */
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 

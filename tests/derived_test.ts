@@ -1,4 +1,6 @@
-/** The contract on engines that have only what the interface requires: everything else is derived. */
+/**
+ * The contract on engines that have only what the interface requires: everything else is derived.
+ */
 import { assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { DecodeError } from "../codec/errors.ts";
 import { complete } from "../engines/_derived.ts";

@@ -1,4 +1,7 @@
-/** What is particular to engine "diskcache": directories that Python's DiskCache shares, judged by Python itself. */
+/**
+ * What is particular to engine "diskcache": directories that Python's DiskCache shares, judged by
+ * Python itself.
+ */
 import {
   assert,
   assertEquals,

@@ -1,7 +1,7 @@
 /**
- * A small KV Connect server, to test Deno KV's remote path against: the metadata exchange, then `snapshot_read` and `atomic_write` as
- * denokv's `proto/kv-connect.md` describes them, on data in memory. Run as a program, it prints its URL and ends with its
- * standard input.
+ * A small KV Connect server, to test Deno KV's remote path against: the metadata exchange, then
+ * `snapshot_read` and `atomic_write` as denokv's `proto/kv-connect.md` describes them, on data in
+ * memory. Run as a program, it prints its URL and ends with its standard input.
  */
 import protobuf from "protobufjs";
 
@@ -156,7 +156,10 @@ function refusal(text: string): Response {
   return new Response(text, { status: 400 });
 }
 
-/** Starts a server in a process of its own, as a test's setup. The token is set for this process and its children. */
+/**
+ * Starts a server in a process of its own, as a test's setup. The token is set for this process and
+ * its children.
+ */
 export async function startKvConnect(): Promise<{
   options: { path: string };
   stop(): Promise<void>;

@@ -1,4 +1,7 @@
-/** What is particular to engine "lmdb": its files, what can be wrong with them, its index of deadlines. */
+/**
+ * What is particular to engine "lmdb": its files, what can be wrong with them, its index of
+ * deadlines.
+ */
 import {
   assert,
   assertEquals,
@@ -80,7 +83,8 @@ async function damage(file: string, text: string): Promise<void> {
   const bytes = await Deno.readFile(file);
   const wanted = new TextEncoder().encode(text);
   let count = 0;
-  // Older copies of a page are still in the file: all of them, so that the one in use is among them.
+  // Older copies of a page are still in the file: all of them, so that the one in use is among
+  // them.
   for (let i = bytes.indexOf(wanted[0]); i >= 0; i = bytes.indexOf(wanted[0], i + 1)) {
     if (!wanted.every((byte, j) => bytes[i + j] === byte)) continue;
     bytes[i + 3] ^= 1;

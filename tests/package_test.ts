@@ -1,4 +1,7 @@
-/** What holds of the package as a whole: which way its imports go, what it downloads, what its texts name. */
+/**
+ * What holds of the package as a whole: which way its imports go, what it downloads, what its texts
+ * name.
+ */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

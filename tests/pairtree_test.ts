@@ -1,4 +1,7 @@
-/** What is particular to the pairtree engine: its files, their damage, what a crash leaves, locks and permissions. */
+/**
+ * What is particular to the pairtree engine: its files, their damage, what a crash leaves, locks
+ * and permissions.
+ */
 import {
   assert,
   assertEquals,
@@ -363,7 +366,8 @@ pairtreeTest(
     }
     `,
     );
-    // The system refuses files of more than 64 blocks of 512 bytes, as it refuses a write when the disk is full.
+    // The system refuses files of more than 64 blocks of 512 bytes, as it refuses a write when the
+    // disk is full.
     const limited = 'trap "" XFSZ; ulimit -f 64; exec "$0" run -A --no-check "$1"';
     const { stdout, stderr } = await new Deno.Command("sh", {
       args: ["-c", limited, Deno.execPath(), script],

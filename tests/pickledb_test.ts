@@ -1,4 +1,7 @@
-/** What is particular to the engine "pickledb": the file as people and Python have it, bursts, damage. */
+/**
+ * What is particular to the engine "pickledb": the file as people and Python have it, bursts,
+ * damage.
+ */
 import {
   assert,
   assertEquals,

@@ -1,6 +1,7 @@
 /**
- * Private Redis servers for tests and benches: each in a temporary folder of its own, on a free port of
- * 127.0.0.1 and on a unix socket, ended with the program that started it, whichever way that ends.
+ * Private Redis servers for tests and benches: each in a temporary folder of its own, on a free
+ * port of 127.0.0.1 and on a unix socket, ended with the program that started it, whichever way
+ * that ends.
  *
  * @module
  */
@@ -12,15 +13,18 @@ export interface RedisOptions {
   password?: string;
   /** Speaks TLS on its port, with a certificate made for it (`server.ca`). */
   tls?: boolean;
-  /** Keeps every acknowledged write in its append-only file: it is there again after `kill` and `restart`. */
+  /**
+   * Keeps every acknowledged write in its append-only file: it is there again after `kill` and
+   * `restart`.
+   */
   durable?: boolean;
   /** More arguments, as on the command line: `["--maxmemory", "4mb"]`. */
   args?: string[];
 }
 
 /**
- * Becomes the server, and leaves a watcher behind that ends it when the standard input ends: so also when the program
- * at its other end is killed.
+ * Becomes the server, and leaves a watcher behind that ends it when the standard input ends: so
+ * also when the program at its other end is killed.
  */
 const COMMAND = "exec 3<&0; { cat <&3; kill -CONT $$; kill $$; } >/dev/null 2>&1 & " +
   'exec redis-server "$@" </dev/null 3<&-';

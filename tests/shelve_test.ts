@@ -1,4 +1,7 @@
-/** What is particular to the engine "shelve": places, chunks, damage, and the data as Deno KV has it. */
+/**
+ * What is particular to the engine "shelve": places, chunks, damage, and the data as Deno KV has
+ * it.
+ */
 import {
   assert,
   assertEquals,

@@ -1,4 +1,7 @@
-/** What is particular to engine "sqlite": its file, other programs that use it, and what can be wrong with it. */
+/**
+ * What is particular to engine "sqlite": its file, other programs that use it, and what can be
+ * wrong with it.
+ */
 import {
   assert,
   assertEquals,

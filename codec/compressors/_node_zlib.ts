@@ -20,12 +20,18 @@ interface Direction {
   options: Options;
 }
 
-/** Bytes of content that are compressed or decompressed at once: some 3 ms of work for the slowest compressor. */
+/**
+ * Bytes of content that are compressed or decompressed at once: some 3 ms of work for the slowest
+ * compressor.
+ */
 const STEP = 128 * 1024;
 /** Bytes that a stream puts out at once. */
 const OUTPUT = 64 * 1024;
 
-/** A compressor of node:zlib. Its directions are functions, so that nothing is loaded before it is used. */
+/**
+ * A compressor of node:zlib. Its directions are functions, so that nothing is loaded before it is
+ * used.
+ */
 export function nodeCompression(
   name: string,
   compression: (content: Uint8Array) => Direction,
@@ -55,14 +61,17 @@ export function nodeCompression(
   };
 }
 
-/** A copy: node:zlib's results are parts of buffers of 16 KiB and more, which they would keep alive. */
+/**
+ * A copy: node:zlib's results are parts of buffers of 16 KiB and more, which they would keep alive.
+ */
 function owned(result: Uint8Array): Uint8Array {
   return new Uint8Array(result);
 }
 
 /**
- * Feeds a stream piece by piece and gathers what comes out. node:zlib's own asynchronous calls hold the event loop
- * in Deno for as long as the synchronous ones do, so the pieces are what lets others have a turn.
+ * Feeds a stream piece by piece and gathers what comes out. node:zlib's own asynchronous calls hold
+ * the event loop in Deno for as long as the synchronous ones do, so the pieces are what lets others
+ * have a turn.
  */
 function streamed(
   stream: Transform,

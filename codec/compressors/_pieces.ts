@@ -1,10 +1,13 @@
 /**
- * The longest content that is compressed: 1 GiB. Longer content is stored as it is, and a frame that claims more (a
- * decompression bomb) is refused before anything is decompressed.
+ * The longest content that is compressed: 1 GiB. Longer content is stored as it is, and a frame
+ * that claims more (a decompression bomb) is refused before anything is decompressed.
  */
 export const MAX_CONTENT = 2 ** 30;
 
-/** Content up to this length is compressed and decompressed at once; longer content in pieces, with turns of the event loop in between. */
+/**
+ * Content up to this length is compressed and decompressed at once; longer content in pieces, with
+ * turns of the event loop in between.
+ */
 export const SYNC_CONTENT = 256 * 1024;
 
 /** How long work goes on before the event loop gets a turn, in ms. */

@@ -2,7 +2,10 @@ import { nodeCompression, zlib } from "./_node_zlib.ts";
 import type { Compression } from "./_types.ts";
 import { whenReady } from "../_awaitable.ts";
 
-/** A brotli stream has no mark of its own to begin with; this is the one that its framing format proposes. */
+/**
+ * A brotli stream has no mark of its own to begin with; this is the one that its framing format
+ * proposes.
+ */
 const MAGIC = new Uint8Array([0xce, 0xb2, 0xcf, 0x81]);
 
 /** Quality 4: 11, brotli's default, takes 50 × as long. */

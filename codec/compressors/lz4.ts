@@ -1,6 +1,7 @@
 /**
- * LZ4 frames around the blocks of lz4-wasm-nodejs: nearly as fast as the native lz4-napi, and it asks for `--allow-read` where that
- * one asks for `--allow-ffi` and `--allow-env` as well. Blocks stand alone, so that the event loop gets its turn between them.
+ * LZ4 frames around the blocks of lz4-wasm-nodejs: nearly as fast as the native lz4-napi, and it
+ * asks for `--allow-read` where that one asks for `--allow-ffi` and `--allow-env` as well. Blocks
+ * stand alone, so that the event loop gets its turn between them.
  *
  * https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
  */
@@ -15,7 +16,9 @@ interface Library {
   decompress(sized: Uint8Array): Uint8Array;
 }
 
-/** Magic number; version 1, independent blocks; of at most 256 KiB; the checksum of these two bytes. */
+/**
+ * Magic number; version 1, independent blocks; of at most 256 KiB; the checksum of these two bytes.
+ */
 const HEADER = new Uint8Array([0x04, 0x22, 0x4d, 0x18, 0x60, 0x50, 0xfb]);
 const BLOCK = 256 * 1024;
 /** Added to the length of a block that is not compressed. */

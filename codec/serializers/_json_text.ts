@@ -7,13 +7,17 @@ const [ZERO, NINE, DOT, MINUS, PLUS, UPPER_E, LOWER_E] = Array.from(
   "09.-+Ee",
   (c) => c.charCodeAt(0),
 );
-/** `JSON.parse` with the third argument of its reviver, which TypeScript's library does not know yet. */
+/**
+ * `JSON.parse` with the third argument of its reviver, which TypeScript's library does not know
+ * yet.
+ */
 const parseWithSource = JSON.parse as (text: string, reviver: typeof exactInteger) => unknown;
 /** JavaScript prints integers of up to 15 digits exactly. */
 const SURE_DIGITS = 15;
 
 /**
- * The value of JSON text, whether plain or a tagged tree. Integers that no number prints the same way become bigints.
+ * The value of JSON text, whether plain or a tagged tree. Integers that no number prints the same
+ * way become bigints.
  *
  * @throws {DecodeError} When the text is damaged.
  */
@@ -33,8 +37,9 @@ export function deserializeJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * Whether the text has an integer that is no JavaScript number. It looks at one byte in 16, and closer where that is a digit;
- * it may be wrong about digits inside of strings, which costs time and nothing else.
+ * Whether the text has an integer that is no JavaScript number. It looks at one byte in 16, and
+ * closer where that is a digit; it may be wrong about digits inside of strings, which costs time
+ * and nothing else.
  */
 function hasLongInteger(bytes: Uint8Array): boolean {
   for (let i = SURE_DIGITS; i < bytes.length; i += SURE_DIGITS + 1) {
@@ -53,7 +58,9 @@ function hasLongInteger(bytes: Uint8Array): boolean {
   return false;
 }
 
-/** Whether digits between these bytes are an integer, and no part of a fraction or of an exponent. */
+/**
+ * Whether digits between these bytes are an integer, and no part of a fraction or of an exponent.
+ */
 function isInteger(before: number | undefined, after: number | undefined): boolean {
   return before !== DOT && before !== PLUS && before !== LOWER_E && before !== UPPER_E &&
     after !== DOT && after !== LOWER_E && after !== UPPER_E;

@@ -5,14 +5,17 @@ import { DecodeError } from "../errors.ts";
 const PROTO = Array.from("__proto__", (character) => character.charCodeAt(0));
 
 /**
- * Checks that bytes are one whole MessagePack value of the types that we write. The library would take lengths at
- * their word, and look up classes for its extensions.
+ * Checks that bytes are one whole MessagePack value of the types that we write. The library would
+ * take lengths at their word, and look up classes for its extensions.
  *
  * @throws {DecodeError} When they are not.
  */
 export function checkMessagePack(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  /** For each open container: how many values are still to come, and whether every other one is a name. */
+  /**
+   * For each open container: how many values are still to come, and whether every other one is a
+   * name.
+   */
   const open: { left: number; map: boolean }[] = [];
   let at = 0;
 
@@ -75,7 +78,10 @@ export function checkMessagePack(bytes: Uint8Array): void {
   if (at !== bytes.length) throw damaged();
 }
 
-/** What the tokens 0xC0-0xDF are: a number is how many bytes follow, `undefined` what we don't write. */
+/**
+ * What the tokens 0xC0-0xDF are: a number is how many bytes follow, `undefined` what we don't
+ * write.
+ */
 const KINDS: ("int" | "map" | "array" | "text" | "bytes" | number | undefined)[] = [
   ...["int", undefined, "int", "int", "bytes", "bytes", "bytes"] as const,
   ...[undefined, undefined, undefined, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8] as const,

@@ -2,7 +2,10 @@ import { MAX_DEPTH } from "../_refusal.ts";
 import { looksRich } from "../_plain.ts";
 import { isMatch } from "../_shapes.ts";
 
-/** What a binary format gives back exactly, besides null, booleans and plain objects and arrays of such parts. */
+/**
+ * What a binary format gives back exactly, besides null, booleans and plain objects and arrays of
+ * such parts.
+ */
 export interface NativeFormat {
   number(value: number): boolean;
   text(value: string): boolean;
@@ -14,7 +17,9 @@ export interface NativeFormat {
   readonly graphs: boolean;
 }
 
-/** Whether the format gives back exactly this value. What it does not is stored as "hashstash" does. */
+/**
+ * Whether the format gives back exactly this value. What it does not is stored as "hashstash" does.
+ */
 export function isNative(value: unknown, format: NativeFormat): boolean {
   try {
     if (typeof value === "object" && value !== null && looksRich(value)) return false;

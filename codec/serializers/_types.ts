@@ -1,6 +1,9 @@
 import type { Awaitable } from "../_awaitable.ts";
 
-/** Values to self-describing bytes and back. `deserialize` gets bytes whose first byte says that they are its own. */
+/**
+ * Values to self-describing bytes and back. `deserialize` gets bytes whose first byte says that
+ * they are its own.
+ */
 export interface Format {
   readonly name: string;
   serialize(value: unknown): Awaitable<Uint8Array>;

@@ -15,8 +15,8 @@ import { deserializeJson } from "./_json_text.ts";
 import type { Format } from "./_types.ts";
 
 /**
- * JSON and nothing else: what it cannot say exactly is refused. It has no references, so an object that comes
- * twice comes back as two equal ones.
+ * JSON and nothing else: what it cannot say exactly is refused. It has no references, so an object
+ * that comes twice comes back as two equal ones.
  */
 export const json: Format = {
   name: "json",

@@ -12,8 +12,8 @@ import type { Format } from "./_types.ts";
 const MARK = 0xc1;
 
 /**
- * JSON's types, bytes, NaN and infinities. The library has extensions for more, but not for all of ours, and reading them looks up
- * classes: they are not used.
+ * JSON's types, bytes, NaN and infinities. The library has extensions for more, but not for all of
+ * ours, and reading them looks up classes: they are not used.
  */
 const NATIVE: NativeFormat = {
   number: (value) => !Object.is(value, -0),

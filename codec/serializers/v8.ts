@@ -7,8 +7,8 @@ import { isNative, type NativeFormat } from "./_native.ts";
 import type { Format } from "./_types.ts";
 
 /**
- * Typed arrays are left to "hashstash": those that node:v8 gives back are views of all the bytes read. So are
- * null prototypes, errors, URLs and classes, which structured clones lose.
+ * Typed arrays are left to "hashstash": those that node:v8 gives back are views of all the bytes
+ * read. So are null prototypes, errors, URLs and classes, which structured clones lose.
  */
 const NATIVE: NativeFormat = {
   number: () => true,
@@ -23,7 +23,10 @@ const NATIVE: NativeFormat = {
   graphs: true,
 };
 
-/** V8's structured clone, whose first byte is 0xFF: bytes that newer versions of V8 read, and older ones may not. */
+/**
+ * V8's structured clone, whose first byte is 0xFF: bytes that newer versions of V8 read, and older
+ * ones may not.
+ */
 export const v8: Format = {
   name: "v8",
   serialize: (value) => {

@@ -52,7 +52,10 @@ export function assertStrictEquals<T>(
   );
 }
 
-/** Claims that the two numbers differ by no more than `tolerance`: by default a ten-millionth of `expected`. */
+/**
+ * Claims that the two numbers differ by no more than `tolerance`: by default a ten-millionth of
+ * `expected`.
+ */
 export function assertAlmostEquals(
   actual: number,
   expected: number,

@@ -1,6 +1,7 @@
 /**
- * What the cases of the contract are written with: scopes that open stores and clean up, and claims. The claims are
- * our own, because this module is published and must not bring a test library into a program.
+ * What the cases of the contract are written with: scopes that open stores and clean up, and
+ * claims. The claims are our own, because this module is published and must not bring a test
+ * library into a program.
  */
 import { complete, type CompleteEngine } from "../_derived.ts";
 import type { Awaitable, Engine, Entry, EntryValue, NewEntry } from "../engine.ts";

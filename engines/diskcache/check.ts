@@ -11,7 +11,10 @@ import { Turns } from "../_turns.ts";
 
 /** How many rows are looked at without a break. */
 const PAGE = 500;
-/** How long a writer may take from its file to its row before the file counts as left behind, ms; ours lock theirs besides. */
+/**
+ * How long a writer may take from its file to its row before the file counts as left behind, ms;
+ * ours lock theirs besides.
+ */
 const GRACE = 100;
 
 const COLUMNS = `rowid, raw, mode, size, filename, ${KEY}`;
@@ -36,9 +39,9 @@ interface Fault {
 }
 
 /**
- * Looks at database, rows, files and counters. Repaired: indexes and counters; removed: rows whose value is damaged or gone, and what
- * crashed writers left. What others made stays: other programs' files are ignored, and pickles are named, because they
- * are entries that cannot be read.
+ * Looks at database, rows, files and counters. Repaired: indexes and counters; removed: rows whose
+ * value is damaged or gone, and what crashed writers left. What others made stays: other programs'
+ * files are ignored, and pickles are named, because they are entries that cannot be read.
  */
 export async function checkCache(cache: CheckedCache): Promise<EngineCheck> {
   const { attempt, connection, fix } = cache;
@@ -155,7 +158,10 @@ class CacheCheck {
     this.#problems.push({ ...fault, ...(key === undefined ? {} : { key }), fixed });
   }
 
-  /** Files and folders of writers that did not come to their row. Whoever is about to, gets the time. */
+  /**
+   * Files and folders of writers that did not come to their row. Whoever is about to, gets the
+   * time.
+   */
   async #checkLeftovers(): Promise<void> {
     const { attempt, connection, directory, files, fix } = this.#cache;
     await new Promise((resolve) => setTimeout(resolve, GRACE));

@@ -23,8 +23,8 @@ export class ValueFiles {
   }
 
   /**
-   * Writes a value to a new file. Until it is released it is locked, so that `check` in any process knows it from what a
-   * crash left behind.
+   * Writes a value to a new file. Until it is released it is locked, so that `check` in any process
+   * knows it from what a crash left behind.
    */
   async write(value: Uint8Array): Promise<NewFile> {
     const hex = crypto.randomUUID().replaceAll("-", "");
@@ -44,7 +44,8 @@ export class ValueFiles {
   }
 
   /**
-   * The content of a file; `undefined` when it is not there, as another process may have replaced the value meanwhile.
+   * The content of a file; `undefined` when it is not there, as another process may have replaced
+   * the value meanwhile.
    *
    * @throws {DecodeError} When the row points out of the directory.
    */
@@ -63,13 +64,17 @@ export class ValueFiles {
     try {
       Deno.removeSync(this.pathOf(filename));
     } catch {
-      // Another process may have been faster, or use the folder. What is really left behind, `check` finds.
+      // Another process may have been faster, or use the folder. What is really left behind,
+      // `check` finds.
       return;
     }
     this.removeFolder(dirname(filename));
   }
 
-  /** Removes an empty folder of files, and the one that it is in; whether at least the first is gone. */
+  /**
+   * Removes an empty folder of files, and the one that it is in; whether at least the first is
+   * gone.
+   */
   removeFolder(folder: string): boolean {
     const path = join(this.#directory, folder);
     let gone = false;

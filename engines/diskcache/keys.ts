@@ -1,6 +1,7 @@
 /**
- * Our keys as Python's, and the reverse: text is `str`, a number `int` or `float`, a bigint that no number can
- * stand for `int`, bytes are `bytes`. Every other key is stored as its canonical text, a `str` that begins with U+0001.
+ * Our keys as Python's, and the reverse: text is `str`, a number `int` or `float`, a bigint that no
+ * number can stand for `int`, bytes are `bytes`. Every other key is stored as its canonical text, a
+ * `str` that begins with U+0001.
  *
  * SQLite takes an `int` and a `float` of the same value for the same key, as Python does.
  */
@@ -34,7 +35,10 @@ export function toSqlKey(text: string): SqlKey {
   }
 }
 
-/** The canonical text of a key in the database; `undefined` for a `str` that would be mistaken for another key's text. */
+/**
+ * The canonical text of a key in the database; `undefined` for a `str` that would be mistaken for
+ * another key's text.
+ */
 export function fromSqlKey(key: SqlKey): string | undefined {
   if (typeof key === "string" && key.startsWith(MARK)) {
     return toSqlKey(key) === key ? key : undefined;
@@ -46,7 +50,10 @@ export function fromSqlKey(key: SqlKey): string | undefined {
   return encodeKey(key);
 }
 
-/** The range in the database, from the start on and up to the end, of all keys whose canonical texts begin with the prefix. */
+/**
+ * The range in the database, from the start on and up to the end, of all keys whose canonical texts
+ * begin with the prefix.
+ */
 export function keyRange(prefix: string): { start: SqlKey; end?: SqlValue } {
   // Marked texts are spread over all types: the caller picks.
   if (prefix === "" || prefix.startsWith(MARK)) return { start: -Infinity };

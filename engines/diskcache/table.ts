@@ -21,7 +21,10 @@ export interface Row {
   readonly size: number;
   readonly mode: number;
   readonly filename: string | null;
-  /** What is in the row itself: bytes, a float, the digits of an integer; a text as its UTF-8 bytes, as the library cuts texts at a NUL. */
+  /**
+   * What is in the row itself: bytes, a float, the digits of an integer; a text as its UTF-8 bytes,
+   * as the library cuts texts at a NUL.
+   */
   readonly value: SqlValue;
   readonly isText: boolean;
 }
@@ -38,10 +41,16 @@ export interface NewRow {
 
 const LIVE = "(expire_time IS NULL OR expire_time > ?)";
 const OF_KEY = "FROM Cache WHERE key = ? AND raw = 1";
-/** Readable by us: neither key nor value is a pickle, and the key is not what SQLite makes of Python's NaN. */
+/**
+ * Readable by us: neither key nor value is a pickle, and the key is not what SQLite makes of
+ * Python's NaN.
+ */
 const READABLE = "raw = 1 AND mode <> 4 AND key IS NOT NULL";
 
-/** The columns of a key. A text with a NUL comes as bytes besides, because the library cuts texts there. */
+/**
+ * The columns of a key. A text with a NUL comes as bytes besides, because the library cuts texts
+ * there.
+ */
 export const KEY = "key, CASE WHEN typeof(key) = 'text' AND instr(CAST(key AS BLOB), X'00') > 0 " +
   "THEN CAST(key AS BLOB) END";
 
@@ -76,16 +85,16 @@ const SQL = {
 } as const;
 
 /**
- * How many writes look for expired rows together, where there is no limit to keep. Python looks at each; it costs as much as
- * half a write.
+ * How many writes look for expired rows together, where there is no limit to keep. Python looks at
+ * each; it costs as much as half a write.
  */
 const CULL_WRITES = 10;
 
 const decoder = new TextDecoder();
 
 /**
- * The rows of a DiskCache database, read and changed as Python does it. Changes belong into a transaction; the files that
- * they leave over go into `garbage`, to be removed when it has ended.
+ * The rows of a DiskCache database, read and changed as Python does it. Changes belong into a
+ * transaction; the files that they leave over go into `garbage`, to be removed when it has ended.
  */
 export class CacheTable {
   /** From this many bytes on a value goes into a file. */
@@ -135,7 +144,10 @@ export class CacheTable {
     return this.#sql(SQL.has).get(key, now) !== undefined;
   }
 
-  /** Whether looking a key up changes something: for the policy, or for the statistics that Python asked for. */
+  /**
+   * Whether looking a key up changes something: for the policy, or for the statistics that Python
+   * asked for.
+   */
   get notesUse(): boolean {
     return this.#statistics || this.#policy === "least-recently-used" ||
       this.#policy === "least-frequently-used";
@@ -150,8 +162,8 @@ export class CacheTable {
   }
 
   /**
-   * Stores a row by one statement, which needs no transaction around it; unless the key has a file that would be left over, or
-   * room must be made.
+   * Stores a row by one statement, which needs no transaction around it; unless the key has a file
+   * that would be left over, or room must be made.
    *
    * @returns Whether it did.
    */
@@ -185,7 +197,10 @@ export class CacheTable {
     return this.#isLimited || this.#writes + writes >= CULL_WRITES;
   }
 
-  /** Drops what has expired and what the policy chooses: for each write as many rows as the settings say. */
+  /**
+   * Drops what has expired and what the policy chooses: for each write as many rows as the settings
+   * say.
+   */
   #cull(now: number, writes: number, garbage: string[]): void {
     if (!this.#isLimited) {
       this.removeExpired(now, this.#cullLimit * (this.#writes + writes), garbage);

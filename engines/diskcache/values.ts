@@ -16,7 +16,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * The stored bytes of a row: bytes as they are, Python's `str`, `int` and `float` as JSON of the same value.
+ * The stored bytes of a row: bytes as they are, Python's `str`, `int` and `float` as JSON of the
+ * same value.
  *
  * @returns `undefined` when its file is not there.
  * @throws {DecodeError} When it is a pickle, which only running code could read, or damaged.
@@ -38,7 +39,10 @@ export function bytesOfRow(row: Row, files: ValueFiles): Awaitable<Uint8Array | 
   }
 }
 
-/** Milliseconds of Python's seconds: exactly those that were stored by us, else the next that Python takes for over. */
+/**
+ * Milliseconds of Python's seconds: exactly those that were stored by us, else the next that Python
+ * takes for over.
+ */
 export function deadlineOf(seconds: number): number {
   return milliseconds(seconds, Math.ceil);
 }
@@ -54,8 +58,8 @@ function milliseconds(seconds: number, otherwise: (value: number) => number): nu
 }
 
 /**
- * Python's JSONDisk stores JSON compressed by zlib, under zlib's own checksum. What we compress ends in a seal, which
- * the codec checks.
+ * Python's JSONDisk stores JSON compressed by zlib, under zlib's own checksum. What we compress
+ * ends in a seal, which the codec checks.
  */
 function withoutJsonDisk(bytes: Uint8Array): Uint8Array {
   if (bytes[0] !== ZLIB || isSealed(bytes)) return bytes;

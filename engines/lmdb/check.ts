@@ -4,7 +4,9 @@ import { inspectFile } from "./file.ts";
 import { RecordError, textOfLmdbKey, unpackRecord } from "./record.ts";
 import type { LmdbTable, RawEntry } from "./table.ts";
 
-/** Looks at the pages of the file, then at all entries of a table and at their places in the index. */
+/**
+ * Looks at the pages of the file, then at all entries of a table and at their places in the index.
+ */
 export async function checkTable(
   environment: LmdbEnvironment,
   table: LmdbTable,

@@ -1,6 +1,7 @@
 /**
- * LMDB environments: one for each path in the process, however many handles use it, with two databases for each dbname.
- * npm:lmdb is loaded here and nowhere else, when the first store is opened.
+ * LMDB environments: one for each path in the process, however many handles use it, with two
+ * databases for each dbname. npm:lmdb is loaded here and nowhere else, when the first store is
+ * opened.
  */
 import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
@@ -13,16 +14,24 @@ import { type Hold, SharedResources } from "../_shared.ts";
 
 /** How many pages of a file are looked at before LMDB opens it: some 15 ms. */
 const INSPECTED_PAGES = 2_000;
-/** Two for each dbname. So many cost nothing that could be measured; LMDB wants to know it beforehand. */
+/**
+ * Two for each dbname. So many cost nothing that could be measured; LMDB wants to know it
+ * beforehand.
+ */
 const MAX_DATABASES = 20_000;
 const ENTRIES = "entries:";
 const DEADLINES = "deadlines:";
 
 /** What this engine uses of one of npm:lmdb's databases, with keys and values that are bytes. */
 export interface LmdbDatabase {
-  /** A buffer that the next call writes to again, with the value's own `length` and more behind it. */
+  /**
+   * A buffer that the next call writes to again, with the value's own `length` and more behind it.
+   */
   getBinaryFast(key: Uint8Array): Uint8Array | undefined;
-  /** Resolves once committed; whether the condition held: the version, or with `null` that nothing was there. */
+  /**
+   * Resolves once committed; whether the condition held: the version, or with `null` that nothing
+   * was there.
+   */
   put(
     key: Uint8Array,
     value: Uint8Array,
@@ -68,8 +77,8 @@ export interface LmdbStore {
   /** Records by LMDB key, with a version each. */
   readonly entries: LmdbDatabase;
   /**
-   * An empty value under deadline and LMDB key for each set of an entry that expires. It says where to look, the entry
-   * itself what holds: replaced entries leave theirs behind, until it is due.
+   * An empty value under deadline and LMDB key for each set of an entry that expires. It says where
+   * to look, the entry itself what holds: replaced entries leave theirs behind, until it is due.
    */
   readonly deadlines: LmdbDatabase;
 }
@@ -130,8 +139,9 @@ export class LmdbEnvironment {
   }
 
   /**
-   * Lets the next read see what other processes have written; the time. By itself npm:lmdb reads the same state until
-   * the next turn of the event loop, which a loop of awaited reads never comes to.
+   * Lets the next read see what other processes have written; the time. By itself npm:lmdb reads
+   * the same state until the next turn of the event loop, which a loop of awaited reads never comes
+   * to.
    */
   refresh(): number {
     const now = Date.now();
@@ -146,8 +156,9 @@ export class LmdbEnvironment {
   wrote(): void {
     if (this.#writing) return;
     this.#writing = true;
-    // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate of its own, just before
-    // this one. When the commit fails it would be an unhandled rejection, which ends the program.
+    // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate of
+    // its own, just before this one. When the commit fails it would be an unhandled rejection,
+    // which ends the program.
     setImmediate(() => {
       this.#writing = false;
       this.#root.committed.then(ignore, ignore);
@@ -215,7 +226,8 @@ async function openFile(
   const fault = await inspectFile(file, INSPECTED_PAGES);
   if (fault !== undefined) throw refusal(`${file} cannot be used: ${fault.detail}`);
   const { open, getLastVersion } = await import("lmdb");
-  // A folder's own file has its lock beside it under another name than a file by itself: all must use one lock.
+  // A folder's own file has its lock beside it under another name than a file by itself: all must
+  // use one lock.
   const noSubdir = basename(file) !== DATA;
   const root = open({
     path: noSubdir ? file : dirname(file),

@@ -1,7 +1,7 @@
 /**
- * A look at an LMDB data file without LMDB, which trusts what it maps into memory: a file of another format, one that
- * was truncated, or a damaged page makes it end the process. The layout is that of LMDB's data format 2 on a 64-bit
- * little-endian machine, as npm:lmdb writes it.
+ * A look at an LMDB data file without LMDB, which trusts what it maps into memory: a file of
+ * another format, one that was truncated, or a damaged page makes it end the process. The layout is
+ * that of LMDB's data format 2 on a 64-bit little-endian machine, as npm:lmdb writes it.
  */
 import { Turns } from "../_turns.ts";
 
@@ -66,9 +66,11 @@ class Fault extends Error {
 }
 
 /**
- * Looks at a data file: its head, its length and up to `pages` of its pages, those at the top of the trees first.
+ * Looks at a data file: its head, its length and up to `pages` of its pages, those at the top of
+ * the trees first.
  *
- * @returns What is wrong, or `undefined`. A file that is absent or empty is fine: LMDB makes a new one.
+ * @returns What is wrong, or `undefined`. A file that is absent or empty is fine: LMDB makes a new
+ * one.
  */
 export async function inspectFile(
   path: string,
@@ -206,7 +208,8 @@ async function walk(file: Deno.FsFile, size: number, meta: Meta, pages: number):
   };
 
   meta.trees.forEach(plant);
-  // A file may be shorter than its head says when its last pages are free. Only a look at all the others tells.
+  // A file may be shorter than its head says when its last pages are free. Only a look at all the
+  // others tells.
   const limit = (lastPage + 1) * pageSize > size ? Infinity : pages;
   for (let i = 0; i < steps.length; i++) {
     if (i >= limit) return;

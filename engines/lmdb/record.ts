@@ -1,9 +1,10 @@
 /**
  * How an entry stands in LMDB.
  *
- * Key: the text in UTF-8. LMDB takes 1,978 bytes, so of a longer one stand the first bytes, 0xFF (which UTF-8 never
- * has) and the SHA-256 of the whole, in the place that the text would have in the order of keys; the text itself is in
- * the value. The empty text, which LMDB doesn't take, is 0xFF.
+ * Key: the text in UTF-8. LMDB takes 1,978 bytes, so of a longer one stand the first bytes, 0xFF
+ * (which UTF-8 never has) and the SHA-256 of the whole, in the place that the text would have in
+ * the order of keys; the text itself is in the value. The empty text, which LMDB doesn't take, is
+ * 0xFF.
  *
  * Value, after the 8 bytes in which npm:lmdb keeps an entry's version (little-endian):
  *
@@ -24,7 +25,10 @@ import type { NewEntry } from "../engine.ts";
 const LAYOUT = 1;
 const HEADER = 28;
 const CHECKED = 8;
-/** The longest LMDB key: what LMDB takes less 8 bytes, for the deadline in the index, and some to spare. */
+/**
+ * The longest LMDB key: what LMDB takes less 8 bytes, for the deadline in the index, and some to
+ * spare.
+ */
 const MAX_KEY = 1_900;
 const DIGEST = 32;
 const KEPT = MAX_KEY - DIGEST - 1;
@@ -69,7 +73,10 @@ export function textOfLmdbKey(lmdbKey: Uint8Array): string | undefined {
   }
 }
 
-/** Where the keys begin whose texts begin with this one; later ones may not. `undefined`: at the first key. */
+/**
+ * Where the keys begin whose texts begin with this one; later ones may not. `undefined`: at the
+ * first key.
+ */
 export function firstLmdbKey(prefix: string): Uint8Array | undefined {
   return prefix === "" ? undefined : encoder.encode(prefix).subarray(0, KEPT);
 }
@@ -94,7 +101,10 @@ export interface PackedEntry {
   readonly expiresAt: number;
 }
 
-/** The records of entries, side by side in one buffer: one for each would cost as much again as all the rest. */
+/**
+ * The records of entries, side by side in one buffer: one for each would cost as much again as all
+ * the rest.
+ */
 export function packEntries(pairs: readonly [string, NewEntry][]): PackedEntry[] {
   const packed = new Array<PackedEntry>(pairs.length);
   let size = 0;

@@ -23,12 +23,17 @@ const PAGE_BYTES = 1024 * 1024;
 /** How many entries, and bytes of values, share a commit at most. */
 const BATCH_ENTRIES = 5_000;
 const BATCH_BYTES = 32 * 1024 * 1024;
-/** After so many entries with a deadline, what has expired is dropped: what nobody asks for would stay for ever. */
+/**
+ * After so many entries with a deadline, what has expired is dropped: what nobody asks for would
+ * stay for ever.
+ */
 const TIMED_BETWEEN_PRUNES = 1_000;
 
 const NOTHING = new Uint8Array(0);
 
-/** Versions: each write of this process takes the next, from a random one on, and none comes twice. */
+/**
+ * Versions: each write of this process takes the next, from a random one on, and none comes twice.
+ */
 const VERSIONS = 2 ** 52;
 const STRIDE = 2_654_435_769;
 let lastVersion = Math.floor(
@@ -292,7 +297,10 @@ export class LmdbTable {
     await this.#write(this.#deadlines.put(toDeadlineKey(expiresAt, lmdbKey), NOTHING));
   }
 
-  /** Version and deadline of what is under a key. Of what is damaged the deadline is not known: it stays. */
+  /**
+   * Version and deadline of what is under a key. Of what is damaged the deadline is not known: it
+   * stays.
+   */
   #stateOf(lmdbKey: Uint8Array): { version: number; expiresAt: number } | undefined {
     const record = this.read(lmdbKey);
     if (record === undefined) return undefined;
@@ -318,7 +326,8 @@ export class LmdbTable {
     const put = this.#write(this.#entries.put(lmdbKey, record, lastVersion, ifVersion));
     if (expiresAt === Infinity) return put;
     this.#timed++;
-    // In the same commit. Where the condition fails, the index has a deadline too many, which does no harm.
+    // In the same commit. Where the condition fails, the index has a deadline too many, which does
+    // no harm.
     return Promise.all([put, this.index(expiresAt, lmdbKey)]).then(([done]) => done);
   }
 
@@ -328,7 +337,8 @@ export class LmdbTable {
     try {
       await this.prune(2 * TIMED_BETWEEN_PRUNES);
     } catch {
-      // What the caller wrote is written: it must not look as if it were not. The next ones try again.
+      // What the caller wrote is written: it must not look as if it were not. The next ones try
+      // again.
       this.#timed = TIMED_BETWEEN_PRUNES;
     }
   }

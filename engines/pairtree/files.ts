@@ -21,7 +21,10 @@ import {
   parseHeader,
 } from "./record.ts";
 
-/** Up to how many bytes reading and writing at once costs less time than the thread of an asynchronous call does. */
+/**
+ * Up to how many bytes reading and writing at once costs less time than the thread of an
+ * asynchronous call does.
+ */
 const SYNC_READ = 1024 * 1024;
 const SYNC_WRITE = 128 * 1024;
 
@@ -29,7 +32,10 @@ const SYNC_WRITE = 128 * 1024;
 const HEAD = 1024;
 const CHUNK = 16 * 1024;
 const head = new Uint8Array(HEAD);
-/** What entries are read into, one behind the other: an allocation for each would cost a fifth of reading it. */
+/**
+ * What entries are read into, one behind the other: an allocation for each would cost a fifth of
+ * reading it.
+ */
 let slab = new Uint8Array(4 * CHUNK);
 let used = 0;
 
@@ -44,8 +50,8 @@ export function isTemporary(name: string): boolean {
 }
 
 /**
- * The first line of an entry's file; `undefined` when there is no file. To be looked at before anything else is read: it lies
- * in a buffer that serves all.
+ * The first line of an entry's file; `undefined` when there is no file. To be looked at before
+ * anything else is read: it lies in a buffer that serves all.
  *
  * @throws {Damage} When it is not what was written.
  */
@@ -129,7 +135,10 @@ export async function verify(path: string): Promise<Header> {
   return header;
 }
 
-/** Puts a file in the place of what is there, in one step for every reader. Its folder is made when absent. */
+/**
+ * Puts a file in the place of what is there, in one step for every reader. Its folder is made when
+ * absent.
+ */
 export function writeFile(folder: string, name: string, bytes: Uint8Array): Awaitable<void> {
   const temporary = `${folder}/.${OWN}-${++temporaries}.tmp`;
   const path = `${folder}/${name}`;
@@ -174,7 +183,10 @@ function discard(temporary: string): void {
   }
 }
 
-/** Opening a file that is not there costs an exception, several times as much as reading it: `existsSync` first, where misses are to be expected. */
+/**
+ * Opening a file that is not there costs an exception, several times as much as reading it:
+ * `existsSync` first, where misses are to be expected.
+ */
 let missed = false;
 
 function openToRead(path: string): number | undefined {

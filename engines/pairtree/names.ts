@@ -1,8 +1,9 @@
 /**
- * Keys as file names. A name tells its key, so that keys are listed without reading files, and proves itself by a checksum of it, so
- * that no file of anyone else's passes for an entry:
+ * Keys as file names. A name tells its key, so that keys are listed without reading files, and
+ * proves itself by a checksum of it, so that no file of anyone else's passes for an entry:
  *
- * - `my_key` → `my_key~<hash of the stem>`; a capital letter becomes `+` and the small one, what no name may
+ * - `my_key` → `my_key~<hash of the stem>`; a capital letter becomes `+` and the small one, what no
+ *   name may
  *   hold or some file systems would change becomes `%` and the hex of its UTF-8 bytes
  * - a key too long for a name → `<readable beginning>~<SHA-256>~<hash>`; the key is in the file
  *
@@ -37,8 +38,8 @@ export function placeOf(key: string): Place {
 }
 
 /**
- * The key of a file with this name in this folder; `null` when it is in the file alone; `undefined` when the file is no
- * entry.
+ * The key of a file with this name in this folder; `null` when it is in the file alone; `undefined`
+ * when the file is no entry.
  */
 export function keyAt(folder: string, name: string): string | null | undefined {
   return folder === folderOf(name) ? keyOf(name) : undefined;
@@ -68,7 +69,10 @@ function escape(character: string): string {
   return encodeURIComponent(character).toLowerCase();
 }
 
-/** FNV-1a with a last mixing, so that keys that differ in their end alone spread over the folders too. */
+/**
+ * FNV-1a with a last mixing, so that keys that differ in their end alone spread over the folders
+ * too.
+ */
 function hashOf(stem: string): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < stem.length; i++) hash = Math.imul(hash ^ stem.charCodeAt(i), 0x01000193);

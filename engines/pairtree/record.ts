@@ -28,7 +28,10 @@ export interface Header {
   /** Of the value: its number of bytes and their checksum. */
   readonly length: number;
   readonly crc32: number;
-  /** The line's bytes, its end included. Two states of an entry that have them in common are one state. */
+  /**
+   * The line's bytes, its end included. Two states of an entry that have them in common are one
+   * state.
+   */
   readonly line: Uint8Array;
   /** Where the key's JSON ends in it. */
   readonly keyEnd: number;
@@ -64,7 +67,8 @@ function wholeNumber(time: number): number {
 /**
  * The first line, if the bytes hold all of it. It is a view on them.
  *
- * Read from its end, number by number: a third of what `JSON.parse` takes, and most readers know the key.
+ * Read from its end, number by number: a third of what `JSON.parse` takes, and most readers know
+ * the key.
  *
  * @throws {Damage} When it is not what was written.
  */
@@ -96,7 +100,10 @@ export function parseHeader(bytes: Uint8Array): Header | undefined {
     keyEnd: at,
   };
 
-  /** The number that ends before `at`, which then is the comma before its name; `colon` is what follows the name. */
+  /**
+   * The number that ends before `at`, which then is the comma before its name; `colon` is what
+   * follows the name.
+   */
   function number(): number {
     let value = 0;
     for (let scale = 1;; scale *= 10) {

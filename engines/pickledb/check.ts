@@ -1,4 +1,7 @@
-/** Looking for damage in the file of the pickledb engine, and repairing it without losing what can't be repaired. */
+/**
+ * Looking for damage in the file of the pickledb engine, and repairing it without losing what can't
+ * be repaired.
+ */
 import { copyFileSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
@@ -8,7 +11,10 @@ import { entryOf, isCoded, type Item, itemAt, valueText } from "./items.ts";
 import { JsonDamage, salvage } from "./text.ts";
 import { Turns } from "../_turns.ts";
 
-/** Looks at every member and at what killed writers left; what is damaged is taken out when asked, and kept in a copy of the file. */
+/**
+ * Looks at every member and at what killed writers left; what is damaged is taken out when asked,
+ * and kept in a copy of the file.
+ */
 export function checkDocument(document: Document, fix: boolean): Promise<EngineCheck> {
   return document.exclusively(async () => {
     const problems = removeLeftovers(document.path, fix);

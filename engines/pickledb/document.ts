@@ -5,7 +5,9 @@ import { type Item, itemAt } from "./items.ts";
 import { JsonDamage, members } from "./text.ts";
 import { Turns } from "../_turns.ts";
 
-/** For how long after a write a damaged file may be one that another program is still writing, ms. */
+/**
+ * For how long after a write a damaged file may be one that another program is still writing, ms.
+ */
 const WRITING = 300;
 /** How long to wait for it to go on, ms. */
 const PAUSE = 25;
@@ -55,9 +57,9 @@ interface Task {
 }
 
 /**
- * The members of one JSON file, shared by all handles in this process. A look at the file's state before each use tells
- * whether another process has replaced it. Changes are made under a lock, on what the file then has: those that come while a save is under
- * way share the next one.
+ * The members of one JSON file, shared by all handles in this process. A look at the file's state
+ * before each use tells whether another process has replaced it. Changes are made under a lock, on
+ * what the file then has: those that come while a save is under way share the next one.
  */
 export class Document {
   /** The file. */

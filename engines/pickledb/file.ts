@@ -1,4 +1,6 @@
-/** The file of the pickledb engine: read and replaced as a whole, so that nobody meets a half of it. */
+/**
+ * The file of the pickledb engine: read and replaced as a whole, so that nobody meets a half of it.
+ */
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { whileBusy } from "../_file_busy.ts";
@@ -9,7 +11,10 @@ import { JsonDamage } from "./text.ts";
 const PIECE = 512 * 1024;
 /** How much is read at once. */
 const READ = 1024 * 1024;
-/** Up to how many bytes reading or writing at once costs less time than the thread of an asynchronous call does. */
+/**
+ * Up to how many bytes reading or writing at once costs less time than the thread of an
+ * asynchronous call does.
+ */
 const SYNC = 512 * 1024;
 
 const encoder = new TextEncoder();
@@ -106,9 +111,9 @@ export function isLeftover(path: string, other: string): boolean {
 }
 
 /**
- * Writes what is to replace the file, which was in the state `old`. Its time is later than that of the old one, by a millisecond at least:
- * file systems keep the time of the last tick of their clock, and use a number of a file again, so that two states
- * could look the same.
+ * Writes what is to replace the file, which was in the state `old`. Its time is later than that of
+ * the old one, by a millisecond at least: file systems keep the time of the last tick of their
+ * clock, and use a number of a file again, so that two states could look the same.
  */
 export async function prepare(
   path: string,

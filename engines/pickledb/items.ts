@@ -1,6 +1,7 @@
 /**
- * Entries as members of a JSON object. Bytes that are JSON stand there as they are, unless a version of Python's pickleDB could not read
- * them: `"key": {"name": "John"}`. Everything else is coded, as an object with one key:
+ * Entries as members of a JSON object. Bytes that are JSON stand there as they are, unless a
+ * version of Python's pickleDB could not read them: `"key": {"name": "John"}`. Everything else is
+ * coded, as an object with one key:
  *
  *     "key": {"$hashstash": {"timestamp": 1795371275470, "expiresAt": 1795371875470, "text": "…"}}
  *
@@ -97,7 +98,10 @@ function isMarked(text: string, at = 0): boolean {
   return MARKED.test(text);
 }
 
-/** The bytes as JSON text in ASCII, when they are JSON that every version of Python's pickleDB reads. */
+/**
+ * The bytes as JSON text in ASCII, when they are JSON that every version of Python's pickleDB
+ * reads.
+ */
 function jsonOf(bytes: Uint8Array): string | undefined {
   if (!JSON_START.has(bytes[0])) return undefined;
   try {
@@ -153,7 +157,9 @@ interface Coded {
   value(): Uint8Array;
 }
 
-/** What a coded value says; `undefined` for an object of somebody else that only begins like one. */
+/**
+ * What a coded value says; `undefined` for an object of somebody else that only begins like one.
+ */
 function parseCoded(text: string): Coded | undefined {
   const outer = [...members(text)];
   if (outer.length > 1) return undefined;

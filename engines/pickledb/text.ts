@@ -1,6 +1,7 @@
 /**
- * Splits JSON objects into their members without parsing what is in them: each value keeps the text that it has in the file. That is faster
- * than `JSON.parse`, can pause between two members, and rounds no integers.
+ * Splits JSON objects into their members without parsing what is in them: each value keeps the text
+ * that it has in the file. That is faster than `JSON.parse`, can pause between two members, and
+ * rounds no integers.
  */
 
 /** A text is not the JSON that it should be. */
@@ -33,8 +34,8 @@ const OPEN_BRACKET = 0x5b, CLOSE_BRACKET = 0x5d, OPEN_BRACE = 0x7b, CLOSE_BRACE 
 const SCALAR = /[-+.\w]+/y;
 
 /**
- * The members of the object that a text is. Values are only searched for their end: whether they are JSON is not known
- * before they are parsed.
+ * The members of the object that a text is. Values are only searched for their end: whether they
+ * are JSON is not known before they are parsed.
  *
  * @throws {JsonDamage} When the text is no object, or breaks off.
  */
@@ -58,8 +59,8 @@ export function* members(text: string): Generator<Member> {
 }
 
 /**
- * The members of a damaged object that can be told: up to the damage, and from the next line on that begins as those that we
- * write do.
+ * The members of a damaged object that can be told: up to the damage, and from the next line on
+ * that begins as those that we write do.
  */
 export function* salvage(text: string): Generator<Member> {
   let at = text.indexOf("{") + 1;

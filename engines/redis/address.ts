@@ -1,6 +1,6 @@
 /**
- * Where the redis engine connects to, from its options. Apart from the engine, as `stash.path` tells it before ioredis is
- * loaded.
+ * Where the redis engine connects to, from its options. Apart from the engine, as `stash.path`
+ * tells it before ioredis is loaded.
  */
 import type { EngineLocation } from "../engine.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../_options.ts";
@@ -15,16 +15,17 @@ const MAX_TIMEOUT = 2 ** 31 - 1;
 /** `engineOptions` of the engine "redis". */
 export interface RedisEngineOptions {
   /**
-   * The server: `redis://user:password@host:port/db`, `rediss:` for TLS, or `unix:///path/to/redis.sock?db=1`. Default:
-   * `redis://127.0.0.1:6379`.
+   * The server: `redis://user:password@host:port/db`, `rediss:` for TLS, or
+   * `unix:///path/to/redis.sock?db=1`. Default: `redis://127.0.0.1:6379`.
    */
   url?: string | URL;
   /** Some nodes of a Redis Cluster, instead of `url`; the others are found through them. */
   cluster?: (string | URL | RedisNode)[];
   /**
-   * A client of ioredis to use, instead of `url`: a `Redis` or a `Cluster`, made without `keyPrefix`. It is not closed with the
-   * stash, and its own settings hold: with ioredis' default ones it sends a change again after it lost its connection,
-   * so that a change can be made twice; `maxRetriesPerRequest: 0` prevents that.
+   * A client of ioredis to use, instead of `url`: a `Redis` or a `Cluster`, made without
+   * `keyPrefix`. It is not closed with the stash, and its own settings hold: with ioredis' default
+   * ones it sends a change again after it lost its connection, so that a change can be made twice;
+   * `maxRetriesPerRequest: 0` prevents that.
    */
   client?: object;
   /** More options of Node's `tls.connect` for `rediss:`, such as `ca`. */
@@ -76,7 +77,8 @@ export function redisPath(_location: EngineLocation, options: EngineOptions): st
 /**
  * Reads the engine's options.
  *
- * @throws {TypeError} When one of them is none of its kind. The message never quotes a URL: it may hold a password.
+ * @throws {TypeError} When one of them is none of its kind. The message never quotes a URL: it may
+ * hold a password.
  */
 export function redisAddress(options: EngineOptions): RedisAddress {
   checkOptionNames(ENGINE, options, ["url", "cluster", "client", "tls", "timeout"]);

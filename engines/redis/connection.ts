@@ -25,8 +25,9 @@ interface Waiting {
 }
 
 /**
- * A client of ioredis that several handles use. Each call ends within a bounded time, whatever happens to the server:
- * what was under way when the connection went is rejected and never sent twice, what comes later connects anew.
+ * A client of ioredis that several handles use. Each call ends within a bounded time, whatever
+ * happens to the server: what was under way when the connection went is rejected and never sent
+ * twice, what comes later connects anew.
  */
 export class RedisConnection {
   readonly client: Redis | Cluster;
@@ -90,8 +91,8 @@ export class RedisConnection {
   }
 
   /**
-   * Sends commands and gives their answers; rejects with the first error. On one server all of them go in one round trip; in
-   * a cluster each group goes to the server of its key.
+   * Sends commands and gives their answers; rejects with the first error. On one server all of them
+   * go in one round trip; in a cluster each group goes to the server of its key.
    */
   async sendAll(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
     const sets = this.isCluster ? groups : [groups.flat()];
@@ -158,7 +159,8 @@ export class RedisConnection {
     const { client } = this;
     if (!isCluster(client)) return [client];
     return owners(client) ?? await this.run(operation, async () => {
-      // A server that went away is forgotten until somebody asks for one of its keys: without it, its keys would seem gone.
+      // A server that went away is forgotten until somebody asks for one of its keys: without it,
+      // its keys would seem gone.
       await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
       const all = owners(client);
       if (all === undefined) throw new Error("a part of the cluster has no server");
@@ -222,7 +224,8 @@ export class RedisConnection {
       clusterRetryStrategy: pause,
       retryDelayOnFailover: 0,
       slotsRefreshTimeout: timeout,
-      // The default one would look names up by itself, and certificates could not be checked against them.
+      // The default one would look names up by itself, and certificates could not be checked
+      // against them.
       dnsLookup: (host, callback) => callback(null, host),
       redisOptions: { ...common, socketTimeout: timeout },
     });

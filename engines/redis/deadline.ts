@@ -1,6 +1,6 @@
 /**
- * Deadlines as Redis has them. It keeps a key for the whole millisecond of its deadline; an entry is gone in that
- * millisecond. So Redis is always told the one before.
+ * Deadlines as Redis has them. It keeps a key for the whole millisecond of its deadline; an entry
+ * is gone in that millisecond. So Redis is always told the one before.
  */
 
 /** What `PEXPIRETIME` and `PTTL` say of a key without a deadline. */
@@ -8,7 +8,10 @@ export const FOREVER = -1;
 /** What they say of a key that is not there. */
 export const ABSENT = -2;
 
-/** The command that tells a deadline: as a point in time, which Redis does since 7.0, or as the time that is left. */
+/**
+ * The command that tells a deadline: as a point in time, which Redis does since 7.0, or as the time
+ * that is left.
+ */
 export type DeadlineCommand = "pexpiretime" | "pttl";
 
 /** The argument of `PXAT`. */

@@ -96,13 +96,19 @@ export interface RedisFailure {
   readonly address: RedisAddress;
   /** What ioredis or the server says. */
   readonly error: unknown;
-  /** What went wrong with the connection last, when something did: an error of a command only says that it is closed. */
+  /**
+   * What went wrong with the connection last, when something did: an error of a command only says
+   * that it is closed.
+   */
   readonly trouble: unknown;
   /** Whether the server may have got the command. */
   readonly sent: boolean;
 }
 
-/** Whether what failed, by an error in the engine's words, is that the server holds something else than a string there. */
+/**
+ * Whether what failed, by an error in the engine's words, is that the server holds something else
+ * than a string there.
+ */
 export function isWrongType(error: unknown): boolean {
   return error instanceof EngineError && textOf(error.cause).includes("WRONGTYPE");
 }
@@ -119,8 +125,8 @@ export function foreignError(redisKey: string, key: string): DecodeError {
 }
 
 /**
- * An error of ioredis or the server in the engine's words. Neither it nor its cause holds the original, which has the
- * arguments of the command: values, and in a refused login the password.
+ * An error of ioredis or the server in the engine's words. Neither it nor its cause holds the
+ * original, which has the arguments of the command: values, and in a refused login the password.
  */
 export function redisError({ operation, address, error, trouble, sent }: RedisFailure): Error {
   const lost = isLost(error);
@@ -132,7 +138,9 @@ export function redisError({ operation, address, error, trouble, sent }: RedisFa
   return engineError("redis", operation, because, copyOf(why, address));
 }
 
-/** Whether the error says that the connection went, so that the command may have been done or not. */
+/**
+ * Whether the error says that the connection went, so that the command may have been done or not.
+ */
 function isLost(error: unknown): boolean {
   return error instanceof NoAnswer || LOST.test(textOf(error));
 }

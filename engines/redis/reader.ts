@@ -7,15 +7,23 @@ import type { RedisNames } from "./names.ts";
 import { DEADLINES } from "./scripts.ts";
 import { Together } from "../_together.ts";
 
-/** How many keys are read at once while nothing is known of the sizes of their values, and at most. */
+/**
+ * How many keys are read at once while nothing is known of the sizes of their values, and at most.
+ */
 const FIRST_BATCH = 128;
 const MAX_BATCH = 500;
-/** How many bytes of values a batch should not exceed: the server does nothing else while it sends them. */
+/**
+ * How many bytes of values a batch should not exceed: the server does nothing else while it sends
+ * them.
+ */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 /** An entry as it was read. */
 export interface RedisEntry extends Entry {
-  /** Its deadline as the server tells it, or `"any"` when that is no point in time. Its value is the rest of its state. */
+  /**
+   * Its deadline as the server tells it, or `"any"` when that is no point in time. Its value is the
+   * rest of its state.
+   */
   readonly revision: string;
 }
 
@@ -135,7 +143,8 @@ export class RedisReader {
     const all: Found<RedisEntry>[] = [];
     for (const [i, key] of keys.entries()) {
       const time = packed.readDoubleLE(8 * i);
-      // MGET tells nothing of what is no string, but something is there: GET will say what is wrong with it.
+      // MGET tells nothing of what is no string, but something is there: GET will say what is wrong
+      // with it.
       const isOdd = values[i] === null && time !== ABSENT;
       all.push(isOdd ? await this.#entry(operation, key) : this.#toEntry(values[i], time));
     }
@@ -159,7 +168,9 @@ export class RedisReader {
     return all;
   }
 
-  /** Whether each key is asked for on its own: in a cluster a command is about keys of one server. */
+  /**
+   * Whether each key is asked for on its own: in a cluster a command is about keys of one server.
+   */
   #isEach(keys: string[]): boolean {
     return keys.length === 1 || this.#connection.isCluster;
   }

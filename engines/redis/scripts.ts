@@ -1,11 +1,13 @@
 /**
- * The scripts that the engine runs in the server. They are sent whole each time: as short as they are, that costs a
- * microsecond, and asking first whether the server still has them costs a round trip now and then.
+ * The scripts that the engine runs in the server. They are sent whole each time: as short as they
+ * are, that costs a microsecond, and asking first whether the server still has them costs a round
+ * trip now and then.
  */
 
 /**
- * KEYS: the Redis key. ARGV: the expected deadline as `PEXPIRETIME` tells it, `""` for no entry, `"any"` for any; the expected
- * value; then what comes in its place: the value and its deadline, `""` for none, or nothing at all.
+ * KEYS: the Redis key. ARGV: the expected deadline as `PEXPIRETIME` tells it, `""` for no entry,
+ * `"any"` for any; the expected value; then what comes in its place: the value and its deadline,
+ * `""` for none, or nothing at all.
  */
 export const COMPARE_AND_SET = `
 local value = redis.call('GET', KEYS[1])
@@ -26,8 +28,8 @@ end
 return 1`;
 
 /**
- * KEYS: many Redis keys. ARGV: the command that tells the deadline of one; Redis has none for many. The answer is packed as
- * doubles: an array of numbers takes as long again to send and read.
+ * KEYS: many Redis keys. ARGV: the command that tells the deadline of one; Redis has none for many.
+ * The answer is packed as doubles: an array of numbers takes as long again to send and read.
  */
 export const DEADLINES = `
 local call, keys, deadlines = redis.call, KEYS, {}

@@ -34,7 +34,10 @@ export interface Revision {
 /** Whether and how to remove what no entry names. */
 export interface SweepOptions {
   readonly fix: boolean;
-  /** Only what was written before this time, ms since the epoch: a write that goes on has chunks without an entry too. */
+  /**
+   * Only what was written before this time, ms since the epoch: a write that goes on has chunks
+   * without an entry too.
+   */
   readonly before: number;
 }
 
@@ -49,7 +52,8 @@ export class ChunkStore {
   }
 
   /**
-   * A record's content, or its first `size` bytes and some more; `undefined` when it is not all there, or not any more.
+   * A record's content, or its first `size` bytes and some more; `undefined` when it is not all
+   * there, or not any more.
    *
    * @param versionstamp The commit that stored the record.
    */
@@ -111,8 +115,8 @@ export class ChunkStore {
   }
 
   /**
-   * Removes the chunks that an entry had, as far as `next` doesn't take their place, and sets the pointer, with the operation; returns
-   * how to remove those that it can't take.
+   * Removes the chunks that an entry had, as far as `next` doesn't take their place, and sets the
+   * pointer, with the operation; returns how to remove those that it can't take.
    */
   replace(
     operation: Deno.AtomicOperation,
@@ -144,7 +148,9 @@ export class ChunkStore {
     return { versionstamp, chunks: optional(() => unpackChunks(value)) };
   }
 
-  /** Finds chunks that no entry names: a killed writer leaves them, when its value was very large. */
+  /**
+   * Finds chunks that no entry names: a killed writer leaves them, when its value was very large.
+   */
   async sweep({ fix, before }: SweepOptions): Promise<EngineProblem[]> {
     const problems: EngineProblem[] = [];
     let place: ChunkPlace | undefined;
@@ -178,7 +184,10 @@ export class ChunkStore {
     return await this.#checkOwner({ id: this.#keys.idOf(key), generation }, [key], fix);
   }
 
-  /** Removes everything but the chunks of entries that are stored meanwhile, and the mark if there are none. */
+  /**
+   * Removes everything but the chunks of entries that are stored meanwhile, and the mark if there
+   * are none.
+   */
   async clear(): Promise<void> {
     const { key, versionstamp } = await this.#client.get(this.#keys.mark);
     if (versionstamp === null) return;

@@ -6,7 +6,10 @@ import { groupsOf } from "./chunks.ts";
 const BUSY_LIMIT = 30_000;
 /** The longest pause between two attempts, ms. */
 const BUSY_PAUSE = 50;
-/** How long a call to a server may take, ms: Deno itself tries for ever, in the background also after we have given up. */
+/**
+ * How long a call to a server may take, ms: Deno itself tries for ever, in the background also
+ * after we have given up.
+ */
 const REMOTE_LIMIT = 30_000;
 /** Entries that one read of a list fetches: up to 64 KB each. */
 const BATCH = 200;
@@ -48,8 +51,9 @@ export class KvClient {
   }
 
   /**
-   * Acts on items by commits with a check for each: on all together, or in smaller groups where the database takes
-   * fewer. Only its refusal tells: a database that the user has opened may be of either sort.
+   * Acts on items by commits with a check for each: on all together, or in smaller groups where the
+   * database takes fewer. Only its refusal tells: a database that the user has opened may be of
+   * either sort.
    */
   async commitChecked<T, R>(items: T[], act: (group: T[]) => Promise<R>): Promise<R[]> {
     try {
@@ -95,8 +99,8 @@ export async function attempt<T>(action: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Whether other processes are in the way for the moment. Of several writes that Deno commits together only the first
- * is told so.
+ * Whether other processes are in the way for the moment. Of several writes that Deno commits
+ * together only the first is told so.
  */
 export function isBusy(error: unknown): boolean {
   return /database (table |schema )?is locked|batch transaction failed/.test(messageOf(error));

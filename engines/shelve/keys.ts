@@ -1,11 +1,13 @@
 /**
- * Where things of a store lie in Deno KV. All keys begin with `"hashstash", name, dbname`, so that a database may hold
- * other programs' data too:
+ * Where things of a store lie in Deno KV. All keys begin with `"hashstash", name, dbname`, so that
+ * a database may hold other programs' data too:
  *
  * - `…, text`: the entry of a key
- * - `…, head, SHA-256`: the entry of a key too long for Deno KV (2,048 bytes); its value has the whole text. It sorts among its
+ * - `…, head, SHA-256`: the entry of a key too long for Deno KV (2,048 bytes); its value has the
+ *   whole text. It sorts among its
  *   neighbours by its head, so that one range holds all keys with a prefix
- * - `…, text | head, SHA-256, 0`: the pointer of an entry in chunks, for those who replace it without reading it. Beside the entry, not
+ * - `…, text | head, SHA-256, 0`: the pointer of an entry in chunks, for those who replace it
+ *   without reading it. Beside the entry, not
  *   beside the chunks: to find a key among large values SQLite reads some of them
  * - `…, 0`: the mark of a store that has, or had, entries in chunks
  * - `…, 0, text | head, SHA-256, generation, i`: chunk i of an entry
@@ -84,7 +86,10 @@ export class StoreKeys {
     return [...this.#base, EXTRA, ...id, generation, i];
   }
 
-  /** All entries whose text begins with the prefix, maybe some long ones with another, and their pointers. */
+  /**
+   * All entries whose text begins with the prefix, maybe some long ones with another, and their
+   * pointers.
+   */
   entries(prefix = ""): KeyRange {
     const head = headOf(prefix);
     return { start: [...this.#base, head], end: [...this.#base, successor(head) ?? EXTRA] };

@@ -70,7 +70,10 @@ async function openFile(openKv: typeof Deno.openKv, path: string): Promise<Deno.
   }
 }
 
-/** The library that opens the same files where Deno itself doesn't: not in the graph of a program that doesn't need it. */
+/**
+ * The library that opens the same files where Deno itself doesn't: not in the graph of a program
+ * that doesn't need it.
+ */
 const PACKAGE = "npm:@deno/kv@^0.14.0";
 
 /** Deno's `openKv`, or the library's. */

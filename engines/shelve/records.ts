@@ -1,14 +1,15 @@
 /**
- * An entry's value in Deno KV: a line of JSON with what is known of the entry, then its bytes. Plain bytes and not an object,
- * because `npm:@deno/kv` writes typed arrays inside objects in a way that `Deno.openKv` can't read.
+ * An entry's value in Deno KV: a line of JSON with what is known of the entry, then its bytes.
+ * Plain bytes and not an object, because `npm:@deno/kv` writes typed arrays inside objects in a way
+ * that `Deno.openKv` can't read.
  */
 
 /** The chunks of one write. */
 export interface Chunks {
   /**
-   * What their keys begin with. Those that are stored in one commit, with their entry, take the place of such ones
-   * before: `""`. Those that take several commits have a name of their own: when the write began, ms since the epoch, and a unique
-   * rest.
+   * What their keys begin with. Those that are stored in one commit, with their entry, take the
+   * place of such ones before: `""`. Those that take several commits have a name of their own: when
+   * the write began, ms since the epoch, and a unique rest.
    */
   readonly generation: string;
   readonly count: number;
@@ -23,7 +24,10 @@ export const AT_ONCE = "";
 export interface StoredRecord {
   readonly timestamp: number;
   readonly expiresAt?: number;
-  /** Bytes at the start of the content that are the key's text: only where it is too long for Deno KV. */
+  /**
+   * Bytes at the start of the content that are the key's text: only where it is too long for Deno
+   * KV.
+   */
   readonly keySize?: number;
   /** Bytes of the content. */
   readonly size: number;

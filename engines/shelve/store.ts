@@ -7,7 +7,10 @@ import { isDamage, type KvClient } from "./client.ts";
 import { isPointer, type KeyId, keyId, StoreKeys } from "./keys.ts";
 import { packRecord, type StoredRecord, unpackRecord } from "./records.ts";
 
-/** Bytes of content that stand in an entry's own value: with its first line it stays below Deno KV's 65,536. */
+/**
+ * Bytes of content that stand in an entry's own value: with its first line it stays below Deno KV's
+ * 65,536.
+ */
 const INLINE = 65_000;
 /** Deno KV's limit of changes in one commit. */
 const SETS_PER_COMMIT = 1_000;
@@ -29,11 +32,12 @@ const decoder = new TextDecoder();
 /**
  * One store in Deno KV.
  *
- * Content that is too large for Deno KV lies in chunks. Up to half a megabyte of them are stored in the commit that stores the entry,
- * and have its versionstamp. More take several commits: each such write has chunks of its own, a generation, and only then its
- * entry takes the place of the old one. Either way a reader finds all chunks of the entry that it read, or sees that they have gone
- * and reads again. An entry in chunks has a pointer beside it: a write that doesn't read the old entry learns by a check
- * in its commit that there are chunks to remove.
+ * Content that is too large for Deno KV lies in chunks. Up to half a megabyte of them are stored in
+ * the commit that stores the entry, and have its versionstamp. More take several commits: each such
+ * write has chunks of its own, a generation, and only then its entry takes the place of the old
+ * one. Either way a reader finds all chunks of the entry that it read, or sees that they have gone
+ * and reads again. An entry in chunks has a pointer beside it: a write that doesn't read the old
+ * entry learns by a check in its commit that there are chunks to remove.
  */
 export class KvStore {
   readonly #client: KvClient;
@@ -247,7 +251,8 @@ export class KvStore {
     const record = recordOf(key, id, entry);
     const large = record.size > INLINE ? record.content : undefined;
     const ttl = hint(entry.expiresAt);
-    // Most entries are small, and so were those before them: without a need, the pointer is not looked for but checked.
+    // Most entries are small, and so were those before them: without a need, the pointer is not
+    // looked for but checked.
     let pointer = expected === undefined && large !== undefined
       ? await this.#chunks.pointer(id)
       : ABSENT;
@@ -276,7 +281,8 @@ export class KvStore {
     if (group.length === 0) return;
     const marked = this.#marked;
     const operation = this.#client.atomic();
-    // One check tells that nothing in the store lies in chunks. Where some does, each entry takes a check.
+    // One check tells that nothing in the store lies in chunks. Where some does, each entry takes a
+    // check.
     if (!marked) operation.check({ key: this.#keys.mark, versionstamp: null });
     for (const [key, entry] of group) {
       const id = keyId(key);
@@ -308,7 +314,10 @@ export class KvStore {
     }
   }
 
-  /** Removes entries in one commit, or each as `again` does when some have changed or lie in chunks; how many. */
+  /**
+   * Removes entries in one commit, or each as `again` does when some have changed or lie in chunks;
+   * how many.
+   */
   async #removeGroup(
     group: Found[],
     again: (id: KeyId, found: Found) => Promise<boolean>,
@@ -365,8 +374,8 @@ export class KvStore {
   }
 
   /**
-   * The entries that may begin with the prefix, and pointers. What is added behind the last one is left out: a consumer that adds an
-   * entry for each that it gets would never come to an end.
+   * The entries that may begin with the prefix, and pointers. What is added behind the last one is
+   * left out: a consumer that adds an entry for each that it gets would never come to an end.
    */
   async *#rows(prefix?: string): AsyncGenerator<Deno.KvEntry<unknown>> {
     const { start, end } = this.#keys.entries(prefix);
@@ -439,7 +448,9 @@ function isExpired({ expiresAt }: { expiresAt?: number }): boolean {
   return expiresAt !== undefined && Date.now() >= expiresAt;
 }
 
-/** Deno KV removes what has expired some seconds late, or later: the record has the deadline itself. */
+/**
+ * Deno KV removes what has expired some seconds late, or later: the record has the deadline itself.
+ */
 function hint(expiresAt: number | undefined): { expireIn?: number } {
   const expireIn = expiresAt === undefined ? Infinity : Math.ceil(expiresAt - Date.now());
   return expireIn > LONGEST_HINT ? {} : { expireIn: Math.max(0, expireIn) };

@@ -20,9 +20,10 @@ export interface OpenDatabase {
 }
 
 /**
- * The databases that are open in this process, by their real path. One connection serves all handles, and one library each file: a
- * process that closes a file gives up all its POSIX locks on it, also those of a second SQLite library that knows nothing of the
- * first, and then the two corrupt it. For the same reason nothing else of ours may open these files.
+ * The databases that are open in this process, by their real path. One connection serves all
+ * handles, and one library each file: a process that closes a file gives up all its POSIX locks on
+ * it, also those of a second SQLite library that knows nothing of the first, and then the two
+ * corrupt it. For the same reason nothing else of ours may open these files.
  */
 const DATABASES = new SharedResources<OpenDatabase>(({ connection }) => connection.close());
 

@@ -1,6 +1,6 @@
 /**
- * What our SQL needs of an SQLite library, so that `node:sqlite` and `@db/sqlite` do the same job on the same files.
- * Rows are arrays: they are cheaper than objects in both.
+ * What our SQL needs of an SQLite library, so that `node:sqlite` and `@db/sqlite` do the same job
+ * on the same files. Rows are arrays: they are cheaper than objects in both.
  */
 
 /** What a column holds. */
@@ -21,7 +21,8 @@ export interface SqlConnection {
   /**
    * Makes a statement of one SQL sentence.
    *
-   * @param options.wide The rows may hold integers beyond 2^53, which come as bigints. Without it they may be an error.
+   * @param options.wide The rows may hold integers beyond 2^53, which come as bigints. Without it
+   * they may be an error.
    */
   prepare(sql: string, options?: { wide?: boolean }): SqlStatement;
   /** Runs sentences that return nothing of interest. */
@@ -33,8 +34,8 @@ export interface SqlConnection {
 /** How a database is opened. */
 export interface ConnectOptions {
   /**
-   * How long SQLite itself waits, in the middle of a call and with it the event loop, for another process to end its
-   * transaction, ms. The longer wait is ours: see `SqlRunner`.
+   * How long SQLite itself waits, in the middle of a call and with it the event loop, for another
+   * process to end its transaction, ms. The longer wait is ours: see `SqlRunner`.
    */
   readonly busyTimeout: number;
 }

@@ -21,7 +21,8 @@ class FfiConnection implements SqlConnection {
   readonly #database: InstanceType<FfiModule["Database"]>;
 
   constructor(module: FfiModule, path: string, { busyTimeout }: ConnectOptions) {
-    // Without int64 it cuts integers to 32 bits; with it, those beyond 2^53 come as bigints in any statement.
+    // Without int64 it cuts integers to 32 bits; with it, those beyond 2^53 come as bigints in any
+    // statement.
     this.#database = new module.Database(path, { int64: true, parseJson: false });
     this.#database.exec(`PRAGMA busy_timeout = ${busyTimeout}`);
   }
@@ -45,13 +46,15 @@ class FfiConnection implements SqlConnection {
 }
 
 /**
- * The FFI library `@db/sqlite`: needs `--allow-ffi --allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL`, with DENO_SQLITE_PATH naming
- * a native library; without it, it downloads one, which takes every permission.
+ * The FFI library `@db/sqlite`: needs `--allow-ffi --allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL`,
+ * with DENO_SQLITE_PATH naming a native library; without it, it downloads one, which takes every
+ * permission.
  *
  * @throws When it cannot be loaded.
  */
 export async function loadFfiDriver(): Promise<SqlDriver> {
-  // Put together here: a literal would be resolved, and downloaded, with every program that imports us.
+  // Put together here: a literal would be resolved, and downloaded, with every program that imports
+  // us.
   const specifier = ["jsr:@db", "sqlite@^0.13"].join("/");
   const module: FfiModule = await import(specifier);
   return {

@@ -8,7 +8,8 @@ export type Attempt = <T>(action: () => T) => Awaitable<T>;
 /**
  * What SQLite finds wrong with a file. Cost: reads the whole file, without a break.
  *
- * @param reindex When given, the statement that makes damaged indexes anew. A damaged table stays as it is.
+ * @param reindex When given, the statement that makes damaged indexes anew. A damaged table stays
+ * as it is.
  */
 export async function integrityProblems(
   attempt: Attempt,

@@ -24,8 +24,9 @@ export interface SqlOwner {
 }
 
 /**
- * Runs an action on a database. It is tried at once, so that it costs no turn of the event loop; while other processes
- * keep the database locked, it is tried again with pauses that leave the event loop free.
+ * Runs an action on a database. It is tried at once, so that it costs no turn of the event loop;
+ * while other processes keep the database locked, it is tried again with pauses that leave the
+ * event loop free.
  *
  * @param limit How long to keep trying, ms.
  * @throws {EngineError} In the engine's words, whatever SQLite says.
@@ -62,7 +63,10 @@ async function attemptAgain<T>(
   }
 }
 
-/** Runs an action in a transaction: all of it takes effect, or nothing. It must not wait for anything. */
+/**
+ * Runs an action in a transaction: all of it takes effect, or nothing. It must not wait for
+ * anything.
+ */
 export function transact<T>(connection: SqlConnection, action: () => T): T {
   return enclose(connection, "BEGIN IMMEDIATE", action);
 }
@@ -88,7 +92,8 @@ function rollback(connection: SqlConnection): void {
   try {
     connection.exec("ROLLBACK");
   } catch (error) {
-    // After a full disk and the like SQLite has rolled back by itself: the error that led here says more.
+    // After a full disk and the like SQLite has rolled back by itself: the error that led here says
+    // more.
     if (!/no transaction is active/.test(messageOf(error))) throw error;
   }
 }

@@ -1,8 +1,8 @@
 import type { SqlValue } from "./driver.ts";
 
 /**
- * What comes right after all texts that begin with the prefix, in SQLite's order: that of the code points, and any blob after
- * any text.
+ * What comes right after all texts that begin with the prefix, in SQLite's order: that of the code
+ * points, and any blob after any text.
  */
 export function firstAfter(prefix: string): SqlValue {
   const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);

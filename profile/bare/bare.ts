@@ -1,9 +1,11 @@
 /**
- * What the benches measure an engine against: its backend, used as a program without a stash would use it, with
- * `JSON.stringify` and `JSON.parse` for values.
+ * What the benches measure an engine against: its backend, used as a program without a stash would
+ * use it, with `JSON.stringify` and `JSON.parse` for values.
  */
 
-/** A backend with JSON. Synchronous backends return plain values, so that nobody waits for nothing. */
+/**
+ * A backend with JSON. Synchronous backends return plain values, so that nobody waits for nothing.
+ */
 export interface Bare {
   /** `engineOptions` for a stash on the same backend, where it needs some: the server's address. */
   readonly engineOptions?: Record<string, unknown>;
@@ -11,7 +13,9 @@ export interface Bare {
   get(key: string): unknown;
   /** Stores a value as durably as the engine does. */
   set(key: string, value: unknown): unknown;
-  /** The values of keys that are there, in the backend's own way for many; absent where it has none. */
+  /**
+   * The values of keys that are there, in the backend's own way for many; absent where it has none.
+   */
   getMany?(keys: string[]): unknown;
   /** Stores many in the backend's own way; absent where it has none. */
   setMany?(pairs: [string, unknown][]): unknown;

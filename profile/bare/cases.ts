@@ -1,6 +1,6 @@
 /**
- * What the engines' benches do, on a stash and on its bare backend: `get` and `set` of generated objects, and
- * batches of a hundred.
+ * What the engines' benches do, on a stash and on its bare backend: `get` and `set` of generated
+ * objects, and batches of a hundred.
  */
 import { join } from "node:path";
 import { ENGINE_NAMES, type EngineName } from "../../engines/mod.ts";
@@ -11,7 +11,10 @@ import { BARE } from "./mod.ts";
 
 /** Bytes of JSON of one value. */
 const SIZES = [1_000, 10_000, 100_000];
-/** How many entries `get` and `set` take in turn, and of how many values: no key gets the same again, which SQLite would not write. */
+/**
+ * How many entries `get` and `set` take in turn, and of how many values: no key gets the same
+ * again, which SQLite would not write.
+ */
 const KEYS = 20;
 const VALUES = 19;
 const BATCH = 100;
@@ -36,7 +39,10 @@ export function chosenEngines(args: readonly string[]): EngineName[] {
   return args.length === 0 ? known : known.filter((name) => args.includes(name));
 }
 
-/** Opens an engine and its bare backend, below a folder, and gives what to measure and the end of it. */
+/**
+ * Opens an engine and its bare backend, below a folder, and gives what to measure and the end of
+ * it.
+ */
 export async function openCases(
   engine: EngineName,
   root: string,

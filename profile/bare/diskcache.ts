@@ -6,7 +6,9 @@ import { type Bare, fromJSON, toJSON } from "./bare.ts";
 /** From this many bytes on, values are files. */
 const LARGE = 32_768;
 
-/** What Python's DiskCache does for `get` and `set`: a row in a transaction, large values in files. */
+/**
+ * What Python's DiskCache does for `get` and `set`: a row in a transaction, large values in files.
+ */
 export function openBare(folder: string): Bare {
   const connection = nodeDriver.connect(join(folder, "cache.db"), { busyTimeout: 0 });
   configureCache(connection);

@@ -1,7 +1,10 @@
 import type { EngineName } from "../../engines/mod.ts";
 import type { OpenBare } from "./bare.ts";
 
-/** The bare backends, by the engine that stands on them. Loaded when asked for: some bring their library. */
+/**
+ * The bare backends, by the engine that stands on them. Loaded when asked for: some bring their
+ * library.
+ */
 export const BARE: Partial<Record<EngineName, () => Promise<{ openBare: OpenBare }>>> = {
   diskcache: () => import("./diskcache.ts"),
   lmdb: () => import("./lmdb.ts"),

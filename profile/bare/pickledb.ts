@@ -2,8 +2,8 @@ import { join } from "node:path";
 import type { Bare } from "./bare.ts";
 
 /**
- * A JSON file, and each value's text in memory. Each set saves the file as a whole, under another name, and renames it; each get looks
- * whether another process has saved it.
+ * A JSON file, and each value's text in memory. Each set saves the file as a whole, under another
+ * name, and renames it; each get looks whether another process has saved it.
  */
 export function openBare(folder: string): Bare {
   const file = join(folder, "bare.json");

@@ -1,4 +1,6 @@
-/** The lines of section 10 that need one process only: iteration, handles, large and late things. */
+/**
+ * The lines of section 10 that need one process only: iteration, handles, large and late things.
+ */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EngineError, HashStash } from "../../mod.ts";

@@ -27,7 +27,9 @@ const CODECS: readonly HashStashOptions[] = [
   { compress: true, b64: true },
 ];
 
-/** Registers the cases for an engine: those of mapping, keys, values and options with each codec. */
+/**
+ * Registers the cases for an engine: those of mapping, keys, values and options with each codec.
+ */
 export function behaviours(engine: EngineName): void {
   let testBed: TestBed;
   Deno.test.beforeAll(async () => {
