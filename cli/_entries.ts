@@ -1,5 +1,5 @@
 /** The commands on single entries: ls, get, set, rm. */
-import { type Command, FAILED, numberOption, OK, stashOf, UsageError } from "./_command.ts";
+import { type Command, FAILED, numberOption, OK, stashOf, UsageError, YES } from "./_command.ts";
 import {
   KEY_OPTIONS,
   keyOf,
@@ -108,7 +108,9 @@ export const rm: Command = {
   name: "rm",
   usage: "KEY...",
   summary: "Removes keys; status 1 when none of them was there",
-  options: KEY_OPTIONS,
+  details:
+    "It does not ask: what is named is meant. --yes is taken, for scripts that always give it.",
+  options: { ...KEY_OPTIONS, ...YES },
   async run(invocation) {
     if (invocation.positionals.length === 0) throw new UsageError("Expected a KEY");
     const keys = invocation.positionals.map((text) => keyOf(text, invocation));

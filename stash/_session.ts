@@ -6,6 +6,7 @@ import { backoff } from "./_backoff.ts";
 import { safeDecodeKey, unreadable } from "./_guard.ts";
 import { storeIdentity } from "./_identity.ts";
 import { exclusive } from "./_mutex.ts";
+import { refuseWithin } from "./_reentry.ts";
 import { engineName, openStore, storePathOf } from "./_store.ts";
 import { append, appendTo, openEnvelope, removeEarlier } from "./_versions.ts";
 import type { HashStash } from "./hash_stash.ts";
@@ -126,6 +127,11 @@ export class Session {
     return (this.#place ??= storeIdentity(this.options, this.path)) + text;
   }
 
+  /** The name of the operation that changes a key. */
+  modifying(text: string): string {
+    return `modify ${this.identity(text)}`;
+  }
+
   /**
    * The value under a key, or the default. As `run`, but in one piece: at a microsecond or two for
    * a read from memory or LMDB, each further promise shows.
@@ -176,6 +182,8 @@ export class Session {
 
   /** Stores; in append mode as a new version. */
   put(store: CompleteEngine, text: string, entry: NewEntry): Awaitable<void> {
+    // The modify around it would find the entry changed, and run its function again, for ever.
+    refuseWithin(() => this.modifying(text), "set entry inside the modify of its key");
     return this.options.appendMode ? this.#append(store, text, entry) : store.set(text, entry);
   }
 
@@ -222,8 +230,9 @@ export class Session {
   }
 
   /** Waits for the operations under way and releases what is held. */
-  close(): Promise<void> {
-    return this.#closing ??= this.#close();
+  async close(): Promise<void> {
+    refuseWithin(() => this.modifying(""), "close the stash inside the function of a modify");
+    await (this.#closing ??= this.#close());
   }
 
   async #open(): Promise<CompleteEngine> {

@@ -1,7 +1,8 @@
 /** Opening the engine of a stash: a built-in one by name, or the user's own object. */
 import { complete, type CompleteEngine } from "../engines/_derived.ts";
-import type { Engine } from "../engines/engine.ts";
-import { enginePath, loadEngine } from "../engines/registry.ts";
+import type { Engine, EngineFactory } from "../engines/engine.ts";
+import { EngineError } from "../engines/errors.ts";
+import { type EngineName, enginePath, loadEngine } from "../engines/registry.ts";
 import type { CheckedOptions } from "./options.ts";
 import { guard } from "./_guard.ts";
 import { PrefixedEngine } from "./_prefixed_engine.ts";
@@ -12,11 +13,24 @@ export async function openStore(
   dbname: string,
 ): Promise<CompleteEngine> {
   const store = typeof engine === "string"
-    ? (await loadEngine(engine))({ rootDir, name, dbname }, engineOptions)
+    ? (await load(engine))({ rootDir, name, dbname }, engineOptions)
     : new PrefixedEngine(engine, name, dbname);
   const guarded = guard(complete(store));
   await guarded.open();
   return guarded;
+}
+
+async function load(name: EngineName): Promise<EngineFactory> {
+  try {
+    return await loadEngine(name);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new EngineError(`Cannot open engine "${name}": its module can't be loaded: ${reason}`, {
+      cause,
+      engine: name,
+      operation: "open",
+    });
+  }
 }
 
 /** Where the data of these options lives, without opening it. */

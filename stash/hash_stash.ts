@@ -10,8 +10,9 @@ import { checkStash } from "./_check.ts";
 import type { AnyFunction } from "./functions/function_key.ts";
 import { exclusive } from "./_mutex.ts";
 import { keyTexts, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
+import { refuseWithin, within } from "./_reentry.ts";
 import { Session, shareSessions } from "./_session.ts";
-import { earlierVersions, openEnvelope } from "./_versions.ts";
+import { checkVersions, earlierVersions, openEnvelope } from "./_versions.ts";
 import { KeyNotFoundError, showKey } from "./errors.ts";
 import { getOrSet, type GetOrSetOptions } from "./functions/get_or_set.ts";
 import {
@@ -388,19 +389,19 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     if (typeof fn !== "function") {
       throw new TypeError("Expected a function that makes the next value");
     }
-    return await this.#session.run(
-      "modify entry",
-      (store) =>
-        exclusive(this.#session.identity(text), async () => {
-          for (let attempt = 0;; attempt++) {
-            const entry = await store.get(text);
-            const current = entry && await this.#session.read(entry, text) as V;
-            const next = await fn(current);
-            if (await this.#modifyOnce(store, text, entry, next, options)) return next;
-            await backoff(attempt);
-          }
-        }),
-    );
+    return await this.#session.run("modify entry", async (store) => {
+      const operation = this.#session.modifying(text);
+      refuseWithin(() => operation, "modify entry inside the modify of its key");
+      return await exclusive(this.#session.identity(text), async () => {
+        for (let attempt = 0;; attempt++) {
+          const entry = await store.get(text);
+          const current = entry && await this.#session.read(entry, text) as V;
+          const next = await within(operation, () => fn(current));
+          if (await this.#modifyOnce(store, text, entry, next, options)) return next;
+          await backoff(attempt);
+        }
+      });
+    });
   }
 
   /**
@@ -813,14 +814,14 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Drops what has expired.
+   * Drops what has expired, in append mode also the earlier versions of keys that have.
    *
    * @returns How many entries.
    */
   async prune(): Promise<number> {
     return await this.#session.run("prune", async (store) => {
       const pruned = await store.prune();
-      if (this.appendMode) await this.#session.archive();
+      if (this.appendMode) await checkVersions(store, await this.#session.archive(), true);
       await this.#session.pruneSpaces();
       return pruned;
     });

@@ -235,14 +235,14 @@ function checkDbname(dbname: unknown): string {
 function checkRootDir(rootDir: unknown, engine: EngineName | Engine): string | undefined {
   if (rootDir === undefined) return undefined;
   if (rootDir instanceof URL) {
-    if (rootDir.protocol === "file:") return fileURLToPath(rootDir);
+    if (rootDir.protocol === "file:") return pathOf(rootDir);
     throw new TypeError(`Expected rootDir to be a path or a file: URL, got ${rootDir.protocol}`);
   }
   if (typeof rootDir !== "string" || rootDir === "") {
     const got = rootDir === "" ? "an empty string" : typeOf(rootDir);
     throw new TypeError(`Expected rootDir to be a path or a file: URL, got ${got}`);
   }
-  if (rootDir.startsWith("file:")) return fileURLToPath(rootDir);
+  if (rootDir.startsWith("file:")) return pathOf(rootDir);
   // For memory it is a mere name.
   return keepsFiles(engine) ? resolve(rootDir) : rootDir;
 }
@@ -267,6 +267,14 @@ export function checkNames(options: object, names: readonly string[]): void {
 export function flag<N extends string>(options: { readonly [_ in N]?: boolean }, name: N): boolean {
   checkNames(options, [name]);
   return checkBoolean(options, name);
+}
+
+function pathOf(url: string | URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new TypeError(`Expected rootDir to be a path or a file: URL, got ${url}`, { cause });
+  }
 }
 
 /** Checks a number of ms. */

@@ -9,6 +9,7 @@
 import type { CompleteEngine } from "../../engines/_derived.ts";
 import type { Awaitable, Entry } from "../../engines/engine.ts";
 import { backoff } from "../_backoff.ts";
+import { refuseWithin, within } from "../_reentry.ts";
 import { dropError, keepError, throwKept } from "./failures.ts";
 import { type CheckedFlightOptions, isFresh, keptUntil } from "./flight_options.ts";
 import type { Session } from "../_session.ts";
@@ -123,7 +124,7 @@ class Flight {
     const { turn } = claimed;
     this.#stage = "computing";
     try {
-      const value = await compute(job);
+      const value = await within(`compute ${this.#id}`, () => compute(job));
       // The stash may have been closed since all have left.
       if (this.#isLeft) {
         return await job.target.run(
@@ -181,6 +182,9 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
   const id = await identity(job);
   for (;;) {
     let flight = flights.get(id);
+    if (flight !== undefined) {
+      refuseWithin(() => `compute ${id}`, "get the result inside the function that makes it");
+    }
     if (flight !== undefined && wish === "new" && !flight.isNew) {
       // It began before this call: it may be making just what the caller wants to be rid of.
       await orAborted(settled(flight.landing), signal);
