@@ -694,7 +694,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   map<I, M extends AnyArguments, R>(
     fn: (item: I, ...more: M) => R,
     objects: Iterable<I> | AsyncIterable<I>,
-    options?: MapOptions<M>,
+    options?: MapOptions<M, [item: I, ...more: M], Awaited<R>>,
   ): MapRun<[I, ...M], MappedReturn<R>> {
     return map(this as HashStash, fn as AnyFunction, objects, options as MapOptions) as MapRun<
       [I, ...M],
@@ -719,7 +719,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   stashMapped<I, M extends AnyArguments, R>(
     fn: (item: I, ...more: M) => R,
-    options?: MapOptions<M>,
+    options?: MapOptions<M, [item: I, ...more: M], Awaited<R>>,
   ): MappedFunction<I, M, R>;
   /** The same with the options first. */
   stashMapped(options?: MapOptions): StashMappedDecorator;

@@ -19,8 +19,14 @@ import type { AnyArguments } from "../types.ts";
  * How a function goes over many inputs, and how its results are kept.
  *
  * @typeParam M The further arguments of each call.
+ * @typeParam A All arguments of a call.
+ * @typeParam R What the function returns.
  */
-export interface MapOptions<M extends unknown[] = unknown[]> extends FunctionOptions {
+export interface MapOptions<
+  M extends unknown[] = unknown[],
+  A extends unknown[] = never[],
+  R = unknown,
+> extends FunctionOptions<A, R> {
   /** Further arguments for each object: an array for each, in their order. */
   options?: readonly M[];
   /** How many calls are under way at the same time; the number of cores by default. */
