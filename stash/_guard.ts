@@ -107,7 +107,19 @@ export function guard(engine: CompleteEngine): CompleteEngine {
     clear: (deep) => call("clear", () => engine.clear(deep)),
     has: (key) => call("look up entry", () => engine.has(key), key),
     getMany: (keys) => call("get entries", () => engine.getMany(keys)),
-    getValue: (key) => call("get entry", () => engine.getValue(key), key),
+    // As `call`, without a function to be made for each read.
+    getValue(key) {
+      try {
+        const found = engine.getValue(key);
+        return found instanceof Promise
+          ? found.catch((error) => {
+            throw explain(error, "get entry", key);
+          })
+          : found;
+      } catch (error) {
+        throw explain(error, "get entry", key);
+      }
+    },
     getValues: (keys) => call("get entries", () => engine.getValues(keys)),
     setMany: (pairs) => call("set entries", () => engine.setMany(pairs)),
     deleteMany: (keys) => call("delete entries", () => engine.deleteMany(keys)),
