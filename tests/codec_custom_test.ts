@@ -1,4 +1,4 @@
-/** Serializers, compressors and classes of the user's own. BEHAVIOURS 47. */
+/** Serializers, compressors and classes of the user's own. Acceptance cases 47. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import {
   Codec,

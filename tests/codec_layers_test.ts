@@ -1,4 +1,4 @@
-/** Compression and base64: any bytes come back, and damage is found. BEHAVIOURS 49-53. */
+/** Compression and base64: any bytes come back, and damage is found. Acceptance cases 49-53. */
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { Codec, decode, DecodeError, Decoder, encode, Encoder, hash } from "../codec/mod.ts";
 import type { CompressorName } from "../codec/mod.ts";

@@ -1,4 +1,4 @@
-/** Which values come back from which serializer. BEHAVIOURS 36-48. */
+/** Which values come back from which serializer. Acceptance cases 36-48. */
 import {
   assert,
   assertEquals,

@@ -1,4 +1,4 @@
-/** Canonical key text: which keys are equal, and that they come back. BEHAVIOURS 24-35. */
+/** Canonical key text: which keys are equal, and that they come back. Acceptance cases 24-35. */
 import { assert, assertEquals, assertInstanceOf, assertNotEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { DecodeError, decodeKey, encodeKey, registerClass } from "../codec/mod.ts";

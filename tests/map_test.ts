@@ -1,4 +1,4 @@
-/** BEHAVIOURS 6: a function over many inputs. */
+/** Section 6 of the acceptance cases: a function over many inputs. */
 import {
   assert,
   assertEquals,

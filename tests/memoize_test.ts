@@ -1,4 +1,4 @@
-/** BEHAVIOURS 5: functions whose results are kept. */
+/** Section 5 of the acceptance cases: functions whose results are kept. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { HashStash, type HashStashOptions, stashedResult } from "../mod.ts";
 import { collect, TestBed } from "./_test_bed.ts";

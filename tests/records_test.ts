@@ -1,4 +1,4 @@
-/** BEHAVIOURS 8: what is stored, as rows and as a table. */
+/** Section 8 of the acceptance cases: what is stored, as rows and as a table. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { op } from "arquero";
 import type { HashStash } from "../mod.ts";

@@ -1,5 +1,5 @@
 /**
- * BEHAVIOURS 78 and issue 4: equal calls at the same time run the function once, in one process and
+ * Acceptance case 78: equal calls at the same time run the function once, in one process and
  * over several.
  */
 import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
