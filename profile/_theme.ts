@@ -37,7 +37,7 @@ export const THEMES = {
 } as const;
 
 /** What is drawn in the colour of the text around it is legible on a light and on a dark page. */
-const INK = "currentColor";
+export const INK = "currentColor";
 
 /** The look of all charts, for Vega-Lite. */
 export const CONFIG = {

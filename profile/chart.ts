@@ -3,7 +3,7 @@ import { parse, View } from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
 import { escapeMarkup } from "./_markup.ts";
 import { chooseRows, type Point, pointsOf } from "./_points.ts";
-import { CONFIG, PALETTE, SHAPES, THEMES } from "./_theme.ts";
+import { CONFIG, INK, PALETTE, SHAPES, THEMES } from "./_theme.ts";
 import type { Category, ChartOptions, Measure } from "./chart_options.ts";
 import type { ProfileRow } from "./row.ts";
 
@@ -56,7 +56,14 @@ export function chartSpec(rows: readonly ProfileRow[], options: ChartOptions): T
   const several = (column: string) => new Set(points.map((point) => point[column])).size > 1;
   const shown = (column: Category) => Object.values(channels).includes(column);
   // What has no channel and yet differs would make points that nobody can tell apart.
-  const shape = shown("codec") || shown("encoding") || !several("codec") ? color : "codec";
+  const untold = shown("codec")
+    ? color
+    : shown("encoding")
+    ? "serializer"
+    : shown("serializer")
+    ? "encoding"
+    : "codec";
+  const shape = several(untold) && !shown(untold) ? untold : color;
   const row = !shown("size") && several("size") ? "size" : undefined;
   const colors = several(color) ? { color: category(color, points, { range: PALETTE }) } : {};
   const beside = several(color) ? category(color, points) : undefined;
@@ -64,7 +71,7 @@ export function chartSpec(rows: readonly ProfileRow[], options: ChartOptions): T
     mark: { type: "point", filled: true, size: 60, opacity: 1, color: PALETTE[0] },
     encoding: {
       ...colors,
-      ...(several(shape) ? { shape: category(shape, points, { range: SHAPES }) } : {}),
+      ...(several(shape) ? { shape: shapes(shape, shape !== color, points) } : {}),
       description: { field: "words" },
     },
   }];
@@ -152,6 +159,12 @@ function category(column: Category, points: Point[], scale?: object): object {
   };
 }
 
+/** Shapes; with a legend of their own unless they go with the colours. */
+function shapes(column: Category, own: boolean, points: Point[]): object {
+  const channel = category(column, points, { range: SHAPES });
+  return own ? { ...channel, legend: { symbolFillColor: INK } } : channel;
+}
+
 /** A place for each name, the fastest first. */
 function place(column: Category, points: Point[]): object {
   const names = order(column, points, ({ time, size }) => Math.log(Number(time) / Number(size)));
@@ -189,9 +202,10 @@ function axis(column: Measure, points: Point[]): object {
 /** Powers of ten, with their double and fivefold when these alone would be few. */
 function logTicks(values: number[]): number[] {
   const known = values.filter((value) => value > 0);
-  const first = Math.floor(Math.log10(Math.min(...known)));
-  const last = Math.ceil(Math.log10(Math.max(...known)));
-  const steps = last - first >= 2 ? [1] : [1, 2, 5];
+  const [least, most] = [Math.min(...known), Math.max(...known)];
+  const first = Math.floor(Math.log10(least));
+  const last = Math.ceil(Math.log10(most));
+  const steps = most >= 100 * least ? [1] : [1, 2, 5];
   return Array.from({ length: last - first + 1 }, (_, i) =>
     steps.map((step) =>
       // From text, as 10 ** -6 * 5 is 0.0000049999.

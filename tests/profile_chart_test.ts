@@ -96,6 +96,33 @@ Deno.test("profile.toSVG in Chromium: any columns, facets, and a line where a si
     }
   }));
 
+Deno.test("profile.toSVG in Chromium: what has no channel of its own is told by shapes", () =>
+  withChromium(async (look) => {
+    const rows = inventRows({ engines: { memory: 1e-6 }, sizes: [1_000] });
+    const both = new Profile([...rows, ...rows.map((row) => ({ ...row, serializer: "v8" }))]);
+    const shapes = (page: Page, legend: string) =>
+      page.evaluate<number>(`(() => {
+        const legends = [...document.querySelectorAll("g.role-legend")];
+        const named = legends.find((one) => one.textContent.endsWith(${JSON.stringify(legend)}));
+        return new Set([...named.querySelectorAll("path[fill]")].map((path) => path.getAttribute("d"))).size;
+      })()`);
+    for (
+      const [options, legend, count] of [
+        [{ color: "encoding" }, "serializer", 2],
+        [{ color: "serializer" }, "encoding", 4],
+        [{ color: "operation", facet: "engine" }, "codec", 7],
+        [{}, "codec", 7],
+      ] as const
+    ) {
+      const content = await both.toSVG(options);
+      assert(!/"(black|#000|white|#fff)[^"]*"/.test(content), "nothing is invisible in the dark");
+      await look({ type: "svg", content }, async (page) => {
+        assertEquals(await points(page), 2 * 4 * 2);
+        assertEquals(await shapes(page, legend), count, JSON.stringify(options));
+      });
+    }
+  }));
+
 Deno.test("profile.toSVG: unknown columns and nothing to draw", async () => {
   await assertRejects(
     () => profile.toSVG({ x: "colour" as "time" }),
