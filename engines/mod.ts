@@ -12,4 +12,13 @@ export {
 } from "./contract.ts";
 export { EngineError, type EngineErrorOptions } from "./errors.ts";
 export { ENGINE_NAMES, type EngineName } from "./registry.ts";
+export type {
+  DiskcacheEngineOptions,
+  LmdbEngineOptions,
+  MemoryEngineOptions,
+  PathOption,
+  PickledbEngineOptions,
+  ShelveEngineOptions,
+  SqliteEngineOptions,
+} from "./engine_options.ts";
 export type { RedisEngineOptions, RedisNode } from "./redis/address.ts";

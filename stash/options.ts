@@ -35,7 +35,10 @@ export interface HashStashOptions {
   appendMode?: boolean;
   /** Whether the stash is emptied when it is opened; `false` by default. */
   clear?: boolean;
-  /** Options of the engine: see each engine. */
+  /**
+   * Options of the engine: `MemoryEngineOptions`, `SqliteEngineOptions`, … of `./engines` say what
+   * each takes.
+   */
   engineOptions?: object;
 }
 
