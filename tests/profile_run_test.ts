@@ -73,24 +73,33 @@ Deno.test("stash.profile: a row per engine, codec, size, operation and iteration
     assertEquals(stash.stats().sets, 1, "the stash itself was not touched");
   }));
 
-Deno.test("stash.profile: the default is every engine, and codec of the stash", () =>
-  withStash(async (stash) => {
-    const profile = await stash.profile({ size: 500, iterations: 1, operation: ["write", "read"] });
-    assertEquals(
-      [...new Set(profile.rows.map(({ engine }) => engine))].sort(),
-      ["diskcache", "lmdb", "memory", "pairtree", "pickledb", "redis", "shelve", "sqlite"],
-    );
-    assertEquals(
-      [...new Set(profile.rows.map(({ encoding }) => encoding))].sort(),
-      ["b64", "raw", "zstd", "zstd+b64"],
-    );
-    assertEquals([...new Set(profile.rows.map(({ operation }) => operation))], ["write", "read"]);
-    const engines = ["memory", "pairtree", "sqlite", "shelve", "pickledb", "diskcache", "lmdb"];
-    assertEquals(
-      profile.rows.filter(timed).filter(({ engine }) => engines.includes(engine)).length,
-      engines.length * 4 * 2,
-    );
-  }));
+Deno.test({
+  name: "stash.profile: the default is every engine, and codec of the stash; all is closed again",
+  sanitizeOps: true,
+  sanitizeResources: true,
+  fn: () =>
+    withStash(async (stash) => {
+      const profile = await stash.profile({
+        size: 500,
+        iterations: 1,
+        operation: ["write", "read"],
+      });
+      assertEquals(
+        [...new Set(profile.rows.map(({ engine }) => engine))].sort(),
+        ["diskcache", "lmdb", "memory", "pairtree", "pickledb", "redis", "shelve", "sqlite"],
+      );
+      assertEquals(
+        [...new Set(profile.rows.map(({ encoding }) => encoding))].sort(),
+        ["b64", "raw", "zstd", "zstd+b64"],
+      );
+      assertEquals([...new Set(profile.rows.map(({ operation }) => operation))], ["write", "read"]);
+      const engines = ["memory", "pairtree", "sqlite", "shelve", "pickledb", "diskcache", "lmdb"];
+      assertEquals(
+        profile.rows.filter(timed).filter(({ engine }) => engines.includes(engine)).length,
+        engines.length * 4 * 2,
+      );
+    }),
+});
 
 Deno.test("stash.profile: an engine that can't run here is a row that says why", () =>
   withStash(async (stash) => {
