@@ -9,8 +9,8 @@
  * deno task profile bench.json
  * ```
  *
- * `--iterations` is the least number of times that each runs. Redis is a private server, unless
- * `--redis` names one.
+ * `--iterations` is the least number of times that each runs. Redis is a private server that ends with
+ * the program: nothing could remove the entries from another one, as a bench has no end of its own.
  */
 import { dirname } from "node:path";
 import { HashStash } from "../mod.ts";
@@ -31,7 +31,7 @@ folders.push(rootDir);
 const stash = new HashStash({ engine: "memory", rootDir });
 const { cases, operations, sizes, iterations } = planOf(stash, { iterations: 50, ...options });
 const engines = cases.map(({ about }) => about.engine);
-const redis = engines.includes("redis") && !options.engineOptions ? await startRedis() : undefined;
+const redis = engines.includes("redis") ? await startRedis() : undefined;
 if (redis) folders.push(dirname(redis.socket));
 
 for (const size of sizes) {
@@ -48,7 +48,7 @@ async function open(
   sample: Sample,
 ): Promise<Case[]> {
   const { engine } = about;
-  const engineOptions = engine === "redis" && redis ? { url: redis.url } : options.engineOptions;
+  const engineOptions = engine === "redis" ? { url: redis?.url } : undefined;
   const shown = operations.filter((name) =>
     name === "write" || name === "read" || engine === engines[0]
   );

@@ -34,16 +34,28 @@ export async function writeReport(profile: Profile, folder: string): Promise<voi
 /** Runs the cases that the arguments ask for in a temporary folder. */
 async function profileNow(args: ReturnType<typeof profileArguments>): Promise<Profile> {
   const rootDir = await Deno.makeTempDir({ dir: args.rest.dir, prefix: "hashstash_profile_" });
+  // Otherwise Ctrl-C would leave the folder, and entries in a Redis.
+  const controller = new AbortController();
+  const interrupt = () => controller.abort(new Interrupted());
+  Deno.addSignalListener("SIGINT", interrupt);
   try {
     await using stash = new HashStash({ engine: "memory", rootDir });
     // Below the temporary folder, not below memory's name for it.
     const engine = args.options.engine ?? ENGINE_NAMES;
-    const { rows, about } = await profile(stash, { ...args.options, engine, progress: true });
+    const { rows, about } = await profile(stash, {
+      ...args.options,
+      engine,
+      progress: true,
+      signal: controller.signal,
+    });
     return new Profile(rows, { ...about, cpu: cpus()[0]?.model ?? "unknown" });
   } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
     await Deno.remove(rootDir, { recursive: true });
   }
 }
+
+class Interrupted extends Error {}
 
 async function readBenches(paths: string[]): Promise<Profile> {
   const texts = await Promise.all(paths.map((path) => Deno.readTextFile(path)));
@@ -63,6 +75,7 @@ if (import.meta.main) {
   try {
     await main();
   } catch (error) {
+    if (error instanceof Interrupted) Deno.exit(130);
     if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
     console.error(`${error.message}\nSee --help`);
     Deno.exit(2);

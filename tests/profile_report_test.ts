@@ -3,6 +3,7 @@ import { benchNames, profileOfBenches } from "../profile/bench_json.ts";
 import { Profile, type ProfileJSON } from "../profile/mod.ts";
 import { withChromium } from "./_chromium.ts";
 import { inventRows } from "./_profile_rows.ts";
+import { startRedis } from "./redis_server.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -57,6 +58,30 @@ Deno.test("deno task profile: writes the report of a run, and leaves nothing els
         assertEquals(await page.locator("tbody tr").count(), 2 * 2 * 2);
       });
     });
+  }));
+
+Deno.test("deno task profile: Ctrl-C ends it, and leaves nothing behind", () =>
+  withFolder(async (folder) => {
+    await using redis = await startRedis();
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "profile/report.ts", "--engine", "redis,pairtree", "--dir", folder]
+        .concat(["--redis", redis.url, "--iterations", "1000", "--out", `${folder}/out`]),
+      cwd: ROOT,
+      stderr: "piped",
+      stdout: "null",
+    }).spawn();
+    const lines = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = ""; !text.includes("profile: 1 of");) {
+      const { value, done } = await lines.read();
+      assert(!done, `ended early: ${text}`);
+      text += value;
+    }
+    assert(Number(await redis.cli("DBSIZE")) > 0);
+    child.kill("SIGINT");
+    while (!(await lines.read()).done);
+    assertEquals((await child.status).code, 130);
+    assertEquals([...Deno.readDirSync(folder)], []);
+    assertEquals(await redis.cli("DBSIZE"), "0");
   }));
 
 Deno.test("deno task profile: the same report of what deno bench printed", () =>
