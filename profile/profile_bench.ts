@@ -9,8 +9,9 @@
  * deno task profile bench.json
  * ```
  *
- * `--iterations` is the least number of times that each runs. Redis is a private server that ends with
- * the program: nothing could remove the entries from another one, as a bench has no end of its own.
+ * `--iterations` is the least number of times that each runs. Redis is a private server that ends
+ * with the program: nothing could remove the entries from another one, as a bench has no end of its
+ * own.
  */
 import { dirname } from "node:path";
 import { HashStash } from "../mod.ts";

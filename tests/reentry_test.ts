@@ -1,4 +1,7 @@
-/** What a caller's function does to the operation that it is part of is refused, where it would wait for itself. */
+/**
+ * What a caller's function does to the operation that it is part of is refused, where it would wait
+ * for itself.
+ */
 import { assertEquals, assertRejects } from "@std/assert";
 import { HashStash } from "../mod.ts";
 
