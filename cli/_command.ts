@@ -13,7 +13,7 @@ export class UsageError extends Error {
 }
 
 /** The options of the command line, by name. */
-export type OptionConfigs = NonNullable<ParseArgsConfig["options"]>;
+type OptionConfigs = NonNullable<ParseArgsConfig["options"]>;
 
 /** An option as `--help` shows it. */
 export interface Option {

@@ -14,7 +14,7 @@ interface Leaf {
 }
 
 /** The payloads of the tag `$`, and what they stand for. */
-export const CONSTANTS: ReadonlyMap<unknown, undefined | number> = new Map([
+const CONSTANTS: ReadonlyMap<unknown, undefined | number> = new Map([
   ["undefined", undefined],
   ["NaN", NaN],
   ["Infinity", Infinity],

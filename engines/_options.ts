@@ -63,21 +63,6 @@ export function choiceOption<T extends string>(
   return choice;
 }
 
-/** The text in `options[name]`, not empty, or `undefined` when absent. */
-export function textOption(
-  engine: string,
-  options: EngineOptions,
-  name: string,
-): string | undefined {
-  const value = options[name];
-  if (value === undefined) return undefined;
-  if (typeof value !== "string" || value === "") {
-    const got = value === "" ? "an empty one" : typeName(value);
-    throw new TypeError(`${of(engine, name)} must be a string, got ${got}`);
-  }
-  return value;
-}
-
 function of(engine: string, name: string): string {
   return `Option "${name}" of engine "${engine}"`;
 }

@@ -33,9 +33,11 @@ import {
   type HashStashJSON,
   type HashStashOptions,
   needsRootDir,
+  plainOptions,
   rootDirOf,
   type SetOptions,
   typeOf,
+  withoutFilePath,
 } from "./options.ts";
 import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
 import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
@@ -379,6 +381,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options When the entry ends; by default by the stash's `ttl`, and without one when it
    * would have ended before.
    * @returns The next value.
+   * @throws {TypeError} When `fn` itself sets or modifies the same key, for which it would wait.
    */
   async modify(
     key: K,
@@ -971,28 +974,4 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
       ...changes,
     };
   }
-}
-
-/**
- * Without a path of files; one that is no file (`:memory:`, `default`, a URL) stays: the name keeps
- * stashes there apart.
- */
-function withoutFilePath(options: object | undefined): object {
-  const { path, ...rest } = { ...options } as { path?: unknown };
-  const isFile = path instanceof URL
-    ? path.protocol === "file:"
-    : typeof path === "string" && !/^(:memory:|default|https?:.*)$/.test(path);
-  return isFile || path === undefined ? rest : { path, ...rest };
-}
-
-/** The options that are plain data: an open client can't be. */
-function plainOptions(options: Record<string, unknown>): Record<string, unknown> {
-  const plain: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
-    if (value instanceof URL) plain[name] = value.href;
-    else if (["string", "number", "boolean"].includes(typeof value) || Array.isArray(value)) {
-      plain[name] = value;
-    }
-  }
-  return plain;
 }

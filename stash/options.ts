@@ -185,6 +185,30 @@ export function rootDirOf(options: CheckedOptions): string | undefined {
   return options.rootDir ?? (needsRootDir(options) ? defaultRootDir() : undefined);
 }
 
+/**
+ * Without a path of files; one that is no file (`:memory:`, `default`, a URL) stays: the name keeps
+ * stashes there apart.
+ */
+export function withoutFilePath(options: object | undefined): object {
+  const { path, ...rest } = { ...options } as { path?: unknown };
+  const isFile = path instanceof URL
+    ? path.protocol === "file:"
+    : typeof path === "string" && !/^(:memory:|default|https?:.*)$/.test(path);
+  return isFile || path === undefined ? rest : { path, ...rest };
+}
+
+/** The options that are plain data: an open client can't be. */
+export function plainOptions(options: Record<string, unknown>): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value instanceof URL) plain[name] = value.href;
+    else if (["string", "number", "boolean"].includes(typeof value) || Array.isArray(value)) {
+      plain[name] = value;
+    }
+  }
+  return plain;
+}
+
 function keepsFiles(engine: EngineName | Engine): boolean {
   return typeof engine === "string" && engine !== "memory" && engine !== "redis";
 }

@@ -11,7 +11,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { HashStash } from "../mod.ts";
-import { FUNCTION_ENGINES, SHARED_ENGINES } from "./_function_engines.ts";
+import { SHARED_ENGINES, testOnEngines, testOnMemory } from "./_function_engines.ts";
 import { count, misbehave, primesBelow, square, where } from "./_map_work.ts";
 import { runScript } from "./_child.ts";
 import { collect, TestBed } from "./_test_bed.ts";
@@ -137,36 +137,10 @@ const CLAIMS: Record<string, (stash: HashStash) => Promise<void>> = {
   },
 };
 
-for (const engine of FUNCTION_ENGINES) {
-  Deno.test({
-    name: `map on ${engine}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn(t) {
-      await using bed = await TestBed.create(engine);
-      for (const [claim, fn] of Object.entries(CLAIMS)) {
-        await t.step(claim, async () => {
-          await using stash = bed.stash();
-          await fn(stash);
-        });
-      }
-    },
-  });
-}
+testOnEngines("map", CLAIMS);
 
-let counter = 0;
-
-function onMemory(name: string, fn: (stash: HashStash) => Promise<void>) {
-  Deno.test({
-    name: `map: ${name}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn() {
-      await using stash = new HashStash({ engine: "memory", name: `map_${++counter}` });
-      await fn(stash);
-    },
-  });
-}
+const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
+  testOnMemory(`map: ${name}`, fn);
 
 onMemory("it starts at once, and nobody needs to look", async (stash) => {
   let calls = 0;

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { HashStash, type HashStashOptions, stashedResult } from "../mod.ts";
 import { collect, TestBed } from "./_test_bed.ts";
-import { FUNCTION_ENGINES } from "./_function_engines.ts";
+import { testOnEngines, testOnMemory } from "./_function_engines.ts";
 
 type Claim = (stash: HashStash, bed: TestBed) => Promise<void>;
 
@@ -198,45 +198,13 @@ const CLAIMS: Record<string, Claim> = {
   },
 };
 
-for (const engine of FUNCTION_ENGINES) {
-  Deno.test({
-    name: `functions on ${engine}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn(t) {
-      await using bed = await TestBed.create(engine);
-      for (const [claim, fn] of Object.entries(CLAIMS)) {
-        await t.step(claim, async () => {
-          await using stash = bed.stash();
-          await fn(stash, bed);
-        });
-      }
-    },
-  });
-}
+testOnEngines("functions", CLAIMS);
 
-let counter = 0;
-
-/** A test on a stash in memory. */
-function onMemory(
+const onMemory = (
   name: string,
   fn: (stash: HashStash) => Promise<void>,
   options?: HashStashOptions,
-) {
-  Deno.test({
-    name: `functions: ${name}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn() {
-      await using stash = new HashStash({
-        engine: "memory",
-        name: `functions_${++counter}`,
-        ...options,
-      });
-      await fn(stash);
-    },
-  });
-}
+) => testOnMemory(`functions: ${name}`, fn, options);
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 

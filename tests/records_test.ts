@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { op } from "arquero";
 import type { HashStash } from "../mod.ts";
-import { FUNCTION_ENGINES } from "./_function_engines.ts";
+import { testOnEngines } from "./_function_engines.ts";
 import { collect, TestBed } from "./_test_bed.ts";
 
 type Row = Record<string, unknown>;
@@ -99,22 +99,7 @@ const CLAIMS: Record<string, (stash: HashStash, bed: TestBed) => Promise<void>> 
   },
 };
 
-for (const engine of FUNCTION_ENGINES) {
-  Deno.test({
-    name: `records on ${engine}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn(t) {
-      await using bed = await TestBed.create(engine);
-      for (const [claim, fn] of Object.entries(CLAIMS)) {
-        await t.step(claim, async () => {
-          await using stash = bed.stash();
-          await fn(stash, bed);
-        });
-      }
-    },
-  });
-}
+testOnEngines("records", CLAIMS);
 
 Deno.test("records: values of every sort, and names that mean something else", async () => {
   await using bed = await TestBed.create("memory");

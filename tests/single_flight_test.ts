@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
 import { HashStash, type HashStashOptions } from "../mod.ts";
-import { SHARED_ENGINES } from "./_function_engines.ts";
+import { SHARED_ENGINES, testOnMemory } from "./_function_engines.ts";
 import { TestBed } from "./_test_bed.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -212,19 +212,8 @@ for (const engine of SHARED_ENGINES) {
   });
 }
 
-let counter = 0;
-
-function onMemory(name: string, fn: (stash: HashStash) => Promise<void>) {
-  Deno.test({
-    name: `single flight: ${name}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn() {
-      await using stash = new HashStash({ engine: "memory", name: `flights_${++counter}` });
-      await fn(stash);
-    },
-  });
-}
+const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
+  testOnMemory(`single flight: ${name}`, fn);
 
 onMemory("a throw reaches every caller", async (stash) => {
   let count = 0;
