@@ -289,6 +289,15 @@ async function requireProgram(program: string, debianPackage: string): Promise<v
 }
 
 function freePort(): number {
-  using listener = Deno.listen({ hostname: HOST, port: 0 });
-  return listener.addr.port;
+  for (;;) {
+    // Below those that the system hands out itself: it would give the port of a server that a test
+    // has just killed to the next program, and that would answer in its place.
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    try {
+      using listener = Deno.listen({ hostname: HOST, port });
+      return listener.addr.port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
