@@ -13,16 +13,47 @@
  * @module
  */
 export * from "./codec/mod.ts";
-export * from "./stash/mod.ts";
+export { type RecordsOptions, type StashRecord, StashRecords } from "./store/records.ts";
+export { KeyNotFoundError } from "./store/errors.ts";
+export { HashStash } from "./stash/hash_stash.ts";
+export type { AnyArguments, StashCheck, StashProblem, StashStats, Version } from "./store/types.ts";
+export type { FlightOptions } from "./functions/options.ts";
+export type { GetOrSetOptions } from "./functions/get_or_set.ts";
+export type { WorkerOptions } from "./functions/worker_pool.ts";
+export type {
+  MapError,
+  MapOptions,
+  MappedFunction,
+  MappedReturn,
+  MapRun,
+  StashMappedDecorator,
+} from "./functions/map.ts";
+export type {
+  CallOptions,
+  FunctionOptions,
+  StashedFunction,
+  StashedResult,
+  StashedResultDecorator,
+  StashedReturn,
+  StoredReturn,
+} from "./functions/memoize.ts";
+export type { StoredGenerator } from "./functions/replay.ts";
 export {
-  type Awaitable,
-  type Engine,
-  type EngineCheck,
-  EngineError,
-  type EngineErrorOptions,
-  type EngineName,
-  type EngineProblem,
-  type EngineSupports,
-  type Entry,
-  type NewEntry,
-} from "./engines/mod.ts";
+  stashedResult,
+  type StashedResultIn,
+  type StashedResultOptions,
+} from "./stash/stashed_result.ts";
+export type { HashStashJSON, HashStashOptions, SetOptions } from "./store/options.ts";
+export type { Pairs } from "./store/pairs.ts";
+export type { StoredRecord } from "./store/transfer.ts";
+export { EngineError, type EngineErrorOptions } from "./engines/errors.ts";
+export type {
+  Awaitable,
+  Engine,
+  EngineCheck,
+  EngineProblem,
+  EngineSupports,
+  Entry,
+  NewEntry,
+} from "./engines/engine.ts";
+export type { EngineName } from "./engines/registry.ts";

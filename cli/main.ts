@@ -24,8 +24,8 @@ import {
   STASH_OPTIONS,
   USAGE,
   UsageError,
-} from "./_command.ts";
-import { COMMANDS } from "./_commands.ts";
+} from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 
 function helpOf(command: Command): string {
   const own = command.options ?? {};

@@ -1,12 +1,12 @@
-import { type Awaitable, whenReady } from "./_awaitable.ts";
-import type { Compression } from "./compressors/_types.ts";
+import { type Awaitable, whenReady } from "../platform/awaitable.ts";
+import type { Compression } from "./compressors/types.ts";
 import type { Compressor, CustomSerializer } from "./custom.ts";
 import type { CompressorName, SerializerName } from "./names.ts";
-import { deserializeContent } from "./_formats.ts";
-import { b64Of, compressionOf, formatOf } from "./_options.ts";
-import { pack, unpack } from "./_pack.ts";
+import { deserializeContent } from "./formats.ts";
+import { b64Of, compressionOf, formatOf } from "./options.ts";
+import { pack, unpack } from "./pack.ts";
 import { Serializer } from "./serializer.ts";
-import type { Format } from "./serializers/_types.ts";
+import type { Format } from "./serializers/types.ts";
 
 /** How values become stored bytes. */
 export interface CodecOptions {

@@ -1,10 +1,10 @@
-import { type Awaitable, whenReady } from "./_awaitable.ts";
-import type { Compression } from "./compressors/_types.ts";
-import { attempt } from "./_attempt.ts";
+import { type Awaitable, whenReady } from "../platform/awaitable.ts";
+import type { Compression } from "./compressors/types.ts";
+import { attempt } from "./attempt.ts";
 import { DecodeError } from "./errors.ts";
-import { seal, unseal } from "./_seal.ts";
-import type { Format } from "./serializers/_types.ts";
-import { fromBytes, toBytes } from "./_text.ts";
+import { seal, unseal } from "./seal.ts";
+import type { Format } from "./serializers/types.ts";
+import { fromBytes, toBytes } from "./text.ts";
 
 /**
  * A serializer of your own, wherever the name of one can stand. Its bytes carry its name and a

@@ -1,8 +1,8 @@
-import type { Compression } from "./compressors/_types.ts";
+import type { Compression } from "./compressors/types.ts";
 import type { Compressor } from "./custom.ts";
 import type { CompressorName } from "./names.ts";
-import { b64Of, compressionOf } from "./_options.ts";
-import { pack, unpack } from "./_pack.ts";
+import { b64Of, compressionOf } from "./options.ts";
+import { pack, unpack } from "./pack.ts";
 
 /** The layers that an {@linkcode Encoder} puts around bytes. */
 export interface EncoderOptions {

@@ -5,11 +5,11 @@
  */
 import { DecodeError } from "./errors.ts";
 import { classOfPrototype } from "./classes.ts";
-import { errorName, hiddenProperties } from "./_error_kinds.ts";
-import { leafOf, refuseProperties } from "./_leaves.ts";
-import { holeyIndices, isMatch, ownNames } from "./_shapes.ts";
-import { TreeReader } from "./_tree.ts";
-import { located, MAX_DEPTH, propertyStep, Refusal, refuse, refusing } from "./_refusal.ts";
+import { errorName, hiddenProperties } from "./error_kinds.ts";
+import { leafOf, refuseProperties } from "./leaves.ts";
+import { holeyIndices, isMatch, ownNames } from "./shapes.ts";
+import { TreeReader } from "./tree.ts";
+import { located, MAX_DEPTH, propertyStep, Refusal, refuse, refusing } from "./refusal.ts";
 
 /** The first character of the text of every key that is not its own text. */
 const MARK = "\u0001";

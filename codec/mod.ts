@@ -21,7 +21,7 @@
  *
  * @module
  */
-export type { Awaitable } from "./_awaitable.ts";
+export type { Awaitable } from "../platform/awaitable.ts";
 export { type ClassOf, registerClass, type RegisterClassOptions } from "./classes.ts";
 export { Codec, type CodecOptions } from "./codec.ts";
 export type { Compressor, CustomSerializer } from "./custom.ts";

@@ -1,8 +1,8 @@
 import type { CustomSerializer } from "./custom.ts";
-import { deserializeContent } from "./_formats.ts";
+import { deserializeContent } from "./formats.ts";
 import type { SerializerName } from "./names.ts";
-import { formatOf } from "./_options.ts";
-import type { Format } from "./serializers/_types.ts";
+import { formatOf } from "./options.ts";
+import type { Format } from "./serializers/types.ts";
 
 /**
  * Values to bytes, without compression or base64.

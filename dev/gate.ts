@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { deno, ROOT } from "./_run.ts";
+import { deno, ROOT } from "./run.ts";
 import config from "../deno.json" with { type: "json" };
 
 const entryPoints = Object.values(config.exports);

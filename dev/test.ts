@@ -5,7 +5,7 @@
  * the plots. On Debian and its kin they are installed here; elsewhere this says what is missing,
  * and the tests that need it fail.
  */
-import { deno } from "./_run.ts";
+import { deno } from "./run.ts";
 
 interface Tool {
   readonly name: string;

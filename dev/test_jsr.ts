@@ -4,7 +4,7 @@
  * reaches JSR.
  */
 import { join } from "node:path";
-import { deno, ROOT } from "./_run.ts";
+import { deno, ROOT } from "./run.ts";
 import config from "../deno.json" with { type: "json" };
 
 const CONFIG = "deno.jsr.json";

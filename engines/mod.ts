@@ -9,7 +9,7 @@ export {
   type ContractHarness,
   type ContractLocation,
   engineContract,
-} from "./contract.ts";
+} from "./contract/mod.ts";
 export { EngineError, type EngineErrorOptions } from "./errors.ts";
 export { ENGINE_NAMES, type EngineName } from "./registry.ts";
 export type {

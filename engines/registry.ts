@@ -1,7 +1,7 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
-import { createEngine as createMemoryEngine, memoryPath } from "./memory.ts";
-import { createEngine as createShelveEngine } from "./shelve.ts";
-import { sharedPath, storePath } from "./_paths.ts";
+import { createEngine as createMemoryEngine, memoryPath } from "./memory/mod.ts";
+import { createEngine as createShelveEngine } from "./shelve/mod.ts";
+import { sharedPath, storePath } from "./paths.ts";
 import { redisPath } from "./redis/address.ts";
 import { shelvePath } from "./shelve/place.ts";
 
@@ -51,12 +51,12 @@ const STATIC: Partial<Record<EngineName, EngineFactory>> = {
  * Loads an engine's module: the first time from disk or network, then from memory.
  *
  * Its address is computed, so that a program downloads only the engines that it opens: a literal
- * `import("./lmdb.ts")` would bring 24 MB of npm packages into every program's graph.
+ * `import("./lmdb/mod.ts")` would bring 24 MB of npm packages into every program's graph.
  */
 export async function loadEngine(name: EngineName): Promise<EngineFactory> {
   const known = STATIC[name];
   if (known !== undefined) return known;
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-  const module = await import(new URL(`./${name}${extension}`, import.meta.url).href);
+  const module = await import(new URL(`./${name}/mod${extension}`, import.meta.url).href);
   return module.createEngine;
 }

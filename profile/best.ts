@@ -1,5 +1,5 @@
-import { LEAST_FACTOR, verdictOf } from "./_verdict.ts";
-import { median, provable, resample, seededRandom } from "./_statistics.ts";
+import { LEAST_FACTOR, verdictOf } from "./verdict.ts";
+import { median, provable, resample, seededRandom } from "./statistics.ts";
 import { type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
 
 /** What can be asked to be small: the time of an operation, or the stored size. */

@@ -2,7 +2,8 @@
  * The cases that are timed, shared by `stash.profile()` and the benches: what each operation does,
  * on temporary stashes.
  */
-import type { HashStash, HashStashOptions } from "../stash/mod.ts";
+import type { HashStash } from "../stash/hash_stash.ts";
+import type { HashStashOptions } from "../store/options.ts";
 import { generateData } from "./data.ts";
 import { encodingName, type Operation, type RowCase, type RowCodec } from "./row.ts";
 

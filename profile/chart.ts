@@ -1,9 +1,9 @@
 /** Charts of a profile, drawn by Vega without a browser. */
 import { parse, View } from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
-import { escapeMarkup } from "./_markup.ts";
-import { chooseRows, type Point, pointsOf } from "./_points.ts";
-import { CONFIG, INK, PALETTE, SHAPES, THEMES } from "./_theme.ts";
+import { escapeMarkup } from "./markup.ts";
+import { chooseRows, type Point, pointsOf } from "./points.ts";
+import { CONFIG, INK, PALETTE, SHAPES, THEMES } from "./theme.ts";
 import type { Category, ChartOptions, Measure } from "./chart_options.ts";
 import type { ProfileRow } from "./row.ts";
 

@@ -1,4 +1,4 @@
-import { seededRandom } from "./_statistics.ts";
+import { seededRandom } from "./statistics.ts";
 
 /** Data as programs cache it: text, a number, a list of numbers, records in records. */
 export interface GeneratedData {

@@ -1,6 +1,6 @@
-import { escapeMarkup } from "./_markup.ts";
-import { failures, summaryTable } from "./_text.ts";
-import { THEMES } from "./_theme.ts";
+import { escapeMarkup } from "./markup.ts";
+import { failures, summaryTable } from "./text.ts";
+import { THEMES } from "./theme.ts";
 import { chartSvg } from "./chart.ts";
 import type { ChartOptions } from "./chart_options.ts";
 import type { Profile } from "./result.ts";

@@ -1,8 +1,9 @@
 import { ENGINE_NAMES } from "../engines/registry.ts";
-import type { HashStash, HashStashOptions } from "../stash/mod.ts";
-import { checkNames } from "../stash/options.ts";
-import { createProgress, type Progress } from "../stash/progress.ts";
-import { seededRandom } from "./_statistics.ts";
+import type { HashStash } from "../stash/hash_stash.ts";
+import type { HashStashOptions } from "../store/options.ts";
+import { checkNames } from "../store/options.ts";
+import { createProgress, type Progress } from "../store/progress.ts";
+import { seededRandom } from "./statistics.ts";
 import {
   type Case,
   type CaseOptions,

@@ -1,6 +1,6 @@
 import { type ColumnTable, table } from "arquero";
-import { loadLibrary } from "../codec/_library.ts";
-import { profileText } from "./_text.ts";
+import { loadLibrary } from "../platform/library.ts";
+import { profileText } from "./text.ts";
 import { type Best, best, type BestOptions, findBest } from "./best.ts";
 import type { ChartOptions } from "./chart_options.ts";
 import { COLUMNS, type ProfileRow } from "./row.ts";

@@ -1,4 +1,4 @@
-import { median, quantile } from "./_statistics.ts";
+import { median, quantile } from "./statistics.ts";
 import type { ProfileRow } from "./row.ts";
 
 /** What the iterations of one engine, codec, size and operation have in common. */

@@ -1,20 +1,20 @@
 import { join } from "node:path";
 import type { ColumnTable } from "arquero";
-import { loadLibrary } from "../codec/_library.ts";
+import { loadLibrary } from "../platform/library.ts";
 import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
-import type { CompleteEngine } from "../engines/_derived.ts";
+import type { CompleteEngine } from "../engines/complete.ts";
 import type { Entry, NewEntry } from "../engines/engine.ts";
 import type { Profile, ProfileOptions } from "../profile/mod.ts";
-import { backoff } from "./_backoff.ts";
-import { checkStash } from "./_check.ts";
-import type { AnyFunction } from "./functions/function_key.ts";
-import { exclusive } from "./_mutex.ts";
-import { keyTexts, type Pairs, pairsOf, type PairSource } from "./_pairs.ts";
-import { refuseWithin, within } from "./_reentry.ts";
-import { Session, shareSessions } from "./_session.ts";
-import { checkVersions, earlierVersions, openEnvelope } from "./_versions.ts";
-import { KeyNotFoundError, showKey } from "./errors.ts";
-import { getOrSet, type GetOrSetOptions } from "./functions/get_or_set.ts";
+import { backoff } from "../store/backoff.ts";
+import { checkStash } from "../store/check.ts";
+import type { AnyFunction } from "../functions/function_key.ts";
+import { exclusive } from "../store/mutex.ts";
+import { keyTexts, type Pairs, pairsOf, type PairSource } from "../store/pairs.ts";
+import { refuseWithin, within } from "../store/reentry.ts";
+import { Session, shareSessions } from "../store/handle.ts";
+import { checkVersions, earlierVersions, openEnvelope } from "../store/versions.ts";
+import { KeyNotFoundError, showKey } from "../store/errors.ts";
+import { getOrSet, type GetOrSetOptions } from "../functions/get_or_set.ts";
 import {
   map,
   type MapOptions,
@@ -23,8 +23,13 @@ import {
   type MapRun,
   stashMapped,
   type StashMappedDecorator,
-} from "./functions/map.ts";
-import { run, type StashedResult, stashedResult, type StashedReturn } from "./functions/memoize.ts";
+} from "../functions/map.ts";
+import {
+  run,
+  type StashedResult,
+  stashedResult,
+  type StashedReturn,
+} from "../functions/memoize.ts";
 import {
   checkNames,
   checkOptions,
@@ -38,10 +43,10 @@ import {
   type SetOptions,
   typeOf,
   withoutFilePath,
-} from "./options.ts";
-import { type RecordsOptions, recordsTable, StashRecords } from "./records.ts";
-import { dumpStore, loadStore, loadVersions, type StoredRecord } from "./transfer.ts";
-import type { AnyArguments, StashCheck, StashStats, Version } from "./types.ts";
+} from "../store/options.ts";
+import { type RecordsOptions, recordsTable, StashRecords } from "../store/records.ts";
+import { dumpStore, loadStore, loadVersions, type StoredRecord } from "../store/transfer.ts";
+import type { AnyArguments, StashCheck, StashStats, Version } from "../store/types.ts";
 
 /**
  * Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in

@@ -1,5 +1,5 @@
 /** Runs the contract on one of our engines, in a root folder of its own. */
-import { engineContract } from "../engines/contract.ts";
+import { engineContract } from "../engines/contract/mod.ts";
 import { type EngineName, loadEngine } from "../engines/registry.ts";
 import { type Setup, startSite } from "./_setup.ts";
 

@@ -2,7 +2,7 @@
  * What the processes of the shared tests do to one store at the same time. Each gives back what its
  * test then judges.
  */
-import type { CompleteEngine } from "../engines/_derived.ts";
+import type { CompleteEngine } from "../engines/complete.ts";
 import type { Entry, NewEntry } from "../engines/engine.ts";
 
 /** Which of the processes this is. */

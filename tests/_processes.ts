@@ -3,7 +3,7 @@
  * shared.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import type { CompleteEngine } from "../engines/_derived.ts";
+import type { CompleteEngine } from "../engines/complete.ts";
 import type { EngineName } from "../engines/registry.ts";
 import { evenValue, type JobName, textEntry, textOf } from "./_process_jobs.ts";
 import { openEngine, type Setup, type Site, startSite } from "./_setup.ts";

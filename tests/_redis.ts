@@ -1,7 +1,7 @@
 /** What the tests of the redis engine share. */
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import { complete, type CompleteEngine } from "../engines/complete.ts";
 import type { EngineLocation, NewEntry } from "../engines/engine.ts";
-import { createEngine } from "../engines/redis.ts";
+import { createEngine } from "../engines/redis/mod.ts";
 
 export const LOCATION = { name: "name", dbname: "main" };
 

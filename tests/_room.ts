@@ -1,5 +1,5 @@
 /** A temporary folder, and the handles that a test opens in it. */
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import { complete, type CompleteEngine } from "../engines/complete.ts";
 import type { Engine, NewEntry } from "../engines/engine.ts";
 
 const encoder = new TextEncoder();

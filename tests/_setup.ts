@@ -1,5 +1,5 @@
 /** How the tests that all engines share come by an engine and a place for its data. */
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import { complete, type CompleteEngine } from "../engines/complete.ts";
 import { type EngineName, loadEngine } from "../engines/registry.ts";
 
 type Options = Record<string, unknown>;

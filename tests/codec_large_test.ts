@@ -6,7 +6,7 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import * as zlib from "node:zlib";
 import { Codec, decode, DecodeError, encode } from "../codec/mod.ts";
 import type { CompressorName } from "../codec/mod.ts";
-import { seal } from "../codec/_seal.ts";
+import { seal } from "../codec/seal.ts";
 
 const COMPRESSORS: CompressorName[] = ["zstd", "lz4", "gzip", "zlib", "brotli"];
 const MIB = 1024 * 1024;

@@ -69,7 +69,7 @@ Deno.test("a project outside the repository checks and runs against the publishe
         "README.md",
         "LICENSE",
         "cli/main.ts",
-        "engines/lmdb.ts",
+        "engines/lmdb/mod.ts",
       ]
     ) {
       assert(files.includes(file), file);

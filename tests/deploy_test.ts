@@ -118,5 +118,5 @@ Deno.test("its graph holds our files alone: no npm package, no FFI", async () =>
     !specifier.startsWith(ours) && !specifier.startsWith("node:")
   );
   assertEquals(others, []);
-  assert(run.has(`${ours}engines/shelve.ts`) && run.has(`${ours}engines/memory.ts`));
+  assert(run.has(`${ours}engines/shelve/mod.ts`) && run.has(`${ours}engines/memory/mod.ts`));
 });

@@ -3,10 +3,10 @@
  */
 import { assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { DecodeError } from "../codec/errors.ts";
-import { complete } from "../engines/_derived.ts";
-import { engineContract } from "../engines/contract.ts";
+import { complete } from "../engines/complete.ts";
+import { engineContract } from "../engines/contract/mod.ts";
 import type { Engine, EngineLocation } from "../engines/engine.ts";
-import { createEngine } from "../engines/memory.ts";
+import { createEngine } from "../engines/memory/mod.ts";
 
 /** Memory without its optional methods. */
 function required(location: EngineLocation): Engine {

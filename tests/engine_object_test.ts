@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import type { Engine, Entry, NewEntry } from "../engines/mod.ts";
 import { engineContract } from "../engines/mod.ts";
-import { PrefixedEngine } from "../stash/_prefixed_engine.ts";
+import { PrefixedEngine } from "../store/prefixed.ts";
 import { DecodeError, EngineError, HashStash } from "../mod.ts";
 
 /** What a user would write: the required methods alone, over a Map. */

@@ -15,9 +15,9 @@ import {
 import { open } from "lmdb";
 import { dirname, join } from "node:path";
 import { DecodeError } from "../codec/errors.ts";
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import { complete, type CompleteEngine } from "../engines/complete.ts";
 import { EngineError } from "../engines/errors.ts";
-import { createEngine } from "../engines/lmdb.ts";
+import { createEngine } from "../engines/lmdb/mod.ts";
 import { REPOSITORY, runScript } from "./_child.ts";
 import { whileReadOnly } from "./_read_only.ts";
 
@@ -173,7 +173,7 @@ test("grows its map, also when another process has written more than it", async 
   await engine.set("first", entry("value"));
   const { success, stderr } = await runScript(
     `
-      import { createEngine } from "./engines/lmdb.ts";
+      import { createEngine } from "./engines/lmdb/mod.ts";
       const location = { rootDir: ${JSON.stringify(room.root)}, name: "test", dbname: "main" };
       const engine = createEngine(location, { mapSize: 64 * 1024 });
       await engine.open();
@@ -200,7 +200,7 @@ test("sees what another process wrote, without a turn of the event loop", async 
   const engine = await room.open();
   await engine.set("go", entry("value"));
   const script = `
-    import { createEngine } from "./engines/lmdb.ts";
+    import { createEngine } from "./engines/lmdb/mod.ts";
     const engine = createEngine({ rootDir: ${
     JSON.stringify(room.root)
   }, name: "test", dbname: "main" }, {});
@@ -222,7 +222,7 @@ test("sees what another process wrote, without a turn of the event loop", async 
 test("serves threads of one process", async (room) => {
   const engine = await room.open();
   const source = `
-    import { createEngine } from "${new URL("../engines/lmdb.ts", import.meta.url)}";
+    import { createEngine } from "${new URL("../engines/lmdb/mod.ts", import.meta.url)}";
     self.onmessage = async ({ data: { rootDir, id } }) => {
       const engine = createEngine({ rootDir, name: "test", dbname: "main" }, {});
       await engine.open();
@@ -478,7 +478,7 @@ test("lists page after page of long and short keys", async (room) => {
 test("keeps what was there when a write fails, and works on", async (room) => {
   if (Deno.build.os === "windows") return; // No limit for files there.
   const script = `
-    import { createEngine } from "./engines/lmdb.ts";
+    import { createEngine } from "./engines/lmdb/mod.ts";
     const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
     const engine = createEngine(location, {});
     await engine.open();
@@ -531,7 +531,7 @@ test("keeps what was there when a write fails, and works on", async (room) => {
 
 test("works with the permissions that it names, and names them", async (room) => {
   const script = `
-    import { createEngine } from "./engines/lmdb.ts";
+    import { createEngine } from "./engines/lmdb/mod.ts";
     const location = { rootDir: ${JSON.stringify(room.root)}, name: "test", dbname: "main" };
     const engine = createEngine(location, {});
     try {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { createEngine } from "../engines/memory.ts";
+import { createEngine } from "../engines/memory/mod.ts";
 import type { Engine } from "../engines/engine.ts";
 
 let stores = 0;

@@ -12,11 +12,11 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { DecodeError } from "../codec/errors.ts";
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
-import { FileLock } from "../engines/_file_lock.ts";
+import { complete, type CompleteEngine } from "../engines/complete.ts";
+import { FileLock } from "../platform/file_lock.ts";
 import { keyAt, placeOf } from "../engines/pairtree/names.ts";
 import { EngineError } from "../engines/errors.ts";
-import { createEngine } from "../engines/pairtree.ts";
+import { createEngine } from "../engines/pairtree/mod.ts";
 import { runScript } from "./_child.ts";
 import { textEntry, textOf } from "./_process_jobs.ts";
 import { whileReadOnly } from "./_read_only.ts";
@@ -351,7 +351,7 @@ pairtreeTest(
       script,
       `
     import { createEngine } from ${
-        JSON.stringify(new URL("../engines/pairtree.ts", import.meta.url).href)
+        JSON.stringify(new URL("../engines/pairtree/mod.ts", import.meta.url).href)
       };
     const engine = createEngine({ rootDir: ${
         JSON.stringify(root)

@@ -11,9 +11,9 @@ import {
 } from "@std/assert";
 import { basename, dirname, join } from "node:path";
 import { DecodeError } from "../codec/errors.ts";
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import { complete, type CompleteEngine } from "../engines/complete.ts";
 import { EngineError } from "../engines/errors.ts";
-import { createEngine } from "../engines/pickledb.ts";
+import { createEngine } from "../engines/pickledb/mod.ts";
 import { runScript } from "./_child.ts";
 import { RandomValues, testSeed } from "./_random.ts";
 

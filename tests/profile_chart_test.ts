@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { PALETTE } from "../profile/_theme.ts";
+import { PALETTE } from "../profile/theme.ts";
 import { Profile } from "../profile/result.ts";
 import { type Page, withChromium } from "./_chromium.ts";
 import { brokenRow, inventRows } from "./_profile_rows.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Writable } from "node:stream";
-import { createProgress, type ProgressStream } from "../stash/progress.ts";
+import { createProgress, type ProgressStream } from "../store/progress.ts";
 
 function capture(isTTY: boolean) {
   let text = "";
@@ -56,7 +56,7 @@ Deno.test("progress: nothing done, nothing but the zero", async () => {
 });
 
 Deno.test("progress: a terminal gets a bar on stderr and its settings back", async () => {
-  const module = new URL("../stash/progress.ts", import.meta.url).href;
+  const module = new URL("../store/progress.ts", import.meta.url).href;
   const program = `const { createProgress } = await import(${JSON.stringify(module)});
     const progress = await createProgress({ total: 4, label: "terminal" });
     for (let i = 0; i < 4; i++) progress.tick(1, "step " + i);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { benchNames, profileOfBenches } from "../profile/bench_json.ts";
+import { benchNames, profileOfBenches } from "../profile/bench/bench_json.ts";
 import { Profile, type ProfileJSON } from "../profile/mod.ts";
 import { withChromium } from "./_chromium.ts";
 import { inventRows } from "./_profile_rows.ts";
@@ -64,7 +64,7 @@ Deno.test("deno task profile: Ctrl-C ends it, and leaves nothing behind", () =>
   withFolder(async (folder) => {
     await using redis = await startRedis();
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "profile/report.ts", "--engine", "redis,pairtree", "--dir", folder]
+      args: ["run", "-A", "profile/bench/report.ts", "--engine", "redis,pairtree", "--dir", folder]
         .concat(["--redis", redis.url, "--iterations", "1000", "--out", `${folder}/out`]),
       cwd: ROOT,
       stderr: "piped",
@@ -97,7 +97,7 @@ Deno.test("deno task profile: the same report of what deno bench printed", () =>
       await Deno.writeTextFile(file, stdout);
     }
     const { code, stderr } = await deno(
-      ["run", "-A", "profile/report.ts", ...files, "--out", folder],
+      ["run", "-A", "profile/bench/report.ts", ...files, "--out", folder],
     );
     assertEquals(code, 0, stderr);
     const { rows, about } = await readProfile(folder);
@@ -126,13 +126,13 @@ Deno.test("deno task profile: wrong arguments end with 2 and a word about them",
       [["--color", "red"], "--color"],
     ] as const
   ) {
-    const { code, stderr } = await deno(["run", "-A", "profile/report.ts", ...args]);
+    const { code, stderr } = await deno(["run", "-A", "profile/bench/report.ts", ...args]);
     assertEquals(code, 2, stderr);
     assertStringIncludes(stderr, message);
     assertStringIncludes(stderr, "--help");
     assert(!stderr.includes("    at "), stderr);
   }
-  const { code, stdout } = await deno(["run", "-A", "profile/report.ts", "--help"]);
+  const { code, stdout } = await deno(["run", "-A", "profile/bench/report.ts", "--help"]);
   assertEquals(code, 0);
   assertStringIncludes(stdout, "Usage: deno task profile");
 });

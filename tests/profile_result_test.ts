@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { Profile } from "../profile/result.ts";
 import { COLUMNS, OPERATIONS, type ProfileRow } from "../profile/row.ts";
-import { provable, quantile, seededRandom } from "../profile/_statistics.ts";
+import { provable, quantile, seededRandom } from "../profile/statistics.ts";
 import { brokenRow, inventRows } from "./_profile_rows.ts";
 
 const API_COLUMNS =

@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { type Engine, HashStash } from "../mod.ts";
-import { createEngine } from "../engines/memory.ts";
+import { createEngine } from "../engines/memory/mod.ts";
 import { OPERATIONS, type ProfileJSON, type ProfileRow } from "../profile/mod.ts";
 
 /** A stash in a folder of its own; at the end nothing else may be in there. */

@@ -9,9 +9,9 @@ import {
 } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
 import { fileURLToPath } from "node:url";
-import type { CompleteEngine } from "../engines/_derived.ts";
+import type { CompleteEngine } from "../engines/complete.ts";
 import { enginePath } from "../engines/registry.ts";
-import { createEngine } from "../engines/redis.ts";
+import { createEngine } from "../engines/redis/mod.ts";
 import { HashStash } from "../mod.ts";
 import { entry, eventually, LOCATION, openRedis, pair } from "./_redis.ts";
 import { type RedisServer, startRedis, startRedisCluster } from "./redis_server.ts";
@@ -353,7 +353,9 @@ Deno.test("redis: a program ends though it closes nothing", strict, async () => 
   await using secure = await startRedis({ tls: true });
   await using cluster = await startRedisCluster();
   const program = `
-    import { createEngine } from ${JSON.stringify(new URL("../engines/redis.ts", import.meta.url))};
+    import { createEngine } from ${
+    JSON.stringify(new URL("../engines/redis/mod.ts", import.meta.url))
+  };
     const engine = createEngine({ name: "name", dbname: "main" }, JSON.parse(Deno.args[0]));
     await engine.open();
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -382,7 +384,7 @@ Deno.test("redis: it needs the network and the environment, no more", strict, as
   try {
     const program = `
       import { createEngine } from ${
-      JSON.stringify(new URL("../engines/redis.ts", import.meta.url))
+      JSON.stringify(new URL("../engines/redis/mod.ts", import.meta.url))
     };
       const engine = createEngine({ name: "name", dbname: "main" }, { url: Deno.args[0] });
       await engine.open();

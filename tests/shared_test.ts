@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { SharedResources } from "../engines/_shared.ts";
+import { SharedResources } from "../engines/shared.ts";
 
 Deno.test("a shared resource is opened once and closed by its last holder", async () => {
   const log: string[] = [];

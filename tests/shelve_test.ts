@@ -11,10 +11,10 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { DecodeError } from "../codec/errors.ts";
-import { complete, type CompleteEngine } from "../engines/_derived.ts";
+import { complete, type CompleteEngine } from "../engines/complete.ts";
 import { EngineError } from "../engines/errors.ts";
 import { enginePath } from "../engines/registry.ts";
-import { createEngine } from "../engines/shelve.ts";
+import { createEngine } from "../engines/shelve/mod.ts";
 import { runScript } from "./_child.ts";
 import { startKvConnect } from "./kv_connect_server.ts";
 

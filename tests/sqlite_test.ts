@@ -14,10 +14,10 @@ import {
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import type { CompleteEngine } from "../engines/_derived.ts";
+import type { CompleteEngine } from "../engines/complete.ts";
 import { attempt } from "../engines/sqlite/runner.ts";
 import { EngineError } from "../engines/errors.ts";
-import { createEngine } from "../engines/sqlite.ts";
+import { createEngine } from "../engines/sqlite/mod.ts";
 import { runScript } from "./_child.ts";
 import { entryOf, keysOf, type Room, roomTests, textUnder } from "./_room.ts";
 import { DRIVERS } from "./_sqlite_drivers.ts";
@@ -331,7 +331,7 @@ test("keeps the earlier value where it may not write", async (room) => {
   // Permissions of the file system don't hold for root.
   const { stdout } = await runScript(
     `import process from "node:process";
-     await import("./engines/sqlite.ts");
+     await import("./engines/sqlite/mod.ts");
      if (process.geteuid() === 0) process.seteuid(65534);
      ${script(room.folder, { path: fileOf(room), driver: "node:sqlite" })}`,
     ["-A"],

@@ -1,6 +1,6 @@
-import { nodeCompression, zlib } from "./_node_zlib.ts";
-import type { Compression } from "./_types.ts";
-import { whenReady } from "../_awaitable.ts";
+import { nodeCompression, zlib } from "./node_zlib.ts";
+import type { Compression } from "./types.ts";
+import { whenReady } from "../../platform/awaitable.ts";
 
 /**
  * A brotli stream has no mark of its own to begin with; this is the one that its framing format

@@ -1,4 +1,4 @@
-import { nodeCompression, zlib } from "./_node_zlib.ts";
+import { nodeCompression, zlib } from "./node_zlib.ts";
 
 /** Level 6. */
 export const gzip = nodeCompression("gzip", () => {

@@ -5,10 +5,10 @@
  *
  * https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
  */
-import { type Awaitable, whenReady } from "../_awaitable.ts";
-import { loadLibrary } from "../_library.ts";
-import { Content, type Gathering, Pieces, Slices, SYNC_CONTENT } from "./_pieces.ts";
-import type { Compression } from "./_types.ts";
+import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
+import { loadLibrary } from "../../platform/library.ts";
+import { Content, type Gathering, Pieces, Slices, SYNC_CONTENT } from "./pieces.ts";
+import type { Compression } from "./types.ts";
 
 // Written out: even the types of a module put its packages into the graph of every program.
 interface Library {
@@ -24,7 +24,7 @@ const BLOCK = 256 * 1024;
 /** Added to the length of a block that is not compressed. */
 const STORED = 2 ** 31;
 
-const library = loadLibrary<Library>("LZ4", new URL("./_lz4_library", import.meta.url));
+const library = loadLibrary<Library>("LZ4", new URL("./lz4_library", import.meta.url));
 
 /** LZ4 frames. */
 export const lz4: Compression = {

@@ -1,4 +1,4 @@
-import { nodeCompression, zlib as node } from "./_node_zlib.ts";
+import { nodeCompression, zlib as node } from "./node_zlib.ts";
 
 /** Level 6. */
 export const zlib = nodeCompression("zlib", () => {

@@ -1,4 +1,4 @@
-import { nodeCompression, zlib } from "./_node_zlib.ts";
+import { nodeCompression, zlib } from "./node_zlib.ts";
 
 /** Level 1, with the content's size and checksum in the frame. */
 export const zstd = nodeCompression("zstd", (content) => {

@@ -1,11 +1,11 @@
-import { isBytes } from "../_leaves.ts";
-import { isPlain, RICH } from "../_plain.ts";
-import { refusing } from "../_refusal.ts";
-import { toBytes } from "../_text.ts";
-import { toTree } from "../_tree.ts";
-import { serializeBytes } from "./_bytes.ts";
-import { deserializeJson } from "./_json_text.ts";
-import type { Format } from "./_types.ts";
+import { isBytes } from "../leaves.ts";
+import { isPlain, RICH } from "../plain.ts";
+import { refusing } from "../refusal.ts";
+import { toBytes } from "../text.ts";
+import { toTree } from "../tree.ts";
+import { serializeBytes } from "./bytes.ts";
+import { deserializeJson } from "./json_text.ts";
+import type { Format } from "./types.ts";
 
 /** Plain JSON where that is exact, bytes as they are, and else a tagged tree in JSON. */
 export const hashstash: Format = {

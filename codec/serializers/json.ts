@@ -1,4 +1,4 @@
-import { isPlain, looksRich, RICH } from "../_plain.ts";
+import { isPlain, looksRich, RICH } from "../plain.ts";
 import {
   indexStep,
   located,
@@ -7,12 +7,12 @@ import {
   Refusal,
   refuse,
   refusing,
-} from "../_refusal.ts";
-import { holeyIndices, ownNames } from "../_shapes.ts";
-import { toBytes } from "../_text.ts";
-import { toTree } from "../_tree.ts";
-import { deserializeJson } from "./_json_text.ts";
-import type { Format } from "./_types.ts";
+} from "../refusal.ts";
+import { holeyIndices, ownNames } from "../shapes.ts";
+import { toBytes } from "../text.ts";
+import { toTree } from "../tree.ts";
+import { deserializeJson } from "./json_text.ts";
+import type { Format } from "./types.ts";
 
 /**
  * JSON and nothing else: what it cannot say exactly is refused. It has no references, so an object

@@ -1,12 +1,12 @@
-import { type Awaitable, whenReady } from "../_awaitable.ts";
-import { isBytes } from "../_leaves.ts";
-import { loadLibrary } from "../_library.ts";
-import { refusing } from "../_refusal.ts";
+import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
+import { isBytes } from "../leaves.ts";
+import { loadLibrary } from "../../platform/library.ts";
+import { refusing } from "../refusal.ts";
 import { DecodeError } from "../errors.ts";
 import { hashstash } from "./hashstash.ts";
-import { checkMessagePack } from "./_msgpack_check.ts";
-import { isNative, type NativeFormat } from "./_native.ts";
-import type { Format } from "./_types.ts";
+import { checkMessagePack } from "./msgpack_check.ts";
+import { isNative, type NativeFormat } from "./native.ts";
+import type { Format } from "./types.ts";
 
 /** The byte that MessagePack never uses. */
 const MARK = 0xc1;
@@ -31,7 +31,7 @@ interface Packr {
 
 const library = loadLibrary<{ Packr: new (options: Record<string, boolean>) => Packr }>(
   "MessagePack",
-  new URL("./_msgpack_library", import.meta.url),
+  new URL("./msgpack_library", import.meta.url),
 );
 let packr: Packr | undefined;
 

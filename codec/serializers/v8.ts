@@ -1,10 +1,10 @@
 import process from "node:process";
 import { DecodeError } from "../errors.ts";
-import { isBytes } from "../_leaves.ts";
-import { refusing } from "../_refusal.ts";
+import { isBytes } from "../leaves.ts";
+import { refusing } from "../refusal.ts";
 import { hashstash } from "./hashstash.ts";
-import { isNative, type NativeFormat } from "./_native.ts";
-import type { Format } from "./_types.ts";
+import { isNative, type NativeFormat } from "./native.ts";
+import type { Format } from "./types.ts";
 
 /**
  * Typed arrays are left to "hashstash": those that node:v8 gives back are views of all the bytes

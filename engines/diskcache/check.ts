@@ -7,7 +7,7 @@ import { KEY, keyOf, MODE } from "./table.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
 import { type Attempt, integrityProblems, unlessDamaged } from "../sqlite/integrity.ts";
 import { snapshot, transact } from "../sqlite/runner.ts";
-import { Turns } from "../_turns.ts";
+import { Turns } from "../../platform/turns.ts";
 
 /** How many rows are looked at without a break. */
 const PAGE = 500;

@@ -1,8 +1,8 @@
 import { DecodeError } from "../../codec/errors.ts";
-import { isSealed } from "../../codec/_seal.ts";
-import { zlib } from "../../codec/compressors/_node_zlib.ts";
+import { isSealed } from "../../codec/seal.ts";
+import { zlib } from "../../codec/compressors/node_zlib.ts";
 import { hashstash } from "../../codec/serializers/hashstash.ts";
-import { type Awaitable, whenReady } from "../../codec/_awaitable.ts";
+import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import type { ValueFiles } from "./files.ts";
 import { MODE, type Row } from "./table.ts";
 

@@ -6,11 +6,11 @@
 import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
 import { EngineError } from "../errors.ts";
-import { engineError, messageOf } from "../_failures.ts";
-import { errorCode, fileError } from "../_file_failures.ts";
+import { engineError, messageOf } from "../failures.ts";
+import { errorCode, fileError } from "../file_failures.ts";
 import { inspectFile } from "./file.ts";
-import { encodeSegment } from "../_location.ts";
-import { type Hold, SharedResources } from "../_shared.ts";
+import { encodeSegment } from "../location.ts";
+import { type Hold, SharedResources } from "../shared.ts";
 
 /** How many pages of a file are looked at before LMDB opens it: some 15 ms. */
 const INSPECTED_PAGES = 2_000;

@@ -3,7 +3,7 @@
  * another format, one that was truncated, or a damaged page makes it end the process. The layout is
  * that of LMDB's data format 2 on a 64-bit little-endian machine, as npm:lmdb writes it.
  */
-import { Turns } from "../_turns.ts";
+import { Turns } from "../../platform/turns.ts";
 
 /** 0xBEEFC0DE, at the beginning of a meta page's content. */
 const MAGIC = 0xBEEFC0DE;

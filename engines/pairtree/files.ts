@@ -10,7 +10,7 @@ import {
   rmSync,
 } from "node:fs";
 import type { Awaitable, Entry } from "../engine.ts";
-import { errorCode } from "../_file_failures.ts";
+import { errorCode } from "../file_failures.ts";
 import {
   checkValue,
   Damage,

@@ -1,9 +1,9 @@
 import type { Awaitable } from "../engine.ts";
-import { FileLock } from "../_file_lock.ts";
+import { FileLock } from "../../platform/file_lock.ts";
 import { type FileState, isSame, prepare, readText, stateOf } from "./file.ts";
 import { type Item, itemAt } from "./items.ts";
 import { JsonDamage, members } from "./text.ts";
-import { Turns } from "../_turns.ts";
+import { Turns } from "../../platform/turns.ts";
 
 /**
  * For how long after a write a damaged file may be one that another program is still writing, ms.

@@ -3,8 +3,8 @@
  */
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { whileBusy } from "../_file_busy.ts";
-import { errorCode } from "../_file_failures.ts";
+import { whileBusy } from "../file_busy.ts";
+import { errorCode } from "../file_failures.ts";
 import { JsonDamage } from "./text.ts";
 
 /** How much text is encoded and written at once: the event loop is free between two pieces. */

@@ -3,7 +3,7 @@
  * tells it before ioredis is loaded.
  */
 import type { EngineLocation } from "../engine.ts";
-import { checkOptionNames, type EngineOptions, integerOption } from "../_options.ts";
+import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
 
 const ENGINE = "redis";
 const DEFAULT_URL = "redis://127.0.0.1:6379";

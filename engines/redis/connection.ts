@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer";
 import type { RedisAddress } from "./address.ts";
 import type { DeadlineCommand } from "./deadline.ts";
 import { NoAnswer, redisError, type RedisOperation } from "./errors.ts";
-import { type Hold, SharedResources } from "../_shared.ts";
+import { type Hold, SharedResources } from "../shared.ts";
 
 /** How long a closed socket may take to end on its own, ms. */
 const LINGER = 20;

@@ -5,7 +5,7 @@ import { ABSENT, fromRedisDeadline } from "./deadline.ts";
 import { foreignError, isWrongType, type RedisOperation } from "./errors.ts";
 import type { RedisNames } from "./names.ts";
 import { DEADLINES } from "./scripts.ts";
-import { Together } from "../_together.ts";
+import { Together } from "../together.ts";
 
 /**
  * How many keys are read at once while nothing is known of the sizes of their values, and at most.

@@ -1,4 +1,4 @@
-import { each } from "../_derived.ts";
+import { each } from "../complete.ts";
 import type { EngineProblem } from "../engine.ts";
 import type { KvClient } from "./client.ts";
 import { type ChunkPlace, isPointer, type KeyId, type StoreKeys } from "./keys.ts";

@@ -1,5 +1,5 @@
-import { each } from "../_derived.ts";
-import { messageOf } from "../_failures.ts";
+import { each } from "../complete.ts";
+import { messageOf } from "../failures.ts";
 import { groupsOf } from "./chunks.ts";
 
 /** How long a call is tried again while other processes keep the database locked, ms. */

@@ -13,8 +13,8 @@
  * - `…, 0, text | head, SHA-256, generation, i`: chunk i of an entry
  */
 import type { EngineLocation } from "../engine.ts";
-import { encodeSegment } from "../_location.ts";
-import { sha256 } from "../_sha256.ts";
+import { encodeSegment } from "../location.ts";
+import { sha256 } from "../../codec/sha256.ts";
 
 const ROOT = "hashstash";
 /** Begins or ends the keys of what is no entry; numbers sort behind all texts. */

@@ -1,9 +1,9 @@
 import { dirname } from "node:path";
 import type { EngineLocation } from "../engine.ts";
-import { messageOf } from "../_failures.ts";
-import type { EngineOptions } from "../_options.ts";
-import { sharedPath } from "../_paths.ts";
-import { type Hold, SharedResources } from "../_shared.ts";
+import { messageOf } from "../failures.ts";
+import type { EngineOptions } from "../options.ts";
+import { sharedPath } from "../paths.ts";
+import { type Hold, SharedResources } from "../shared.ts";
 import { attempt, inTime, KvClient } from "./client.ts";
 
 /** Which database a store is in. */

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
-import { engineError, messageOf } from "../_failures.ts";
-import { type Hold, SharedResources } from "../_shared.ts";
+import { engineError, messageOf } from "../failures.ts";
+import { type Hold, SharedResources } from "../shared.ts";
 import type { DriverName, SqlConnection, SqlDriver } from "./driver.ts";
 import { loadFfiDriver } from "./ffi.ts";
 import { nodeDriver } from "./node.ts";

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { Awaitable } from "../engine.ts";
-import { engineError, messageOf } from "../_failures.ts";
-import { fileError } from "../_file_failures.ts";
+import { engineError, messageOf } from "../failures.ts";
+import { fileError } from "../file_failures.ts";
 import type { SqlConnection } from "./driver.ts";
 
 /** How long SQLite itself may wait for a lock, ms: so long is the event loop blocked. */

@@ -1,4 +1,4 @@
-import { encodeSegment } from "../_location.ts";
+import { encodeSegment } from "../location.ts";
 import type { SqlConnection } from "./driver.ts";
 import { transact } from "./runner.ts";
 

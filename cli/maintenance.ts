@@ -1,0 +1,104 @@
+/** The commands on whole stashes: clear, stats, check, prune. */
+import { type Command, confirmed, FAILED, OK, stashOf, YES } from "./command.ts";
+import { onlyPositionals } from "./entries.ts";
+import { print, printJSON, showKey } from "./io.ts";
+
+/** Removes all entries. */
+export const clear: Command = {
+  name: "clear",
+  usage: "--yes",
+  summary: "Removes all entries of the stash; asks first",
+  options: {
+    ...YES,
+    deep: { type: "boolean", help: "Also those of the stashes inside it" },
+  },
+  async run(invocation) {
+    onlyPositionals(invocation.positionals, 0);
+    await using stash = stashOf(invocation);
+    const removed = await stash.size();
+    const what = `Remove ${removed} entries of stash "${stash.name}" in ${stash.path}`;
+    if (!confirmed(invocation, what)) return FAILED;
+    await stash.clear({ deep: invocation.values.deep === true });
+    if (invocation.json) await printJSON({ removed });
+    else await print(`Removed ${removed} entries`);
+    return OK;
+  },
+};
+
+/** Describes the stash. */
+export const stats: Command = {
+  name: "stats",
+  usage: "",
+  summary: "Says where the stash is, how many entries it has and how large it is",
+  async run(invocation) {
+    onlyPositionals(invocation.positionals, 0);
+    await using stash = stashOf(invocation);
+    const facts = {
+      name: stash.name,
+      dbname: stash.dbname,
+      engine: stash.engine,
+      path: stash.path,
+      entries: await stash.size(),
+      bytes: await stash.byteSize(),
+    };
+    if (invocation.json) await printJSON(facts);
+    else {
+      for (const [name, value] of Object.entries(facts)) await print(`${name.padEnd(8)} ${value}`);
+    }
+    return OK;
+  },
+};
+
+/** Looks for damage. */
+export const check: Command = {
+  name: "check",
+  usage: "",
+  summary: "Looks for damaged entries and leftovers; status 1 when some remain",
+  options: {
+    fix: {
+      type: "boolean",
+      help: "Repairs what can be repaired and removes what can't; asks first",
+    },
+    ...YES,
+  },
+  async run(invocation) {
+    onlyPositionals(invocation.positionals, 0);
+    const fix = invocation.values.fix === true;
+    await using stash = stashOf(invocation);
+    const what = `Repair stash "${stash.name}" in ${stash.path}, removing what can't be read`;
+    if (fix && !confirmed(invocation, what)) return FAILED;
+    const { ok, checked, problems } = await stash.check({ fix });
+    if (invocation.json) {
+      await printJSON({
+        ok,
+        checked,
+        problems: problems.map((problem) => ({
+          ...problem,
+          key: problem.key === undefined ? undefined : stash.encodeKey(problem.key),
+        })),
+      });
+    } else {
+      for (const { kind, key, detail, fixed } of problems) {
+        const where = key === undefined ? "" : ` ${showKey(key)}`;
+        await print(`${fixed ? "fixed" : "found"}  ${kind}${where}: ${detail}`);
+      }
+      await print(`${checked} checked, ${problems.length} problems`);
+    }
+    return ok ? OK : FAILED;
+  },
+};
+
+/** Drops what has expired. */
+export const prune: Command = {
+  name: "prune",
+  usage: "",
+  summary: "Drops what has expired",
+  async run(invocation) {
+    onlyPositionals(invocation.positionals, 0);
+    await using stash = stashOf(invocation);
+    const pruned = await stash.prune();
+    if (invocation.json) await printJSON({ pruned });
+    else await print(`Dropped ${pruned} entries`);
+    return OK;
+  },
+};

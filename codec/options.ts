@@ -1,0 +1,76 @@
+/** Checks of the codec's options. */
+import type { Compression } from "./compressors/types.ts";
+import {
+  type Compressor,
+  customCompression,
+  customFormat,
+  type CustomSerializer,
+} from "./custom.ts";
+import { FORMATS } from "./formats.ts";
+import { COMPRESSIONS } from "./pack.ts";
+import type { Format } from "./serializers/types.ts";
+import { toBytes } from "./text.ts";
+
+/** The serializer of an option: a built-in name, or an object. */
+export function formatOf(option: unknown): Format {
+  if (typeof option === "string" && Object.hasOwn(FORMATS, option)) {
+    return (FORMATS as Record<string, Format>)[option];
+  }
+  const names = Object.keys(FORMATS);
+  if (!isCustom<CustomSerializer>(option, "serialize", "deserialize")) {
+    throw unknownOption("serializer", option, names, "serialize and deserialize");
+  }
+  checkName("serializer", option.name, names);
+  return customFormat(option);
+}
+
+/** The compressor of an option: a boolean, a built-in name, or an object; `undefined` for none. */
+export function compressionOf(option: unknown): Compression | undefined {
+  if (option === false) return undefined;
+  if (option === true) return COMPRESSIONS.zstd;
+  if (typeof option === "string" && Object.hasOwn(COMPRESSIONS, option)) {
+    return (COMPRESSIONS as Record<string, Compression>)[option];
+  }
+  const names = Object.keys(COMPRESSIONS);
+  if (!isCustom<Compressor>(option, "compress", "decompress")) {
+    throw unknownOption("compressor", option, names, "compress and decompress");
+  }
+  checkName("compressor", option.name, names);
+  return customCompression(option);
+}
+
+/** Whether stored bytes are base64 text. */
+export function b64Of(option: unknown): boolean {
+  if (typeof option === "boolean") return option;
+  throw new TypeError(`Unknown b64 ${show(option)}, expected true or false`);
+}
+
+function isCustom<T extends { name: string }>(
+  option: unknown,
+  ...methods: (keyof T & string)[]
+): option is T {
+  return typeof option === "object" && option !== null &&
+    methods.every((method) => typeof (option as Record<string, unknown>)[method] === "function");
+}
+
+function checkName(what: string, name: unknown, taken: string[]): void {
+  const length = typeof name === "string" && name.isWellFormed() ? toBytes(name).length : 0;
+  if (length === 0 || length > 255) {
+    throw new TypeError(`A custom ${what} needs a name of 1-255 bytes, got ${show(name)}`);
+  }
+  if (taken.includes(name as string)) {
+    throw new TypeError(`A custom ${what} needs a name of its own, "${name}" is a built-in one`);
+  }
+}
+
+function unknownOption(what: string, option: unknown, names: string[], methods: string): TypeError {
+  return new TypeError(
+    `Unknown ${what} ${show(option)}, expected one of: ${
+      names.map((name) => `"${name}"`).join(", ")
+    }, or an object with name, ${methods}`,
+  );
+}
+
+function show(option: unknown): string {
+  return typeof option === "string" ? JSON.stringify(option) : String(option);
+}

@@ -1,0 +1,90 @@
+import { isMatch } from "./shapes.ts";
+
+/** The one property of an object that holds a tagged tree. */
+export const RICH = "$rich";
+
+/**
+ * Whether `JSON.stringify` and `JSON.parse` give back exactly this value: JSON's own types, no
+ * `-0`, no shared or circular references, nothing that JSON would drop or convert. One pass without
+ * recursion, at about half the cost of `JSON.stringify`.
+ *
+ * @param accept Whether another part is fine as well, for formats that know more than JSON.
+ */
+export function isPlain(root: unknown, accept: (part: unknown) => boolean = refuseAll): boolean {
+  try {
+    return walk(root, accept);
+  } catch {
+    return false; // What a getter throws, the walk that names places meets again.
+  }
+}
+
+function walk(root: unknown, accept: (part: unknown) => boolean): boolean {
+  if (typeof root !== "object" || root === null) return isPlainLeaf(root) || accept(root);
+  const met = new Met(root);
+  for (let i = 0; i < met.objects.length; i++) {
+    const container = met.objects[i];
+    const prototype: object | null = Object.getPrototypeOf(container);
+    if (prototype === Array.prototype) {
+      const array = container as unknown[];
+      if (isMatch(array)) return false;
+      for (let i = 0; i < array.length; i++) {
+        const item = array[i];
+        if (typeof item === "string") continue;
+        if (typeof item === "object" && item !== null) {
+          if (!met.add(item)) return false;
+        } else if (!isPlainLeaf(item) && !accept(item)) return false;
+      }
+    } else if (prototype === Object.prototype) {
+      if (Object.getOwnPropertySymbols(container).length > 0) return false;
+      for (const name in container) {
+        const item = (container as Record<string, unknown>)[name];
+        if (typeof item === "string") continue;
+        if (typeof item === "object" && item !== null) {
+          if (!met.add(item)) return false;
+        } else if (!isPlainLeaf(item) && !accept(item)) return false;
+      }
+    } else if (!accept(container)) return false;
+  }
+  return !looksRich(root);
+}
+
+/** Whether an object has the shape of one that holds a tagged tree. */
+export function looksRich(value: object): value is { [RICH]: unknown } {
+  if (!Object.hasOwn(value, RICH)) return false;
+  return Object.keys(value).length === 1;
+}
+
+/** How many objects are looked through one by one: about here a Set becomes faster. */
+const FEW = 64;
+
+/** Objects in the order in which they were met, each once. */
+class Met {
+  readonly objects: object[];
+  #set: Set<object> | undefined;
+
+  constructor(first: object) {
+    this.objects = [first];
+  }
+
+  /** Whether it is new. */
+  add(object: object): boolean {
+    if (this.#set !== undefined) {
+      if (this.#set.has(object)) return false;
+      this.#set.add(object);
+    } else {
+      if (this.objects.includes(object)) return false;
+      if (this.objects.length === FEW) this.#set = new Set(this.objects).add(object);
+    }
+    this.objects.push(object);
+    return true;
+  }
+}
+
+function isPlainLeaf(value: unknown): boolean {
+  if (typeof value === "number") return value - value === 0 && (value !== 0 || 1 / value > 0);
+  return typeof value === "string" || typeof value === "boolean" || value === null;
+}
+
+function refuseAll(): boolean {
+  return false;
+}

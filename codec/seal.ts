@@ -1,0 +1,61 @@
+import { zlib } from "./compressors/node_zlib.ts";
+import { DecodeError } from "./errors.ts";
+
+/**
+ * Compressed bytes end in a seal: a skippable frame, which zstd and LZ4 tools pass over, with the
+ * content's length and the CRC-32 of everything before that number. Any flipped bit and any missing
+ * byte shows before decompressing begins: checksums of the content cannot see the bits that do not
+ * matter to it, and node:zlib in Deno decodes truncated zstd and brotli without an error.
+ */
+const HEAD = new Uint8Array([0x50, 0x2a, 0x4d, 0x18, 0x08, 0x00, 0x00, 0x00]);
+const LENGTH_AT = HEAD.length;
+const CHECKSUM_AT = LENGTH_AT + 4;
+/** Bytes of a seal. */
+const SEAL = CHECKSUM_AT + 4;
+
+/** What a seal encloses. */
+export interface Sealed {
+  readonly frame: Uint8Array;
+  /** The length of the content in the frame. */
+  readonly length: number;
+}
+
+/** The frame and its seal. */
+export function seal({ frame, length }: Sealed): Uint8Array {
+  const bytes = new Uint8Array(frame.length + SEAL);
+  bytes.set(frame);
+  bytes.set(HEAD, frame.length);
+  const numbers = new DataView(bytes.buffer, frame.length);
+  numbers.setUint32(LENGTH_AT, length, true);
+  numbers.setUint32(CHECKSUM_AT, checksum(bytes), true);
+  return bytes;
+}
+
+/** Whether the bytes end as sealed ones do. */
+export function isSealed(bytes: Uint8Array): boolean {
+  const at = bytes.length - SEAL;
+  // The first byte decides for nearly all bytes, and every read of plain JSON asks.
+  return at > 0 && bytes[at] === HEAD[0] && HEAD.every((byte, i) => bytes[at + i] === byte);
+}
+
+/**
+ * What the seal encloses.
+ *
+ * @param what The bytes as in messages.
+ * @throws {DecodeError} When the seal is broken, or there is none.
+ */
+export function unseal(bytes: Uint8Array, what: string): Sealed {
+  if (isSealed(bytes)) {
+    const at = bytes.length - SEAL;
+    const numbers = new DataView(bytes.buffer, bytes.byteOffset + at);
+    if (numbers.getUint32(CHECKSUM_AT, true) === checksum(bytes)) {
+      return { frame: bytes.subarray(0, at), length: numbers.getUint32(LENGTH_AT, true) };
+    }
+  }
+  throw new DecodeError(`Cannot decode ${what}: the bytes are damaged or cut off`);
+}
+
+/** The CRC-32 of sealed bytes up to the number itself. */
+function checksum(bytes: Uint8Array): number {
+  return zlib().crc32(bytes.subarray(0, bytes.length - 4));
+}

@@ -1,0 +1,82 @@
+import { DecodeError } from "../errors.ts";
+import { looksRich, RICH } from "../plain.ts";
+import { fromBytes } from "../text.ts";
+import { fromTree } from "../tree.ts";
+
+const [ZERO, NINE, DOT, MINUS, PLUS, UPPER_E, LOWER_E] = Array.from(
+  "09.-+Ee",
+  (c) => c.charCodeAt(0),
+);
+/**
+ * `JSON.parse` with the third argument of its reviver, which TypeScript's library does not know
+ * yet.
+ */
+const parseWithSource = JSON.parse as (text: string, reviver: typeof exactInteger) => unknown;
+/** JavaScript prints integers of up to 15 digits exactly. */
+const SURE_DIGITS = 15;
+
+/**
+ * The value of JSON text, whether plain or a tagged tree. Integers that no number prints the same
+ * way become bigints.
+ *
+ * @throws {DecodeError} When the text is damaged.
+ */
+export function deserializeJson(bytes: Uint8Array): unknown {
+  const text = fromBytes(bytes);
+  let value: unknown;
+  try {
+    value = hasLongInteger(bytes) ? parseWithSource(text, exactInteger) : JSON.parse(text);
+    if (text.startsWith(`{"${RICH}":`) && looksRich(value as object)) {
+      return fromTree((value as { [RICH]: unknown })[RICH]);
+    }
+  } catch (cause) {
+    if (cause instanceof DecodeError) throw cause;
+    throw new DecodeError("Cannot decode value: its JSON text is damaged", { cause });
+  }
+  return value;
+}
+
+/**
+ * Whether the text has an integer that is no JavaScript number. It looks at one byte in 16, and
+ * closer where that is a digit; it may be wrong about digits inside of strings, which costs time
+ * and nothing else.
+ */
+function hasLongInteger(bytes: Uint8Array): boolean {
+  for (let i = SURE_DIGITS; i < bytes.length; i += SURE_DIGITS + 1) {
+    if (!isDigit(bytes[i])) continue;
+    let start = i;
+    while (start > 0 && isDigit(bytes[start - 1])) start--;
+    let end = i + 1;
+    while (end < bytes.length && isDigit(bytes[end])) end++;
+    if (
+      end - start > SURE_DIGITS && isInteger(bytes[start - 1], bytes[end]) &&
+      !isNumber(fromBytes(bytes.subarray(start, end)))
+    ) return true;
+    // The next byte to look at stays one of every 16.
+    while (i + SURE_DIGITS + 1 < end) i += SURE_DIGITS + 1;
+  }
+  return false;
+}
+
+/**
+ * Whether digits between these bytes are an integer, and no part of a fraction or of an exponent.
+ */
+function isInteger(before: number | undefined, after: number | undefined): boolean {
+  return before !== DOT && before !== PLUS && before !== LOWER_E && before !== UPPER_E &&
+    after !== DOT && after !== LOWER_E && after !== UPPER_E;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE;
+}
+
+/** Whether JavaScript prints the number of these digits the same way. */
+function isNumber(digits: string): boolean {
+  return String(Number(digits)) === digits;
+}
+
+function exactInteger(_name: string, value: unknown, { source }: { source: string }): unknown {
+  if (typeof value !== "number" || source.length <= SURE_DIGITS) return value;
+  const digits = source.charCodeAt(0) === MINUS ? source.slice(1) : source;
+  return /^\d+$/.test(digits) && !isNumber(digits) ? BigInt(source) : value;
+}

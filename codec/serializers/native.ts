@@ -1,0 +1,91 @@
+import { MAX_DEPTH } from "../refusal.ts";
+import { looksRich } from "../plain.ts";
+import { isMatch } from "../shapes.ts";
+
+/**
+ * What a binary format gives back exactly, besides null, booleans and plain objects and arrays of
+ * such parts.
+ */
+export interface NativeFormat {
+  number(value: number): boolean;
+  text(value: string): boolean;
+  /** `undefined` and bigint. */
+  primitive(value: unknown): boolean;
+  /** Objects that hold no others. */
+  leaf(value: object): boolean;
+  /** Maps, Sets, shared references and cycles. */
+  readonly graphs: boolean;
+}
+
+/**
+ * Whether the format gives back exactly this value. What it does not is stored as "hashstash" does.
+ */
+export function isNative(value: unknown, format: NativeFormat): boolean {
+  try {
+    if (typeof value === "object" && value !== null && looksRich(value)) return false;
+    return new NativeCheck(format).passes(value, 0);
+  } catch {
+    return false; // What a getter throws, "hashstash" meets again, and names the place.
+  }
+}
+
+class NativeCheck {
+  readonly #format: NativeFormat;
+  readonly #met = new Set<object>();
+
+  constructor(format: NativeFormat) {
+    this.#format = format;
+  }
+
+  passes(value: unknown, depth: number): boolean {
+    switch (typeof value) {
+      case "string":
+        return this.#format.text(value);
+      case "number":
+        return this.#format.number(value);
+      case "boolean":
+        return true;
+      case "object":
+        return value === null || this.#object(value, depth);
+      default:
+        return this.#format.primitive(value);
+    }
+  }
+
+  #object(value: object, depth: number): boolean {
+    const before = this.#met.size;
+    if (this.#met.add(value).size === before) return this.#format.graphs;
+    if (depth > MAX_DEPTH) return false;
+    const prototype: object | null = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype) return this.#plainObject(value, depth + 1);
+    if (prototype === Array.prototype) return this.#array(value as unknown[], depth + 1);
+    if (this.#format.leaf(value)) return true;
+    if (!this.#format.graphs || Object.keys(value).length > 0) return false;
+    if (prototype === Map.prototype) {
+      return (value as Map<unknown, unknown>).entries().every((entry) =>
+        this.passes(entry[0], depth + 1) && this.passes(entry[1], depth + 1)
+      );
+    }
+    return prototype === Set.prototype &&
+      (value as Set<unknown>).values().every((item) => this.passes(item, depth + 1));
+  }
+
+  #plainObject(value: object, depth: number): boolean {
+    if (Object.getOwnPropertySymbols(value).length > 0) return false;
+    for (const name in value) {
+      if (!this.#format.text(name) || name === "__proto__") return false;
+      if (!this.passes((value as Record<string, unknown>)[name], depth)) return false;
+    }
+    return true;
+  }
+
+  #array(value: unknown[], depth: number): boolean {
+    if (isMatch(value)) return false;
+    for (let i = 0; i < value.length; i++) {
+      const item = value[i];
+      if (item === undefined && !(i in value)) return false;
+      if (!this.passes(item, depth)) return false;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,519 @@
+/**
+ * A directory of Python's DiskCache: both read and write it at the same time, each with its own
+ * means.
+ *
+ * | Python | here |
+ * |---|---|
+ * | `bytes` | the stored bytes: what we store is that, small ones in the row, others in a file |
+ * | `str`, `int`, `float` as a value | JSON of it |
+ * | a pickle | skipped in listings, a `DecodeError` when asked for: reading it would run code |
+ * | `str`, `int`, `float`, `bytes` as a key | text, number or bigint, `Uint8Array` |
+ *
+ * It is always opened by `node:sqlite`: no other library is sure to take the quotes of Python's
+ * triggers.
+ */
+import { join } from "node:path";
+import { whenReady } from "../../platform/awaitable.ts";
+import { DecodeError } from "../../codec/errors.ts";
+import { checkCache } from "./check.ts";
+import { fromSqlKey, keyRange, type SqlKey, toSqlKey } from "./keys.ts";
+import { type NewFile, ValueFiles } from "./files.ts";
+import {
+  changeSettings,
+  configureCache,
+  EVICTION_POLICIES,
+  NO_LIMIT,
+  readSettings,
+  type SettingValues,
+} from "./schema.ts";
+import { CacheTable, type NewRow, type Row } from "./table.ts";
+import { bytesOfRow, deadlineOf, timestampOf } from "./values.ts";
+import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
+import { fileError } from "../file_failures.ts";
+import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
+import { nestedFolder, storePath } from "../paths.ts";
+import type { Hold } from "../shared.ts";
+import { type OpenDatabase, openDatabase } from "../sqlite/database.ts";
+import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
+import { attempt, snapshot, transact } from "../sqlite/runner.ts";
+import { Turns } from "../../platform/turns.ts";
+
+const NAME = "diskcache";
+/** How many keys are read at once. */
+const PAGE = 1_000;
+/** How many entries, files and bytes one transaction takes. */
+const BATCH = { entries: 1_000, files: 100, bytes: 32 * 1024 * 1024 };
+
+/** An open store. */
+interface Store {
+  readonly hold: Hold<OpenDatabase>;
+  readonly connection: SqlConnection;
+  readonly table: CacheTable;
+}
+
+class DiskcacheEngine implements Engine {
+  readonly name = NAME;
+  readonly path: string;
+  readonly supports = { persistent: true, shared: true };
+  readonly #owner;
+  readonly #files: ValueFiles;
+  readonly #changes: SettingValues;
+  #opened: Store | undefined;
+
+  constructor(path: string, changes: SettingValues) {
+    this.path = path;
+    this.#owner = { engine: NAME, path: join(path, "cache.db") };
+    this.#files = new ValueFiles(path);
+    this.#changes = changes;
+  }
+
+  get evictions(): number {
+    return this.#opened?.table.evictions ?? 0;
+  }
+
+  async open(): Promise<void> {
+    if (this.#opened !== undefined) return;
+    const hold = await openDatabase(this.#owner, "node:sqlite", configureCache);
+    const { connection } = hold.resource;
+    try {
+      await this.#attempt("open", () => {
+        if (this.#changes.size > 0) {
+          transact(connection, () => changeSettings(connection, this.#changes));
+        }
+        const table = new CacheTable(connection, readSettings(connection));
+        this.#opened = { hold, connection, table };
+      });
+    } catch (error) {
+      await hold.release();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.hold.release();
+  }
+
+  get(key: string): Awaitable<Entry | undefined> {
+    const { connection, table } = this.#store;
+    const sqlKey = toSqlKey(key);
+    const row = this.#attempt("get", () => {
+      if (!table.notesUse) return table.find(sqlKey, seconds());
+      return transact(connection, () => {
+        const found = table.find(sqlKey, seconds());
+        table.noteUse(sqlKey, found !== undefined, seconds());
+        return found;
+      });
+    });
+    return whenReady(row, (row) => row && this.#entry("get", sqlKey, row));
+  }
+
+  has(key: string): Awaitable<boolean> {
+    const sqlKey = toSqlKey(key);
+    return this.#attempt("has", () => this.#store.table.has(sqlKey, seconds()));
+  }
+
+  set(key: string, entry: NewEntry): Awaitable<void> {
+    const sqlKey = toSqlKey(key);
+    const done = this.#withRow("set", entry, (row) => this.#put(sqlKey, row));
+    return done instanceof Promise ? done.then(() => undefined) : undefined;
+  }
+
+  delete(key: string): Awaitable<boolean> {
+    const sqlKey = toSqlKey(key);
+    return this.#change("delete", (table, garbage) => table.remove(sqlKey, seconds(), garbage));
+  }
+
+  compareAndSet(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry | undefined,
+  ): Awaitable<boolean> {
+    const sqlKey = toSqlKey(key);
+    // Only an entry of this engine is a state of it.
+    const state = expected?.revision as Row | undefined;
+    const change = (row?: NewRow) =>
+      this.#change("compareAndSet", (table, garbage) => {
+        const now = seconds();
+        if (!isSame(table.find(sqlKey, now), state)) return false;
+        if (row !== undefined) table.put([[sqlKey, row]], now, garbage);
+        else table.remove(sqlKey, now, garbage);
+        return true;
+      });
+    return next === undefined ? change() : this.#withRow("compareAndSet", next, change);
+  }
+
+  async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
+    const { connection, table } = this.#store;
+    const sqlKeys = keys.map(toSqlKey);
+    const rows = await this.#attempt("getMany", () => {
+      const now = seconds();
+      return snapshot(connection, () => sqlKeys.map((key) => table.find(key, now)));
+    });
+    const turns = new Turns();
+    const entries = [];
+    for (const [i, row] of rows.entries()) {
+      entries.push(await (row && this.#entry("getMany", sqlKeys[i], row)));
+      if (turns.due()) await turns.next();
+    }
+    return entries;
+  }
+
+  async setMany(pairs: [string, NewEntry][]): Promise<void> {
+    const turns = new Turns();
+    for (const batch of this.#batches(pairs)) {
+      await this.#setBatch(batch);
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  async deleteMany(keys: string[]): Promise<number> {
+    const turns = new Turns();
+    let count = 0;
+    for (let start = 0; start < keys.length; start += BATCH.entries) {
+      const sqlKeys = keys.slice(start, start + BATCH.entries).map(toSqlKey);
+      count += await this.#change("deleteMany", (table, garbage) => {
+        const now = seconds();
+        return sqlKeys.filter((key) => table.remove(key, now, garbage)).length;
+      });
+      if (turns.due()) await turns.next();
+    }
+    return count;
+  }
+
+  async *keys(prefix = ""): AsyncGenerator<string> {
+    for await (const page of this.#pages(prefix)) {
+      for (const [key] of page) yield key;
+    }
+  }
+
+  async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
+    const { table } = this.#store;
+    const turns = new Turns();
+    for await (const page of this.#pages(prefix)) {
+      // One at a time: a page of large values could be more than the memory holds.
+      for (const [key, sqlKey] of page) {
+        const row = await this.#attempt("entries", () => table.find(sqlKey, seconds()));
+        const entry = await (row && this.#entry("entries", sqlKey, row));
+        if (entry !== undefined) yield [key, entry];
+        if (turns.due()) await turns.next();
+      }
+    }
+  }
+
+  size(): Awaitable<number> {
+    return this.#attempt("size", () => this.#store.table.size(seconds()));
+  }
+
+  async clear(deep = false): Promise<void> {
+    await this.#removeAll("clear", (table, garbage) => table.removeSome(BATCH.files, garbage));
+    if (!deep) return;
+    for (const path of await this.#nested()) {
+      const store = new DiskcacheEngine(path, new Map());
+      await store.open();
+      try {
+        await store.clear();
+      } finally {
+        await store.close();
+      }
+    }
+  }
+
+  prune(): Promise<number> {
+    return this.#removeAll("prune", (table, garbage) => {
+      return table.removeExpired(seconds(), BATCH.files, garbage);
+    });
+  }
+
+  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    return checkCache({
+      directory: this.path,
+      connection: this.#store.connection,
+      files: this.#files,
+      attempt: (action) => this.#attempt("check", action),
+      fix,
+    });
+  }
+
+  byteSize(): Awaitable<number> {
+    return this.#attempt("byteSize", () => this.#store.table.volume());
+  }
+
+  get #store(): Store {
+    if (this.#opened === undefined) throw new TypeError(`Engine "${NAME}" is not open`);
+    return this.#opened;
+  }
+
+  #attempt<T>(operation: string, action: () => T): Awaitable<T> {
+    return attempt(this.#owner, operation, action);
+  }
+
+  /**
+   * Changes rows in one transaction, and then removes the files that nothing refers to any more.
+   */
+  #change<T>(
+    operation: string,
+    action: (table: CacheTable, garbage: string[]) => T,
+  ): Awaitable<T> {
+    return this.#attempt(operation, () => {
+      const { connection, table } = this.#store;
+      const garbage: string[] = [];
+      const result = transact(connection, () => action(table, garbage));
+      for (const filename of garbage) this.#files.remove(filename);
+      return result;
+    });
+  }
+
+  /** Removes rows by and by, until one step finds fewer than it could take; how many. */
+  async #removeAll(
+    operation: string,
+    step: (table: CacheTable, garbage: string[]) => number,
+  ): Promise<number> {
+    const turns = new Turns();
+    for (let count = 0;;) {
+      const removed = await this.#change(operation, step);
+      count += removed;
+      if (removed < BATCH.files) return count;
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  /**
+   * Lets an action store an entry's row; a large value is in its file before. The action says
+   * whether it did.
+   */
+  #withRow(
+    operation: string,
+    entry: NewEntry,
+    action: (row: NewRow) => Awaitable<boolean>,
+  ): Awaitable<boolean> {
+    if (entry.value.byteLength < this.#store.table.minFileSize) return action(newRow(entry));
+    return this.#withFiles(operation, async (write) => {
+      return await action(newRow(entry, await write(entry.value)));
+    });
+  }
+
+  /**
+   * Lets an action write files and then rows that refer to them. Unless it says that it did, the
+   * files go.
+   */
+  async #withFiles(
+    operation: string,
+    action: (write: (value: Uint8Array) => Promise<string>) => Promise<boolean>,
+  ): Promise<boolean> {
+    const files: NewFile[] = [];
+    let stored = false;
+    try {
+      return stored = await action(async (value) => {
+        const file = await this.#files.write(value).catch((error) => {
+          throw fileError(NAME, operation, this.path, error);
+        });
+        files.push(file);
+        return file.filename;
+      });
+    } finally {
+      for (const { filename, release } of files) {
+        release();
+        if (!stored) this.#files.remove(filename);
+      }
+    }
+  }
+
+  #put(key: SqlKey, row: NewRow): Awaitable<boolean> {
+    const alone = this.#attempt("set", () => {
+      return row.filename === null && this.#store.table.putAlone(key, row, seconds());
+    });
+    return whenReady(alone, (alone) => {
+      return alone || this.#change("set", (table, garbage) => {
+        table.put([[key, row]], seconds(), garbage);
+        return true;
+      });
+    });
+  }
+
+  async #setBatch(pairs: [string, NewEntry][]): Promise<void> {
+    const { minFileSize } = this.#store.table;
+    const turns = new Turns();
+    await this.#withFiles("setMany", async (write) => {
+      const rows: [SqlKey, NewRow][] = [];
+      for (const [key, entry] of pairs) {
+        const large = entry.value.byteLength >= minFileSize;
+        const row = newRow(entry, large ? await write(entry.value) : undefined);
+        rows.push([toSqlKey(key), row]);
+        if (turns.due()) await turns.next();
+      }
+      await this.#change("setMany", (table, garbage) => table.put(rows, seconds(), garbage));
+      return true;
+    });
+  }
+
+  /** As many pairs at once as one transaction takes. */
+  *#batches(pairs: [string, NewEntry][]): Generator<[string, NewEntry][]> {
+    const { minFileSize } = this.#store.table;
+    let batch: [string, NewEntry][] = [];
+    let files = 0;
+    let bytes = 0;
+    for (const pair of pairs) {
+      const { byteLength } = pair[1].value;
+      batch.push(pair);
+      bytes += byteLength;
+      if (byteLength >= minFileSize) files++;
+      if (batch.length < BATCH.entries && files < BATCH.files && bytes < BATCH.bytes) continue;
+      yield batch;
+      batch = [];
+      files = bytes = 0;
+    }
+    if (batch.length > 0) yield batch;
+  }
+
+  /**
+   * The keys that begin with the prefix, page by page: no statement is open while the consumer
+   * thinks.
+   */
+  async *#pages(prefix: string): AsyncGenerator<[string, SqlKey][]> {
+    const { table } = this.#store;
+    const turns = new Turns();
+    const range = keyRange(prefix);
+    let after: SqlKey | undefined;
+    for (;;) {
+      const sqlKeys = await this.#attempt(
+        "keys",
+        () => table.keys({ ...range, after }, seconds(), PAGE),
+      );
+      yield sqlKeys.flatMap((sqlKey): [string, SqlKey][] => {
+        const key = fromSqlKey(sqlKey);
+        return key?.startsWith(prefix) ? [[key, sqlKey]] : [];
+      });
+      if (sqlKeys.length < PAGE) return;
+      after = sqlKeys[PAGE - 1];
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  #entry(operation: string, key: SqlKey, row: Row): Awaitable<Entry | undefined> {
+    const bytes = this.#bytes(operation, row);
+    if (bytes instanceof Uint8Array) return toEntry(row, bytes);
+    return whenReady(bytes, (bytes) => {
+      return bytes === undefined ? this.#entryAgain(operation, key, row) : toEntry(row, bytes);
+    });
+  }
+
+  /** The entry of a row whose file is gone: replaced or removed meanwhile, as a rule. */
+  async #entryAgain(operation: string, key: SqlKey, gone: Row): Promise<Entry | undefined> {
+    for (let before = gone;;) {
+      const row = await this.#attempt(operation, () => this.#store.table.find(key, seconds()));
+      if (row === undefined) return undefined;
+      if (row.filename === before.filename) {
+        throw new DecodeError(`Its file "${row.filename}" is missing`, { engine: NAME });
+      }
+      const bytes = await this.#bytes(operation, row);
+      if (bytes !== undefined) return toEntry(row, bytes);
+      before = row;
+    }
+  }
+
+  #bytes(operation: string, row: Row): Awaitable<Uint8Array | undefined> {
+    const explain = (error: unknown) => fileError(NAME, operation, this.path, error);
+    try {
+      const bytes = bytesOfRow(row, this.#files);
+      if (!(bytes instanceof Promise)) return bytes;
+      return bytes.catch((error) => {
+        throw explain(error);
+      });
+    } catch (error) {
+      throw explain(error);
+    }
+  }
+
+  /** The directories of the stores nested in this one. */
+  async #nested(): Promise<string[]> {
+    const stores: string[] = [];
+    const folders = [nestedFolder(this.path)];
+    for (const folder of folders) {
+      try {
+        for await (const { name, isDirectory } of Deno.readDir(folder)) {
+          if (!isDirectory) continue;
+          if (name.endsWith("+")) folders.push(join(folder, name));
+          else if (await isFile(join(folder, name, "cache.db"))) stores.push(join(folder, name));
+        }
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) {
+          throw fileError(NAME, "clear", folder, error);
+        }
+      }
+    }
+    return stores;
+  }
+}
+
+function newRow({ value, timestamp, expiresAt }: NewEntry, filename?: string): NewRow {
+  const times = {
+    storeTime: timestamp / 1_000,
+    expireTime: expiresAt === undefined ? null : expiresAt / 1_000,
+  };
+  return filename === undefined
+    ? { ...times, size: 0, filename: null, value }
+    : { ...times, size: value.byteLength, filename, value: null };
+}
+
+function toEntry(row: Row, value: Uint8Array): Entry {
+  const { storeTime, expireTime } = row;
+  return {
+    value,
+    timestamp: storeTime === null ? undefined : timestampOf(storeTime),
+    expiresAt: expireTime === null ? undefined : deadlineOf(expireTime),
+    revision: row,
+  };
+}
+
+/** Whether a row is still what it was. Files have names that never come again. */
+function isSame(row: Row | undefined, before: Row | undefined): boolean {
+  if (row === undefined || before === undefined) return row === before;
+  return row.storeTime === before.storeTime &&
+    row.expireTime === before.expireTime && row.mode === before.mode &&
+    row.filename === before.filename && row.isText === before.isText &&
+    isSameValue(row.value, before.value);
+}
+
+function isSameValue(value: SqlValue, before: SqlValue): boolean {
+  if (!(value instanceof Uint8Array && before instanceof Uint8Array)) return value === before;
+  return value.byteLength === before.byteLength && value.every((byte, i) => byte === before[i]);
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The time as Python counts it. */
+function seconds(): number {
+  return Date.now() / 1_000;
+}
+
+/** Makes the engine "diskcache". */
+export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+  checkOptionNames(NAME, options, [
+    "path",
+    "sizeLimit",
+    "cullLimit",
+    "evictionPolicy",
+    "minFileSize",
+  ]);
+  const changes = new Map<string, SqlValue>();
+  const limit = integerOption(NAME, options, "sizeLimit");
+  if (options.sizeLimit !== undefined) {
+    changes.set("size_limit", limit === undefined ? NO_LIMIT : BigInt(limit));
+  }
+  const cullLimit = integerOption(NAME, options, "cullLimit", 0);
+  if (cullLimit !== undefined) changes.set("cull_limit", BigInt(cullLimit));
+  const minFileSize = integerOption(NAME, options, "minFileSize", 0);
+  if (minFileSize !== undefined) changes.set("disk_min_file_size", BigInt(minFileSize));
+  const policy = choiceOption(NAME, options, "evictionPolicy", EVICTION_POLICIES);
+  if (policy !== undefined) changes.set("eviction_policy", policy);
+  return new DiskcacheEngine(storePath(NAME, location, options), changes);
+}

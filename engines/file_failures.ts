@@ -1,0 +1,50 @@
+import { DecodeError } from "../codec/errors.ts";
+import { engineError, messageOf } from "./failures.ts";
+import { EngineError } from "./errors.ts";
+
+/** What the file system's own codes mean for a person, and what to do. */
+const MEANING: Record<string, (path: string) => string> = {
+  EACCES: denied,
+  EPERM: denied,
+  EROFS: (path) => `the file system of ${path} is read-only`,
+  ENOSPC: (path) => `the disk of ${path} is full; free some space`,
+  EDQUOT: (path) => `the disk quota for ${path} is used up; free some space`,
+  ENOTDIR: inTheWay,
+  EEXIST: inTheWay,
+  EISDIR: (path) => `a folder is where a file should be: ${path}; move it away`,
+  ENOENT: (path) => `${path} is not there; was it removed meanwhile?`,
+  EMFILE: () => "this process has too many open files",
+  ENFILE: () => "the system has too many open files",
+  ENAMETOOLONG: (path) =>
+    `the path is too long for the file system: ${path}; use a shorter rootDir`,
+};
+
+function denied(path: string): string {
+  return `the system does not let this user do that in ${path}; change its owner or mode`;
+}
+
+function inTheWay(path: string): string {
+  return `a file is where a folder should be, in ${path}; move it away or use another rootDir`;
+}
+
+/** The file system's code of an error (`"ENOENT"`), whether Deno or Node's API threw it. */
+export function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/**
+ * The error for an operation that the file system refused: what it means, what to do, which flag is
+ * missing. Errors that are ours already stay as they are.
+ */
+export function fileError(engine: string, operation: string, path: string, error: unknown): Error {
+  if (error instanceof EngineError || error instanceof DecodeError || error instanceof TypeError) {
+    return error;
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    const because = `no permission; run with --allow-read="${path}" --allow-write="${path}"`;
+    return engineError(engine, operation, because, error);
+  }
+  const meaning = MEANING[errorCode(error) ?? ""];
+  return engineError(engine, operation, meaning?.(path) ?? messageOf(error), error);
+}

@@ -1,0 +1,60 @@
+import { join, resolve } from "node:path";
+import { sha256 } from "../codec/sha256.ts";
+import type { EngineLocation } from "./engine.ts";
+
+const WINDOWS_DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
+const SAFE = /^[a-z0-9_.-]{1,80}$/;
+
+/**
+ * One file or folder name for any text: itself when every file system takes it, else a readable
+ * rest and a hash of the whole, so that names that differ only in case stay apart on every disk.
+ */
+export function encodeSegment(text: string): string {
+  if (
+    SAFE.test(text) && !text.startsWith("..") && text !== "." && !text.endsWith(".") &&
+    !WINDOWS_DEVICES.test(text)
+  ) return text;
+  const readable = text.replace(/[^A-Za-z0-9_-]+/g, "_").slice(0, 40);
+  return `${readable}~${sha256(text).slice(0, 12)}`;
+}
+
+/**
+ * The folder of all stores with this root and name: what an engine keeps on disk it keeps in there,
+ * under a name of its own (`pairtree/…`, `sqlite.db`), so that two engines never meet.
+ */
+export function nameFolder(location: EngineLocation): string {
+  return join(location.rootDir ?? defaultRootDir(), encodeSegment(location.name));
+}
+
+/**
+ * `$HASHSTASH_DIR`, else `hashstash` in the user's cache folder.
+ *
+ * @throws {TypeError} When the environment names no such folder or may not be read.
+ */
+export function defaultRootDir(): string {
+  const own = env("HASHSTASH_DIR");
+  if (own) return resolve(own);
+  if (Deno.build.os === "windows") {
+    const local = env("LOCALAPPDATA");
+    if (local) return join(local, "hashstash");
+  } else {
+    const xdg = env("XDG_CACHE_HOME");
+    if (xdg) return join(xdg, "hashstash");
+    const home = env("HOME");
+    if (home) {
+      return join(home, Deno.build.os === "darwin" ? "Library/Caches" : ".cache", "hashstash");
+    }
+  }
+  throw new TypeError("No folder to keep the stash in: pass rootDir, or set HASHSTASH_DIR");
+}
+
+function env(variable: string): string | undefined {
+  try {
+    return Deno.env.get(variable);
+  } catch (cause) {
+    throw new TypeError(
+      `The default folder needs the environment: pass rootDir, or allow --allow-env=${variable}`,
+      { cause },
+    );
+  }
+}

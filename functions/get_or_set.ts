@@ -1,0 +1,48 @@
+import { encodeKey } from "../codec/mod.ts";
+import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
+import { sessionOf } from "../store/handle.ts";
+import type { HashStash } from "../stash/hash_stash.ts";
+import { checkNames, checkTime, typeOf } from "../store/options.ts";
+import { recallOrCompute } from "./single_flight.ts";
+
+/**
+ * How `getOrSet` keeps what it makes.
+ *
+ * @typeParam V The type of the value.
+ */
+export interface GetOrSetOptions<V = unknown> extends FlightOptions<V> {
+  /** The absolute deadline of the value, ms since the epoch, instead of a `ttl`. */
+  expiresAt?: number;
+  /** Makes the value anew, whatever is stored. */
+  force?: boolean;
+  /** Ends the wait of the caller, who gets its reason. The making goes on for others. */
+  signal?: AbortSignal;
+}
+
+const OPTION_NAMES = ["expiresAt", "force", "signal", ...FLIGHT_OPTIONS];
+
+/** `stash.getOrSet`. */
+export async function getOrSet(
+  stash: HashStash,
+  key: unknown,
+  factory: (key: unknown) => unknown,
+  options: GetOrSetOptions = {},
+): Promise<unknown> {
+  const text = encodeKey(key);
+  if (typeof factory !== "function") {
+    throw new TypeError(`Expected a function that makes the value, got ${typeOf(factory)}`);
+  }
+  checkNames(options, OPTION_NAMES);
+  const { expiresAt, force = false, signal, ...rest } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
+  }
+  if (expiresAt !== undefined) checkTime("expiresAt", expiresAt);
+  const job = {
+    target: sessionOf(stash),
+    text,
+    options: { ...checkFlightOptions(rest), expiresAt },
+    compute: () => factory(key),
+  };
+  return await recallOrCompute(job, force, signal);
+}

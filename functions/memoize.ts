@@ -1,0 +1,459 @@
+/**
+ * Functions whose results are kept: each result is computed once, by one of all callers, and then
+ * comes from a stash.
+ */
+import { decodeKey, encodeKey } from "../codec/mod.ts";
+import {
+  type CheckedFlightOptions,
+  checkFlightOptions,
+  FLIGHT_OPTIONS,
+  type FlightOptions,
+  isFresh,
+} from "./options.ts";
+import {
+  type AnyFunction,
+  functionSegment,
+  originalOf,
+  receiverKey,
+  usesReceiver,
+  wraps,
+} from "./function_key.ts";
+import { type Session, sessionOf } from "../store/handle.ts";
+import { record } from "./recording.ts";
+import {
+  BrokenOff,
+  drain,
+  type FunctionKind,
+  kindOf,
+  promised,
+  replay,
+  replayAsync,
+  replayBroken,
+  type StoredGenerator,
+} from "./replay.ts";
+import { dropError } from "./kept_errors.ts";
+import type { HashStash } from "../stash/hash_stash.ts";
+import { checkNames, typeOf } from "../store/options.ts";
+import type { AnyArguments } from "../store/types.ts";
+import { ABSENT, fly, type Job, recallOrCompute } from "./single_flight.ts";
+
+/** How the results of a function are kept. */
+export interface FunctionOptions<A extends unknown[] = never[], R = unknown>
+  extends FlightOptions<R> {
+  /**
+   * The name of the function's store inside the stash. By default the function's own name and a
+   * hash of its source: a function whose source has changed begins anew. Give a name to functions
+   * that close over values that differ, as only the source counts and not what it refers to.
+   */
+  name?: string;
+  /** Retires the results of other versions. */
+  version?: string | number;
+  /**
+   * Makes the key of a call from its arguments, instead of the list of them: for arguments that
+   * don't matter or can't be serialized. `this` is the object that a method is called on, whose
+   * state then counts only as far as the key says.
+   */
+  key?: (...args: A) => unknown;
+  /** Runs the function at every call, replacing the stored result. */
+  force?: boolean;
+}
+
+/** What is particular to some calls of a function: see `with`. */
+export interface CallOptions {
+  /** Ends the wait of the caller, who gets its reason. The computation goes on for others. */
+  signal?: AbortSignal;
+  /**
+   * The object that a method is called on, for those who have only the method:
+   * `Api.prototype.user`.
+   */
+  receiver?: object;
+  /** Runs the function, replacing the stored result. */
+  force?: boolean;
+}
+
+/**
+ * What a call of a function with kept results gives, by what the function itself gives.
+ *
+ * @typeParam R What the function returns.
+ */
+export type StashedReturn<R> = R extends AsyncGenerator<infer T, infer E, infer _N>
+  ? Promise<AsyncGenerator<T, E, void>> & AsyncGenerator<T, E, void>
+  : R extends Generator<infer T, infer E, infer _N> ? Promise<Generator<T, E, void>>
+  : Promise<Awaited<R>>;
+
+/**
+ * What is stored of a result: the result, or of a generator a list of what it yielded.
+ *
+ * @typeParam R What the function returns.
+ */
+export type StoredReturn<R> = R extends AsyncGenerator<infer T, infer E, infer _N>
+  ? StoredGenerator<T, E>
+  : R extends Generator<infer T, infer E, infer _N> ? StoredGenerator<T, E>
+  : Awaited<R>;
+
+/**
+ * A function whose results are kept. Called as the function itself, it gives a promise of the
+ * result: computed by the first call with equal arguments, then from the stash.
+ *
+ * @typeParam A The function's arguments.
+ * @typeParam R What it returns.
+ */
+export interface StashedFunction<A extends unknown[], R> {
+  /** The result, stored or computed. */
+  (this: unknown, ...args: A): StashedReturn<R>;
+  /**
+   * The results: a stash inside the one that the function was given to. Its keys are the lists of
+   * arguments, or what the option `key` made of them.
+   */
+  readonly stash: HashStash<A, StoredReturn<R>>;
+  /** The key of a call. */
+  key(...args: A): unknown;
+  /** The stored result, without running the function; `undefined` when there is none. */
+  peek(...args: A): Promise<Awaited<StashedReturn<R>> | undefined>;
+  /** Runs the function and replaces the stored result. */
+  force(...args: A): StashedReturn<R>;
+  /** Removes the stored result; whether there was one. */
+  forget(...args: A): Promise<boolean>;
+  /** The same function, for calls with an `AbortSignal` or on an object. */
+  with(options: CallOptions): StashedFunction<A, R>;
+}
+
+/** Keeps the results of a function or method: what `stashedResult` with options gives. */
+export interface StashedResultDecorator {
+  /** As the decorator of a method. */
+  <This, A extends AnyArguments, R>(
+    method: (this: This, ...args: A) => R,
+    context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
+  ): (this: This, ...args: A) => StashedReturn<R>;
+  /** As a function of functions. */
+  <A extends AnyArguments, R>(fn: (...args: A) => R): StashedFunction<A, R>;
+}
+
+/** `stash.stashedResult`: around a function, as a decorator of methods, and with options either. */
+export interface StashedResult {
+  /** As the decorator of a method, without options. */
+  <This, A extends AnyArguments, R>(
+    method: (this: This, ...args: A) => R,
+    context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
+  ): (this: This, ...args: A) => StashedReturn<R>;
+  // `A` in a form that nothing is inferred from: a `key` that takes fewer arguments must not narrow
+  // the function's. `NoInfer` is not taken apart as a list of arguments.
+  /** Around a function. */
+  <A extends AnyArguments, R>(
+    fn: (...args: A) => R,
+    options?: FunctionOptions<[A][A extends unknown ? 0 : never], Awaited<R>>,
+  ): StashedFunction<A, R>;
+  /** With options first: around a function, or as the decorator of a method. */
+  (options?: FunctionOptions): StashedResultDecorator;
+}
+
+/** The names of the options of a function. */
+export const FUNCTION_OPTIONS: readonly string[] = [
+  "name",
+  "version",
+  "key",
+  "force",
+  ...FLIGHT_OPTIONS,
+];
+
+/** A function and where its results are: what is behind a `StashedFunction`. */
+export class Memo {
+  readonly stash: HashStash;
+  readonly fn: AnyFunction;
+  readonly kind: FunctionKind;
+  readonly #target: Session;
+  readonly #options: CheckedFlightOptions;
+  readonly #force: boolean;
+  readonly #key: AnyFunction | undefined;
+  readonly #countsReceiver: boolean;
+
+  constructor(parent: HashStash, fn: AnyFunction, options: FunctionOptions, isMethod: boolean) {
+    this.#options = checkFunctionOptions(options);
+    this.fn = fn;
+    this.kind = kindOf(originalOf(fn));
+    this.stash = functionStash(parent, functionSegment(fn, options));
+    this.#target = sessionOf(this.stash);
+    this.#force = options.force === true;
+    this.#key = options.key as AnyFunction | undefined;
+    this.#countsReceiver = this.#key === undefined && (isMethod || usesReceiver(fn));
+  }
+
+  /** The key of a call. */
+  key(receiver: unknown, args: unknown[]): unknown {
+    if (this.#key !== undefined) return this.#key.apply(receiver, args);
+    return this.#counts(receiver) ? [receiverKey(receiver), ...args] : args;
+  }
+
+  /** What a call gives. */
+  call(receiver: unknown, args: unknown[], options: CallOptions): Promise<unknown> {
+    if (this.kind === "plain") return this.result(receiver, args, options);
+    if (this.kind === "asyncGenerator") return promised(this.#record(receiver, args, options));
+    return this.result(receiver, args, options).then(replay, replayIfBroken);
+  }
+
+  /** The stored form of what a call gives. */
+  async result(
+    receiver: unknown,
+    args: unknown[],
+    { force = this.#force, signal }: CallOptions,
+  ): Promise<unknown> {
+    return await recallOrCompute(this.#job(receiver, args), force, signal);
+  }
+
+  /**
+   * The same for a call whose result was not in the store, or `CLAIMED` when another process is at
+   * it and this one does not wait. `work` runs the function elsewhere.
+   */
+  async compute(
+    args: unknown[],
+    { force = this.#force, signal, waits }: CallOptions & { waits: boolean },
+    work?: (args: unknown[]) => unknown,
+  ): Promise<unknown> {
+    const wish = force ? "new" : waits ? "any" : "unclaimed";
+    return await fly(this.#job(undefined, args, work), wish, signal);
+  }
+
+  /**
+   * The stored form of the results of many calls, `ABSENT` where there is none yet or it is better
+   * computed.
+   */
+  async recallMany(calls: unknown[][]): Promise<unknown[]> {
+    if (this.#force) return calls.map(() => ABSENT);
+    try {
+      const texts = calls.map((args) => this.#text(undefined, args));
+      return await this.#target.run("get entries", async (store) => {
+        const entries = await store.getMany(texts);
+        return await Promise.all(entries.map(async (entry, i) => {
+          if (entry === undefined || !isFresh(this.#options, entry)) return ABSENT;
+          const value = await this.#target.read(entry, texts[i]);
+          this.#target.stats.hits++;
+          return value;
+        }));
+      });
+    } catch {
+      // One of them is damaged, or has no key: each call says so by itself.
+      return calls.map(() => ABSENT);
+    }
+  }
+
+  async peek(receiver: unknown, args: unknown[]): Promise<unknown> {
+    const stored = await this.#target.get(this.#text(receiver, args), ABSENT);
+    return stored === ABSENT ? undefined : this.present(stored);
+  }
+
+  async forget(receiver: unknown, args: unknown[]): Promise<boolean> {
+    const key = this.key(receiver, args);
+    await dropError(this.#job(receiver, args));
+    return await this.stash.delete(key);
+  }
+
+  /** A result from its stored form. */
+  present(stored: unknown): unknown {
+    if (this.kind === "plain") return stored;
+    return this.kind === "generator" ? replay(stored) : replayAsync(stored);
+  }
+
+  async #record(
+    receiver: unknown,
+    args: unknown[],
+    { force = this.#force, signal }: CallOptions,
+  ): Promise<AsyncGenerator<unknown, unknown, void>> {
+    const job = this.#job(receiver, args);
+    const start = () => this.fn.apply(receiver, this.#asCalled(job.text, receiver, args));
+    return await record(job, start as () => AsyncGenerator, force ? "new" : "any", signal);
+  }
+
+  /** The canonical text of the key of a call. */
+  #text(receiver: unknown, args: unknown[]): string {
+    try {
+      return encodeKey(this.key(receiver, args));
+    } catch (error) {
+      if (!(error instanceof TypeError) || this.#key !== undefined) throw error;
+      throw new TypeError(
+        `${error.message}; the option key of "${this.fn.name}" can say what counts`,
+        { cause: error },
+      );
+    }
+  }
+
+  #job(receiver: unknown, args: unknown[], work?: (args: unknown[]) => unknown): Job {
+    const text = this.#text(receiver, args);
+    return {
+      target: this.#target,
+      text,
+      options: this.#options,
+      compute: async () => {
+        const called = this.#asCalled(text, receiver, args);
+        if (work !== undefined) return await work(called);
+        const result = await this.fn.apply(receiver, called);
+        return this.kind === "plain" ? result : await drain(result as Iterator<unknown>);
+      },
+    };
+  }
+
+  /**
+   * The arguments as they were at the call: the function begins later, and the caller may have
+   * changed them by then.
+   */
+  #asCalled(text: string, receiver: unknown, args: unknown[]): unknown[] {
+    if (this.#key !== undefined) return args;
+    const now = encodeKey(args);
+    if (now === text) return args;
+    const then = (decodeKey(text) as unknown[]).slice(this.#counts(receiver) ? 1 : 0);
+    return encodeKey(then) === now ? args : then;
+  }
+
+  #counts(receiver: unknown): receiver is object {
+    const isObject = typeof receiver === "object"
+      ? receiver !== null
+      : typeof receiver === "function";
+    return this.#countsReceiver && isObject && receiver !== globalThis;
+  }
+}
+
+const memos = new WeakMap<object, Memo>();
+
+/** What is behind a function with kept results; `undefined` for any other function. */
+export function memoOf(fn: object): Memo | undefined {
+  return memos.get(fn);
+}
+
+/** `stash.stashedResult`. */
+export function stashedResult(
+  stash: HashStash,
+  first: unknown = {},
+  second: unknown = {},
+): unknown {
+  if (typeof first === "function") {
+    return isContext(second)
+      ? wrapMethod(stash, first as AnyFunction, second, {})
+      : wrap(new Memo(stash, first as AnyFunction, second as FunctionOptions, false));
+  }
+  const options = first as FunctionOptions;
+  checkFunctionOptions(options);
+  return (fn: unknown, context: unknown) => {
+    if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
+    return isContext(context)
+      ? wrapMethod(stash, fn as AnyFunction, context, options)
+      : wrap(new Memo(stash, fn as AnyFunction, options, false));
+  };
+}
+
+/** `stash.run`. */
+export function run(stash: HashStash, fn: AnyFunction, args: unknown[]): Promise<unknown> {
+  let memo: Memo;
+  try {
+    if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
+    memo = memoFor(stash, fn);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return memo.call(undefined, args, {});
+}
+
+const plainMemos = new WeakMap<HashStash, WeakMap<AnyFunction, Memo>>();
+
+/** What keeps the results of a function without options: its own, when it has one. */
+export function memoFor(stash: HashStash, fn: AnyFunction): Memo {
+  const own = memos.get(fn);
+  if (own !== undefined) return own;
+  let known = plainMemos.get(stash);
+  if (known === undefined) plainMemos.set(stash, known = new WeakMap());
+  let memo = known.get(fn);
+  if (memo === undefined) known.set(fn, memo = new Memo(stash, fn, {}, false));
+  return memo;
+}
+
+function wrapMethod(
+  stash: HashStash,
+  method: AnyFunction,
+  context: DecoratorContext,
+  options: FunctionOptions,
+): AnyFunction {
+  if (context.kind !== "method") {
+    throw new TypeError(`Expected a method to decorate, got a ${context.kind}`);
+  }
+  return wrap(new Memo(stash, method, options, true));
+}
+
+function wrap(memo: Memo, options: CallOptions = {}): AnyFunction {
+  checkNames(options, ["signal", "receiver", "force"]);
+  const { receiver } = options;
+  const wrapped: AnyFunction = function (...args) {
+    return memo.call(receiver ?? this, args, options);
+  };
+  const { name, length } = memo.fn;
+  Object.defineProperties(wrapped, {
+    name: { value: name, configurable: true },
+    length: { value: length, configurable: true },
+  });
+  memos.set(wrapped, memo);
+  wraps(wrapped, memo.fn);
+  return Object.assign(wrapped, {
+    stash: memo.stash,
+    key: (...args: unknown[]) => memo.key(receiver, args),
+    peek: async (...args: unknown[]) => await memo.peek(receiver, args),
+    force: (...args: unknown[]) => memo.call(receiver, args, { ...options, force: true }),
+    forget: async (...args: unknown[]) => await memo.forget(receiver, args),
+    with: (more: CallOptions) => wrap(memo, { ...options, ...more }),
+  });
+}
+
+function replayIfBroken(error: unknown): Generator<unknown, unknown, void> {
+  if (error instanceof BrokenOff) return replayBroken(error);
+  throw error;
+}
+
+const stashesOfFunctions = new WeakMap<HashStash, Map<string, HashStash>>();
+const functionStashes = new WeakSet<HashStash>();
+
+/** Whether the keys of the stash are lists of arguments. */
+export function isFunctionStash(stash: HashStash): boolean {
+  return functionStashes.has(stash);
+}
+
+/**
+ * The stash of a function inside another: one handle for all who ask, closed with the one that it
+ * is in.
+ */
+function functionStash(parent: HashStash, segment: string): HashStash {
+  let known = stashesOfFunctions.get(parent);
+  if (known === undefined) stashesOfFunctions.set(parent, known = new Map());
+  let stash = known.get(segment);
+  if (stash === undefined) {
+    stash = parent.sub(segment);
+    known.set(segment, stash);
+    functionStashes.add(stash);
+    sessionOf(parent).adopt(stash);
+  }
+  return stash;
+}
+
+/** Checks the options; those that are about sharing and keeping, with the defaults in place. */
+function checkFunctionOptions(options: FunctionOptions): CheckedFlightOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Expected an object of options, got ${typeOf(options)}`);
+  }
+  checkNames(options, FUNCTION_OPTIONS);
+  const { name, version, key, force } = options;
+  if (name !== undefined && (typeof name !== "string" || name === "")) {
+    throw new TypeError("Expected name to be a string that is not empty");
+  }
+  if (version !== undefined && typeof version !== "string" && typeof version !== "number") {
+    throw new TypeError(`Expected version to be a string or a number, got ${typeOf(version)}`);
+  }
+  if (key !== undefined && typeof key !== "function") {
+    throw new TypeError(`Expected key to be a function of the arguments, got ${typeOf(key)}`);
+  }
+  if (force !== undefined && typeof force !== "boolean") {
+    throw new TypeError(`Expected force to be a boolean, got ${typeOf(force)}`);
+  }
+  return checkFlightOptions(options);
+}
+
+type DecoratorContext = { kind: string };
+
+function isContext(value: unknown): value is DecoratorContext {
+  return typeof value === "object" && value !== null && "kind" in value &&
+    typeof Reflect.get(value, "addInitializer") === "function";
+}

@@ -1,0 +1,99 @@
+/** Results of generator functions: stored as what was yielded, given again as a generator. */
+import { Turns } from "../platform/turns.ts";
+
+/** What sort of function it is, as far as its result is concerned. */
+export type FunctionKind = "plain" | "generator" | "asyncGenerator";
+
+/**
+ * What is stored for a generator: what it yielded, and what it returned if it did.
+ *
+ * @typeParam T What it yields.
+ * @typeParam R What it returns.
+ */
+export type StoredGenerator<T, R = unknown> = T[] | { yielded: T[]; returned: R };
+
+/** What sort of function it is. */
+export function kindOf(fn: object): FunctionKind {
+  const tag = Reflect.get(fn, Symbol.toStringTag);
+  if (tag === "GeneratorFunction") return "generator";
+  return tag === "AsyncGeneratorFunction" ? "asyncGenerator" : "plain";
+}
+
+/** A generator that broke off: what it had yielded by then, and what it threw. */
+export class BrokenOff extends Error {
+  readonly yielded: unknown[];
+
+  constructor(yielded: unknown[], cause: unknown) {
+    super("The generator broke off", { cause });
+    this.yielded = yielded;
+  }
+}
+
+/** What is stored of a generator that has ended. */
+export function toStored(yielded: unknown[], returned: unknown): StoredGenerator<unknown> {
+  return returned === undefined ? yielded : { yielded, returned };
+}
+
+/** Runs a generator to its end and gives what is to be stored. */
+export async function drain(
+  generator: Iterator<unknown> | AsyncIterator<unknown>,
+): Promise<StoredGenerator<unknown>> {
+  const yielded: unknown[] = [];
+  const turns = new Turns();
+  try {
+    for (;;) {
+      const next = generator.next();
+      const { done, value } = next instanceof Promise
+        ? await next
+        : next as IteratorResult<unknown>;
+      if (done) return toStored(yielded, value);
+      yielded.push(value);
+      if (turns.due()) await turns.next();
+    }
+  } catch (error) {
+    throw new BrokenOff(yielded, error);
+  }
+}
+
+/** Yields again what was stored. */
+export function* replay(stored: unknown): Generator<unknown, unknown, void> {
+  const { yielded, returned } = fromStored(stored);
+  yield* yielded;
+  return returned;
+}
+
+/** Yields again what was stored, as an async generator. */
+export async function* replayAsync(stored: unknown): AsyncGenerator<unknown, unknown, void> {
+  const { yielded, returned } = fromStored(stored);
+  yield* yielded;
+  return returned;
+}
+
+/** Yields what there was, then throws as the original did. */
+export function* replayBroken({ yielded, cause }: BrokenOff): Generator<unknown, never, void> {
+  yield* yielded;
+  throw cause;
+}
+
+function fromStored(stored: unknown): { yielded: unknown[]; returned: unknown } {
+  return Array.isArray(stored)
+    ? { yielded: stored, returned: undefined }
+    : stored as { yielded: unknown[]; returned: unknown };
+}
+
+/**
+ * A promise of an async generator that is one itself: both `await f()` and `for await (… of f())`
+ * work.
+ */
+export function promised<T, R>(
+  promise: Promise<AsyncGenerator<T, R, void>>,
+): Promise<AsyncGenerator<T, R, void>> & AsyncGenerator<T, R, void> {
+  const generator: AsyncGenerator<T, R, void> = {
+    next: async () => await (await promise).next(),
+    return: async (value) => await (await promise).return(value),
+    throw: async (error) => await (await promise).throw(error),
+    [Symbol.asyncIterator]: () => generator,
+    [Symbol.asyncDispose]: async () => await (await promise)[Symbol.asyncDispose](),
+  };
+  return Object.assign(promise, generator);
+}

@@ -1,0 +1,341 @@
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { CodecOptions } from "../codec/mod.ts";
+import { defaultRootDir } from "../engines/location.ts";
+import type { Engine } from "../engines/engine.ts";
+import { ENGINE_NAMES, type EngineName } from "../engines/registry.ts";
+
+/** What a stash is made with; all optional. */
+export interface HashStashOptions {
+  /**
+   * The stash's name, `"unnamed"` by default: one path or key segment, never a way out of
+   * `rootDir`.
+   */
+  name?: string;
+  /** The store inside the stash, `"main"` by default; `/` nests. */
+  dbname?: string;
+  /**
+   * A built-in engine by name (`"pairtree"` by default), or any object with the `Engine` interface.
+   */
+  engine?: EngineName | Engine;
+  /**
+   * The folder of all stashes: a path or a `file:` URL. By default `$HASHSTASH_DIR`, else
+   * `hashstash` in `$XDG_CACHE_HOME` or the platform's cache folder.
+   */
+  rootDir?: string | URL;
+  /** How values become bytes: `"hashstash"` by default. */
+  serializer?: CodecOptions["serializer"];
+  /** Whether, and with what, bytes are compressed; `false` by default, `true` means `"zstd"`. */
+  compress?: CodecOptions["compress"];
+  /** Whether stored bytes are base64 text; `false` by default. */
+  b64?: boolean;
+  /** How long an entry lives unless `set` says otherwise, ms; `Infinity` or absent: forever. */
+  ttl?: number;
+  /** Whether every version of a key is kept; `false` by default. */
+  appendMode?: boolean;
+  /** Whether the stash is emptied when it is opened; `false` by default. */
+  clear?: boolean;
+  /**
+   * Options of the engine: `MemoryEngineOptions`, `SqliteEngineOptions`, … of `./engines` say what
+   * each takes.
+   */
+  engineOptions?: object;
+}
+
+/** When an entry ends: by one of the two, or by the stash's own `ttl`. */
+export interface SetOptions {
+  /** How long the entry lives, ms; `Infinity`: forever. */
+  ttl?: number;
+  /** The absolute deadline, ms since the epoch; `Infinity`: never. */
+  expiresAt?: number;
+}
+
+/** The options as plain data, as `toJSON` gives them. */
+export interface HashStashJSON {
+  /** As in {@linkcode HashStashOptions}. */
+  name: string;
+  /** As in {@linkcode HashStashOptions}. */
+  dbname: string;
+  /** The engine's name. */
+  engine: string;
+  /**
+   * The root folder, absolute; absent when it is the default one of an engine that keeps no files.
+   */
+  rootDir?: string;
+  /** The serializer's name. */
+  serializer: string;
+  /** The compressor's name, or `false`. */
+  compress: string | false;
+  /** As in {@linkcode HashStashOptions}. */
+  b64: boolean;
+  /** As in {@linkcode HashStashOptions}. */
+  appendMode: boolean;
+  /** As in {@linkcode HashStashOptions}; absent: forever. */
+  ttl?: number;
+  /** The engine's options that are plain data; absent when there are none. */
+  engineOptions?: Record<string, unknown>;
+}
+
+/** Options after the checks, with the defaults in place. */
+export interface CheckedOptions extends HashStashOptions {
+  name: string;
+  dbname: string;
+  engine: EngineName | Engine;
+  rootDir?: string;
+  ttl: number;
+  appendMode: boolean;
+  clear: boolean;
+  engineOptions: Record<string, unknown>;
+}
+
+const OPTION_NAMES = [
+  "name",
+  "dbname",
+  "engine",
+  "rootDir",
+  "serializer",
+  "compress",
+  "b64",
+  "ttl",
+  "appendMode",
+  "clear",
+  "engineOptions",
+];
+
+const SET_OPTION_NAMES = ["ttl", "expiresAt"];
+
+/** Names of stores that a stash keeps for itself inside a dbname. */
+export const RESERVED_DBNAMES = {
+  versions: ".versions",
+  leases: ".leases",
+  errors: ".errors",
+} as const;
+
+/**
+ * Checks options; needs no permission and touches nothing.
+ *
+ * @throws {TypeError} On an unknown option or name, or a value of the wrong type.
+ * @throws {RangeError} On a number out of range.
+ */
+export function checkOptions(
+  nameOrOptions: string | HashStashOptions | undefined,
+  rest: HashStashOptions | undefined,
+): CheckedOptions {
+  const isName = typeof nameOrOptions === "string" || nameOrOptions === undefined;
+  if (!isName && rest !== undefined) {
+    throw new TypeError("Expected a name and options, or options alone, got options twice");
+  }
+  const given = isName ? rest : nameOrOptions;
+  if (given !== undefined && (typeof given !== "object" || given === null)) {
+    throw new TypeError(`Expected a name or an object of options, got ${typeOf(given)}`);
+  }
+  const options: HashStashOptions = { ...given };
+  if (typeof nameOrOptions === "string") options.name = nameOrOptions;
+  checkNames(options, OPTION_NAMES);
+  const engine = checkEngine(options.engine === undefined ? "pairtree" : options.engine);
+  return {
+    serializer: options.serializer,
+    compress: options.compress,
+    b64: checkBoolean(options, "b64"),
+    name: checkName("name", options.name === undefined ? "unnamed" : options.name),
+    dbname: checkDbname(options.dbname === undefined ? "main" : options.dbname),
+    engine,
+    rootDir: checkRootDir(options.rootDir, engine),
+    ttl: options.ttl === undefined ? Infinity : checkTime("ttl", options.ttl),
+    appendMode: checkBoolean(options, "appendMode"),
+    clear: checkBoolean(options, "clear"),
+    engineOptions: checkEngineOptions(options.engineOptions),
+  };
+}
+
+/**
+ * The absolute deadline that the options of `set` and the stash's `ttl` amount to, ms since the
+ * epoch; `undefined`: never.
+ *
+ * @throws {TypeError | RangeError} When they are not times.
+ */
+export function deadline(
+  options: SetOptions | undefined,
+  stashTtl: number,
+  now: number,
+): number | undefined {
+  if (options !== undefined) checkNames(options, SET_OPTION_NAMES);
+  let expiresAt: number;
+  if (options?.expiresAt !== undefined) {
+    if (options.ttl !== undefined) throw new TypeError("Expected ttl or expiresAt, got both");
+    expiresAt = checkTime("expiresAt", options.expiresAt);
+  } else {
+    const ttl = options?.ttl === undefined ? stashTtl : checkTime("ttl", options.ttl);
+    if (ttl === Infinity) return undefined;
+    expiresAt = now + ttl;
+  }
+  // Engines keep deadlines as integers; one that no clock reaches is none.
+  return expiresAt >= Number.MAX_SAFE_INTEGER ? undefined : Math.ceil(expiresAt);
+}
+
+/**
+ * Whether the engine keeps files under a root folder, rather than at a path or server of its own.
+ */
+export function needsRootDir({ engine, engineOptions }: CheckedOptions): boolean {
+  return keepsFiles(engine) && engineOptions.path === undefined && engineOptions.kv === undefined;
+}
+
+/** The root folder, absolute: the default one when none was given and one is needed. */
+export function rootDirOf(options: CheckedOptions): string | undefined {
+  return options.rootDir ?? (needsRootDir(options) ? defaultRootDir() : undefined);
+}
+
+/**
+ * Without a path of files; one that is no file (`:memory:`, `default`, a URL) stays: the name keeps
+ * stashes there apart.
+ */
+export function withoutFilePath(options: object | undefined): object {
+  const { path, ...rest } = { ...options } as { path?: unknown };
+  const isFile = path instanceof URL
+    ? path.protocol === "file:"
+    : typeof path === "string" && !/^(:memory:|default|https?:.*)$/.test(path);
+  return isFile || path === undefined ? rest : { path, ...rest };
+}
+
+/** The options that are plain data: an open client can't be. */
+export function plainOptions(options: Record<string, unknown>): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (value instanceof URL) plain[name] = value.href;
+    else if (["string", "number", "boolean"].includes(typeof value) || Array.isArray(value)) {
+      plain[name] = value;
+    }
+  }
+  return plain;
+}
+
+function keepsFiles(engine: EngineName | Engine): boolean {
+  return typeof engine === "string" && engine !== "memory" && engine !== "redis";
+}
+
+function checkEngine(engine: EngineName | Engine): EngineName | Engine {
+  if (typeof engine === "string" && ENGINE_NAMES.includes(engine)) return engine;
+  if (typeof engine === "object" && engine !== null) {
+    for (const method of ["open", "close", "get", "set", "delete", "compareAndSet", "keys"]) {
+      if (typeof Reflect.get(engine, method) !== "function") {
+        throw new TypeError(`The engine object has no method "${method}"`);
+      }
+    }
+    return engine;
+  }
+  const got = typeof engine === "string" ? `"${engine}"` : typeOf(engine);
+  throw new TypeError(
+    `Unknown engine ${got}, expected one of: ${ENGINE_NAMES.join(", ")}, or an Engine object`,
+  );
+}
+
+function checkName(option: string, name: unknown): string {
+  if (typeof name !== "string") {
+    throw new TypeError(`Expected ${option} to be a string, got ${typeOf(name)}`);
+  }
+  if (name === "") throw new TypeError(`Expected ${option} to be a string that is not empty`);
+  // deno-lint-ignore no-control-regex -- these are what is refused
+  if (/[\u0000-\u001f\u007f]/.test(name) || !name.isWellFormed()) {
+    throw new TypeError(
+      `Expected ${option} without control characters or lone surrogates, got ${
+        JSON.stringify(name)
+      }`,
+    );
+  }
+  return name;
+}
+
+function checkDbname(dbname: unknown): string {
+  checkName("dbname", dbname);
+  for (const segment of (dbname as string).split("/")) {
+    if (segment === "") {
+      throw new TypeError(`Expected dbname without empty parts, got ${JSON.stringify(dbname)}`);
+    }
+    // What others write in there would be taken for versions.
+    if (segment === RESERVED_DBNAMES.versions) {
+      throw new TypeError(`Expected another dbname: the stash keeps "${segment}" for itself`);
+    }
+  }
+  return dbname as string;
+}
+
+function checkRootDir(rootDir: unknown, engine: EngineName | Engine): string | undefined {
+  if (rootDir === undefined) return undefined;
+  if (rootDir instanceof URL) {
+    if (rootDir.protocol === "file:") return pathOf(rootDir);
+    throw new TypeError(`Expected rootDir to be a path or a file: URL, got ${rootDir.protocol}`);
+  }
+  if (typeof rootDir !== "string" || rootDir === "") {
+    const got = rootDir === "" ? "an empty string" : typeOf(rootDir);
+    throw new TypeError(`Expected rootDir to be a path or a file: URL, got ${got}`);
+  }
+  if (rootDir.startsWith("file:")) return pathOf(rootDir);
+  // For memory it is a mere name.
+  return keepsFiles(engine) ? resolve(rootDir) : rootDir;
+}
+
+/**
+ * Refuses what is no object of options, and names that are not among those expected.
+ *
+ * @throws {TypeError} It lists the valid names.
+ */
+export function checkNames(options: object, names: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Expected an object of options, got ${typeOf(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) {
+      throw new TypeError(`Unknown option "${name}", expected one of: ${names.join(", ")}`);
+    }
+  }
+}
+
+/** Whether the one option there is is on. */
+export function flag<N extends string>(options: { readonly [_ in N]?: boolean }, name: N): boolean {
+  checkNames(options, [name]);
+  return checkBoolean(options, name);
+}
+
+function pathOf(url: string | URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new TypeError(`Expected rootDir to be a path or a file: URL, got ${url}`, { cause });
+  }
+}
+
+/** Checks a number of ms. */
+export function checkTime(option: string, value: unknown): number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Expected ${option} to be a number of ms, got ${typeOf(value)}`);
+  }
+  if (Number.isNaN(value) || value < 0) {
+    throw new RangeError(`Expected ${option} to be a number of ms from 0 on, got ${value}`);
+  }
+  return value;
+}
+
+function checkBoolean<N extends string>(
+  options: { readonly [_ in N]?: boolean },
+  option: N,
+): boolean {
+  const value: unknown = options[option];
+  if (value === undefined) return false;
+  if (typeof value === "boolean") return value;
+  throw new TypeError(`Expected ${option} to be a boolean, got ${typeOf(value)}`);
+}
+
+function checkEngineOptions(options: unknown): Record<string, unknown> {
+  if (options === undefined) return {};
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) {
+    return Object.fromEntries(
+      Object.entries(options).filter(([, value]) => value !== undefined),
+    );
+  }
+  throw new TypeError(`Expected engineOptions to be an object, got ${typeOf(options)}`);
+}
+
+/** What sort of thing was given, for messages. */
+export function typeOf(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+}
