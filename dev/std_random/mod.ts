@@ -1,0 +1,7 @@
+/**
+ * A local stand-in for the functions of `jsr:@std/random` that this repository uses, for machines
+ * that cannot reach JSR. Same names, same signatures; never published.
+ *
+ * @module
+ */
+export * from "./shuffle.ts";
