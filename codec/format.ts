@@ -1,42 +1,57 @@
 /**
- * The stored format: what the first byte of stored bytes says about the rest.
+ * The stored format: what the beginning of stored bytes says about the rest.
  *
  * @module
  */
 
-/** One thing that stored bytes can be, told by their first byte. */
+/** One thing that stored bytes can be, told by what they begin with. */
 export interface Layer {
   /** What it is: the name of a serializer or compressor, or of one of the other layers. */
   readonly name: string;
   /**
-   * Where it stands: `base64` outside, then `compressed`, then `content`; `versions` around all.
+   * Where it stands: `base64` outside, then `compressed`, then `content`; `entry` around all.
    */
-  readonly kind: "content" | "compressed" | "base64" | "versions";
-  /** The first bytes that it can have; no two layers share one. */
+  readonly kind: "content" | "compressed" | "base64" | "entry";
+  /** The first bytes that it can have. Layers that share one differ in their `magic`. */
   readonly firstBytes: readonly number[];
   /** What the bytes begin with, where that is more than one byte. */
   readonly magic?: readonly number[];
 }
 
+/**
+ * Marks of our own are a zero, `HS`, and a letter. No file format begins so: images, archives and
+ * media files that begin with a zero go on with another byte, and text has no zero. A single byte
+ * would be found at the beginning of other programs' data.
+ */
+const MARK = [0x00, 0x48, 0x53];
+
+/** What raw bytes (a `Uint8Array` value) begin with: `"\0HSR"`. */
+export const RAW_MARK: readonly number[] = [...MARK, 0x52];
+/** What protected bytes begin with, a layer whose content would look like another: `"\0HSP"`. */
+export const PROTECTED_MARK: readonly number[] = [...MARK, 0x50];
+/** What an entry with a header begins with, which the store writes and reads: `"\0HSE"`. */
+export const ENTRY_MARK: readonly number[] = [...MARK, 0x45];
+
 const INNER: Layer[] = [
   { name: "json", kind: "content", firstBytes: codes('"[{-0123456789tfn') },
-  { name: "bytes", kind: "content", firstBytes: [0x00] },
-  { name: "escaped", kind: "content", firstBytes: [0x01] },
+  withMagic("bytes", "content", RAW_MARK),
+  withMagic("protected", "content", PROTECTED_MARK),
   { name: "custom serializer", kind: "content", firstBytes: [0x02] },
   { name: "msgpack", kind: "content", firstBytes: [0xc1] },
   { name: "v8", kind: "content", firstBytes: [0xff] },
   { name: "custom compressor", kind: "compressed", firstBytes: [0x03] },
-  compressed("zstd", [0x28, 0xb5, 0x2f, 0xfd]),
-  compressed("gzip", [0x1f, 0x8b]),
-  compressed("zlib", [0x78]),
-  compressed("lz4", [0x04, 0x22, 0x4d, 0x18]),
-  compressed("brotli", [0xce, 0xb2, 0xcf, 0x81]),
+  withMagic("zstd", "compressed", [0x28, 0xb5, 0x2f, 0xfd]),
+  withMagic("gzip", "compressed", [0x1f, 0x8b]),
+  withMagic("zlib", "compressed", [0x78]),
+  withMagic("lz4", "compressed", [0x04, 0x22, 0x4d, 0x18]),
+  withMagic("brotli", "compressed", [0xce, 0xb2, 0xcf, 0x81]),
 ];
 
 /**
  * Every layer of the stored format. A serialized value is `content`; compressing it puts a
- * `compressed` layer around, base64 a `base64` one around that. The stash's append mode puts
- * `versions` around all: `V`, one line of JSON, and the value.
+ * `compressed` layer around, base64 a `base64` one around that. An entry about which the stash keeps
+ * more than its value (the number of its version, …) is an `entry`: a header, then the stored bytes
+ * of the value.
  *
  * @example
  * ```ts
@@ -53,21 +68,24 @@ export const LAYERS: readonly Layer[] = [
     kind: "base64",
     firstBytes: [...new Set(INNER.flatMap(({ firstBytes }) => firstBytes.map(base64Letter)))],
   },
-  { name: "versions", kind: "versions", firstBytes: codes("V") },
+  withMagic("entry", "entry", ENTRY_MARK),
 ];
 
 const byFirstByte: (Layer | undefined)[] = Array.from(
   { length: 256 },
   (_, byte) => LAYERS.find(({ firstBytes }) => firstBytes.includes(byte)),
 );
+const marked = LAYERS.filter(({ firstBytes }) => firstBytes.includes(MARK[0]));
 
-/** What bytes with this first byte are; `undefined` when they are none of ours. */
-export function layerOf(firstByte: number): Layer | undefined {
-  return byFirstByte[firstByte];
+/** What the bytes are; `undefined` when they are none of the layers. */
+export function layerOf(bytes: Uint8Array): Layer | undefined {
+  const first = bytes[0];
+  if (first !== MARK[0]) return byFirstByte[first];
+  return marked.find(({ magic }) => magic?.every((byte, i) => bytes[i] === byte));
 }
 
-function compressed(name: string, magic: number[]): Layer {
-  return { name, kind: "compressed", firstBytes: [magic[0]], magic };
+function withMagic(name: string, kind: Layer["kind"], magic: readonly number[]): Layer {
+  return { name, kind, firstBytes: [magic[0]], magic };
 }
 
 function codes(characters: string): number[] {

@@ -25,7 +25,7 @@ export function deserializeContent(
   content: Uint8Array,
   own?: CustomSerializer,
 ): Awaitable<unknown> {
-  const name = layerOf(content[0])?.name;
+  const name = layerOf(content)?.name;
   switch (name) {
     case "json":
     case "msgpack":

@@ -11,18 +11,13 @@ import { zlib } from "./compressors/zlib.ts";
 import { zstd } from "./compressors/zstd.ts";
 import { type Compressor, decompressCustom } from "./custom.ts";
 import { DecodeError } from "./errors.ts";
-import { layerOf } from "./format.ts";
+import { type Layer, layerOf, PROTECTED_MARK } from "./format.ts";
 import type { CompressorName } from "./names.ts";
-import { isSealed, seal, unseal } from "./seal.ts";
+import { isIntact, isSealed, seal, unseal } from "./seal.ts";
 import { fromBytes, toBytes } from "./text.ts";
 
 /** The built-in compressors. */
 export const COMPRESSIONS: Record<CompressorName, Compression> = { zstd, lz4, gzip, zlib, brotli };
-
-/** The first byte of bytes that follow as they are. */
-const ESCAPE = 0x01;
-/** The first byte of a custom serializer's bytes, which see to their seal themselves. */
-const CUSTOM = 0x02;
 
 /** Content with the layers around it. The compressed layer only where it saves something. */
 export function pack(
@@ -44,51 +39,62 @@ export function pack(
  * @throws {DecodeError} When a layer is damaged.
  */
 export function unpack(bytes: Uint8Array, own?: Compressor): Awaitable<Uint8Array> {
-  const outer = layerOf(bytes[0]);
-  if (outer?.kind === "versions") {
-    throw new DecodeError("Cannot decode bytes: they hold versions, which only a stash reads");
+  const outer = layerOf(bytes);
+  if (outer?.kind === "entry") {
+    throw new DecodeError(
+      "Cannot decode bytes: they are an entry with a header, which only a stash reads",
+    );
   }
-  if (outer?.kind !== "base64") return unwrap(bytes, own);
+  if (outer?.kind !== "base64") return unwrap(bytes, outer, own);
   const inner = fromBase64(fromBytes(bytes));
-  const kind = layerOf(inner[0])?.kind;
-  if (kind !== "content" && kind !== "compressed") {
+  const layer = layerOf(inner);
+  if (layer?.kind !== "content" && layer?.kind !== "compressed") {
     throw new DecodeError("Cannot decode bytes: there is no known layer in their base64");
   }
-  return unwrap(inner, own);
+  return unwrap(inner, layer, own);
 }
 
-function wrap(content: Uint8Array, b64: boolean): Awaitable<Uint8Array> {
-  return inBase64(isClear(content, b64) ? content : escape(content), b64);
+function wrap(content: Uint8Array, b64: boolean): Uint8Array {
+  return inBase64(isClear(content, b64) ? content : protect(content), b64);
 }
 
 /** Whether the content, as it is, is taken for what it is. */
 function isClear(content: Uint8Array, b64: boolean): boolean {
-  const layer = layerOf(content[0]);
-  if (layer === undefined) return !b64 && !isSealed(content);
-  if (layer.kind !== "content" || content[0] === ESCAPE) return false;
-  return content[0] === CUSTOM || !isSealed(content);
+  const layer = layerOf(content);
+  if (layer === undefined ? b64 : layer.kind !== "content" || layer.name === "protected") {
+    return false;
+  }
+  return !isSealed(content) || layer?.name === "custom serializer" && isIntact(content);
 }
 
-/** The content behind a mark; in a seal when it ends as if it had one. */
-function escape(content: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(content.length + 1);
-  frame[0] = ESCAPE;
-  frame.set(content, 1);
-  return isSealed(content) ? seal({ frame, length: content.length }) : frame;
+/** The content behind a mark, in a seal. */
+function protect(content: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(PROTECTED_MARK.length + content.length);
+  frame.set(PROTECTED_MARK);
+  frame.set(content, PROTECTED_MARK.length);
+  return seal({ frame, length: content.length });
 }
 
 function inBase64(bytes: Uint8Array, b64: boolean): Uint8Array {
   return b64 ? toBytes(toBase64(bytes)) : bytes;
 }
 
-function unwrap(bytes: Uint8Array, own: Compressor | undefined): Awaitable<Uint8Array> {
-  const layer = layerOf(bytes[0]);
+function unwrap(
+  bytes: Uint8Array,
+  layer: Layer | undefined,
+  own: Compressor | undefined,
+): Awaitable<Uint8Array> {
   if (layer?.kind === "compressed") return decompress(layer.name, bytes, own);
+  if (layer?.name === "protected") {
+    return unseal(bytes, "bytes").frame.subarray(PROTECTED_MARK.length);
+  }
   // What ends in a seal is sealed, whatever its first byte has become.
-  const sealed = bytes[0] !== CUSTOM && isSealed(bytes);
-  const { frame } = sealed ? unseal(bytes, "bytes") : { frame: bytes };
-  if (bytes[0] === ESCAPE) return frame.subarray(1);
-  if (sealed) throw new DecodeError("Cannot decode bytes: their seal encloses no known layer");
+  if (isSealed(bytes)) {
+    unseal(bytes, "bytes");
+    if (layer?.name !== "custom serializer") {
+      throw new DecodeError("Cannot decode bytes: their seal encloses no known layer");
+    }
+  }
   return bytes;
 }
 

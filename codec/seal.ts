@@ -38,6 +38,11 @@ export function isSealed(bytes: Uint8Array): boolean {
   return at > 0 && bytes[at] === HEAD[0] && HEAD.every((byte, i) => bytes[at + i] === byte);
 }
 
+/** Whether the bytes end in a seal of theirs. */
+export function isIntact(bytes: Uint8Array): boolean {
+  return isSealed(bytes) && numbersOf(bytes).getUint32(CHECKSUM_AT, true) === checksum(bytes);
+}
+
 /**
  * What the seal encloses.
  *
@@ -45,14 +50,17 @@ export function isSealed(bytes: Uint8Array): boolean {
  * @throws {DecodeError} When the seal is broken, or there is none.
  */
 export function unseal(bytes: Uint8Array, what: string): Sealed {
-  if (isSealed(bytes)) {
-    const at = bytes.length - SEAL;
-    const numbers = new DataView(bytes.buffer, bytes.byteOffset + at);
-    if (numbers.getUint32(CHECKSUM_AT, true) === checksum(bytes)) {
-      return { frame: bytes.subarray(0, at), length: numbers.getUint32(LENGTH_AT, true) };
-    }
+  if (!isIntact(bytes)) {
+    throw new DecodeError(`Cannot decode ${what}: the bytes are damaged or cut off`);
   }
-  throw new DecodeError(`Cannot decode ${what}: the bytes are damaged or cut off`);
+  return {
+    frame: bytes.subarray(0, bytes.length - SEAL),
+    length: numbersOf(bytes).getUint32(LENGTH_AT, true),
+  };
+}
+
+function numbersOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset + bytes.length - SEAL);
 }
 
 /** The CRC-32 of sealed bytes up to the number itself. */

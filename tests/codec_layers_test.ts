@@ -1,6 +1,15 @@
 /** Compression and base64: any bytes come back, and damage is found. Acceptance cases 49-53. */
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
-import { Codec, decode, DecodeError, Decoder, encode, Encoder, hash } from "../codec/mod.ts";
+import {
+  Codec,
+  decode,
+  DecodeError,
+  Decoder,
+  encode,
+  Encoder,
+  hash,
+  LAYERS,
+} from "../codec/mod.ts";
 import type { CompressorName } from "../codec/mod.ts";
 
 const COMPRESSORS: CompressorName[] = ["zstd", "lz4", "gzip", "zlib", "brotli"];
@@ -36,7 +45,18 @@ Deno.test("decode gives back the bytes without being told how they were encoded"
   }
 });
 
+/** What our layers begin with, and the beginnings of these. */
+const MARKS = LAYERS.flatMap(({ firstBytes, magic }) =>
+  magic === undefined
+    ? firstBytes.map((byte) => [byte])
+    : magic.map((_, i) => magic.slice(0, i + 1))
+);
+
 Deno.test("bytes that look encoded come back as they are", async () => {
+  const whole = await encode(SAMPLE, { compress: "zstd" });
+  const broken = whole.slice(-16);
+  broken[15] ^= 1;
+  const seals = [whole.slice(-16), broken];
   const looks = [
     ...await Promise.all(COMPRESSORS.map((compress) => encode(SAMPLE, { compress }))),
     await encode(SAMPLE, { b64: true }),
@@ -48,6 +68,12 @@ Deno.test("bytes that look encoded come back as they are", async () => {
         return sealed;
       }),
     ),
+    ...MARKS.flatMap((mark) => [
+      new Uint8Array(mark),
+      new Uint8Array([...mark, 0x5b, 0x5d]),
+      ...seals.map((tail) => new Uint8Array([...mark, ...tail])),
+    ]),
+    ...seals.map((tail) => new Uint8Array([0x02, 1, 97, ...tail])),
     utf8.encode("Vx"),
     utf8.encode("hello"),
   ];
