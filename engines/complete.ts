@@ -1,6 +1,6 @@
 import { DecodeError } from "../codec/errors.ts";
 import type { Awaitable, Engine, EngineCheck, EngineProblem, Entry, NewEntry } from "./engine.ts";
-import { Turns } from "../platform/turns.ts";
+import { Turns } from "../platform/timers.ts";
 
 /** An engine with every method of the interface. */
 export type CompleteEngine = Required<Engine>;

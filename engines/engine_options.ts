@@ -3,6 +3,8 @@
  * redis/address.ts. Unknown names and bad values are refused when the stash is opened.
  */
 
+import type { Kv } from "../platform/kv.ts";
+
 /** Options of an engine whose store may be anywhere. */
 export interface PathOption {
   /**
@@ -48,7 +50,7 @@ export interface ShelveEngineOptions {
    */
   path?: string | URL;
   /** An open `Deno.Kv` in place of a path; it is not closed. */
-  kv?: Deno.Kv;
+  kv?: Kv;
 }
 
 /** `engineOptions` of pickledb: the JSON file. */

@@ -1,6 +1,7 @@
 import { DecodeError } from "../codec/errors.ts";
 import { engineError, messageOf } from "./failures.ts";
 import { EngineError } from "./errors.ts";
+import { errorCode, isPermissionDenied } from "../platform/errors.ts";
 
 /** What the file system's own codes mean for a person, and what to do. */
 const MEANING: Record<string, (path: string) => string> = {
@@ -27,12 +28,6 @@ function inTheWay(path: string): string {
   return `a file is where a folder should be, in ${path}; move it away or use another rootDir`;
 }
 
-/** The file system's code of an error (`"ENOENT"`), whether Deno or Node's API threw it. */
-export function errorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
-}
-
 /**
  * The error for an operation that the file system refused: what it means, what to do, which flag is
  * missing. Errors that are ours already stay as they are.
@@ -41,7 +36,7 @@ export function fileError(engine: string, operation: string, path: string, error
   if (error instanceof EngineError || error instanceof DecodeError || error instanceof TypeError) {
     return error;
   }
-  if (error instanceof Deno.errors.NotCapable) {
+  if (isPermissionDenied(error)) {
     const because = `no permission; run with --allow-read="${path}" --allow-write="${path}"`;
     return engineError(engine, operation, because, error);
   }

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { sha256 } from "../codec/sha256.ts";
+import { env, os } from "../platform/system.ts";
 import type { EngineLocation } from "./engine.ts";
 
 const WINDOWS_DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
@@ -32,28 +33,28 @@ export function nameFolder(location: EngineLocation): string {
  * @throws {TypeError} When the environment names no such folder or may not be read.
  */
 export function defaultRootDir(): string {
-  const own = env("HASHSTASH_DIR");
+  const own = variable("HASHSTASH_DIR");
   if (own) return resolve(own);
-  if (Deno.build.os === "windows") {
-    const local = env("LOCALAPPDATA");
+  if (os() === "windows") {
+    const local = variable("LOCALAPPDATA");
     if (local) return join(local, "hashstash");
   } else {
-    const xdg = env("XDG_CACHE_HOME");
+    const xdg = variable("XDG_CACHE_HOME");
     if (xdg) return join(xdg, "hashstash");
-    const home = env("HOME");
+    const home = variable("HOME");
     if (home) {
-      return join(home, Deno.build.os === "darwin" ? "Library/Caches" : ".cache", "hashstash");
+      return join(home, os() === "darwin" ? "Library/Caches" : ".cache", "hashstash");
     }
   }
   throw new TypeError("No folder to keep the stash in: pass rootDir, or set HASHSTASH_DIR");
 }
 
-function env(variable: string): string | undefined {
+function variable(name: string): string | undefined {
   try {
-    return Deno.env.get(variable);
+    return env(name);
   } catch (cause) {
     throw new TypeError(
-      `The default folder needs the environment: pass rootDir, or allow --allow-env=${variable}`,
+      `The default folder needs the environment: pass rootDir, or allow --allow-env=${name}`,
       { cause },
     );
   }

@@ -11,6 +11,7 @@ export {
   engineContract,
 } from "./contract/mod.ts";
 export { EngineError, type EngineErrorOptions } from "./errors.ts";
+export type { Kv } from "../platform/kv.ts";
 export { ENGINE_NAMES, type EngineName } from "./registry.ts";
 export type {
   DiskcacheEngineOptions,

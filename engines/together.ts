@@ -1,4 +1,4 @@
-import process from "node:process";
+import { nextTick } from "../platform/timers.ts";
 
 interface Waiting<T> {
   readonly key: string;
@@ -36,7 +36,7 @@ export class Together<T> {
     return new Promise((resolve, reject) => {
       const count = this.#waiting.push({ key, resolve, reject });
       // After the microtasks: those who await something else first are in time too.
-      if (count === 1) process.nextTick(() => this.#counted(this.#go()));
+      if (count === 1) nextTick(() => this.#counted(this.#go()));
     });
   }
 

@@ -2,7 +2,7 @@
  * A function over many inputs: what is missing is computed, a bounded number at a time, and
  * everything is kept.
  */
-import { Turns } from "../platform/turns.ts";
+import { Turns } from "../platform/timers.ts";
 import { type AnyFunction, originalOf } from "./function_key.ts";
 import { type MapInput, mapInput } from "./map_input.ts";
 import { BrokenOff } from "./replay.ts";

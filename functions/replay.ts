@@ -1,5 +1,5 @@
 /** Results of generator functions: stored as what was yielded, given again as a generator. */
-import { Turns } from "../platform/turns.ts";
+import { Turns } from "../platform/timers.ts";
 
 /** What sort of function it is, as far as its result is concerned. */
 export type FunctionKind = "plain" | "generator" | "asyncGenerator";

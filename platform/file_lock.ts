@@ -1,6 +1,7 @@
-import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { errorCode } from "../engines/file_failures.ts";
+import { isNotFound } from "./errors.ts";
+import { makeFolderSync, type OpenFile, openFileSync } from "./files.ts";
+import { delay, inTime } from "./timers.ts";
 
 /** How long to wait for a lock that others hold for milliseconds at a time, ms. */
 const PATIENCE = 30_000;
@@ -25,10 +26,10 @@ let lastRelease = 0;
  * stays: to remove it would take the lock from under those who wait for it.
  */
 export class FileLock implements Disposable {
-  readonly #file: Deno.FsFile;
+  readonly #file: OpenFile;
   readonly #leave: (() => void) | undefined;
 
-  private constructor(file: Deno.FsFile, leave?: () => void) {
+  private constructor(file: OpenFile, leave?: () => void) {
     this.#file = file;
     this.#leave = leave;
   }
@@ -87,14 +88,14 @@ export class FileLock implements Disposable {
  * Opened for each use: a file kept open for each lock of each stash would take too many of a
  * process's descriptors.
  */
-function open(path: string): Deno.FsFile {
+function open(path: string): OpenFile {
   const options = { write: true, create: true };
   try {
-    return Deno.openSync(path, options);
+    return openFileSync(path, options);
   } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    mkdirSync(dirname(path), { recursive: true });
-    return Deno.openSync(path, options);
+    if (!isNotFound(error)) throw error;
+    makeFolderSync(dirname(path));
+    return openFileSync(path, options);
   }
 }
 
@@ -102,27 +103,21 @@ function open(path: string): Deno.FsFile {
 async function pause(): Promise<void> {
   const now = performance.now();
   if (now - lastRelease > REST || now - burstBegan <= BURST) return;
-  await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  await delay(PAUSE);
   burstBegan = performance.now();
 }
 
-async function patiently(file: Deno.FsFile, path: string): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<"late">((resolve) => {
-    timer = setTimeout(() => resolve("late"), PATIENCE);
-  });
+async function patiently(file: OpenFile, path: string): Promise<void> {
   // In a thread of the system's: woken in the moment that the lock is free.
   const locked = file.lock(true);
   try {
-    if (await Promise.race([locked, late]) !== "late") return;
+    await inTime(locked, PATIENCE, () =>
+      new Error(
+        `another process has kept ${path} locked for ${PATIENCE / 1_000} s; end it or try later`,
+      ));
   } catch (error) {
-    file.close();
+    // The thread is still waiting when it took too long.
+    locked.finally(() => file.close()).catch(() => undefined);
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
-  locked.finally(() => file.close()).catch(() => undefined);
-  throw new Error(
-    `another process has kept ${path} locked for ${PATIENCE / 1_000} s; end it or try later`,
-  );
 }

@@ -8,8 +8,7 @@ import type { Awaitable } from "./awaitable.ts";
  * literal `import()` would bring them into every program's graph.
  *
  * @param what The library as in messages.
- * @param address The module without the extension, which is this file's: `.ts` as published here,
- * `.js` after a build.
+ * @param address The module, as `sourceOf` takes it.
  */
 export function loadLibrary<T>(what: string, address: URL): () => Awaitable<T> {
   let library: T | Promise<T> | undefined;
@@ -23,6 +22,16 @@ export function loadLibrary<T>(what: string, address: URL): () => Awaitable<T> {
     );
 }
 
+/**
+ * The URL of one of our modules.
+ *
+ * @param address Its URL without the extension, which is this file's: `.ts` as published here,
+ * `.js` after a build.
+ */
+export function sourceOf(address: URL): string {
+  return address.href + import.meta.url.slice(import.meta.url.lastIndexOf("."));
+}
+
 /** A library could not be loaded. */
 export class LibraryError extends Error {
   /** `"LibraryError"`. */
@@ -30,9 +39,8 @@ export class LibraryError extends Error {
 }
 
 async function load<T>(what: string, address: URL): Promise<T> {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
   try {
-    return await import(address.href + extension);
+    return await import(sourceOf(address));
   } catch (cause) {
     throw new LibraryError(
       `Cannot load the ${what} library: it is fetched at its first use and needs --allow-read`,

@@ -1,4 +1,5 @@
 import { type Case, claim, entry, keysOf, pairsOf, same, text, until } from "./support.ts";
+import { delay } from "../../platform/timers.ts";
 
 /** The latest time that a Date can hold, ms since the epoch. */
 const LAST_DATE = 8.64e15;
@@ -113,7 +114,7 @@ export const EXPIRY: Case[] = [
             }
           }
           if (Date.now() >= expiresAt) after++;
-          await new Promise((resolve) => setTimeout(resolve, 1));
+          await delay(1);
         }
       }
     },

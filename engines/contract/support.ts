@@ -5,6 +5,7 @@
  */
 import { complete, type CompleteEngine } from "../complete.ts";
 import type { Awaitable, Engine, Entry, EntryValue, NewEntry } from "../engine.ts";
+import { delay, inTime } from "../../platform/timers.ts";
 
 /** The store that a case asks the harness for. */
 export interface ContractLocation {
@@ -91,7 +92,7 @@ export async function pairsOf(engine: CompleteEngine, prefix?: string): Promise<
 
 /** Waits until the wall clock shows the time. */
 export async function until(time: number): Promise<void> {
-  while (Date.now() < time) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (Date.now() < time) await delay(1);
 }
 
 /** Reads, changes and writes the text of one key by `compareAndSet`, until it takes. */
@@ -104,21 +105,13 @@ export async function modify(
     const current = await engine.get(key);
     if (await engine.compareAndSet(key, current, entry(change(text(current))))) return;
     // Losers that come back at once would keep each other from winning.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
+    await delay(Math.random() * 4);
   }
 }
 
 /** Rejects when the work takes longer than any engine may, instead of hanging for ever. */
 export async function bounded<T>(what: string, work: Awaitable<T>, ms = 20_000): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not done after ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await inTime(work, ms, () => new Error(`${what}: not done after ${ms} ms`));
 }
 
 /** Claims that two plain values or arrays of them are the same. */

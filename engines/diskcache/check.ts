@@ -7,7 +7,9 @@ import { KEY, keyOf, MODE } from "./table.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
 import { type Attempt, integrityProblems, unlessDamaged } from "../sqlite/integrity.ts";
 import { snapshot, transact } from "../sqlite/runner.ts";
-import { Turns } from "../../platform/turns.ts";
+import { errorCode, isNotFound } from "../../platform/errors.ts";
+import { openFileSync, readFolderSync, statSync } from "../../platform/files.ts";
+import { delay, Turns } from "../../platform/timers.ts";
 
 /** How many rows are looked at without a break. */
 const PAGE = 500;
@@ -164,7 +166,7 @@ class CacheCheck {
    */
   async #checkLeftovers(): Promise<void> {
     const { attempt, connection, directory, files, fix } = this.#cache;
-    await new Promise((resolve) => setTimeout(resolve, GRACE));
+    await delay(GRACE);
     const lock = fix ? transact : snapshot;
     const orphans = await attempt(() =>
       lock(connection, () => {
@@ -223,11 +225,9 @@ class CacheCheck {
 /** The names in a folder that look so; none when it is gone. */
 function names(folder: string, look: RegExp): string[] {
   try {
-    return Array.from(Deno.readDirSync(folder), ({ name }) => name).filter((name) =>
-      look.test(name)
-    );
+    return Array.from(readFolderSync(folder), ({ name }) => name).filter((name) => look.test(name));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) {
       return [];
     }
     throw error;
@@ -236,9 +236,9 @@ function names(folder: string, look: RegExp): string[] {
 
 function sizeOf(path: string): number | undefined {
   try {
-    return Deno.statSync(path).size;
+    return statSync(path).size;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }
@@ -246,10 +246,10 @@ function sizeOf(path: string): number | undefined {
 /** Whether a file is there and its writer is not any more. */
 function isLeft(path: string): boolean {
   try {
-    using file = Deno.openSync(path, { read: true });
+    using file = openFileSync(path);
     return file.tryLockSync(true);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (isNotFound(error)) return false;
     throw error;
   }
 }

@@ -1,5 +1,16 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
+import { isNotFound } from "../../platform/errors.ts";
+import {
+  makeFolderSync,
+  type OpenFile,
+  openFileSync,
+  readFile,
+  readFileSync,
+  removeSync,
+  writeAll,
+  writeAllSync,
+} from "../../platform/files.ts";
 
 /** Values of this size and more are read and written without blocking the event loop. */
 const LARGE = 1024 * 1024;
@@ -51,9 +62,9 @@ export class ValueFiles {
    */
   read(filename: string, size: number): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     const path = this.pathOf(filename);
-    if (size >= LARGE) return Deno.readFile(path).catch(absent);
+    if (size >= LARGE) return readFile(path).catch(absent);
     try {
-      return Deno.readFileSync(path);
+      return readFileSync(path);
     } catch (error) {
       return absent(error);
     }
@@ -62,7 +73,7 @@ export class ValueFiles {
   /** Removes a file, and the folders that are empty without it, as Python does. */
   remove(filename: string): void {
     try {
-      Deno.removeSync(this.pathOf(filename));
+      removeSync(this.pathOf(filename));
     } catch {
       // Another process may have been faster, or use the folder. What is really left behind,
       // `check` finds.
@@ -79,9 +90,9 @@ export class ValueFiles {
     const path = join(this.#directory, folder);
     let gone = false;
     try {
-      Deno.removeSync(path);
+      removeSync(path);
       gone = true;
-      if (dirname(folder) !== ".") Deno.removeSync(dirname(path));
+      if (dirname(folder) !== ".") removeSync(dirname(path));
     } catch {
       // There is something in it, as a rule.
       return gone;
@@ -102,30 +113,18 @@ export class ValueFiles {
     return join(this.#directory, ...parts);
   }
 
-  #create(path: string): Deno.FsFile {
+  #create(path: string): OpenFile {
     for (let attempt = 1;; attempt++) {
       try {
-        return Deno.openSync(path, { createNew: true, write: true });
+        return openFileSync(path, { createNew: true, write: true });
       } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound) || attempt === ATTEMPTS) throw error;
-        Deno.mkdirSync(dirname(path), { recursive: true });
+        if (!isNotFound(error) || attempt === ATTEMPTS) throw error;
+        makeFolderSync(dirname(path));
       }
     }
   }
 }
 
 function absent(error: unknown): undefined {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
-}
-
-function writeAllSync(file: Deno.FsFile, value: Uint8Array): void {
-  for (let written = 0; written < value.byteLength;) {
-    written += file.writeSync(value.subarray(written));
-  }
-}
-
-async function writeAll(file: Deno.FsFile, value: Uint8Array): Promise<void> {
-  for (let written = 0; written < value.byteLength;) {
-    written += await file.write(value.subarray(written));
-  }
+  if (!isNotFound(error)) throw error;
 }

@@ -36,7 +36,9 @@ import type { Hold } from "../shared.ts";
 import { type OpenDatabase, openDatabase } from "../sqlite/database.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
 import { attempt, snapshot, transact } from "../sqlite/runner.ts";
-import { Turns } from "../../platform/turns.ts";
+import { isNotFound } from "../../platform/errors.ts";
+import { readFolder, stat } from "../../platform/files.ts";
+import { Turns } from "../../platform/timers.ts";
 
 const NAME = "diskcache";
 /** How many keys are read at once. */
@@ -432,13 +434,13 @@ class DiskcacheEngine implements Engine {
     const folders = [nestedFolder(this.path)];
     for (const folder of folders) {
       try {
-        for await (const { name, isDirectory } of Deno.readDir(folder)) {
+        for await (const { name, isDirectory } of readFolder(folder)) {
           if (!isDirectory) continue;
           if (name.endsWith("+")) folders.push(join(folder, name));
           else if (await isFile(join(folder, name, "cache.db"))) stores.push(join(folder, name));
         }
       } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) {
+        if (!isNotFound(error)) {
           throw fileError(NAME, "clear", folder, error);
         }
       }
@@ -483,9 +485,9 @@ function isSameValue(value: SqlValue, before: SqlValue): boolean {
 
 async function isFile(path: string): Promise<boolean> {
   try {
-    return (await Deno.stat(path)).isFile;
+    return (await stat(path)).isFile;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (isNotFound(error)) return false;
     throw error;
   }
 }

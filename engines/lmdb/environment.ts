@@ -7,7 +7,10 @@ import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
 import { EngineError } from "../errors.ts";
 import { engineError, messageOf } from "../failures.ts";
-import { errorCode, fileError } from "../file_failures.ts";
+import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
+import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
+import { delay } from "../../platform/timers.ts";
+import { fileError } from "../file_failures.ts";
 import { inspectFile } from "./file.ts";
 import { encodeSegment } from "../location.ts";
 import { type Hold, SharedResources } from "../shared.ts";
@@ -168,7 +171,7 @@ export class LmdbEnvironment {
   async close(): Promise<void> {
     await this.#root.close();
     // npm:lmdb's timers for ending read transactions are still out.
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await delay(0);
   }
 
   #databases(): string[] {
@@ -195,8 +198,8 @@ export async function openEnvironment(
 ): Promise<Hold<LmdbEnvironment>> {
   try {
     const given = await fileOf(path);
-    await Deno.mkdir(dirname(given), { recursive: true });
-    const file = join(await Deno.realPath(dirname(given)), basename(given));
+    await makeFolder(dirname(given));
+    const file = join(await realPath(dirname(given)), basename(given));
     return await ENVIRONMENTS.acquire(file, () => openFile(file, options));
   } catch (error) {
     throw explain(path, error);
@@ -210,11 +213,11 @@ async function fileOf(path: string): Promise<string> {
   return isFile ? path : join(path, DATA);
 }
 
-async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
+async function statOf(path: string): Promise<FileInfo | undefined> {
   try {
-    return await Deno.stat(path);
+    return await stat(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }
@@ -250,7 +253,7 @@ function refusal(because: string): EngineError {
 }
 
 function explain(path: string, error: unknown): Error {
-  if (error instanceof Deno.errors.NotCapable) {
+  if (isPermissionDenied(error)) {
     const message = messageOf(error).replace(/, run again with.*$/, "");
     const because = `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
     return engineError("lmdb", "open", because, error);

@@ -3,7 +3,9 @@
  * another format, one that was truncated, or a damaged page makes it end the process. The layout is
  * that of LMDB's data format 2 on a 64-bit little-endian machine, as npm:lmdb writes it.
  */
-import { Turns } from "../../platform/turns.ts";
+import { isNotFound } from "../../platform/errors.ts";
+import { FROM_START, type OpenFile, openFileSync } from "../../platform/files.ts";
+import { Turns } from "../../platform/timers.ts";
 
 /** 0xBEEFC0DE, at the beginning of a meta page's content. */
 const MAGIC = 0xBEEFC0DE;
@@ -105,16 +107,16 @@ async function inspectOnce(
   }
 }
 
-function openFile(path: string): Deno.FsFile | undefined {
+function openFile(path: string): OpenFile | undefined {
   try {
-    return Deno.openSync(path);
+    return openFileSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }
 
-function transactionOf(file: Deno.FsFile, size: number): bigint | undefined {
+function transactionOf(file: OpenFile, size: number): bigint | undefined {
   try {
     return readMeta(file, size).transaction;
   } catch (error) {
@@ -124,7 +126,7 @@ function transactionOf(file: Deno.FsFile, size: number): bigint | undefined {
 }
 
 /** The state that LMDB begins with: that of the newer one of the first two pages. */
-function readMeta(file: Deno.FsFile, size: number): Meta {
+function readMeta(file: OpenFile, size: number): Meta {
   const first = read(file, 0, Math.min(size, PAGE_HEADER + META_SIZE));
   const magicAt = (offset: number) =>
     first.byteLength >= offset + 8 && first.getUint32(offset, true) === MAGIC;
@@ -176,7 +178,7 @@ function parseTree(view: DataView, offset: number): Tree {
   };
 }
 
-async function walk(file: Deno.FsFile, size: number, meta: Meta, pages: number): Promise<void> {
+async function walk(file: OpenFile, size: number, meta: Meta, pages: number): Promise<void> {
   const { pageSize, lastPage } = meta;
   const turns = new Turns();
   const seen = new Set<number>();
@@ -307,9 +309,9 @@ function nodesOf(view: DataView, number: number, leaf: boolean): Node[] {
   return nodes;
 }
 
-function read(file: Deno.FsFile, offset: number, length: number): DataView {
+function read(file: OpenFile, offset: number, length: number): DataView {
   const bytes = new Uint8Array(length);
-  file.seekSync(offset, Deno.SeekMode.Start);
+  file.seekSync(offset, FROM_START);
   for (let done = 0; done < length;) {
     const count = file.readSync(bytes.subarray(done));
     if (count === null) throw new Fault("it ended while it was read");

@@ -18,8 +18,8 @@
  * | 28 | | that text, then the value |
  */
 import { Buffer } from "node:buffer";
-import process from "node:process";
 import { crc32 } from "node:zlib";
+import { builtinModule } from "../../platform/system.ts";
 import type { NewEntry } from "../engine.ts";
 
 const LAYOUT = 1;
@@ -82,7 +82,7 @@ export function firstLmdbKey(prefix: string): Uint8Array | undefined {
 }
 
 function shorten(bytes: Uint8Array): Uint8Array {
-  const { createHash } = process.getBuiltinModule("node:crypto");
+  const { createHash } = builtinModule("node:crypto");
   const lmdbKey = new Uint8Array(MAX_KEY);
   lmdbKey.set(bytes.subarray(0, KEPT));
   lmdbKey[KEPT] = MARK;

@@ -13,7 +13,7 @@ import {
   toLmdbKey,
   unpackRecord,
 } from "./record.ts";
-import { Turns } from "../../platform/turns.ts";
+import { Turns } from "../../platform/timers.ts";
 
 /** How many keys are read, or entries dropped, at once. */
 const PAGE = 1_000;

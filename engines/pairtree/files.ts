@@ -10,7 +10,14 @@ import {
   rmSync,
 } from "node:fs";
 import type { Awaitable, Entry } from "../engine.ts";
-import { errorCode } from "../file_failures.ts";
+import { isNotFound } from "../../platform/errors.ts";
+import {
+  readFile,
+  readFileSync,
+  rename,
+  writeFile as write,
+  writeFileSync,
+} from "../../platform/files.ts";
 import {
   checkValue,
   Damage,
@@ -107,9 +114,9 @@ export function readEntry(path: string, key: string): Awaitable<Entry | undefine
 
 async function readLarge(path: string, key: string): Promise<Entry | undefined> {
   try {
-    return wholeEntry(await Deno.readFile(path), key);
+    return wholeEntry(await readFile(path), key);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }
@@ -129,7 +136,7 @@ function wholeEntry(bytes: Uint8Array, key: string): Entry | undefined {
  * @throws {Damage} When it is not.
  */
 export async function verify(path: string): Promise<Header> {
-  const bytes = await Deno.readFile(path);
+  const bytes = await readFile(path);
   const header = parseHeader(bytes) ?? noEnd();
   checkValue(header, bytes.subarray(header.line.byteLength));
   return header;
@@ -145,11 +152,11 @@ export function writeFile(folder: string, name: string, bytes: Uint8Array): Awai
   if (bytes.byteLength > SYNC_WRITE) return writeLarge(folder, temporary, path, bytes);
   try {
     try {
-      Deno.writeFileSync(temporary, bytes, { createNew: true });
+      writeFileSync(temporary, bytes, { createNew: true });
     } catch (error) {
-      if (errorCode(error) !== "ENOENT") throw error;
+      if (!isNotFound(error)) throw error;
       mkdirSync(folder, { recursive: true });
-      Deno.writeFileSync(temporary, bytes, { createNew: true });
+      writeFileSync(temporary, bytes, { createNew: true });
     }
     renameSync(temporary, path);
   } catch (error) {
@@ -166,8 +173,8 @@ async function writeLarge(
 ): Promise<void> {
   try {
     if (!existsSync(folder)) mkdirSync(folder, { recursive: true });
-    await Deno.writeFile(temporary, bytes, { createNew: true });
-    await Deno.rename(temporary, path);
+    await write(temporary, bytes, { createNew: true });
+    await rename(temporary, path);
   } catch (error) {
     discard(temporary);
     throw error;
@@ -196,7 +203,7 @@ function openToRead(path: string): number | undefined {
     missed = false;
     return fd;
   } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
+    if (!isNotFound(error)) throw error;
     missed = true;
     return undefined;
   }
@@ -204,9 +211,9 @@ function openToRead(path: string): number | undefined {
 
 function readAll(path: string): Uint8Array | undefined {
   try {
-    return Deno.readFileSync(path);
+    return readFileSync(path);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }

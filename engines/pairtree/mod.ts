@@ -10,8 +10,10 @@ import type {
   Entry,
   NewEntry,
 } from "../engine.ts";
-import { isFileBusy, whileBusy } from "../file_busy.ts";
-import { errorCode, fileError } from "../file_failures.ts";
+import { isNotFound, isPermissionDenied } from "../../platform/errors.ts";
+import { type FolderEntry, readFolderSync } from "../../platform/files.ts";
+import { isFileBusy, whileBusy } from "../../platform/retry.ts";
+import { fileError } from "../file_failures.ts";
 import { FileLock } from "../../platform/file_lock.ts";
 import { defaultRootDir } from "../location.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
@@ -19,7 +21,7 @@ import { isTemporary, readEntry, readHeader, verify, writeFile } from "./files.t
 import { folderOf, keyAt, type Place, placeOf } from "./names.ts";
 import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./record.ts";
 import { nestedFolder, storePath } from "../paths.ts";
-import { Turns } from "../../platform/turns.ts";
+import { Turns } from "../../platform/timers.ts";
 
 const NAME = "pairtree";
 const FOLDER = /^[0-9a-f]{2}$/;
@@ -314,7 +316,7 @@ class PairtreeEngine implements Engine {
       if (expected === name) return undefined;
       return { kind: "damaged", key, detail: `${path}: its key belongs to another`, fixed: false };
     } catch (error) {
-      if (errorCode(error) === "ENOENT") return undefined;
+      if (isNotFound(error)) return undefined;
       if (!(error instanceof Damage)) throw error;
       return { kind: "damaged", key, detail: `${path}: ${error.message}`, fixed: false };
     }
@@ -365,7 +367,7 @@ class PairtreeEngine implements Engine {
         { engine: NAME, key, cause: error },
       );
     }
-    const isPermission = error instanceof Deno.errors.NotCapable;
+    const isPermission = isPermissionDenied(error);
     return fileError(NAME, operation, isPermission ? this.#rootDir : this.path, error);
   }
 }
@@ -384,11 +386,11 @@ function hold<T>(lock: FileLock, action: () => Awaitable<T>): Awaitable<T> {
 }
 
 /** What is in a folder; nothing when it is gone. */
-function list(path: string): Deno.DirEntry[] {
+function list(path: string): FolderEntry[] {
   try {
-    return [...Deno.readDirSync(path)];
+    return [...readFolderSync(path)];
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
+    if (isNotFound(error)) return [];
     throw error;
   }
 }
@@ -399,7 +401,7 @@ function remove(path: string): boolean {
     unlinkSync(path);
     return true;
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return false;
+    if (isNotFound(error)) return false;
     throw error;
   }
 }

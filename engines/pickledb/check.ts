@@ -9,7 +9,7 @@ import type { Document, Items } from "./document.ts";
 import { isLeftover, readText } from "./file.ts";
 import { entryOf, isCoded, type Item, itemAt, valueText } from "./items.ts";
 import { JsonDamage, salvage } from "./text.ts";
-import { Turns } from "../../platform/turns.ts";
+import { Turns } from "../../platform/timers.ts";
 
 /**
  * Looks at every member and at what killed writers left; what is damaged is taken out when asked,

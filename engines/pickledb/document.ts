@@ -3,7 +3,7 @@ import { FileLock } from "../../platform/file_lock.ts";
 import { type FileState, isSame, prepare, readText, stateOf } from "./file.ts";
 import { type Item, itemAt } from "./items.ts";
 import { JsonDamage, members } from "./text.ts";
-import { Turns } from "../../platform/turns.ts";
+import { delay, Turns } from "../../platform/timers.ts";
 
 /**
  * For how long after a write a damaged file may be one that another program is still writing, ms.
@@ -184,7 +184,7 @@ export class Document {
         if (!(error instanceof JsonDamage)) throw error;
         if (Math.abs(Date.now() - stateOf(this.path).mtime) > WRITING) throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      await delay(PAUSE);
     }
   }
 }

@@ -1,10 +1,21 @@
 /**
  * The file of the pickledb engine: read and replaced as a whole, so that nobody meets a half of it.
  */
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { whileBusy } from "../file_busy.ts";
-import { errorCode } from "../file_failures.ts";
+import { isNotFound } from "../../platform/errors.ts";
+import {
+  type FileInfo,
+  FROM_START,
+  makeFolderSync,
+  type OpenFile,
+  openFileSync,
+  rename,
+  statSync,
+  writeAll,
+  writeAllSync,
+} from "../../platform/files.ts";
+import { whileBusy } from "../../platform/retry.ts";
 import { JsonDamage } from "./text.ts";
 
 /** How much text is encoded and written at once: the event loop is free between two pieces. */
@@ -34,14 +45,14 @@ export const NO_FILE: FileState = { mtime: 0, size: 0, ino: null, mode: null };
 /** The state of the file now. */
 export function stateOf(path: string): FileState {
   try {
-    return asState(Deno.statSync(path));
+    return asState(statSync(path));
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return NO_FILE;
+    if (isNotFound(error)) return NO_FILE;
     throw error;
   }
 }
 
-function asState({ mtime, size, ino, mode }: Deno.FileInfo): FileState {
+function asState({ mtime, size, ino, mode }: FileInfo): FileState {
   return { mtime: mtime?.getTime() ?? 0, size, ino, mode };
 }
 
@@ -59,11 +70,11 @@ export async function readText(
   path: string,
   fatal = true,
 ): Promise<{ state: FileState; text: string }> {
-  let file: Deno.FsFile;
+  let file: OpenFile;
   try {
-    file = Deno.openSync(path);
+    file = openFileSync(path);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return { state: NO_FILE, text: "" };
+    if (isNotFound(error)) return { state: NO_FILE, text: "" };
     throw error;
   }
   try {
@@ -72,7 +83,7 @@ export async function readText(
       const text = await decode(file, state.size, new TextDecoder("utf-8", { fatal }));
       // Ours are replaced and never written again, but other programs may do that.
       if (isSame(state, asState(file.statSync()))) return { state, text };
-      file.seekSync(0, Deno.SeekMode.Start);
+      file.seekSync(0, FROM_START);
     }
   } catch (error) {
     if (error instanceof TypeError) throw new JsonDamage("it has bytes that are no UTF-8", 0);
@@ -83,7 +94,7 @@ export async function readText(
 }
 
 /** Reads to the end piece by piece, so that a large file doesn't keep the event loop. */
-async function decode(file: Deno.FsFile, size: number, decoder: TextDecoder): Promise<string> {
+async function decode(file: OpenFile, size: number, decoder: TextDecoder): Promise<string> {
   const buffer = new Uint8Array(Math.min(size + 1, READ));
   const texts: string[] = [];
   for (;;) {
@@ -126,8 +137,8 @@ export async function prepare(
     let size = 0;
     for (const piece of piecesOf(lines)) {
       size += piece.byteLength;
-      if (size <= SYNC) writeSync(file, piece);
-      else await write(file, piece);
+      if (size <= SYNC) writeAllSync(file, piece);
+      else await writeAll(file, piece);
     }
     const mtime = Math.max(Date.now(), old.mtime + 1);
     file.utimeSync(new Date(), new Date(mtime));
@@ -138,7 +149,7 @@ export async function prepare(
       async commit() {
         try {
           await whileBusy(() => {
-            return size <= SYNC ? renameSync(temporary, path) : Deno.rename(temporary, path);
+            return size <= SYNC ? renameSync(temporary, path) : rename(temporary, path);
           });
         } catch (error) {
           discard(temporary);
@@ -153,7 +164,7 @@ export async function prepare(
   }
 }
 
-function create(path: string, mode: number | null): Deno.FsFile {
+function create(path: string, mode: number | null): OpenFile {
   // Who was allowed to read it still is, and nobody else.
   const options = {
     write: true,
@@ -161,11 +172,11 @@ function create(path: string, mode: number | null): Deno.FsFile {
     ...(mode === null ? {} : { mode: mode & 0o777 }),
   };
   try {
-    return Deno.openSync(path, options);
+    return openFileSync(path, options);
   } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    mkdirSync(dirname(path), { recursive: true });
-    return Deno.openSync(path, options);
+    if (!isNotFound(error)) throw error;
+    makeFolderSync(dirname(path));
+    return openFileSync(path, options);
   }
 }
 
@@ -181,14 +192,6 @@ function* piecesOf(lines: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> 
     length = 0;
   }
   yield encoder.encode(pending.join(""));
-}
-
-function writeSync(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.byteLength;) at += file.writeSync(bytes.subarray(at));
-}
-
-async function write(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.byteLength;) at += await file.write(bytes.subarray(at));
 }
 
 /** What can't be removed either is left to `check`: the error that led here says more. */

@@ -11,7 +11,7 @@ import { stateOf } from "./file.ts";
 import { entryOf, isExpired, type Item, makeItem, valueText } from "./items.ts";
 import { JsonDamage } from "./text.ts";
 import { type Hold, SharedResources } from "../shared.ts";
-import { Turns } from "../../platform/turns.ts";
+import { Turns } from "../../platform/timers.ts";
 
 const NAME = "pickledb";
 const ENDING = ".json";

@@ -1,5 +1,6 @@
 import { Cluster, Redis } from "ioredis";
 import type { Buffer } from "node:buffer";
+import { delay, type Timer, unrefTimer } from "../../platform/timers.ts";
 import type { RedisAddress } from "./address.ts";
 import type { DeadlineCommand } from "./deadline.ts";
 import { NoAnswer, redisError, type RedisOperation } from "./errors.ts";
@@ -33,7 +34,7 @@ export class RedisConnection {
   readonly client: Redis | Cluster;
   readonly #address: RedisAddress;
   readonly #waiting = new Set<Waiting>();
-  #clock: ReturnType<typeof setTimeout> | undefined;
+  #clock: Timer | undefined;
   #isOpen = false;
   #deadlineCommand: DeadlineCommand = "pexpiretime";
   #trouble: unknown;
@@ -183,7 +184,7 @@ export class RedisConnection {
     if (client.status !== "end") client.disconnect();
     await Promise.all(ends);
     // What looked for servers in vain has timers that no event tells of.
-    if (isCluster(client) && !this.#isOpen) await lingering();
+    if (isCluster(client) && !this.#isOpen) await delay(LINGER);
   }
 
   async #open(): Promise<void> {
@@ -235,7 +236,7 @@ export class RedisConnection {
   }
 
   /** One timer for all that is awaited: one for each would cost as much as the rest of a call. */
-  #startClock(): ReturnType<typeof setTimeout> {
+  #startClock(): Timer {
     const clock = setTimeout(() => {
       this.#clock = undefined;
       const late = [...this.#waiting].filter((waiting) => ++waiting.steps > STEPS);
@@ -244,7 +245,7 @@ export class RedisConnection {
       if (this.#waiting.size > 0) this.#clock = this.#startClock();
     }, this.#address.timeout / STEPS);
     // The connection keeps the program running, if need be.
-    Deno.unrefTimer(clock);
+    unrefTimer(clock);
     return clock;
   }
 
@@ -299,10 +300,6 @@ function owners(cluster: Cluster): Redis[] | undefined {
 async function ended(client: Redis): Promise<void> {
   if (client.status === "end" || client.status === "wait") return;
   // Between two attempts there is no socket whose end it would tell, only its timer for that.
-  if (client.status === "reconnecting") await lingering();
+  if (client.status === "reconnecting") await delay(LINGER);
   else await new Promise<void>((resolve) => client.once("end", resolve));
-}
-
-function lingering(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, LINGER));
 }

@@ -2,6 +2,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { engineError, messageOf } from "../failures.ts";
 import { EngineError } from "../errors.ts";
 import type { RedisAddress } from "./address.ts";
+import { isPermissionDenied } from "../../platform/errors.ts";
 
 /** What was being done. */
 export type RedisOperation =
@@ -151,7 +152,7 @@ function explain(message: string, error: unknown, address: RedisAddress): string
     return `${path} does not answer within ${timeout} ms; see how busy it is, or raise the option "timeout"`;
   }
   // It says itself which flag is missing.
-  if (error instanceof Deno.errors.NotCapable) return message;
+  if (isPermissionDenied(error)) return message;
   const meaning = MEANINGS.find(([pattern]) => pattern.test(message))?.[1];
   return meaning?.(path, message) ?? `${path} says: ${message}`;
 }

@@ -11,6 +11,7 @@ import {
   unpackChunks,
   unpackRecord,
 } from "./records.ts";
+import type { KvEntry, KvKey, KvOperation } from "../../platform/kv.ts";
 
 /** Bytes of a chunk: as much as Deno KV takes in one value. */
 const CHUNK = 65_536;
@@ -85,7 +86,7 @@ export class ChunkStore {
 
   /** Stores content: the last chunks with the operation, those before them at once. */
   async store(
-    operation: Deno.AtomicOperation,
+    operation: KvOperation,
     id: KeyId,
     content: Uint8Array,
     options: { expireIn?: number },
@@ -95,7 +96,7 @@ export class ChunkStore {
     const last = Math.max(0, count - CHUNKS_AT_LAST);
     const chunks = { generation: last > 0 ? newGeneration() : AT_ONCE, count, expiresAt };
     const keys = this.#chunkKeys(id, chunks);
-    const put = (operation: Deno.AtomicOperation, from: number, to: number) => {
+    const put = (operation: KvOperation, from: number, to: number) => {
       for (let i = from; i < to; i++) {
         operation.set(keys[i], content.subarray(i * CHUNK, (i + 1) * CHUNK), options);
       }
@@ -119,7 +120,7 @@ export class ChunkStore {
    * pointer, with the operation; returns how to remove those that it can't take.
    */
   replace(
-    operation: Deno.AtomicOperation,
+    operation: KvOperation,
     id: KeyId,
     old: Chunks | undefined,
     next?: Chunks,
@@ -155,7 +156,7 @@ export class ChunkStore {
     const problems: EngineProblem[] = [];
     let place: ChunkPlace | undefined;
     let write = "";
-    let keys: Deno.KvKey[] = [];
+    let keys: KvKey[] = [];
     const settle = async () => {
       const problem = place && await this.#checkOwner(place, keys, fix);
       if (problem !== undefined) problems.push(problem);
@@ -177,7 +178,7 @@ export class ChunkStore {
 
   /** Whether a pointer is one that no entry needs. */
   async checkPointer(
-    { key, value }: Deno.KvEntry<unknown>,
+    { key, value }: KvEntry,
     fix: boolean,
   ): Promise<EngineProblem | undefined> {
     const { generation = "none" } = optional(() => unpackChunks(value)) ?? {};
@@ -206,7 +207,7 @@ export class ChunkStore {
   /** What is wrong with chunks, or a pointer to them, if the entry has others or none. */
   async #checkOwner(
     { id, generation }: ChunkPlace,
-    keys: Deno.KvKey[],
+    keys: KvKey[],
     fix: boolean,
   ): Promise<EngineProblem | undefined> {
     const owner = await this.#owner(id);
@@ -224,7 +225,7 @@ export class ChunkStore {
     return { versionstamp, chunks: optional(() => unpackRecord(value))?.chunks };
   }
 
-  async #removeOrphan(id: KeyId, owner: Revision, keys: Deno.KvKey[]): Promise<boolean> {
+  async #removeOrphan(id: KeyId, owner: Revision, keys: KvKey[]): Promise<boolean> {
     const operation = this.#client.atomic();
     operation.check({ key: this.#keys.entry(id), versionstamp: owner.versionstamp });
     for (const key of keys.slice(0, DELETES_PER_COMMIT)) operation.delete(key);
@@ -233,7 +234,7 @@ export class ChunkStore {
     return ok;
   }
 
-  async #delete(keys: Deno.KvKey[]): Promise<void> {
+  async #delete(keys: KvKey[]): Promise<void> {
     for (const group of groupsOf(keys, DELETES_PER_COMMIT)) {
       const operation = this.#client.atomic();
       for (const key of group) operation.delete(key);
@@ -241,7 +242,7 @@ export class ChunkStore {
     }
   }
 
-  #chunkKeys(id: KeyId, { generation, count }: Chunks, first = count): Deno.KvKey[] {
+  #chunkKeys(id: KeyId, { generation, count }: Chunks, first = count): KvKey[] {
     return Array.from({ length: first }, (_, i) => this.#keys.chunk(id, generation, i));
   }
 }

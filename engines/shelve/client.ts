@@ -1,11 +1,19 @@
 import { each } from "../complete.ts";
 import { messageOf } from "../failures.ts";
 import { groupsOf } from "./chunks.ts";
+import type {
+  Kv,
+  KvCommit,
+  KvEntry,
+  KvEntryMaybe,
+  KvKey,
+  KvListOptions,
+  KvOperation,
+  KvRange,
+} from "../../platform/kv.ts";
+import { tryAgain } from "../../platform/retry.ts";
+import { inTime } from "../../platform/timers.ts";
 
-/** How long a call is tried again while other processes keep the database locked, ms. */
-const BUSY_LIMIT = 30_000;
-/** The longest pause between two attempts, ms. */
-const BUSY_PAUSE = 50;
 /**
  * How long a call to a server may take, ms: Deno itself tries for ever, in the background also
  * after we have given up.
@@ -21,32 +29,32 @@ const FEWER_CHECKS = 10;
 export class KvClient {
   /** How many checks one commit takes, as far as is known. */
   checksPerCommit = CHECKS;
-  readonly #kv: Deno.Kv;
+  readonly #kv: Kv;
   readonly #remote: boolean;
 
   /** @param remote Whether it is on a server, which may not answer. */
-  constructor(kv: Deno.Kv, remote = false) {
+  constructor(kv: Kv, remote = false) {
     this.#kv = kv;
     this.#remote = remote;
   }
 
   /** What is under a KV key; `versionstamp` is null when there is nothing. */
-  get(key: Deno.KvKey): Promise<Deno.KvEntryMaybe<unknown>> {
+  get(key: KvKey): Promise<KvEntryMaybe> {
     return this.#attempt(() => this.#kv.get<unknown>(key));
   }
 
   /** What is under up to 10 KV keys, at one moment. */
-  getMany(keys: Deno.KvKey[]): Promise<Deno.KvEntryMaybe<unknown>[]> {
+  getMany(keys: KvKey[]): Promise<KvEntryMaybe[]> {
     return this.#attempt(() => this.#kv.getMany<unknown[]>(keys));
   }
 
   /** An operation to build up and give to `commit`. */
-  atomic(): Deno.AtomicOperation {
+  atomic(): KvOperation {
     return this.#kv.atomic();
   }
 
   /** Commits an operation; `ok` says whether its checks held and it took effect. */
-  commit(operation: Deno.AtomicOperation): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
+  commit(operation: KvOperation): Promise<KvCommit> {
     return this.#attempt(() => operation.commit());
   }
 
@@ -67,9 +75,9 @@ export class KvClient {
 
   /** All in a range, in the order of the keys. What is written meanwhile may be among it. */
   async *list(
-    range: Deno.KvListSelector,
-    options: Deno.KvListOptions = {},
-  ): AsyncGenerator<Deno.KvEntry<unknown>> {
+    range: KvRange,
+    options: KvListOptions = {},
+  ): AsyncGenerator<KvEntry> {
     const iterator = this.#kv.list<unknown>(range, { batchSize: BATCH, ...options });
     for (;;) {
       const { done, value } = await this.#attempt(() => iterator.next());
@@ -79,22 +87,18 @@ export class KvClient {
   }
 
   async #attempt<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#remote) return await inTime(action());
+    if (this.#remote) return await answerOf(action());
     return await attempt(action);
   }
 }
 
 /** Does it, again and again for some time while other processes are in the way. */
 export async function attempt<T>(action: () => Promise<T>): Promise<T> {
-  const end = performance.now() + BUSY_LIMIT;
-  for (let longest = 2;; longest = Math.min(longest * 2, BUSY_PAUSE)) {
-    try {
-      return await action();
-    } catch (error) {
-      if (!isBusy(error) || performance.now() > end) throw error;
-    }
-    // At random, or those who wait would come back all at the same time.
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * longest));
+  try {
+    return await action();
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    return await tryAgain(action, isBusy);
   }
 }
 
@@ -112,16 +116,10 @@ export function isDamage(error: unknown): boolean {
 }
 
 /** The result of a call to a server, unless it takes too long. */
-export async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`the server has not answered for ${REMOTE_LIMIT / 1_000} s`));
-    }, REMOTE_LIMIT);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function answerOf<T>(work: Promise<T>): Promise<T> {
+  return inTime(
+    work,
+    REMOTE_LIMIT,
+    () => new Error(`the server has not answered for ${REMOTE_LIMIT / 1_000} s`),
+  );
 }

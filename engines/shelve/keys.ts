@@ -15,6 +15,7 @@
 import type { EngineLocation } from "../engine.ts";
 import { encodeSegment } from "../location.ts";
 import { sha256 } from "../../codec/sha256.ts";
+import type { KvKey } from "../../platform/kv.ts";
 
 const ROOT = "hashstash";
 /** Begins or ends the keys of what is no entry; numbers sort behind all texts. */
@@ -39,8 +40,8 @@ export interface ChunkPlace {
 
 /** A range of KV keys. */
 export interface KeyRange {
-  readonly start: Deno.KvKey;
-  readonly end: Deno.KvKey;
+  readonly start: KvKey;
+  readonly end: KvKey;
 }
 
 /** The KV keys of one store. */
@@ -57,7 +58,7 @@ export class StoreKeys {
   }
 
   /** The keys of the store that a KV key belongs to. */
-  static holding(key: Deno.KvKey): StoreKeys {
+  static holding(key: KvKey): StoreKeys {
     return new StoreKeys(String(key[1]), String(key[2]));
   }
 
@@ -67,22 +68,22 @@ export class StoreKeys {
   }
 
   /** Where an entry is. */
-  entry(id: KeyId): Deno.KvKey {
+  entry(id: KeyId): KvKey {
     return [...this.#base, ...id];
   }
 
   /** Where the mark of a store with chunks is. */
-  get mark(): Deno.KvKey {
+  get mark(): KvKey {
     return [...this.#base, EXTRA];
   }
 
   /** Where the pointer to an entry's chunks is. */
-  pointer(id: KeyId): Deno.KvKey {
+  pointer(id: KeyId): KvKey {
     return [...this.#base, ...id, EXTRA];
   }
 
   /** Where a chunk is. */
-  chunk(id: KeyId, generation: string, i: number): Deno.KvKey {
+  chunk(id: KeyId, generation: string, i: number): KvKey {
     return [...this.#base, EXTRA, ...id, generation, i];
   }
 
@@ -112,19 +113,19 @@ export class StoreKeys {
   }
 
   /** Which entry the KV key of an entry or a pointer is for. */
-  idOf(key: Deno.KvKey): KeyId {
+  idOf(key: KvKey): KeyId {
     return key.slice(this.#base.length, isPointer(key) ? -1 : undefined) as unknown as KeyId;
   }
 
   /** Which chunks the KV key of one is for. */
-  placeOf(key: Deno.KvKey): ChunkPlace {
+  placeOf(key: KvKey): ChunkPlace {
     const parts = key.slice(this.#base.length + 1);
     return { id: parts.slice(0, -2) as unknown as KeyId, generation: String(parts.at(-2)) };
   }
 }
 
 /** Whether the KV key, of an entry or a pointer, is that of a pointer. */
-export function isPointer(key: Deno.KvKey): boolean {
+export function isPointer(key: KvKey): boolean {
   return key.at(-1) === EXTRA;
 }
 

@@ -8,6 +8,7 @@ import { isBusy, isDamage, type KvClient } from "./client.ts";
 import { StoreKeys } from "./keys.ts";
 import { openPlace, type Place, placeOf } from "./place.ts";
 import { KvStore } from "./store.ts";
+import { isPermissionDenied } from "../../platform/errors.ts";
 
 /** Entries in Deno KV: in a file, in memory, in Deno's own place or on a KV Connect server. */
 class ShelveEngine implements Engine {
@@ -143,7 +144,7 @@ class ShelveEngine implements Engine {
 function explain(error: unknown, { kind, path }: Place): string {
   // The library hangs the stack of its own machine code onto its messages.
   const [message] = messageOf(error).split("\n\nStack backtrace:");
-  if (error instanceof Deno.errors.NotCapable) return message;
+  if (isPermissionDenied(error)) return message;
   const database = kind === "file" ? `"${path}"` : path;
   if (isBusy(error)) {
     return `other processes have kept ${database} locked for too long; end them or try later`;

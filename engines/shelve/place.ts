@@ -4,7 +4,9 @@ import { messageOf } from "../failures.ts";
 import type { EngineOptions } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import { type Hold, SharedResources } from "../shared.ts";
-import { attempt, inTime, KvClient } from "./client.ts";
+import { answerOf, attempt, KvClient } from "./client.ts";
+import { makeFolder } from "../../platform/files.ts";
+import { type Kv, nativeOpenKv, type OpenKv } from "../../platform/kv.ts";
 
 /** Which database a store is in. */
 export interface Place {
@@ -12,7 +14,7 @@ export interface Place {
   /** As `stash.path` shows it. */
   readonly path: string;
   /** The caller's own database. */
-  readonly kv?: Deno.Kv;
+  readonly kv?: Kv;
 }
 
 /**
@@ -39,7 +41,7 @@ export function shelvePath(location: EngineLocation, options: EngineOptions): st
 }
 
 /** Databases that handles in this process share. */
-const DATABASES = new SharedResources<Deno.Kv>((kv) => kv.close());
+const DATABASES = new SharedResources<Kv>((kv) => kv.close());
 
 /** Opens the database of a place, or takes part in the one that is open. */
 export async function openPlace(place: Place, location: EngineLocation): Promise<Hold<KvClient>> {
@@ -51,21 +53,21 @@ export async function openPlace(place: Place, location: EngineLocation): Promise
   return { resource: new KvClient(resource, kind === "server"), release };
 }
 
-async function openDatabase(kind: Place["kind"], path: string): Promise<Deno.Kv> {
+async function openDatabase(kind: Place["kind"], path: string): Promise<Kv> {
   const openKv = findOpenKv(kind);
   if (kind === "file") return await openFile(openKv, path);
   if (kind === "default") return await openKv();
-  if (kind === "server") return await inTime(openKv(path));
+  if (kind === "server") return await answerOf(openKv(path));
   return await openKv(path);
 }
 
-async function openFile(openKv: typeof Deno.openKv, path: string): Promise<Deno.Kv> {
+async function openFile(openKv: OpenKv, path: string): Promise<Kv> {
   try {
     return await attempt(() => openKv(path));
   } catch (error) {
     if (!/unable to open database file/.test(String(error))) throw error;
     // Only now, because it takes a permission for more than the file.
-    await Deno.mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     return await attempt(() => openKv(path));
   }
 }
@@ -77,8 +79,9 @@ async function openFile(openKv: typeof Deno.openKv, path: string): Promise<Deno.
 const PACKAGE = "npm:@deno/kv@^0.14.0";
 
 /** Deno's `openKv`, or the library's. */
-function findOpenKv(kind: Place["kind"]): typeof Deno.openKv {
-  if (typeof Deno.openKv === "function") return Deno.openKv;
+function findOpenKv(kind: Place["kind"]): OpenKv {
+  const native = nativeOpenKv();
+  if (native !== undefined) return native;
   const missing = "Deno.openKv is missing: run with --unstable-kv";
   if (kind === "default") throw new Error(missing);
   return async (path) => {
@@ -93,7 +96,7 @@ function findOpenKv(kind: Place["kind"]): typeof Deno.openKv {
   };
 }
 
-function isKv(value: unknown): value is Deno.Kv {
+function isKv(value: unknown): value is Kv {
   const { get, getMany, list, atomic } = Object(value);
   return [get, getMany, list, atomic].every((method) => typeof method === "function");
 }

@@ -6,6 +6,7 @@ import { messageOf } from "../failures.ts";
 import { isDamage, type KvClient } from "./client.ts";
 import { isPointer, type KeyId, keyId, StoreKeys } from "./keys.ts";
 import { packRecord, type StoredRecord, unpackRecord } from "./records.ts";
+import type { KvEntry, KvEntryMaybe } from "../../platform/kv.ts";
 
 /**
  * Bytes of content that stand in an entry's own value: with its first line it stays below Deno KV's
@@ -21,7 +22,7 @@ const LONGEST_HINT = 3e12;
 /** How old chunks without an entry must be to be taken for left behind, ms. */
 const ORPHAN_AGE = 600_000;
 
-type Found = Deno.KvEntryMaybe<unknown>;
+type Found = KvEntryMaybe;
 type Pair = [key: string, entry: NewEntry];
 
 const ABSENT: Revision = { versionstamp: null };
@@ -202,7 +203,7 @@ export class KvStore {
     return { checked, problems };
   }
 
-  async #inspect(found: Deno.KvEntry<unknown>, fix: boolean): Promise<EngineProblem | undefined> {
+  async #inspect(found: KvEntry, fix: boolean): Promise<EngineProblem | undefined> {
     const id = this.#keys.idOf(found.key);
     const key = await this.#textOf(found);
     const detail = key === undefined
@@ -365,11 +366,11 @@ export class KvStore {
   }
 
   /** The entries that may begin with the prefix, without those past their deadline. */
-  async *#live(prefix?: string): AsyncGenerator<Deno.KvEntry<unknown>> {
+  async *#live(prefix?: string): AsyncGenerator<KvEntry> {
     for await (const found of this.#all(prefix)) if (isLive(found)) yield found;
   }
 
-  async *#all(prefix?: string): AsyncGenerator<Deno.KvEntry<unknown>> {
+  async *#all(prefix?: string): AsyncGenerator<KvEntry> {
     for await (const found of this.#rows(prefix)) if (!isPointer(found.key)) yield found;
   }
 
@@ -377,7 +378,7 @@ export class KvStore {
    * The entries that may begin with the prefix, and pointers. What is added behind the last one is
    * left out: a consumer that adds an entry for each that it gets would never come to an end.
    */
-  async *#rows(prefix?: string): AsyncGenerator<Deno.KvEntry<unknown>> {
+  async *#rows(prefix?: string): AsyncGenerator<KvEntry> {
     const { start, end } = this.#keys.entries(prefix);
     const { value: last } = await this.#client.list({ start, end }, { limit: 1, reverse: true })
       .next();

@@ -1,4 +1,7 @@
 import { basename, dirname, join } from "node:path";
+import { isNotFound } from "../../platform/errors.ts";
+import { makeFolder, realPath } from "../../platform/files.ts";
+import { env, isGranted } from "../../platform/system.ts";
 import { engineError, messageOf } from "../failures.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import type { DriverName, SqlConnection, SqlDriver } from "./driver.ts";
@@ -41,7 +44,7 @@ export async function openDatabase(
   configure: (connection: SqlConnection) => void,
 ): Promise<Hold<OpenDatabase>> {
   const driver = await chooseDriver(owner, choice);
-  const file = await realPath(owner);
+  const file = await fileOf(owner);
   const hold = await DATABASES.acquire(file, async () => {
     const connection = await attempt(
       owner,
@@ -68,15 +71,15 @@ export async function openDatabase(
 }
 
 /** The file's path without symbolic links, its folder made. */
-async function realPath(owner: SqlOwner): Promise<string> {
+async function fileOf(owner: SqlOwner): Promise<string> {
   const { path } = owner;
   try {
-    await Deno.mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     try {
-      return await Deno.realPath(path);
+      return await realPath(path);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      return join(await Deno.realPath(dirname(path)), basename(path));
+      if (!isNotFound(error)) throw error;
+      return join(await realPath(dirname(path)), basename(path));
     }
   } catch (error) {
     throw sqlError(owner, "open", error);
@@ -105,23 +108,19 @@ async function chooseDriver(owner: SqlOwner, choice: DriverChoice): Promise<SqlD
 
 /** Whether loading `@db/sqlite` asks the user for nothing. */
 function ffiNeedsNoPrompt(): boolean {
-  if (!granted({ name: "import", host: "jsr.io:443" })) return false;
+  if (!isGranted({ name: "import", host: "jsr.io:443" })) return false;
   const variables = ["DENO_SQLITE_PATH", "DENO_SQLITE_LOCAL"];
-  if (!granted(...variables.map((variable) => ({ name: "env", variable }) as const))) return false;
-  const path = Deno.env.get("DENO_SQLITE_PATH");
-  if (path) return granted({ name: "ffi", path });
+  if (!isGranted(...variables.map((variable) => ({ name: "env", variable }) as const))) {
+    return false;
+  }
+  const path = env("DENO_SQLITE_PATH");
+  if (path) return isGranted({ name: "ffi", path });
   // It downloads its library then, and keeps it in a cache folder that the environment names.
-  return granted(
+  return isGranted(
     { name: "ffi" },
     { name: "env" },
     { name: "net" },
     { name: "read" },
     { name: "write" },
-  );
-}
-
-function granted(...permissions: Deno.PermissionDescriptor[]): boolean {
-  return permissions.every((permission) =>
-    Deno.permissions.querySync(permission).state === "granted"
   );
 }

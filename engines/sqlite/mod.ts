@@ -18,7 +18,7 @@ import { integrityProblems, unlessDamaged } from "./integrity.ts";
 import { attempt, snapshot, transact } from "./runner.ts";
 import { firstAfter } from "./text.ts";
 import { nestedTables, openTable, tableName, tableQueries } from "./table.ts";
-import { Turns } from "../../platform/turns.ts";
+import { Turns } from "../../platform/timers.ts";
 
 /** SQLite's limit for a row, less what is in it besides the value. */
 const MAX_BYTES = 1_000_000_000 - 1_000;

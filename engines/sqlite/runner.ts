@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { tryAgain } from "../../platform/retry.ts";
 import type { Awaitable } from "../engine.ts";
 import { engineError, messageOf } from "../failures.ts";
 import { fileError } from "../file_failures.ts";
@@ -6,10 +7,6 @@ import type { SqlConnection } from "./driver.ts";
 
 /** How long SQLite itself may wait for a lock, ms: so long is the event loop blocked. */
 export const BUSY_SLICE = 5;
-/** How long an operation waits in all for other processes, ms. */
-const BUSY_LIMIT = 30_000;
-/** The longest pause between two attempts, ms. */
-const BUSY_PAUSE = 50;
 
 // The two libraries have nothing but SQLite's own messages in common.
 const BUSY = /database (table |schema )?is locked|locking protocol/;
@@ -35,7 +32,7 @@ export function attempt<T>(
   owner: SqlOwner,
   operation: string,
   action: () => T,
-  limit = BUSY_LIMIT,
+  limit?: number,
 ): Awaitable<T> {
   try {
     return action();
@@ -49,17 +46,12 @@ async function attemptAgain<T>(
   owner: SqlOwner,
   operation: string,
   action: () => T,
-  limit: number,
+  limit: number | undefined,
 ): Promise<T> {
-  const end = performance.now() + limit;
-  for (let longest = 2;; longest = Math.min(longest * 2, BUSY_PAUSE)) {
-    // At random, or those who wait would come back all at the same time.
-    await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * longest));
-    try {
-      return action();
-    } catch (error) {
-      if (!isBusy(error) || performance.now() > end) throw sqlError(owner, operation, error);
-    }
+  try {
+    return await tryAgain(action, isBusy, limit);
+  } catch (error) {
+    throw sqlError(owner, operation, error);
   }
 }
 

@@ -1,0 +1,166 @@
+/**
+ * Files and folders, each by the call that was measured the fastest: what is done at once by a
+ * `…Sync` function, what may take long by one that returns a promise. What isn't here is the same
+ * on all runtimes: `node:fs` has it.
+ */
+
+/** A file that is open. */
+export interface OpenFile extends Disposable {
+  /** Reads into the buffer; the number of bytes, or `null` at the end. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** `read`, at once. */
+  readSync(buffer: Uint8Array): number | null;
+  /** Writes at least a part of the bytes; how many. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** `write`, at once. */
+  writeSync(bytes: Uint8Array): number;
+  /** Goes to an offset; `whence` as in `lseek`. */
+  seekSync(offset: number, whence: typeof FROM_START): number;
+  /** The file's state. */
+  statSync(): FileInfo;
+  /** Sets when the file was read and written last. */
+  utimeSync(atime: Date, mtime: Date): void;
+  /** Waits for the system's lock on the file, without blocking the event loop. */
+  lock(exclusive: boolean): Promise<void>;
+  /** Waits for it, blocking. */
+  lockSync(exclusive: boolean): void;
+  /** Takes it if it is free; whether it was. */
+  tryLockSync(exclusive: boolean): boolean;
+  /** Closes the file, and lets go of its lock. */
+  close(): void;
+  /** The rest of the file; closes it at the end. */
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** Writes to the file; closes it at the end. */
+  readonly writable: WritableStream<Uint8Array<ArrayBufferLike>>;
+}
+
+/** For `seekSync`: the offset counts from the beginning of the file. */
+export const FROM_START = 0;
+
+/** How to open a file; without any of it, to read. */
+export interface OpenOptions {
+  write?: boolean;
+  /** Makes it when it is absent. */
+  create?: boolean;
+  /** Makes it, and fails when it is there. */
+  createNew?: boolean;
+  /** Drops what is in it. */
+  truncate?: boolean;
+  /** The mode of a file that is made. */
+  mode?: number;
+}
+
+/** What the system knows of a file or folder. */
+export interface FileInfo {
+  readonly isFile: boolean;
+  readonly size: number;
+  readonly mtime: Date | null;
+  readonly ino: number | null;
+  readonly mode: number | null;
+}
+
+/** What is in a folder. */
+export interface FolderEntry {
+  readonly name: string;
+  readonly isDirectory: boolean;
+}
+
+/** The whole file. */
+export function readFile(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  return Deno.readFile(path);
+}
+
+/** The whole file, at once: for 1 KB 12 µs, where a promise costs 43. */
+export function readFileSync(path: string): Uint8Array<ArrayBuffer> {
+  return Deno.readFileSync(path);
+}
+
+/** Writes the whole file; `createNew` fails when it is there. */
+export function writeFile(
+  path: string,
+  content: Uint8Array | string,
+  options?: { createNew: boolean },
+): Promise<void> {
+  return typeof content === "string"
+    ? Deno.writeTextFile(path, content, options)
+    : Deno.writeFile(path, content, options);
+}
+
+/** `writeFile`, at once. */
+export function writeFileSync(
+  path: string,
+  content: Uint8Array,
+  options?: { createNew: boolean },
+): void {
+  Deno.writeFileSync(path, content, options);
+}
+
+/** Opens a file. */
+export function openFile(path: string, options?: OpenOptions): Promise<OpenFile> {
+  return Deno.open(path, options);
+}
+
+/** `openFile`, at once. */
+export function openFileSync(path: string, options?: OpenOptions): OpenFile {
+  return Deno.openSync(path, options);
+}
+
+/** Writes all bytes: the system may take them in parts. */
+export async function writeAll(file: Pick<OpenFile, "write">, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.byteLength;) at += await file.write(bytes.subarray(at));
+}
+
+/** `writeAll`, at once. */
+export function writeAllSync(file: Pick<OpenFile, "writeSync">, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.byteLength;) at += file.writeSync(bytes.subarray(at));
+}
+
+/** The state of a file or folder. */
+export function stat(path: string): Promise<FileInfo> {
+  return Deno.stat(path);
+}
+
+/** `stat`, at once. */
+export function statSync(path: string): FileInfo {
+  return Deno.statSync(path);
+}
+
+/** Gives a file another path; a file that is there is replaced in one step. */
+export function rename(from: string, to: string): Promise<void> {
+  return Deno.rename(from, to);
+}
+
+/** Removes a file or an empty folder. */
+export function removeSync(path: string): void {
+  Deno.removeSync(path);
+}
+
+/** Removes a folder with all that is in it. */
+export function removeTree(path: string): Promise<void> {
+  return Deno.remove(path, { recursive: true });
+}
+
+/** Makes a folder, and those that it is in; one that is there is fine. */
+export function makeFolder(path: string): Promise<void> {
+  return Deno.mkdir(path, { recursive: true });
+}
+
+/** `makeFolder`, at once. */
+export function makeFolderSync(path: string): void {
+  Deno.mkdirSync(path, { recursive: true });
+}
+
+/** What is in a folder. */
+export function readFolder(path: string): AsyncIterable<FolderEntry> {
+  return Deno.readDir(path);
+}
+
+/** `readFolder`, at once: 5 times as fast. */
+export function readFolderSync(path: string): Iterable<FolderEntry> {
+  return Deno.readDirSync(path);
+}
+
+/** The path without symbolic links. */
+export function realPath(path: string): Promise<string> {
+  return Deno.realPath(path);
+}

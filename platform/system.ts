@@ -1,0 +1,66 @@
+import process from "node:process";
+
+/** The operating system: `"linux"`, `"darwin"`, `"windows"`, … */
+export function os(): string {
+  return Deno.build.os;
+}
+
+/** The processor's kind: `"x86_64"`, `"aarch64"`. */
+export function arch(): string {
+  return Deno.build.arch;
+}
+
+/** The runtime's version: `"2.9.6"`. */
+export function runtimeVersion(): string {
+  return Deno.version.deno;
+}
+
+/** How many processors there are. */
+export function cpuCount(): number {
+  return navigator.hardwareConcurrency;
+}
+
+/** A variable of the environment; needs the permission to read it. */
+export function env(variable: string): string | undefined {
+  return Deno.env.get(variable);
+}
+
+/** Something that a program may be allowed to do: all of it, or with one thing only. */
+export type Permission =
+  | { name: "read" | "write" | "net" }
+  | { name: "env"; variable?: string }
+  | { name: "ffi"; path?: string }
+  | { name: "import"; host: string };
+
+/** Whether the program may do all that without asking anybody. */
+export function isGranted(...permissions: Permission[]): boolean {
+  return permissions.every((permission) =>
+    Deno.permissions.querySync(permission).state === "granted"
+  );
+}
+
+/** How `inspect` shows a value. */
+export interface InspectOptions {
+  /** How many levels of it. */
+  depth?: number;
+  /** On as few lines as possible. */
+  compact?: boolean;
+  /** How long a line may be. */
+  breakLength?: number;
+  /** How many items of an array, a map or a set. */
+  iterableLimit?: number;
+  /** How many characters of a string in it. */
+  strAbbreviateSize?: number;
+}
+
+/** A value as a person reads it. */
+export function inspect(value: unknown, options?: InspectOptions): string {
+  return Deno.inspect(value, options);
+}
+
+/**
+ * Gives one of Node's modules, which is loaded only now: `node:crypto` and `node:zlib` take 27 ms,
+ * which a program that never needs them should not pay.
+ */
+export const builtinModule: typeof process.getBuiltinModule = (id: string) =>
+  process.getBuiltinModule(id);
