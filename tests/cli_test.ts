@@ -1,8 +1,8 @@
 /** Every command as a child process. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { EngineName } from "../engines/mod.ts";
-import { hashstash } from "./_cli.ts";
-import { collect, PERSISTENT, TestBed } from "./_test_bed.ts";
+import { hashstash } from "./support/cli.ts";
+import { collect, PERSISTENT, TestBed } from "./support/test_bed.ts";
 
 const COMMANDS = [
   "ls",

@@ -1,0 +1,141 @@
+/**
+ * What holds of the package as a whole: which way its imports go, what it downloads, what its texts
+ * name.
+ */
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT_URL = new URL("../../", import.meta.url);
+const ROOT = fileURLToPath(ROOT_URL);
+
+interface Graph {
+  modules: {
+    specifier: string;
+    dependencies?: { code?: { specifier: string }; type?: { specifier: string } }[];
+  }[];
+}
+
+async function run(command: string, args: string[], env?: Record<string, string>): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args, env, cwd: ROOT })
+    .output();
+  assert(success, `${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
+
+async function graphOf(file: string): Promise<Graph> {
+  return JSON.parse(await run(Deno.execPath(), ["info", "--json", file]));
+}
+
+/** The repository's files, as git knows them, new ones that are not ignored included. */
+async function repositoryFiles(): Promise<string[]> {
+  const list = await run("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+  return list.split("\0").filter((file) => file !== "" && existsSync(join(ROOT, file)));
+}
+
+/** The top folder of a module of ours (`"."` for mod.ts), or `undefined` for anyone else's. */
+function room(specifier: string): string | undefined {
+  if (!specifier.startsWith(ROOT_URL.href)) return undefined;
+  const path = specifier.slice(ROOT_URL.href.length);
+  return path.includes("/") ? path.slice(0, path.indexOf("/")) : ".";
+}
+
+/** Whom a room may import, besides itself, Deno's and Node's own modules, and packages. */
+const MAY_IMPORT: Record<string, string[]> = {
+  codec: [],
+  engines: ["codec"],
+  stash: ["codec", "engines", "profile"],
+};
+
+Deno.test("imports go one way: stash to engines to codec", async () => {
+  const sources = (await repositoryFiles()).filter((file) =>
+    /^(codec|engines|stash)\/.*(?<!_test)\.ts$/.test(file)
+  );
+  assertGreater(sources.length, 5);
+  const folder = await Deno.makeTempDir();
+  try {
+    const all = join(folder, "all.ts");
+    const imports = sources.map((file) => `import "${new URL(file, ROOT_URL).href}";`);
+    await Deno.writeTextFile(all, imports.join("\n"));
+    const config = join(ROOT, "deno.json");
+    const { modules }: Graph = JSON.parse(
+      await run(Deno.execPath(), ["info", "--json", "--config", config, all]),
+    );
+    const wrong: string[] = [];
+    for (const { specifier, dependencies = [] } of modules) {
+      const from = room(specifier);
+      if (from === undefined || !(from in MAY_IMPORT)) continue;
+      const allowed = [from, "dev", ...MAY_IMPORT[from]];
+      for (const { code, type } of dependencies) {
+        const target = code?.specifier ?? type?.specifier ?? "";
+        const to = room(target);
+        if (to !== undefined && !allowed.includes(to)) wrong.push(`${specifier} → ${target}`);
+      }
+    }
+    assertEquals(wrong, []);
+    const interfaceModule = modules.find(({ specifier }) =>
+      specifier === new URL("engines/engine.ts", ROOT_URL).href
+    );
+    assert(interfaceModule !== undefined);
+    assertEquals(interfaceModule.dependencies ?? [], []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("mod.ts runs no third-party package", async () => {
+  const { modules } = await graphOf("mod.ts");
+  const dependencies = new Map(modules.map((module) => [module.specifier, module.dependencies]));
+  const reached = new Set([new URL("mod.ts", ROOT_URL).href]);
+  for (const specifier of reached) {
+    // What is only a type is fetched by who checks types, never by who runs the program.
+    for (const { code } of dependencies.get(specifier) ?? []) if (code) reached.add(code.specifier);
+  }
+  assertGreater(reached.size, 10);
+  const foreign = [...reached].filter((specifier) =>
+    room(specifier) === undefined && !specifier.startsWith("node:") &&
+    !/^(jsr:|https:\/\/jsr\.io\/)@std\//.test(specifier)
+  );
+  assertEquals(foreign, []);
+});
+
+Deno.test("a program that uses memory downloads no npm package", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const program = `
+      import { HashStash } from "@hashstash/hashstash";
+      await using stash = new HashStash({ engine: "memory" });
+      await stash.set("key", { value: 1 });
+      console.log(JSON.stringify(await stash.get("key")));
+    `;
+    const file = join(folder, "program.ts");
+    await Deno.writeTextFile(file, program);
+    const cache = join(folder, "deno_dir");
+    const config = join(ROOT, "deno.json");
+    const output = await run(Deno.execPath(), ["run", "--no-lock", "--config", config, file], {
+      DENO_DIR: cache,
+    });
+    assertEquals(output.trim(), '{"value":1}');
+    assert(existsSync(cache), "the program ran with a cache of its own");
+    const npm = join(cache, "npm"); // Deno makes the folder for every program.
+    assertEquals(existsSync(npm) ? readdirSync(npm) : [], []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("no text of the repository names a machine's folders", async () => {
+  const folders = ["root", "home", "Users", "work"].join("|");
+  const machinePath = new RegExp(`(?<![\\w.$}/-])/(${folders})/[A-Za-z0-9_.-]`);
+  const found: string[] = [];
+  const files = await repositoryFiles();
+  assertGreater(files.length, 10);
+  for (const file of files) {
+    const lines = (await Deno.readTextFile(join(ROOT, file))).split("\n");
+    lines.forEach((line, i) => {
+      if (machinePath.test(line)) found.push(`${file}:${i + 1}: ${line.trim().slice(0, 100)}`);
+    });
+  }
+  assertEquals(found, []);
+});
