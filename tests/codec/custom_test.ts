@@ -13,6 +13,7 @@ import {
   Serializer,
 } from "../../codec/mod.ts";
 import type { Compressor, CustomSerializer } from "../../codec/mod.ts";
+import { runScript } from "../support/child.ts";
 import { difference } from "../support/same.ts";
 
 const utf8 = new TextEncoder();
@@ -68,40 +69,31 @@ Deno.test("custom serializers and compressors, alone and together, with promises
 
 Deno.test("the bytes of an unknown serializer or compressor name it", async () => {
   const script = `
-    import { Codec } from ${JSON.stringify(new URL("../../codec/mod.ts", import.meta.url).href)};
+    import { Codec } from "./codec/mod.ts";
     const serializer = { name: "elsewhere", serialize: () => new Uint8Array([7]), deserialize: () => "seven" };
     const compress = { name: "nowhere", compress: () => new Uint8Array([1]), decompress: () => new Uint8Array(500) };
     const value = new Uint8Array(499);
     console.log((await new Codec({ serializer }).encode(1)).toHex());
     console.log((await new Codec({ compress }).encode(value)).toHex());
   `;
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  try {
-    await Deno.writeTextFile(file, script);
-    const config = new URL("../../deno.json", import.meta.url).pathname;
-    const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-check", "--config", config, file],
-    }).output();
-    const [one, two] = new TextDecoder().decode(stdout).trim().split("\n").map(Uint8Array.fromHex);
-    await assertRejects(() => deserialize(one), DecodeError, '"elsewhere"');
-    await assertRejects(async () => await new Codec().decode(two), DecodeError, '"nowhere"');
-    // Any handle that has it in its options reads it.
-    const serializer = {
-      name: "elsewhere",
-      serialize: () => utf8.encode("x"),
-      deserialize: (bytes: Uint8Array) => bytes[0],
-    };
-    assertEquals(await new Deserializer(serializer).deserialize(one), 7);
-    const compress = {
-      name: "nowhere",
-      compress: (bytes: Uint8Array) => bytes,
-      decompress: () => new Uint8Array(500),
-    };
-    assertEquals(await new Codec({ compress }).decode(two), new Uint8Array(499));
-    assertEquals((await new Decoder({ compress }).decode(two)).length, 500);
-  } finally {
-    await Deno.remove(file);
-  }
+  const { stdout } = await runScript(script, []);
+  const [one, two] = stdout.trim().split("\n").map(Uint8Array.fromHex);
+  await assertRejects(() => deserialize(one), DecodeError, '"elsewhere"');
+  await assertRejects(async () => await new Codec().decode(two), DecodeError, '"nowhere"');
+  // Any handle that has it in its options reads it.
+  const serializer = {
+    name: "elsewhere",
+    serialize: () => utf8.encode("x"),
+    deserialize: (bytes: Uint8Array) => bytes[0],
+  };
+  assertEquals(await new Deserializer(serializer).deserialize(one), 7);
+  const compress = {
+    name: "nowhere",
+    compress: (bytes: Uint8Array) => bytes,
+    decompress: () => new Uint8Array(500),
+  };
+  assertEquals(await new Codec({ compress }).decode(two), new Uint8Array(499));
+  assertEquals((await new Decoder({ compress }).decode(two)).length, 500);
 });
 
 Deno.test("a handle's own part goes before another of the same name", async () => {

@@ -7,6 +7,7 @@ import * as zlib from "node:zlib";
 import { Codec, decode, DecodeError, encode } from "../../codec/mod.ts";
 import type { CompressorName } from "../../codec/mod.ts";
 import { seal } from "../../codec/seal.ts";
+import { runScript } from "../support/child.ts";
 
 const COMPRESSORS: CompressorName[] = ["zstd", "lz4", "gzip", "zlib", "brotli"];
 const MIB = 1024 * 1024;
@@ -130,27 +131,11 @@ async function run(
   script: string,
   ...permissions: string[]
 ): Promise<{ ok: boolean; text: string }> {
-  const folder = await Deno.makeTempDir();
-  try {
-    const file = `${folder}/script.ts`;
-    const module = new URL("../../codec/mod.ts", import.meta.url).href;
-    await Deno.writeTextFile(file, `import { Codec } from ${JSON.stringify(module)};\n${script}`);
-    const config = new URL("../../deno.json", import.meta.url);
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--no-prompt",
-        "--no-check",
-        "--config",
-        decodeURIComponent(config.pathname),
-        ...permissions,
-        file,
-      ],
-    }).output();
-    return { ok: success, text: new TextDecoder().decode(success ? stdout : stderr) };
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  const { success, stdout, stderr } = await runScript(
+    `import { Codec } from "./codec/mod.ts";\n${script}`,
+    ["--no-prompt", ...permissions],
+  );
+  return { ok: success, text: success ? stdout : stderr };
 }
 
 function roundTrips(options: string): string {

@@ -15,9 +15,10 @@ import {
 import { open } from "lmdb";
 import { dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { complete, type CompleteEngine } from "../../engines/complete.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { createEngine } from "../../engines/lmdb/mod.ts";
+import { bedTests, type TestBed } from "../support/bed.ts";
+import { entryOf, textAt } from "../support/entries.ts";
 import { REPOSITORY, runScript } from "../support/child.ts";
 import { whileReadOnly } from "../support/read_only.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -34,40 +35,12 @@ stashProcessesTest("lmdb");
 
 const LOCATION = { name: "test", dbname: "main" };
 
-/** A folder and the handles of one test. */
-class Room implements AsyncDisposable {
-  readonly root = Deno.makeTempDirSync({ prefix: "hashstash_lmdb_" });
-  readonly path = join(this.root, "test", "lmdb");
-  readonly file = join(this.path, "data.mdb");
-  readonly #open = new Set<CompleteEngine>();
-
-  async open(options: Record<string, unknown> = {}, dbname = "main"): Promise<CompleteEngine> {
-    const location = { ...LOCATION, rootDir: this.root, dbname };
-    const engine = complete(createEngine(location, options));
-    await engine.open();
-    this.#open.add(engine);
-    return engine;
-  }
-
-  async close(): Promise<void> {
-    for (const engine of this.#open) await engine.close();
-    this.#open.clear();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-    await Deno.remove(this.root, { recursive: true });
-  }
+function folderOf({ root }: TestBed): string {
+  return join(root, "test", "lmdb");
 }
 
-function entry(value: string | Uint8Array, expiresAt?: number) {
-  const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
-  return { value: bytes, timestamp: Date.now(), expiresAt };
-}
-
-async function textOf(engine: CompleteEngine, key: string): Promise<string | undefined> {
-  const found = await engine.get(key);
-  return found && new TextDecoder().decode(found.value);
+function fileOf(bed: TestBed): string {
+  return join(folderOf(bed), "data.mdb");
 }
 
 /** Another program's look at an environment: a database with keys of bytes. */
@@ -105,24 +78,14 @@ async function damage(file: string, text: string): Promise<void> {
   await Deno.writeFile(file, bytes);
 }
 
-function test(name: string, fn: (room: Room) => Promise<void>): void {
-  Deno.test({
-    name: `lmdb ${name}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn() {
-      await using room = new Room();
-      await fn(room);
-    },
-  });
-}
+const test = bedTests("lmdb", "lmdb");
 
-test("keeps an entry as its module says, for other programs to read", async (room) => {
-  const engine = await room.open();
+test("keeps an entry as its module says, for other programs to read", async (bed) => {
+  const engine = await bed.open();
   const text = '{"name":"John"}';
   await engine.set("my_key", { value: new TextEncoder().encode(text), timestamp: 1_000 });
-  await room.close();
-  await using other = bare(room.path, "entries:main");
+  await bed.close();
+  await using other = bare(folderOf(bed), "entries:main");
   const record = other.database.getBinary(new TextEncoder().encode("my_key"));
   assert(record !== undefined);
   assertEquals(new TextDecoder().decode(record.subarray(28)), text);
@@ -132,60 +95,60 @@ test("keeps an entry as its module says, for other programs to read", async (roo
   assertEquals(view.getFloat64(16, true), Infinity);
 });
 
-test("opens an environment by its folder, its file, or as a file by itself", async (room) => {
-  await (await room.open()).set("key", entry("value"));
+test("opens an environment by its folder, its file, or as a file by itself", async (bed) => {
+  await (await bed.open()).set("key", entryOf("value"));
   // At once, by other names: they must be one environment.
-  const folder = await room.open({ path: room.path });
-  const file = await room.open({ path: room.file });
-  assertEquals(await textOf(folder, "key"), "value");
-  await file.set("key", entry("changed"));
-  assertEquals(await textOf(folder, "key"), "changed");
-  assertEquals(file.path, room.file);
-  await room.close();
+  const folder = await bed.open({ path: folderOf(bed) });
+  const file = await bed.open({ path: fileOf(bed) });
+  assertEquals(await textAt(folder, "key"), "value");
+  await file.set("key", entryOf("changed"));
+  assertEquals(await textAt(folder, "key"), "changed");
+  assertEquals(file.path, fileOf(bed));
+  await bed.close();
 
-  const single = join(room.root, "deep", "single.mdb");
-  await (await room.open({ path: single })).set("key", entry("single"));
-  await room.close();
+  const single = join(bed.root, "deep", "single.mdb");
+  await (await bed.open({ path: single })).set("key", entryOf("single"));
+  await bed.close();
   assert((await Deno.stat(single)).isFile);
-  assertEquals(await textOf(await room.open({ path: single }), "key"), "single");
+  assertEquals(await textAt(await bed.open({ path: single }), "key"), "single");
   const names = Array.from(Deno.readDirSync(dirname(single)), ({ name }) => name);
   assertEquals(names.sort(), ["single.mdb", "single.mdb-lock"]);
 });
 
-test("closes the file with the last handle", async (room) => {
-  const first = await room.open();
-  const second = await room.open({}, "other");
+test("closes the file with the last handle", async (bed) => {
+  const first = await bed.open();
+  const second = await bed.open({}, { dbname: "other" });
   await first.close();
-  await second.set("key", entry("value"));
+  await second.set("key", entryOf("value"));
   await second.close();
   if (Deno.build.os !== "linux") return;
   const maps = await Deno.readTextFile("/proc/self/maps");
-  assertEquals(maps.split("\n").filter((line) => line.includes(room.root)), []);
+  assertEquals(maps.split("\n").filter((line) => line.includes(bed.root)), []);
 });
 
-test("lets writes of one turn share a commit", async (room) => {
-  const engine = await room.open();
-  await engine.set("key", entry("value"));
+test("lets writes of one turn share a commit", async (bed) => {
+  const engine = await bed.open();
+  await engine.set("key", entryOf("value"));
   const transaction = () => {
-    const file = Deno.readFileSync(room.file);
+    const file = Deno.readFileSync(fileOf(bed));
     const view = new DataView(file.buffer);
     const pageSize = view.getUint32(48, true);
     return Number([0, pageSize].map((page) => view.getBigUint64(page + 152, true)).sort().at(-1));
   };
   const before = transaction();
-  const writes = Array.from({ length: 100 }, (_, i) => engine.set(`key ${i}`, entry("value")));
+  const writes = Array.from({ length: 100 }, (_, i) => engine.set(`key ${i}`, entryOf("value")));
   await Promise.all([...writes, engine.delete("key")]);
   assertLess(transaction() - before, 10);
   assertEquals(await engine.size(), 100);
 });
 
-test("grows its map, also when another process has written more than it", async (room) => {
-  const engine = await room.open({ mapSize: 64 * 1024 });
-  await engine.set("first", entry("value"));
+test("grows its map, also when another process has written more than it", async (bed) => {
+  const engine = await bed.open({ mapSize: 64 * 1024 });
+  await engine.set("first", entryOf("value"));
   const { success, stderr } = await runScript(
     `
       import { createEngine } from "./engines/lmdb/mod.ts";
-      const location = { rootDir: ${JSON.stringify(room.root)}, name: "test", dbname: "main" };
+      const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
       const engine = createEngine(location, { mapSize: 64 * 1024 });
       await engine.open();
       for (let i = 0; i < 100; i++) {
@@ -198,7 +161,7 @@ test("grows its map, also when another process has written more than it", async 
   assert(success, stderr);
   assertEquals((await engine.get("child 99"))?.value, new Uint8Array(50_000).fill(99));
   for (let i = 0; i < 100; i++) {
-    await engine.set(`own ${i}`, entry(new Uint8Array(50_000).fill(i)));
+    await engine.set(`own ${i}`, entryOf(new Uint8Array(50_000).fill(i)));
   }
   for (let i = 0; i < 100; i++) {
     assertEquals((await engine.get(`own ${i}`))?.value, new Uint8Array(50_000).fill(i));
@@ -207,13 +170,13 @@ test("grows its map, also when another process has written more than it", async 
   assertEquals((await engine.check({ fix: false })).problems, []);
 });
 
-test("sees what another process wrote, without a turn of the event loop", async (room) => {
-  const engine = await room.open();
-  await engine.set("go", entry("value"));
+test("sees what another process wrote, without a turn of the event loop", async (bed) => {
+  const engine = await bed.open();
+  await engine.set("go", entryOf("value"));
   const script = `
     import { createEngine } from "./engines/lmdb/mod.ts";
     const engine = createEngine({ rootDir: ${
-    JSON.stringify(room.root)
+    JSON.stringify(bed.root)
   }, name: "test", dbname: "main" }, {});
     await engine.open();
     await engine.set("ready", { value: new Uint8Array(1), timestamp: 1 });
@@ -230,8 +193,8 @@ test("sees what another process wrote, without a turn of the event loop", async 
   assertEquals(stdout, "false\n", stderr);
 });
 
-test("serves threads of one process", async (room) => {
-  const engine = await room.open();
+test("serves threads of one process", async (bed) => {
+  const engine = await bed.open();
   const source = `
     import { createEngine } from "${new URL("../../engines/lmdb/mod.ts", import.meta.url)}";
     self.onmessage = async ({ data: { rootDir, id } }) => {
@@ -244,7 +207,7 @@ test("serves threads of one process", async (room) => {
       self.postMessage("done");
     };
   `;
-  const script = join(room.root, "worker.js");
+  const script = join(bed.root, "worker.js");
   await Deno.writeTextFile(script, source);
   const workers = [1, 2].map((id) => {
     const worker = new Worker(new URL(`file://${script}`), { type: "module" });
@@ -252,10 +215,10 @@ test("serves threads of one process", async (room) => {
       worker.onmessage = resolve;
       worker.onerror = reject;
     });
-    worker.postMessage({ rootDir: room.root, id });
+    worker.postMessage({ rootDir: bed.root, id });
     return { worker, done };
   });
-  for (let i = 0; i < 40; i++) await engine.set(`own ${i}`, entry("value"));
+  for (let i = 0; i < 40; i++) await engine.set(`own ${i}`, entryOf("value"));
   for (const { worker, done } of workers) {
     await done;
     worker.terminate();
@@ -264,7 +227,7 @@ test("serves threads of one process", async (room) => {
   assertEquals((await engine.check({ fix: false })).problems, []);
 });
 
-test("says no to a folder or file that is something else", async (room) => {
+test("says no to a folder or file that is something else", async (bed) => {
   const cases: [string, Uint8Array, RegExp][] = [
     [
       "text.mdb",
@@ -277,16 +240,16 @@ test("says no to a folder or file that is something else", async (room) => {
     ["zeros.mdb", new Uint8Array(8192), /no LMDB/],
   ];
   for (const [name, bytes, reason] of cases) {
-    const path = join(room.root, name);
+    const path = join(bed.root, name);
     await Deno.writeFile(path, bytes);
-    const error = await assertRejects(() => room.open({ path }), EngineError);
+    const error = await assertRejects(() => bed.open({ path }), EngineError);
     assertEquals([error.engine, error.operation], ["lmdb", "open"]);
     assertMatch(error.message, /^Cannot open engine "lmdb": .*[^.]$/);
     assertMatch(error.message, reason);
     assertEquals(await Deno.readFile(path), bytes, "the file is as it was");
   }
-  const below = join(room.root, "text.mdb", "lmdb");
-  await assertRejects(() => room.open({ path: below }), EngineError);
+  const below = join(bed.root, "text.mdb", "lmdb");
+  await assertRejects(() => bed.open({ path: below }), EngineError);
 });
 
 function format(offset: number, version: number): Uint8Array {
@@ -297,71 +260,71 @@ function format(offset: number, version: number): Uint8Array {
   return bytes;
 }
 
-test("says so when the folder is read-only", async (room) => {
+test("says so when the folder is read-only", async (bed) => {
   if (Deno.build.os !== "linux") return;
   const error = await whileReadOnly(
-    room.root,
-    () => assertRejects(() => room.open(), EngineError),
+    bed.root,
+    () => assertRejects(() => bed.open(), EngineError),
   );
   assertMatch(error.message, /^Cannot open engine "lmdb": .*lmdb.*[^.]$/);
-  await Deno.mkdir(room.path, { recursive: true });
-  await whileReadOnly(room.path, () => assertRejects(() => room.open(), EngineError));
-  await (await room.open()).set("key", entry("value"));
+  await Deno.mkdir(folderOf(bed), { recursive: true });
+  await whileReadOnly(folderOf(bed), () => assertRejects(() => bed.open(), EngineError));
+  await (await bed.open()).set("key", entryOf("value"));
 });
 
-test("leaves another program's environment alone", async (room) => {
-  const path = join(room.root, "foreign");
+test("leaves another program's environment alone", async (bed) => {
+  const path = join(bed.root, "foreign");
   {
     const foreign = open({ path });
     await foreign.put("key", { of: "another program" });
     await foreign.close();
   }
   const before = await Deno.readFile(join(path, "data.mdb"));
-  const error = await assertRejects(() => room.open({ path }), EngineError);
+  const error = await assertRejects(() => bed.open({ path }), EngineError);
   assertStringIncludes(error.message, "another program's data");
   assertEquals(await Deno.readFile(join(path, "data.mdb")), before);
 });
 
-test("says no to a truncated file, wherever it ends", async (room) => {
-  const engine = await room.open();
+test("says no to a truncated file, wherever it ends", async (bed) => {
+  const engine = await bed.open();
   await engine.setMany(
-    Array.from({ length: 200 }, (_, i) => [`key ${i}`, entry("x".repeat(i * 40))]),
+    Array.from({ length: 200 }, (_, i) => [`key ${i}`, entryOf("x".repeat(i * 40))]),
   );
-  await room.close();
-  const whole = await Deno.readFile(room.file);
+  await bed.close();
+  const whole = await Deno.readFile(fileOf(bed));
   for (let part = 1; part < 20; part++) {
-    const path = join(room.root, `truncated${part}.mdb`);
+    const path = join(bed.root, `truncated${part}.mdb`);
     await Deno.writeFile(path, whole.subarray(0, Math.floor(whole.length * part / 20)));
-    await assertRejects(() => room.open({ path }), EngineError);
+    await assertRejects(() => bed.open({ path }), EngineError);
     await Deno.remove(path);
   }
-  const path = join(room.root, "empty.mdb");
+  const path = join(bed.root, "empty.mdb");
   await Deno.writeFile(path, new Uint8Array(0));
-  assertEquals(await (await room.open({ path })).size(), 0);
+  assertEquals(await (await bed.open({ path })).size(), 0);
 });
 
-test("never lets a damaged page end the process", async (room) => {
-  const engine = await room.open();
+test("never lets a damaged page end the process", async (bed) => {
+  const engine = await bed.open();
   await engine.setMany(
-    Array.from({ length: 120 }, (_, i) => [`key ${i}`, entry("x".repeat(i * 70))]),
+    Array.from({ length: 120 }, (_, i) => [`key ${i}`, entryOf("x".repeat(i * 70))]),
   );
-  await room.close();
-  const whole = await Deno.readFile(room.file);
+  await bed.close();
+  const whole = await Deno.readFile(fileOf(bed));
   let refused = 0;
   for (let page = 0; page * 4096 < whole.length; page++) {
     for (const bytes of [new Uint8Array(4096), new Uint8Array(4096).fill(0xA5)]) {
-      const path = join(room.root, "damaged.mdb");
+      const path = join(bed.root, "damaged.mdb");
       const copy = whole.slice();
       copy.set(bytes, page * 4096);
       await Deno.writeFile(path, copy);
       try {
-        const damaged = await room.open({ path });
+        const damaged = await bed.open({ path });
         await damaged.check({ fix: true });
         for await (const key of damaged.keys()) await damaged.get(key);
-        await room.close();
+        await bed.close();
       } catch (error) {
         assert(error instanceof EngineError || error instanceof DecodeError, String(error));
-        await room.close();
+        await bed.close();
         refused++;
       }
       await Deno.remove(path);
@@ -370,16 +333,18 @@ test("never lets a damaged page end the process", async (room) => {
   assertGreater(refused, 10);
 });
 
-test("finds a damaged entry, reads the others, and drops it when asked", async (room) => {
-  const writer = await room.open();
-  for (let i = 0; i < 20; i++) await writer.set(`key ${i}`, entry(`value of entry ${i}, in full`));
-  await room.close();
-  await damage(room.file, "value of entry 7,");
-  const engine = await room.open();
+test("finds a damaged entry, reads the others, and drops it when asked", async (bed) => {
+  const writer = await bed.open();
+  for (let i = 0; i < 20; i++) {
+    await writer.set(`key ${i}`, entryOf(`value of entry ${i}, in full`));
+  }
+  await bed.close();
+  await damage(fileOf(bed), "value of entry 7,");
+  const engine = await bed.open();
   const error = await assertRejects(async () => await engine.get("key 7"), DecodeError);
   assertEquals([error.engine, error.key], ["lmdb", "key 7"]);
-  assertEquals(await textOf(engine, "key 8"), "value of entry 8, in full");
-  assertEquals(await engine.compareAndSet("key 7", undefined, entry("no")), false);
+  assertEquals(await textAt(engine, "key 8"), "value of entry 8, in full");
+  assertEquals(await engine.compareAndSet("key 7", undefined, entryOf("no")), false);
 
   const found = await engine.check({ fix: false });
   assertEquals(found.checked, 20);
@@ -393,39 +358,39 @@ test("finds a damaged entry, reads the others, and drops it when asked", async (
   assertEquals(await engine.size(), 19);
 });
 
-test("finds a damaged key, and lets a damaged entry be replaced or deleted", async (room) => {
-  const writer = await room.open();
+test("finds a damaged key, and lets a damaged entry be replaced or deleted", async (bed) => {
+  const writer = await bed.open();
   for (const key of ["alpha key", "beta key", "gamma key"]) {
-    await writer.set(key, entry(`of ${key}`));
+    await writer.set(key, entryOf(`of ${key}`));
   }
-  await room.close();
-  await damage(room.file, "alpha key");
-  await damage(room.file, "of beta key");
-  await damage(room.file, "of gamma key");
-  const engine = await room.open();
+  await bed.close();
+  await damage(fileOf(bed), "alpha key");
+  await damage(fileOf(bed), "of beta key");
+  await damage(fileOf(bed), "of gamma key");
+  const engine = await bed.open();
   assertEquals((await engine.check({ fix: false })).problems.map(({ kind }) => kind), [
     "damaged",
     "damaged",
     "damaged",
   ]);
-  await engine.set("beta key", entry("again"));
-  assertEquals(await textOf(engine, "beta key"), "again");
+  await engine.set("beta key", entryOf("again"));
+  assertEquals(await textAt(engine, "beta key"), "again");
   assertEquals(await engine.delete("gamma key"), true);
   assertEquals((await engine.check({ fix: true })).problems.length, 1);
   assertEquals((await engine.check({ fix: false })).problems, []);
 });
 
-test("finds a deadline that is not in the index, and puts it there", async (room) => {
+test("finds a deadline that is not in the index, and puts it there", async (bed) => {
   const expiresAt = Date.now() + 3_600_000;
-  await (await room.open()).set("key", entry("value", expiresAt));
-  await room.close();
+  await (await bed.open()).set("key", entryOf("value", expiresAt));
+  await bed.close();
   {
-    await using other = bare(room.path, "deadlines:main");
+    await using other = bare(folderOf(bed), "deadlines:main");
     for (const key of [...other.database.getKeys({ start: undefined })]) {
       await other.database.remove(key);
     }
   }
-  const engine = await room.open();
+  const engine = await bed.open();
   const { problems } = await engine.check({ fix: true });
   assertEquals(problems.map(({ kind, key, fixed }) => [kind, key, fixed]), [[
     "orphan",
@@ -433,48 +398,48 @@ test("finds a deadline that is not in the index, and puts it there", async (room
     true,
   ]]);
   assertEquals((await engine.check({ fix: false })).problems, []);
-  await room.close();
-  await using other = bare(room.path, "deadlines:main");
+  await bed.close();
+  await using other = bare(folderOf(bed), "deadlines:main");
   assertEquals([...other.database.getKeys({ start: undefined })].length, 1);
 });
 
-test("counts and drops thousands of expired entries, and no replaced one", async (room) => {
-  const engine = await room.open();
+test("counts and drops thousands of expired entries, and no replaced one", async (bed) => {
+  const engine = await bed.open();
   const late = Date.now() - 1_000;
   const keys = Array.from({ length: 2_500 }, (_, i) => `key ${i}`);
-  await engine.setMany(keys.map((key, i) => [key, entry("value", late + i % 7)]));
-  await engine.setMany(keys.slice(0, 100).map((key) => [key, entry("again")]));
-  await engine.setMany(keys.slice(100, 200).map((key) => [key, entry("again", 8.64e15)]));
-  await engine.set("expired before time began", entry("value", -5));
+  await engine.setMany(keys.map((key, i) => [key, entryOf("value", late + i % 7)]));
+  await engine.setMany(keys.slice(0, 100).map((key) => [key, entryOf("again")]));
+  await engine.setMany(keys.slice(100, 200).map((key) => [key, entryOf("again", 8.64e15)]));
+  await engine.set("expired before time began", entryOf("value", -5));
   assertEquals(await engine.size(), 200);
   assertEquals(await Array.fromAsync(engine.keys("key 1")).then(({ length }) => length), 111);
   await engine.prune();
   assertEquals(await engine.prune(), 0);
   assertEquals(await engine.size(), 200);
-  await room.close();
-  await using other = bare(room.path, "entries:main");
+  await bed.close();
+  await using other = bare(folderOf(bed), "entries:main");
   assertEquals([...other.database.getKeys({ start: undefined })].length, 200);
 });
 
-test("drops expired entries on the way, so that what nobody asks for does not stay", async (room) => {
-  const engine = await room.open();
+test("drops expired entries on the way, so that what nobody asks for does not stay", async (bed) => {
+  const engine = await bed.open();
   const late = Date.now() - 1;
   for (let round = 0; round < 30; round++) {
     const pairs = Array.from({ length: 100 }, (_, i) => `key ${round} ${i}`);
-    await engine.setMany(pairs.map((key) => [key, entry("value", late)]));
+    await engine.setMany(pairs.map((key) => [key, entryOf("value", late)]));
   }
-  await room.close();
-  await using other = bare(room.path, "entries:main");
+  await bed.close();
+  await using other = bare(folderOf(bed), "entries:main");
   assertLess([...other.database.getKeys({ start: undefined })].length, 1_500);
 });
 
-test("lists page after page of long and short keys", async (room) => {
-  const engine = await room.open();
+test("lists page after page of long and short keys", async (bed) => {
+  const engine = await bed.open();
   const keys = Array.from(
     { length: 2_300 },
     (_, i) => i % 10 === 0 ? "long".repeat(600) + i : `key ${i}`,
   );
-  await engine.setMany(keys.map((key) => [key, entry(key)]));
+  await engine.setMany(keys.map((key) => [key, entryOf(key)]));
   assertEquals((await Array.fromAsync(engine.keys())).sort(), keys.toSorted());
   const long = keys.filter((key) => key.startsWith("long"));
   assertEquals((await Array.fromAsync(engine.keys("long"))).sort(), long.toSorted());
@@ -486,7 +451,7 @@ test("lists page after page of long and short keys", async (room) => {
   }
 });
 
-test("keeps what was there when a write fails, and works on", async (room) => {
+test("keeps what was there when a write fails, and works on", async (bed) => {
   if (Deno.build.os === "windows") return; // No limit for files there.
   const script = `
     import { createEngine } from "./engines/lmdb/mod.ts";
@@ -517,13 +482,13 @@ test("keeps what was there when a write fails, and works on", async (room) => {
     await engine.close();
     console.log(JSON.stringify({ size, kept: kept.size, problems, messages: [...messages] }));
   `;
-  const path = join(room.root, "script.ts");
+  const path = join(bed.root, "script.ts");
   await Deno.writeTextFile(
     path,
     script.replace("./engines", new URL("../../engines", import.meta.url).href),
   );
   const config = join(REPOSITORY, "deno.json");
-  const deno = [Deno.execPath(), "run", "-A", "--no-check", "--config", config, path, room.root];
+  const deno = [Deno.execPath(), "run", "-A", "--no-check", "--config", config, path, bed.root];
   const { stdout, success } = await new Deno.Command("bash", {
     // A disk that is full, as far as this process can tell.
     args: ["-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...deno],
@@ -540,10 +505,10 @@ test("keeps what was there when a write fails, and works on", async (room) => {
   ]);
 });
 
-test("works with the permissions that it names, and names them", async (room) => {
+test("works with the permissions that it names, and names them", async (bed) => {
   const script = `
     import { createEngine } from "./engines/lmdb/mod.ts";
-    const location = { rootDir: ${JSON.stringify(room.root)}, name: "test", dbname: "main" };
+    const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
     const engine = createEngine(location, {});
     try {
       await engine.open();
@@ -554,7 +519,7 @@ test("works with the permissions that it names, and names them", async (room) =>
       console.log(error.name + ": " + error.message);
     }
   `;
-  const write = `--allow-write=${room.root}`;
+  const write = `--allow-write=${bed.root}`;
   const flags = ["--no-prompt", "--allow-read", write, "--allow-env", "--allow-ffi"];
   const { stdout, stderr } = await runScript(script, flags);
   assertEquals(stdout, "3\n", stderr);
@@ -563,15 +528,15 @@ test("works with the permissions that it names, and names them", async (room) =>
     assertMatch(stdout, /^EngineError: Cannot open engine "lmdb": .*[^.]\n$/);
     assertStringIncludes(
       stdout,
-      `--allow-read --allow-write=${room.path} --allow-env --allow-ffi`,
+      `--allow-read --allow-write=${folderOf(bed)} --allow-env --allow-ffi`,
       missing,
     );
   }
 });
 
-test("refuses bad options, and work when it is not open", async (room) => {
+test("refuses bad options, and work when it is not open", async (bed) => {
   const create = (options: Record<string, unknown>) =>
-    createEngine({ ...LOCATION, rootDir: room.root }, options);
+    createEngine({ ...LOCATION, rootDir: bed.root }, options);
   assertThrows(() => create({ mapsize: 1 }), TypeError, "path, mapSize, maxReaders");
   assertThrows(() => create({ mapSize: "1" }), TypeError);
   assertThrows(() => create({ mapSize: 0 }), RangeError);
@@ -581,8 +546,8 @@ test("refuses bad options, and work when it is not open", async (room) => {
   assertThrows(() => engine.get("key"), TypeError, "not open");
   await engine.open();
   await engine.open();
-  await engine.set("key", entry("value"));
+  await engine.set("key", entryOf("value"));
   await engine.close();
   await engine.close();
-  await assertRejects(async () => await engine.set("key", entry("value")), TypeError, "not open");
+  await assertRejects(async () => await engine.set("key", entryOf("value")), TypeError, "not open");
 });

@@ -12,13 +12,13 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { complete, type CompleteEngine } from "../../engines/complete.ts";
+import { bedTests, complete, type CompleteEngine, type TestBed } from "../support/bed.ts";
 import { FileLock } from "../../platform/file_lock.ts";
 import { keyAt, placeOf } from "../../engines/pairtree/names.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { createEngine } from "../../engines/pairtree/mod.ts";
 import { runScript } from "../support/child.ts";
-import { textEntry, textOf } from "../support/process_jobs.ts";
+import { entryOf, keysOf, textOf } from "../support/entries.ts";
 import { whileReadOnly } from "../support/read_only.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -32,42 +32,27 @@ processTests("pairtree");
 killTests("pairtree");
 stashProcessesTest("pairtree");
 
-interface Bed {
+/** A bed with a store in it. */
+interface Store {
+  readonly bed: TestBed;
   readonly root: string;
   readonly engine: CompleteEngine;
   /** The path of an entry's file. */
   file(key: string): string;
 }
 
-function pairtreeTest(name: string, fn: (bed: Bed) => Promise<void>): void {
-  Deno.test({
-    name: `pairtree: ${name}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn() {
-      const root = await Deno.makeTempDir({ prefix: "hashstash_pairtree_" });
-      try {
-        await fn({ root, engine: await open(root), file: (key) => fileOf(root, key) });
-      } finally {
-        await Deno.remove(root, { recursive: true });
-      }
-    },
-  });
-}
+const register = bedTests("pairtree", "pairtree:");
 
-async function open(rootDir: string): Promise<CompleteEngine> {
-  const engine = complete(createEngine({ rootDir, name: "test", dbname: "main" }, {}));
-  await engine.open();
-  return engine;
+function pairtreeTest(name: string, fn: (store: Store) => Promise<void>): void {
+  register(name, async (bed) => {
+    const { root } = bed;
+    await fn({ bed, root, engine: await bed.open(), file: (key) => fileOf(root, key) });
+  });
 }
 
 function fileOf(root: string, key: string): string {
   const { folder, name } = placeOf(key);
   return join(root, "test", "pairtree", "main", folder, name);
-}
-
-async function keysOf(engine: CompleteEngine): Promise<string[]> {
-  return (await Array.fromAsync(engine.keys())).sort();
 }
 
 /** All files and folders below one, sorted. */
@@ -105,37 +90,39 @@ pairtreeTest("a file is a line of JSON and the value's bytes", async ({ engine, 
   assertEquals(text.slice(end + 1), '{"a":1}\n');
 });
 
-pairtreeTest("every flipped bit and every cut is found, named and removed", async (bed) => {
-  const { engine, file } = bed;
-  await engine.set("other", textEntry("intact"));
-  await engine.set("key", { ...textEntry("value"), expiresAt: Date.now() + 3_600_000 });
-  const whole = await Deno.readFile(file("key"));
-  const damaged: Uint8Array[] = [new Uint8Array([...whole, 0x20])];
-  for (let i = 0; i < whole.length; i++) {
-    damaged.push(whole.subarray(0, i));
-    for (const bit of [0, 5, 7]) {
-      const flipped = whole.slice();
-      flipped[i] ^= 1 << bit;
-      damaged.push(flipped);
+pairtreeTest(
+  "every flipped bit and every cut is found, named and removed",
+  async ({ engine, file }) => {
+    await engine.set("other", entryOf("intact"));
+    await engine.set("key", { ...entryOf("value"), expiresAt: Date.now() + 3_600_000 });
+    const whole = await Deno.readFile(file("key"));
+    const damaged: Uint8Array[] = [new Uint8Array([...whole, 0x20])];
+    for (let i = 0; i < whole.length; i++) {
+      damaged.push(whole.subarray(0, i));
+      for (const bit of [0, 5, 7]) {
+        const flipped = whole.slice();
+        flipped[i] ^= 1 << bit;
+        damaged.push(flipped);
+      }
     }
-  }
-  for (const bytes of damaged) {
-    await Deno.writeFile(file("key"), bytes);
-    const what = new TextDecoder().decode(bytes);
-    const error = await rejection(() => engine.get("key"));
-    assertInstanceOf(error, DecodeError, what);
-    assertEquals([error.engine, error.key], ["pairtree", "key"]);
-  }
-  assertEquals(textOf(await engine.get("other")), "intact");
-  const before = await engine.check({ fix: false });
-  assertEquals(before.checked, 2);
-  assertEquals(before.problems.map(({ kind, key, fixed }) => ({ kind, key, fixed })), [
-    { kind: "damaged", key: "key", fixed: false },
-  ]);
-  assertEquals((await engine.check({ fix: true })).problems.map(({ fixed }) => fixed), [true]);
-  assertEquals(await engine.check({ fix: false }), { checked: 1, problems: [] });
-  assertEquals(await keysOf(engine), ["other"]);
-});
+    for (const bytes of damaged) {
+      await Deno.writeFile(file("key"), bytes);
+      const what = new TextDecoder().decode(bytes);
+      const error = await rejection(() => engine.get("key"));
+      assertInstanceOf(error, DecodeError, what);
+      assertEquals([error.engine, error.key], ["pairtree", "key"]);
+    }
+    assertEquals(textOf(await engine.get("other")), "intact");
+    const before = await engine.check({ fix: false });
+    assertEquals(before.checked, 2);
+    assertEquals(before.problems.map(({ kind, key, fixed }) => ({ kind, key, fixed })), [
+      { kind: "damaged", key: "key", fixed: false },
+    ]);
+    assertEquals((await engine.check({ fix: true })).problems.map(({ fixed }) => fixed), [true]);
+    assertEquals(await engine.check({ fix: false }), { checked: 1, problems: [] });
+    assertEquals(await keysOf(engine), ["other"]);
+  },
+);
 
 pairtreeTest("damage of a large entry is found", async ({ engine, file }) => {
   for (const size of [50_000, 3_000_000]) {
@@ -149,17 +136,17 @@ pairtreeTest("damage of a large entry is found", async ({ engine, file }) => {
 });
 
 pairtreeTest("a damaged entry can be set anew and deleted", async ({ engine, file }) => {
-  await engine.setMany([["set", textEntry("old")], ["delete", textEntry("old")]]);
-  await engine.set("expiring", { ...textEntry("v"), expiresAt: Date.now() + 3_600_000 });
+  await engine.setMany([["set", entryOf("old")], ["delete", entryOf("old")]]);
+  await engine.set("expiring", { ...entryOf("v"), expiresAt: Date.now() + 3_600_000 });
   await Deno.writeFile(file("set"), new Uint8Array(3));
   await Deno.writeFile(file("delete"), new Uint8Array(3));
   assertInstanceOf(
-    await rejection(() => engine.compareAndSet("set", undefined, textEntry("no"))),
+    await rejection(() => engine.compareAndSet("set", undefined, entryOf("no"))),
     DecodeError,
   );
   assertEquals(await engine.size(), 3);
   assertEquals(await keysOf(engine), ["delete", "expiring", "set"]);
-  await engine.set("set", textEntry("new"));
+  await engine.set("set", entryOf("new"));
   assertEquals(textOf(await engine.get("set")), "new");
   assertEquals(await engine.delete("delete"), true);
   assertEquals(await keysOf(engine), ["expiring", "set"]);
@@ -167,7 +154,7 @@ pairtreeTest("a damaged entry can be set anew and deleted", async ({ engine, fil
 
 pairtreeTest("a file in the place of another is found", async ({ engine, file }) => {
   const long = "long ".repeat(100);
-  await engine.setMany([["a", textEntry("1")], ["b", textEntry("2")], [long, textEntry("3")]]);
+  await engine.setMany([["a", entryOf("1")], ["b", entryOf("2")], [long, entryOf("3")]]);
   await Deno.copyFile(file("a"), file("b"));
   await Deno.copyFile(file("a"), file(long));
   assertInstanceOf(await rejection(() => engine.get("b")), DecodeError);
@@ -184,7 +171,7 @@ pairtreeTest("a file in the place of another is found", async ({ engine, file })
 });
 
 pairtreeTest("what a crash left is no entry, and check removes it", async ({ engine, file }) => {
-  await engine.set("key", textEntry("value"));
+  await engine.set("key", entryOf("value"));
   const left = join(file("key"), "..", ".0123abcd-7.tmp");
   await Deno.writeTextFile(left, '{"key":"key","timest');
   assertEquals(await engine.size(), 1);
@@ -210,8 +197,8 @@ pairtreeTest("check leaves the writes that go on alone", async ({ engine }) => {
 });
 
 pairtreeTest("foreign files are ignored everywhere and by all", async ({ root, engine, file }) => {
-  await engine.setMany([["my_key", textEntry("value")], ["k".repeat(300), textEntry("value")]]);
-  await engine.set("late", { ...textEntry("gone"), expiresAt: 1 });
+  await engine.setMany([["my_key", entryOf("value")], ["k".repeat(300), entryOf("value")]]);
+  await engine.set("late", { ...entryOf("gone"), expiresAt: 1 });
   const { name } = placeOf("my_key");
   const names = [
     ...[
@@ -285,19 +272,21 @@ pairtreeTest("names tell their keys on every file system", async () => {
   assertEquals(keyAt("00", "my_key~00000000"), undefined);
 });
 
-pairtreeTest("a store that was removed meanwhile is empty, and is made again", async (bed) => {
-  const { root, engine } = bed;
-  await engine.set("key", textEntry("value"));
-  await Deno.remove(join(root, "test"), { recursive: true });
-  assertEquals(await engine.get("key"), undefined);
-  assertEquals(await engine.size(), 0);
-  assertEquals(await engine.delete("key"), false);
-  await engine.clear(true);
-  await engine.set("key", { ...textEntry("again"), expiresAt: Date.now() + 3_600_000 });
-  await Deno.remove(join(root, "test"), { recursive: true });
-  await engine.set("large", { value: new Uint8Array(1_000_000), timestamp: 0 });
-  assertEquals(await keysOf(engine), ["large"]);
-});
+pairtreeTest(
+  "a store that was removed meanwhile is empty, and is made again",
+  async ({ root, engine }) => {
+    await engine.set("key", entryOf("value"));
+    await Deno.remove(join(root, "test"), { recursive: true });
+    assertEquals(await engine.get("key"), undefined);
+    assertEquals(await engine.size(), 0);
+    assertEquals(await engine.delete("key"), false);
+    await engine.clear(true);
+    await engine.set("key", { ...entryOf("again"), expiresAt: Date.now() + 3_600_000 });
+    await Deno.remove(join(root, "test"), { recursive: true });
+    await engine.set("large", { value: new Uint8Array(1_000_000), timestamp: 0 });
+    assertEquals(await keysOf(engine), ["large"]);
+  },
+);
 
 pairtreeTest(
   "a file where a folder should be is an EngineError",
@@ -324,39 +313,44 @@ pairtreeTest(
     await Deno.mkdir(file("other"), { recursive: true });
     const read = await rejection(() => engine.get("other"));
     assertInstanceOf(read, EngineError);
-    const written = await rejection(() => engine.set("other", textEntry("v")));
+    const written = await rejection(() => engine.set("other", entryOf("v")));
     assertInstanceOf(written, EngineError);
     assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
   },
 );
 
-pairtreeTest("a read-only folder refuses changes and keeps its entries", async (bed) => {
-  const { root, engine, file } = bed;
-  await engine.set("key", textEntry("value"));
-  await whileReadOnly(join(file("key"), ".."), async () => {
-    for (const value of [new Uint8Array(10), new Uint8Array(1_000_000)]) {
-      const error = await rejection(() => engine.set("key", { value, timestamp: 0 }));
-      assertInstanceOf(error, EngineError);
-      assertStringIncludes(error.message, "the system does not let this user");
-    }
-    assertInstanceOf(await rejection(() => engine.delete("key")), EngineError);
-    assertEquals(textOf(await engine.get("key")), "value");
-    assertEquals(textOf(await (await open(root)).get("key")), "value");
-  });
-  assertEquals((await engine.check({ fix: false })).problems, []);
-  const closed = join(root, "closed");
-  await Deno.mkdir(closed);
-  await whileReadOnly(closed, async () => {
-    await assertRejects(async () => await open(closed), EngineError, "the system does not let");
-  });
-});
+pairtreeTest(
+  "a read-only folder refuses changes and keeps its entries",
+  async ({ bed, root, engine, file }) => {
+    await engine.set("key", entryOf("value"));
+    await whileReadOnly(join(file("key"), ".."), async () => {
+      for (const value of [new Uint8Array(10), new Uint8Array(1_000_000)]) {
+        const error = await rejection(() => engine.set("key", { value, timestamp: 0 }));
+        assertInstanceOf(error, EngineError);
+        assertStringIncludes(error.message, "the system does not let this user");
+      }
+      assertInstanceOf(await rejection(() => engine.delete("key")), EngineError);
+      assertEquals(textOf(await engine.get("key")), "value");
+      assertEquals(textOf(await (await bed.open()).get("key")), "value");
+    });
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    const closed = join(root, "closed");
+    await Deno.mkdir(closed);
+    await whileReadOnly(closed, async () => {
+      await assertRejects(
+        async () => await bed.open({}, { rootDir: closed }),
+        EngineError,
+        "the system does not let",
+      );
+    });
+  },
+);
 
 pairtreeTest(
   "a write that fails half-way keeps the earlier value and leaves nothing",
-  async (bed) => {
-    const { root, engine } = bed;
-    await engine.set("small", textEntry("earlier"));
-    await engine.set("large", textEntry("earlier"));
+  async ({ root, engine }) => {
+    await engine.set("small", entryOf("earlier"));
+    await engine.set("large", entryOf("earlier"));
     const script = join(root, "script.ts");
     await Deno.writeTextFile(
       script,
@@ -444,9 +438,8 @@ pairtreeTest("it needs no more than to read and write its root", async ({ root }
 
 pairtreeTest(
   "a lock that another process holds keeps changes waiting, not the event loop",
-  async (bed) => {
-    const { engine } = bed;
-    await engine.set("key", textEntry("old"));
+  async ({ engine }) => {
+    await engine.set("key", entryOf("old"));
     const path = join(engine.path, ".locks", placeOf("key").folder[0]);
     const holder = new Deno.Command(Deno.execPath(), {
       args: [
@@ -460,7 +453,7 @@ pairtreeTest(
     await reader.read();
     let set = false;
     const setting = (async () => {
-      await engine.set("key", textEntry("new"));
+      await engine.set("key", entryOf("new"));
       set = true;
     })();
     for (let tick = 0; tick < 20; tick++) await new Promise((resolve) => setTimeout(resolve, 2));
@@ -475,12 +468,8 @@ pairtreeTest(
   },
 );
 
-pairtreeTest("many large writes at once wait for each other", async ({ engine }) => {
-  const other = complete(createEngine(
-    { rootDir: join(engine.path, "..", "..", ".."), name: "test", dbname: "main" },
-    {},
-  ));
-  await other.open();
+pairtreeTest("many large writes at once wait for each other", async ({ bed, engine }) => {
+  const other = await bed.open();
   // More than the threads that could wait for locks in the system's way.
   const writes = Array.from({ length: 700 }, (_, i) => {
     const value = new Uint8Array(140_000).fill(i);

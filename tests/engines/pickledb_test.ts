@@ -11,7 +11,9 @@ import {
 } from "@std/assert";
 import { basename, dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { complete, type CompleteEngine } from "../../engines/complete.ts";
+import { bedTests, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { entryOf, textAt } from "../support/entries.ts";
+import { runPython } from "../support/python.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { createEngine } from "../../engines/pickledb/mod.ts";
 import { runScript } from "../support/child.ts";
@@ -25,7 +27,7 @@ import { stashProcessesTest } from "../support/stash_processes.ts";
 contractTests("pickledb");
 behaviours("pickledb");
 processTests("pickledb");
-killTests("pickledb", {}, {
+killTests("pickledb", undefined, {
   async debris(root) {
     const names = await Array.fromAsync(Deno.readDir(`${root}/kill/pickledb`));
     return names.map(({ name }) => name).filter((name) => !/^main\.json(\.lock)?$/.test(name));
@@ -34,61 +36,27 @@ killTests("pickledb", {}, {
 stashProcessesTest("pickledb");
 
 /** A file in a folder of its own, and an engine on it. */
-interface Room {
+interface Store {
+  readonly bed: TestBed;
   readonly path: string;
   readonly engine: CompleteEngine;
 }
 
-function make(path: string, dbname = "main"): CompleteEngine {
-  return complete(createEngine({ name: "n", dbname }, { path }));
-}
+const register = bedTests("pickledb", "pickledb:");
 
-/** Registers a test in a room; with `content`, in the file at first. */
-function test(name: string, fn: (room: Room) => Promise<void>, content?: string): void {
-  Deno.test({
-    name: `pickledb: ${name}`,
-    sanitizeOps: true,
-    sanitizeResources: true,
-    async fn() {
-      const folder = await Deno.makeTempDir({ prefix: "hashstash_pickledb_" });
-      const path = join(folder, "db.json");
-      if (content !== undefined) await Deno.writeTextFile(path, content);
-      const engine = make(path);
-      await engine.open();
-      try {
-        await fn({ path, engine });
-      } finally {
-        await engine.close();
-        await Deno.remove(folder, { recursive: true });
-      }
-    },
+/** Registers a test on a file; with `content`, that is in it at first. */
+function test(name: string, fn: (store: Store) => Promise<void>, content?: string): void {
+  register(name, async (bed) => {
+    const path = join(bed.root, "db.json");
+    if (content !== undefined) await Deno.writeTextFile(path, content);
+    await fn({ bed, path, engine: await bed.open({ path }) });
   });
 }
 
 const encoder = new TextEncoder();
 
-function entry(value: string | Uint8Array, expiresAt?: number) {
-  const bytes = typeof value === "string" ? encoder.encode(value) : value;
-  return { value: bytes, timestamp: Date.now(), ...(expiresAt === undefined ? {} : { expiresAt }) };
-}
-
-async function textOf(engine: CompleteEngine, key: string): Promise<string | undefined> {
-  const found = await engine.get(key);
-  return found && new TextDecoder().decode(found.value);
-}
-
 async function read(path: string): Promise<Record<string, unknown>> {
   return JSON.parse(await Deno.readTextFile(path));
-}
-
-/** Runs Python; what it printed. */
-async function python(script: string, ...args: string[]): Promise<string> {
-  const command = Deno.build.os === "linux" ? "/usr/bin/python3" : "python3";
-  const { stdout, stderr, success } = await new Deno.Command(command, {
-    args: ["-c", script, ...args],
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout).trim();
 }
 
 /** Reads a file as the strictest version of Python's pickleDB does; its keys. */
@@ -106,15 +74,15 @@ print(json.dumps(data["plain"]), len(data))
 `;
 
 test("JSON stands in the file as it is, in a line that a person can read", async ({ path, engine }) => {
-  await engine.set("my_key", entry('{"name":"John","age":30}'));
-  await engine.setMany([["list", entry("[1, 2.50,true]")], ["é\n", entry('"naïve 😀"')]]);
+  await engine.set("my_key", entryOf('{"name":"John","age":30}'));
+  await engine.setMany([["list", entryOf("[1, 2.50,true]")], ["é\n", entryOf('"naïve 😀"')]]);
   assertEquals(
     await Deno.readTextFile(path),
     '{\n"my_key": {"name":"John","age":30},\n"list": [1, 2.50,true],\n' +
       '"\\u00e9\\n": "na\\u00efve \\ud83d\\ude00"\n}\n',
   );
-  assertEquals(await textOf(engine, "list"), "[1, 2.50,true]");
-  assertEquals(JSON.parse(await textOf(engine, "é\n") ?? ""), "naïve 😀");
+  assertEquals(await textAt(engine, "list"), "[1, 2.50,true]");
+  assertEquals(JSON.parse(await textAt(engine, "é\n") ?? ""), "naïve 😀");
 });
 
 test("what is not JSON, or too much for Python's pickleDB, is coded and comes back", async ({ path, engine }) => {
@@ -136,29 +104,29 @@ test("what is not JSON, or too much for Python's pickleDB, is coded and comes ba
     ["non-ASCII, large", '["é",100000000000000000000]', "base64"],
   ];
   for (const [key, value, form] of values) {
-    await engine.set(key, entry(value));
+    await engine.set(key, entryOf(value));
     const coded = (await read(path))[key] as Record<string, Record<string, unknown>>;
     assertEquals(Object.keys(coded), ["$hashstash"], key);
     // `json` holds only what needs no coding itself.
     const expected = form === "json" ? "json" : form;
     assertEquals(Object.keys(coded.$hashstash), ["timestamp", expected], key);
   }
-  await engine.set("plain", entry('[9223372036854775808,-1,1e99,"\\ud83d\\ude00 1e999"]'));
-  await engine.set("expiring", entry("[1]", Date.now() + 3_600_000));
+  await engine.set("plain", entryOf('[9223372036854775808,-1,1e99,"\\ud83d\\ude00 1e999"]'));
+  await engine.set("expiring", entryOf("[1]", Date.now() + 3_600_000));
   await engine.close();
   await engine.open();
   for (const [key, value] of values) {
-    assertEquals((await engine.get(key))?.value, entry(value).value, key);
+    assertEquals((await engine.get(key))?.value, entryOf(value).value, key);
   }
-  assertEquals(await textOf(engine, "expiring"), "[1]");
+  assertEquals(await textAt(engine, "expiring"), "[1]");
   assertEquals(
-    await python(STRICT, path),
+    await runPython(STRICT, path),
     '[9223372036854775808, -1, 1e+99, "\\ud83d\\ude00 1e999"] 16',
   );
 });
 
 test("what Python wrote is read as what it is, and kept when others are set", async ({ path, engine }) => {
-  await python(
+  await runPython(
     `
 import json, sys
 data = {"text": "caf\\u00e9", "big": 2**60, "huge": 2**80, "float": 0.1, "none": None, "deep": {"a": [1, {"b": []}]},
@@ -179,27 +147,27 @@ json.dump(data, open(sys.argv[1], "w"), indent=4)
     ["", "{}"],
   ];
   for (let i = 0; i < 2; i++) {
-    for (const [key, text] of expected) assertEquals(await textOf(engine, key), text, key);
-    assertEquals(JSON.parse(await textOf(engine, "deep") ?? ""), { a: [1, { b: [] }] });
-    assertEquals(JSON.parse(await textOf(engine, "$hashstash") ?? ""), { $hashstash: 1, two: 2 });
-    await engine.set("new", entry("1"));
+    for (const [key, text] of expected) assertEquals(await textAt(engine, key), text, key);
+    assertEquals(JSON.parse(await textAt(engine, "deep") ?? ""), { a: [1, { b: [] }] });
+    assertEquals(JSON.parse(await textAt(engine, "$hashstash") ?? ""), { $hashstash: 1, two: 2 });
+    await engine.set("new", entryOf("1"));
   }
   const problems = (await engine.check({ fix: false })).problems;
   assertEquals(problems.map(({ kind, key }) => `${kind} ${key}`), ["damaged nan"]);
-  await python(
+  await runPython(
     'import json, sys; d = json.load(open(sys.argv[1])); assert d["huge"] == 2**80 and d["new"] == 1',
     path,
   );
 });
 
 test("coded entries survive that Python loads and saves the file", async ({ path, engine }) => {
-  await engine.set("bytes", entry(Uint8Array.of(1, 2, 3)));
+  await engine.set("bytes", entryOf(Uint8Array.of(1, 2, 3)));
   const expiresAt = Date.now() + 3_600_000;
   await engine.set("expiring", {
-    ...entry('{"big":12345678901234567890}', expiresAt),
+    ...entryOf('{"big":12345678901234567890}', expiresAt),
     timestamp: 5,
   });
-  await python(
+  await runPython(
     `
 import json, os, sys
 data = json.load(open(sys.argv[1]))
@@ -212,29 +180,29 @@ os.replace(sys.argv[1] + ".tmp", sys.argv[1])
   assertEquals((await engine.get("bytes"))?.value, Uint8Array.of(1, 2, 3));
   const { expiresAt: found, timestamp } = await engine.get("expiring") ?? {};
   assertEquals([found, timestamp], [expiresAt, 5]);
-  assertEquals(await textOf(engine, "expiring"), '{"big" : 12345678901234567890}');
-  assertEquals(await textOf(engine, "python"), "[1]");
+  assertEquals(await textAt(engine, "expiring"), '{"big" : 12345678901234567890}');
+  assertEquals(await textAt(engine, "python"), "[1]");
   assertEquals(await engine.size(), 3);
-  await engine.set("key", entry("1"));
+  await engine.set("key", entryOf("1"));
   assertEquals(Object.keys(await read(path)), ["bytes", "expiring", "python", "key"]);
 });
 
 test("a plain value was set when the file was saved, or before", async ({ path, engine }) => {
   const before = Date.now();
-  await engine.set("key", entry("1"));
+  await engine.set("key", entryOf("1"));
   const timestamp = (await engine.get("key"))?.timestamp ?? 0;
   assert(timestamp >= before && timestamp <= Date.now() + 1_000);
   assertEquals(timestamp, (await Deno.stat(path)).mtime?.getTime());
 });
 
 test("the last of two members with one key wins, as in JSON", async ({ engine }) => {
-  assertEquals(await textOf(engine, "a"), "3");
+  assertEquals(await textAt(engine, "a"), "3");
   assertEquals(await engine.size(), 2);
 }, '{"a": 1, "b": 2, "a": 3}');
 
 test("an empty file is an empty store", async ({ path, engine }) => {
   assertEquals(await engine.size(), 0);
-  await engine.set("key", entry("1"));
+  await engine.set("key", entryOf("1"));
   assertEquals(await read(path), { key: 1 });
 }, "");
 
@@ -247,7 +215,7 @@ test("a burst of sets shares saves", async ({ path, engine }) => {
     }
   })();
   await Promise.all(
-    Array.from({ length: 1_000 }, (_, i) => engine.set(`key ${i}`, entry(String(i)))),
+    Array.from({ length: 1_000 }, (_, i) => engine.set(`key ${i}`, entryOf(String(i)))),
   );
   assertEquals(Object.keys(await read(path)).length, 1_000);
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -257,30 +225,30 @@ test("a burst of sets shares saves", async ({ path, engine }) => {
 });
 
 test("a set that can't be saved rejects and leaves what was there", async ({ path, engine }) => {
-  await engine.set("key", entry("1"));
+  await engine.set("key", entryOf("1"));
   const content = await Deno.readTextFile(path);
   await Deno.remove(`${path}.lock`);
   await Deno.mkdir(`${path}.lock`);
   const failed = await Promise.allSettled([
-    engine.set("key", entry("2")),
-    engine.setMany([["a", entry("3")]]),
-    engine.compareAndSet("key", await engine.get("key"), entry("4")),
+    engine.set("key", entryOf("2")),
+    engine.setMany([["a", entryOf("3")]]),
+    engine.compareAndSet("key", await engine.get("key"), entryOf("4")),
   ]);
   for (const result of failed) {
     assert(result.status === "rejected" && result.reason instanceof EngineError);
     assertStringIncludes(result.reason.message, 'engine "pickledb"');
   }
-  assertEquals(await textOf(engine, "key"), "1");
+  assertEquals(await textAt(engine, "key"), "1");
   assertEquals(await Deno.readTextFile(path), content);
   await Deno.remove(`${path}.lock`);
-  await engine.set("key", entry("5"));
+  await engine.set("key", entryOf("5"));
   assertEquals(await read(path), { key: 5 });
 });
 
 test("two quick saves of the same length never look the same to another reader", async ({ path, engine }) => {
   const states = new Set<string>();
   for (let i = 0; i < 30; i++) {
-    await engine.set("key", entry(String(100 + i)));
+    await engine.set("key", entryOf(String(100 + i)));
     const { mtime, size } = await Deno.stat(path);
     states.add(`${mtime?.getTime()} ${size}`);
   }
@@ -305,9 +273,9 @@ for (const [what, content] of Object.entries(DAMAGED)) {
       has: () => engine.has("a"),
       size: () => engine.size(),
       keys: () => Array.fromAsync(engine.keys()),
-      set: () => engine.set("a", entry("1")),
+      set: () => engine.set("a", entryOf("1")),
       delete: () => engine.delete("a"),
-      compareAndSet: () => engine.compareAndSet("a", undefined, entry("1")),
+      compareAndSet: () => engine.compareAndSet("a", undefined, entryOf("1")),
     };
     for (const operation of Object.values(operations)) {
       const error = await assertRejects(async () => await operation(), DecodeError, path);
@@ -331,7 +299,7 @@ test("check with fix keeps what can be read of a damaged file, and a copy of it"
   const aside = [...Deno.readDirSync(dirname(path))].filter(({ name }) => name.includes("damaged"));
   assertEquals(aside.length, 1);
   assertEquals(await Deno.readTextFile(join(dirname(path), aside[0].name)), content);
-  await engine.set("b", entry("2"));
+  await engine.set("b", entryOf("2"));
   assertEquals(await engine.size(), 3);
 });
 
@@ -340,8 +308,8 @@ test(
   async ({ path, engine }) => {
     const found = await assertRejects(async () => await engine.get("coded"), DecodeError);
     assertEquals([found.engine, found.key], ["pickledb", "coded"]);
-    assertEquals(await textOf(engine, "a"), "1");
-    await engine.set("b", entry("2"));
+    assertEquals(await textAt(engine, "a"), "1");
+    await engine.set("b", entryOf("2"));
     const named = (await engine.check({ fix: false })).problems.map(({ key }) => key);
     assertEquals(named, ["coded", "cut", "plain"]);
     assertEquals((await engine.check({ fix: true })).problems.every(({ fixed }) => fixed), true);
@@ -367,12 +335,12 @@ test("a reader waits for a program that writes the file in place", async ({ path
     await new Promise((resolve) => setTimeout(resolve, 60));
     await file.write(encoder.encode('lue"}'));
   })();
-  assertEquals(await textOf(engine, "key"), '"a value"');
+  assertEquals(await textAt(engine, "key"), '"a value"');
   await writing;
 }, "");
 
 test("check removes what killed writers left, and nothing else", async ({ path, engine }) => {
-  await engine.set("key", entry("1"));
+  await engine.set("key", entryOf("1"));
   const left = `${path}.${crypto.randomUUID()}.tmp`;
   const others = [`${path}.tmp`, join(dirname(path), "notes.txt")];
   for (const other of [left, ...others]) await Deno.writeTextFile(other, "text");
@@ -383,31 +351,27 @@ test("check removes what killed writers left, and nothing else", async ({ path, 
   assertEquals(names, ["db.json", "db.json.lock", "db.json.tmp", "notes.txt"]);
 });
 
-test("clear goes into nested stores when asked, and leaves other files alone", async ({ path, engine }) => {
-  const nested = make(path, "main/a/b"), beside = make(path, "other");
-  for (const store of [nested, beside]) {
-    await store.open();
-    await store.set("key", entry("1"));
-  }
+test("clear goes into nested stores when asked, and leaves other files alone", async ({ bed, path, engine }) => {
+  const nested = await bed.open({ path }, { dbname: "main/a/b" });
+  const beside = await bed.open({ path }, { dbname: "other" });
+  for (const store of [nested, beside]) await store.set("key", entryOf("1"));
   await engine.clear(true);
   assertEquals(await nested.size(), 0);
   assertEquals(await beside.size(), 1);
   assertEquals(dirname(nested.path), `${path}+/a+`);
-  for (const store of [nested, beside]) await store.close();
 });
 
-test("a new file lets the same people in, and a link stays one", async ({ path, engine }) => {
+test("a new file lets the same people in, and a link stays one", async ({ bed, path, engine }) => {
   if (Deno.build.os === "windows") return;
   const link = join(dirname(path), "link.json");
   await Deno.chmod(path, 0o600);
   await Deno.symlink(path, link);
-  const other = make(link);
-  await other.open();
-  await other.set("key", entry("1"));
+  const other = await bed.open({ path: link });
+  await other.set("key", entryOf("1"));
   await other.close();
   assertEquals((await Deno.lstat(link)).isSymlink, true);
   assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
-  assertEquals(await textOf(engine, "key"), "1");
+  assertEquals(await textAt(engine, "key"), "1");
 }, "{}");
 
 test("options and use are checked", async ({ path, engine }) => {
@@ -420,7 +384,7 @@ test("options and use are checked", async ({ path, engine }) => {
   assertEquals(basename(engine.path), "db.json");
   await engine.close();
   await assertRejects(async () => await engine.get("key"), TypeError, "not open");
-  await assertRejects(async () => await engine.set("key", entry("1")), TypeError, "not open");
+  await assertRejects(async () => await engine.set("key", entryOf("1")), TypeError, "not open");
 });
 
 test("needs to read and write its folder, and names the flags that it lacks", async ({ path }) => {
@@ -454,7 +418,7 @@ test("random JSON comes back, however the file was formatted", async ({ path, en
   const check = async () => {
     assertEquals(await engine.size(), texts.length);
     for (const [key, value] of Object.entries(data)) {
-      assertEquals(JSON.parse(await textOf(engine, key) ?? ""), value, key);
+      assertEquals(JSON.parse(await textAt(engine, key) ?? ""), value, key);
     }
   };
   for (const indent of ["", 1, "\t"]) {
@@ -463,11 +427,11 @@ test("random JSON comes back, however the file was formatted", async ({ path, en
   }
   await engine.clear();
   await engine.setMany(
-    Object.entries(data).map(([key, value]) => [key, entry(JSON.stringify(value))]),
+    Object.entries(data).map(([key, value]) => [key, entryOf(JSON.stringify(value))]),
   );
   await engine.close();
   await engine.open();
   await check();
-  await engine.set("plain", entry("1"));
-  assertEquals(await python(STRICT, path), "1 301");
+  await engine.set("plain", entryOf("1"));
+  assertEquals(await runPython(STRICT, path), "1 301");
 });

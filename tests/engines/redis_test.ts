@@ -9,11 +9,11 @@ import {
 } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
 import { fileURLToPath } from "node:url";
-import type { CompleteEngine } from "../../engines/complete.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { createEngine } from "../../engines/redis/mod.ts";
 import { HashStash } from "../../mod.ts";
-import { entry, eventually, LOCATION, openRedis, pair } from "../support/redis.ts";
+import { entryOf, keysOf } from "../support/entries.ts";
+import { eventually, LOCATION, openRedis, pair } from "../support/redis.ts";
 import {
   type RedisCluster,
   type RedisServer,
@@ -28,17 +28,12 @@ import { stashProcessesTest } from "../support/stash_processes.ts";
 
 const stopping = (server: RedisServer | RedisCluster) => () => server[Symbol.asyncDispose]();
 
-async function ownServer() {
-  const server = await startRedis();
-  return { options: { url: server.url }, stop: stopping(server) };
-}
-
 async function ownCluster() {
   const cluster = await startRedisCluster();
   return { options: { cluster: cluster.urls }, stop: stopping(cluster) };
 }
 
-contractTests("redis", ownServer);
+contractTests("redis");
 contractTests("redis", async () => {
   const server = await startRedis({ tls: true, password: "p:@/%ss" });
   const url = `${server.urlWith("p:@/%ss")}/3`;
@@ -57,9 +52,9 @@ contractTests("redis", async () => {
 }, "redis by a client on a unix socket");
 contractTests("redis", ownCluster, "redis cluster");
 behaviours("redis");
-processTests("redis", ownServer);
+processTests("redis");
 processTests("redis", ownCluster, "redis cluster");
-killTests("redis", ownServer);
+killTests("redis");
 stashProcessesTest("redis");
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -69,12 +64,6 @@ const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 /** How many clients the server has besides the one that asks. */
 async function clients(server: RedisServer): Promise<number> {
   return (await server.cli("CLIENT", "LIST")).split("\n").length - 1;
-}
-
-async function keysOf(engine: CompleteEngine): Promise<string[]> {
-  const keys: string[] = [];
-  for await (const key of engine.keys()) keys.push(key);
-  return keys.sort();
 }
 
 Deno.test("redis: redis-cli reads what a stash wrote, and the reverse", strict, async () => {
@@ -114,12 +103,12 @@ Deno.test("redis: deadlines are Redis' own", strict, async () => {
   await using server = await startRedis();
   await using engine = await openRedis({ url: server.url });
   const deadline = Date.now() + 100_000;
-  await engine.set("key", entry("value", deadline));
+  await engine.set("key", entryOf("value", deadline));
   // The server drops a key after this millisecond.
   assertEquals(await server.cli("PEXPIRETIME", "name:main:key"), String(deadline - 1));
-  await engine.set("key", entry("value"));
+  await engine.set("key", entryOf("value"));
   assertEquals(await server.cli("PEXPIRETIME", "name:main:key"), "-1");
-  await engine.set("soon", entry("value", Date.now() + 20));
+  await engine.set("soon", entryOf("value", Date.now() + 20));
   await new Promise((resolve) => setTimeout(resolve, 400));
   assertEquals(await server.cli("DBSIZE"), "1");
 });
@@ -128,15 +117,15 @@ Deno.test("redis: an older server that tells no deadlines", strict, async () => 
   await using server = await startRedis({ args: ["--rename-command", "PEXPIRETIME", ""] });
   await using engine = await openRedis({ url: server.url });
   const deadline = Date.now() + 100_000;
-  await engine.setMany([["a", entry("1", deadline)], ["b", entry("2")]]);
+  await engine.setMany([["a", entryOf("1", deadline)], ["b", entryOf("2")]]);
   const found = [await engine.get("a"), ...await engine.getMany(["a", "b", "absent"])];
   for (const a of found.slice(0, 2)) {
     assertLessOrEqual(Math.abs((a?.expiresAt ?? 0) - deadline), 2_000);
   }
   assertEquals(found[2]?.expiresAt, undefined);
   assertEquals(found[3], undefined);
-  assert(await engine.compareAndSet("a", found[0], entry("2", deadline)));
-  assert(!await engine.compareAndSet("a", found[0], entry("3")));
+  assert(await engine.compareAndSet("a", found[0], entryOf("2", deadline)));
+  assert(!await engine.compareAndSet("a", found[0], entryOf("3")));
 });
 
 Deno.test("redis: clear leaves the rest of the database alone", strict, async () => {
@@ -148,9 +137,9 @@ Deno.test("redis: clear leaves the rest of the database alone", strict, async ()
   for (const key of others) await server.cli("SET", key, "x");
   for (const name of ["name", "na*", "n?me", "[name]", "name\\", "na%me"]) {
     await using engine = await openRedis({ url: server.url }, { ...LOCATION, name });
-    await engine.setMany(Array.from({ length: 1_500 }, (_, i) => [`k${i}`, entry("x")]));
+    await engine.setMany(Array.from({ length: 1_500 }, (_, i) => [`k${i}`, entryOf("x")]));
     await using nested = await openRedis({ url: server.url }, { name, dbname: "main/in*" });
-    await nested.set("k", entry("x"));
+    await nested.set("k", entryOf("x"));
     assertEquals(await engine.size(), 1_500);
     await engine.clear();
     assertEquals(await server.cli("DBSIZE"), String(others.length + 1));
@@ -238,7 +227,7 @@ Deno.test("redis: handles share a connection and let go of it", strict, async ()
   assertEquals(await clients(server), 1);
   const apart = await openRedis({ url: `${url}/1` });
   assertEquals(await clients(server), 2);
-  await handles[0].set("key", entry("value"));
+  await handles[0].set("key", entryOf("value"));
   assertEquals(await apart.has("key"), false);
   await apart.close();
   await handles[0].close();
@@ -276,7 +265,7 @@ Deno.test("redis: a client of the user's is used and left open", strict, async (
   const engine = await openRedis({ client: user });
   assertEquals(engine.path, server.url);
   assertEquals(await clients(server), 1);
-  await engine.set("key", entry("value"));
+  await engine.set("key", entryOf("value"));
   const listeners = user.listenerCount("error");
   await engine.close();
   assertEquals(user.listenerCount("error"), listeners - 1);
@@ -322,7 +311,7 @@ Deno.test("redis: a cluster", strict, async (t) => {
       size: () => engine.size(),
       get: () => Promise.all(all.map((key) => engine.get(key))),
       getMany: () => engine.getMany(all),
-      set: () => Promise.all(all.map((key) => engine.set(key, entry("new")))),
+      set: () => Promise.all(all.map((key) => engine.set(key, entryOf("new")))),
       clear: () => engine.clear(),
     };
     for (const [name, attempt] of Object.entries(attempts)) {

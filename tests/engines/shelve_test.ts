@@ -11,7 +11,8 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { complete, type CompleteEngine } from "../../engines/complete.ts";
+import { bedTests, type CompleteEngine, disposable, type Options } from "../support/bed.ts";
+import { entryOf } from "../support/entries.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { createEngine } from "../../engines/shelve/mod.ts";
@@ -34,12 +35,8 @@ stashProcessesTest("shelve");
 const NAME = "shelve_test";
 const MB = 1024 * 1024;
 
-function make(options: Record<string, unknown>, dbname = "main"): CompleteEngine {
-  return complete(createEngine({ name: NAME, dbname }, options));
-}
-
-function entry(value: string | Uint8Array, timestamp = Date.now()) {
-  return { value: typeof value === "string" ? new TextEncoder().encode(value) : value, timestamp };
+function make(options: Options, dbname = "main"): CompleteEngine & AsyncDisposable {
+  return disposable(createEngine({ name: NAME, dbname }, options));
 }
 
 /** A database that the test looks into too. */
@@ -47,10 +44,9 @@ async function withKv(
   fn: (engine: CompleteEngine, kv: Deno.Kv) => Promise<void>,
 ): Promise<void> {
   using kv = await Deno.openKv(":memory:");
-  const engine = make({ kv });
+  await using engine = make({ kv });
   await engine.open();
   await fn(engine, kv);
-  await engine.close();
 }
 
 /** All keys but the mark of a store that has had chunks. */
@@ -59,9 +55,7 @@ async function kvKeys(kv: Deno.Kv): Promise<Deno.KvKey[]> {
   return keys.filter((key) => key.length !== 4 || key[3] !== 0);
 }
 
-function test(name: string, fn: () => Promise<void> | void): void {
-  Deno.test({ name: `shelve: ${name}`, fn, sanitizeOps: true, sanitizeResources: true });
-}
+const test = bedTests("shelve", "shelve:");
 
 test("path tells where the data lives, without credentials", () => {
   const location = { rootDir: "/root", name: "n", dbname: "main" };
@@ -93,7 +87,7 @@ test("memory is neither persistent nor shared, and lives as long as a handle", a
   assertEquals(first.supports, { persistent: false, shared: false });
   assertEquals(make({ path: "default" }).supports, { persistent: true, shared: true });
   await first.open();
-  await first.set("key", entry("value"));
+  await first.set("key", entryOf("value"));
   const second = make({ path: ":memory:" });
   await second.open();
   await first.close();
@@ -108,7 +102,7 @@ test("works in a database that is given, beside its other data, and leaves it op
   await withKv(async (engine, kv) => {
     await kv.set([NAME, "main", "key"], "not ours");
     assertEquals(await engine.size(), 0);
-    await engine.setMany([["key", entry("value")], ["big", entry(new Uint8Array(200_000))]]);
+    await engine.setMany([["key", entryOf("value")], ["big", entryOf(new Uint8Array(200_000))]]);
     await engine.clear(true);
     const left = await Array.fromAsync(kv.list({ prefix: [] }));
     assertEquals(left.map(({ key }) => key), [[NAME, "main", "key"]]);
@@ -131,22 +125,22 @@ test("an entry is a line of JSON and the bytes, under name, dbname and key", asy
 test("chunks go with the entry that they belong to", async () => {
   await withKv(async (engine, kv) => {
     for (const [first, second] of [[300_000, 2 * MB], [2 * MB, 70_000], [12 * MB, 10]]) {
-      await engine.set("key", entry(new Uint8Array(first)));
-      await engine.set("key", entry(new Uint8Array(second).fill(7)));
+      await engine.set("key", entryOf(new Uint8Array(first)));
+      await engine.set("key", entryOf(new Uint8Array(second).fill(7)));
       assertEquals((await engine.get("key"))?.value, new Uint8Array(second).fill(7));
       const pieces = second > 65_000 ? Math.ceil(second / 65_536) + 1 : 0;
       assertEquals((await kvKeys(kv)).length, 1 + pieces);
       const current = await engine.get("key");
-      await engine.compareAndSet("key", current, entry(new Uint8Array(first)));
-      await engine.setMany([["key", entry("small")], ["other", entry("small")]]);
+      await engine.compareAndSet("key", current, entryOf(new Uint8Array(first)));
+      await engine.setMany([["key", entryOf("small")], ["other", entryOf("small")]]);
       assertEquals((await kvKeys(kv)).length, 2);
-      await engine.set("key", entry(new Uint8Array(first)));
+      await engine.set("key", entryOf(new Uint8Array(first)));
       assertEquals(await engine.deleteMany(["key", "other"]), 2);
       assertEquals(await kvKeys(kv), []);
     }
-    assertEquals(await engine.compareAndSet("key", undefined, entry(new Uint8Array(MB))), true);
-    assertEquals(await engine.compareAndSet("key", undefined, entry(new Uint8Array(MB))), false);
-    await engine.set("key", { ...entry(new Uint8Array(MB)), expiresAt: Date.now() + 3_600_000 });
+    assertEquals(await engine.compareAndSet("key", undefined, entryOf(new Uint8Array(MB))), true);
+    assertEquals(await engine.compareAndSet("key", undefined, entryOf(new Uint8Array(MB))), false);
+    await engine.set("key", { ...entryOf(new Uint8Array(MB)), expiresAt: Date.now() + 3_600_000 });
     assertEquals((await engine.check({ fix: false })).problems, []);
     await engine.delete("key");
     assertEquals(await kvKeys(kv), []);
@@ -159,7 +153,7 @@ test("a reader never meets a mix of two writes", async () => {
     let writing = true;
     const write = async () => {
       for (let i = 0; i < 60; i++) {
-        await engine.set("key", entry(new Uint8Array(sizes[i % sizes.length]).fill(i)));
+        await engine.set("key", entryOf(new Uint8Array(sizes[i % sizes.length]).fill(i)));
       }
       writing = false;
     };
@@ -179,7 +173,7 @@ test("writers of one large entry and clear leave it whole or absent", async () =
   await withKv(async (engine, kv) => {
     for (let round = 0; round < 5; round++) {
       const writers = [1, 2, 3].map((byte) =>
-        engine.set("key", entry(new Uint8Array(3 * MB).fill(byte)))
+        engine.set("key", entryOf(new Uint8Array(3 * MB).fill(byte)))
       );
       await Promise.all([...writers, engine.clear(), engine.delete("key")]);
       const value = (await engine.get("key"))?.value;
@@ -192,7 +186,7 @@ test("writers of one large entry and clear leave it whole or absent", async () =
 
 test("check finds what a killed writer left, and leaves a living one alone", async () => {
   await withKv(async (engine, kv) => {
-    await engine.setMany([["big", entry(new Uint8Array(300_000))], ["small", entry("value")]]);
+    await engine.setMany([["big", entryOf(new Uint8Array(300_000))], ["small", entryOf("value")]]);
     const chunk = (key: string, age: number, i: number) => {
       const generation = `${Date.now() - age}-${crypto.randomUUID()}`;
       return ["hashstash", NAME, "main", 0, key, generation, i];
@@ -222,7 +216,7 @@ test("damage is found, named and repaired, and other entries stay readable", asy
     const long = "long ".repeat(1_000);
     const keys = ["garbage", "foreign", "short", "chunks"];
     for (const key of [...keys, long, "healthy"]) {
-      await engine.set(key, entry(new Uint8Array(key === "chunks" ? 200_000 : 100)));
+      await engine.set(key, entryOf(new Uint8Array(key === "chunks" ? 200_000 : 100)));
     }
     const place = (key: string) => ["hashstash", NAME, "main", key];
     const bytes = async (key: Deno.KvKey) => (await kv.get<Uint8Array>(key)).value;
@@ -260,7 +254,7 @@ test("damage is found, named and repaired, and other entries stay readable", asy
 test("long names and keys fit into Deno KV's keys", async () => {
   using kv = await Deno.openKv(":memory:");
   const location = { name: "n".repeat(3_000), dbname: `${"d".repeat(1_000)}/${"e".repeat(1_000)}` };
-  const engine = complete(createEngine(location, { kv }));
+  await using engine = disposable(createEngine(location, { kv }));
   await engine.open();
   const keys = [
     "a",
@@ -269,9 +263,9 @@ test("long names and keys fit into Deno KV's keys", async () => {
     "k".repeat(200_000),
     `${"k".repeat(200_000)}2`,
   ];
-  await engine.setMany(keys.map((key) => [key, entry(key.slice(0, 3))]));
+  await engine.setMany(keys.map((key) => [key, entryOf(key.slice(0, 3))]));
   for (const key of keys) {
-    assertEquals((await engine.get(key))?.value, entry(key.slice(0, 3)).value);
+    assertEquals((await engine.get(key))?.value, entryOf(key.slice(0, 3)).value);
   }
   assertEquals((await Array.fromAsync(engine.keys("k"))).length, 2);
   assertEquals((await Array.fromAsync(engine.keys("k".repeat(199_999)))).length, 2);
@@ -281,8 +275,7 @@ test("long names and keys fit into Deno KV's keys", async () => {
   await engine.close();
 });
 
-test("a file that is no database is refused and left as it is", async () => {
-  const folder = await Deno.makeTempDir();
+test("a file that is no database is refused and left as it is", async ({ root: folder }) => {
   const path = join(folder, "notes.kv");
   await Deno.writeTextFile(path, "my notes\n".repeat(1_000));
   const error = await assertRejects(async () => await make({ path }).open(), EngineError);
@@ -294,16 +287,14 @@ test("a file that is no database is refused and left as it is", async () => {
     EngineError,
     "cannot be opened",
   );
-  await Deno.remove(folder, { recursive: true });
 });
 
-test("a damaged file is an error and a problem that check names", async () => {
-  const folder = await Deno.makeTempDir();
+test("a damaged file is an error and a problem that check names", async ({ root: folder }) => {
   const path = join(folder, "damaged.kv");
   const engine = make({ path });
   await engine.open();
   const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`);
-  await engine.setMany(keys.map((key) => [key, entry(new Uint8Array(1_000))]));
+  await engine.setMany(keys.map((key) => [key, entryOf(new Uint8Array(1_000))]));
   await engine.close();
   const bytes = await Deno.readFile(path);
   for (let i = 40_960; i < bytes.length; i += 500) bytes[i] ^= 0xff;
@@ -313,7 +304,6 @@ test("a damaged file is an error and a problem that check names", async () => {
   const { problems } = await engine.check({ fix: false });
   assert(problems.some(({ kind, key }) => kind === "damaged" && key === undefined));
   await engine.close();
-  await Deno.remove(folder, { recursive: true });
 });
 
 test("methods of a closed engine reject", async () => {
@@ -361,8 +351,7 @@ async function runWith(flags: string[], options: unknown, env: Record<string, st
   return stdout + stderr;
 }
 
-test("needs no permission in memory and in Deno's own place", async () => {
-  const home = await Deno.makeTempDir();
+test("needs no permission in memory and in Deno's own place", async ({ root: home }) => {
   const cache = Deno.env.get("DENO_DIR") ?? join(Deno.env.get("HOME") ?? "", ".cache", "deno");
   assertEquals(await runWith(["--unstable-kv"], { path: ":memory:" }), "had 0\ngot 100000\n");
   for (const had of [0, 1]) {
@@ -371,11 +360,9 @@ test("needs no permission in memory and in Deno's own place", async () => {
     const printed = await runWith(flags, { path: "default" }, { DENO_DIR: home });
     assertEquals(printed.replace(/^(Download|Check).*\n/gm, ""), `had ${had}\ngot 100000\n`, cache);
   }
-  await Deno.remove(home, { recursive: true });
 });
 
-test("needs to read and write its file and nothing else, and names the flag that it lacks", async () => {
-  const folder = await Deno.makeTempDir();
+test("needs to read and write its file and nothing else, and names the flag that it lacks", async ({ root: folder }) => {
   const path = join(folder, "new", "shelve.kv");
   const read = `--allow-read=${folder}`, write = `--allow-write=${folder}`;
   assertEquals(await runWith(["--unstable-kv", read, write], { path }), "had 0\ngot 100000\n");
@@ -388,11 +375,9 @@ test("needs to read and write its file and nothing else, and names the flag that
   const refused = await runWith(["--unstable-kv", read], { path });
   assertStringIncludes(refused, 'EngineError Cannot open engine "shelve"');
   assertStringIncludes(refused, "--allow-write");
-  await Deno.remove(folder, { recursive: true });
 });
 
-test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says --unstable-kv", async () => {
-  const folder = await Deno.makeTempDir();
+test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says --unstable-kv", async ({ root: folder }) => {
   const path = join(folder, "shelve.kv");
   const refused = await runWith(["--no-config"], { path });
   assertStringIncludes(refused, "EngineError");
@@ -402,7 +387,6 @@ test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says -
   assertEquals(await runWith(["--no-config", "-A"], { path }), "had 1\ngot 100000\n");
   assertEquals(await runWith(["--unstable-kv", "-A"], { path }), "had 1\ngot 100000\n");
   assertEquals(await runWith(["--no-config", "-A"], { path: ":memory:" }), "had 0\ngot 100000\n");
-  await Deno.remove(folder, { recursive: true });
 });
 
 test("batches work with npm:@deno/kv too, which takes fewer checks in a commit", async () => {
@@ -427,7 +411,7 @@ test("large values of long keys that begin alike stay apart", async () => {
   await withKv(async (engine, kv) => {
     const keys = ["1", "2", "3"].map((end) => "k".repeat(1_500) + end);
     await engine.setMany(
-      keys.map((key) => [key, entry(new Uint8Array(200_000).fill(Number(key.at(-1))))]),
+      keys.map((key) => [key, entryOf(new Uint8Array(200_000).fill(Number(key.at(-1))))]),
     );
     // As if Deno KV had removed the entry, past its deadline, and not yet its chunks.
     const [first] = (await kvKeys(kv)).filter((key) => key.length === 5 && key[3] !== 0);

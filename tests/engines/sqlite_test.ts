@@ -14,12 +14,12 @@ import {
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
-import type { CompleteEngine } from "../../engines/complete.ts";
 import { attempt } from "../../engines/sqlite/runner.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { createEngine } from "../../engines/sqlite/mod.ts";
 import { runScript } from "../support/child.ts";
-import { entryOf, keysOf, type Room, roomTests, textUnder } from "../support/room.ts";
+import { bedTests, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { entryOf, keysOf, textAt } from "../support/entries.ts";
 import { DRIVERS, FFI_ERROR } from "../support/sqlite_drivers.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -44,13 +44,12 @@ stashProcessesTest("sqlite");
 
 const decoder = new TextDecoder();
 
-function fileOf({ folder }: Room): string {
-  return join(folder, "test.db");
+function fileOf({ root }: TestBed): string {
+  return join(root, "test.db");
 }
 
-function openIn(room: Room, dbname = "main", path = fileOf(room)): Promise<CompleteEngine> {
-  const location = { rootDir: room.folder, name: "test", dbname };
-  return room.open(createEngine(location, { path, driver: "node:sqlite" }));
+function openIn(bed: TestBed, dbname = "main", path = fileOf(bed)): Promise<CompleteEngine> {
+  return bed.open({ path, driver: "node:sqlite" }, { dbname });
 }
 
 async function shell(file: string, sql: string): Promise<string> {
@@ -60,85 +59,81 @@ async function shell(file: string, sql: string): Promise<string> {
   return decoder.decode(stdout).trimEnd();
 }
 
-const test = roomTests("sqlite");
+const test = bedTests("sqlite", "sqlite");
 
-test("keeps what the sqlite3 shell can read and add to", async (room) => {
-  const engine = await openIn(room);
+test("keeps what the sqlite3 shell can read and add to", async (bed) => {
+  const engine = await openIn(bed);
   await engine.set("my_key", entryOf('{"name":"John"}'));
-  assertEquals(await shell(fileOf(room), "SELECT key, value FROM main"), 'my_key|{"name":"John"}');
-  assertEquals(await shell(fileOf(room), "SELECT json_extract(value, '$.name') FROM main"), "John");
-  assertEquals(await shell(fileOf(room), "PRAGMA journal_mode"), "wal");
+  assertEquals(await shell(fileOf(bed), "SELECT key, value FROM main"), 'my_key|{"name":"John"}');
+  assertEquals(await shell(fileOf(bed), "SELECT json_extract(value, '$.name') FROM main"), "John");
+  assertEquals(await shell(fileOf(bed), "PRAGMA journal_mode"), "wal");
 
-  await shell(fileOf(room), `INSERT INTO main (key, value) VALUES ('by hand', '["é"]')`);
-  assertEquals(await textUnder(engine, "by hand"), '["é"]');
+  await shell(fileOf(bed), `INSERT INTO main (key, value) VALUES ('by hand', '["é"]')`);
+  assertEquals(await textAt(engine, "by hand"), '["é"]');
   const found = await engine.get("by hand");
   assertLess(Math.abs(Number(found?.timestamp) - Date.now()), 60_000);
   assertEquals(await engine.compareAndSet("by hand", found, entryOf("[]")), true);
 });
 
-test("leaves other programs' tables alone", async (room) => {
+test("leaves other programs' tables alone", async (bed) => {
   await shell(
-    fileOf(room),
+    fileOf(bed),
     `CREATE TABLE notes (text); INSERT INTO notes VALUES ('keep');
      CREATE TABLE "main/notes" (text); INSERT INTO "main/notes" VALUES ('keep')`,
   );
-  const engine = await openIn(room);
+  const engine = await openIn(bed);
   await engine.set("key", entryOf("value"));
   await engine.clear(true);
   assertEquals((await engine.check({ fix: true })).problems, []);
-  const error = await assertRejects(() => openIn(room, "notes"), EngineError);
+  const error = await assertRejects(() => openIn(bed, "notes"), EngineError);
   assertStringIncludes(error.message, 'a table "notes" of another program');
-  assertEquals(await shell(fileOf(room), `SELECT * FROM notes, "main/notes"`), "keep|keep");
+  assertEquals(await shell(fileOf(bed), `SELECT * FROM notes, "main/notes"`), "keep|keep");
 });
 
-test("gives every dbname a table of its own", async (room) => {
+test("gives every dbname a table of its own", async (bed) => {
   const dbnames = ["main", "Main", "MAIN", "sqlite_x", 'quo"te', "semi;colon", "é", "", "a/b", "a"];
-  for (const dbname of dbnames) await (await openIn(room, dbname)).set("key", entryOf(dbname));
+  for (const dbname of dbnames) await (await openIn(bed, dbname)).set("key", entryOf(dbname));
   for (const dbname of dbnames) {
-    assertEquals(await textUnder(await openIn(room, dbname), "key"), dbname);
+    assertEquals(await textAt(await openIn(bed, dbname), "key"), dbname);
   }
-  const tables = (await shell(fileOf(room), "SELECT name FROM sqlite_schema WHERE type = 'table'"))
+  const tables = (await shell(fileOf(bed), "SELECT name FROM sqlite_schema WHERE type = 'table'"))
     .split("\n");
   assertEquals(tables.length, dbnames.length);
   assert(tables.includes("main") && tables.includes("a/b"), tables.join());
 });
 
-test("refuses a file that is no database", async (room) => {
-  await Deno.writeTextFile(fileOf(room), "some text, longer than a header of SQLite. ".repeat(50));
-  const error = await assertRejects(() => openIn(room), EngineError);
+test("refuses a file that is no database", async (bed) => {
+  await Deno.writeTextFile(fileOf(bed), "some text, longer than a header of SQLite. ".repeat(50));
+  const error = await assertRejects(() => openIn(bed), EngineError);
   assertEquals([error.engine, error.operation], ["sqlite", "open"]);
   assertStringIncludes(error.message, "is not an SQLite database");
-  assertStringIncludes(await Deno.readTextFile(fileOf(room)), "some text");
+  assertStringIncludes(await Deno.readTextFile(fileOf(bed)), "some text");
 });
 
-test("refuses a folder where the file should be, and a file where the folder should be", async (room) => {
-  const folder = await assertRejects(() => openIn(room, "main", room.folder), EngineError);
+test("refuses a folder where the file should be, and a file where the folder should be", async (bed) => {
+  const folder = await assertRejects(() => openIn(bed, "main", bed.root), EngineError);
   assertMatch(folder.message, /Cannot open engine "sqlite": .* cannot be opened or made/);
-  await Deno.writeTextFile(fileOf(room), "");
-  await assertRejects(() => openIn(room, "main", join(fileOf(room), "x.db")), EngineError);
+  await Deno.writeTextFile(fileOf(bed), "");
+  await assertRejects(() => openIn(bed, "main", join(fileOf(bed), "x.db")), EngineError);
 });
 
-test("finds a damaged page, says so, and reads the rest", async (room) => {
-  const writer = createEngine(
-    { rootDir: room.folder, name: "test", dbname: "main" },
-    { path: fileOf(room), driver: "node:sqlite" },
-  );
-  await writer.open();
+test("finds a damaged page, says so, and reads the rest", async (bed) => {
+  const writer = await openIn(bed);
   const keys = Array.from({ length: 200 }, (_, i) => `key ${String(i).padStart(3, "0")}`);
   for (const key of keys) await writer.set(key, entryOf("v".repeat(1_000)));
   await writer.close();
-  const size = Number(await shell(fileOf(room), "PRAGMA page_size"));
+  const size = Number(await shell(fileOf(bed), "PRAGMA page_size"));
   const page = Number(
     await shell(
-      fileOf(room),
+      fileOf(bed),
       "SELECT pageno FROM dbstat WHERE name = 'main' AND pagetype = 'leaf' LIMIT 1 OFFSET 20",
     ),
   );
-  const bytes = await Deno.readFile(fileOf(room));
+  const bytes = await Deno.readFile(fileOf(bed));
   bytes.fill(0xFF, (page - 1) * size, page * size);
-  await Deno.writeFile(fileOf(room), bytes);
+  await Deno.writeFile(fileOf(bed), bytes);
 
-  const engine = await openIn(room);
+  const engine = await openIn(bed);
   let lost = 0;
   for (const key of keys) {
     try {
@@ -158,12 +153,12 @@ test("finds a damaged page, says so, and reads the rest", async (room) => {
   }
 });
 
-test("repairs a damaged index", async (room) => {
-  const engine = await openIn(room);
+test("repairs a damaged index", async (bed) => {
+  const engine = await openIn(bed);
   await engine.setMany(Array.from({ length: 100 }, (_, i) => [`key ${i}`, entryOf(`${i}`)]));
   // A row that an index doesn't know of.
   await shell(
-    fileOf(room),
+    fileOf(bed),
     `PRAGMA writable_schema = ON;
      CREATE TEMP TABLE saved AS SELECT * FROM sqlite_schema WHERE name = 'main:expires_at';
      DELETE FROM sqlite_schema WHERE name = 'main:expires_at';
@@ -177,13 +172,13 @@ test("repairs a damaged index", async (room) => {
   assertGreater(found.problems.length, 0);
   assertEquals(found.problems.filter(({ fixed }) => !fixed), []);
   assertEquals((await engine.check({ fix: false })).problems, []);
-  assertEquals(await textUnder(engine, "key 77"), "77");
+  assertEquals(await textAt(engine, "key 77"), "77");
 });
 
-test("waits for another program's transaction, and leaves the event loop free", async (room) => {
-  const engine = await openIn(room);
-  const other = new DatabaseSync(fileOf(room));
-  room.defer(() => other.close());
+test("waits for another program's transaction, and leaves the event loop free", async (bed) => {
+  const engine = await openIn(bed);
+  const other = new DatabaseSync(fileOf(bed));
+  bed.defer(() => other.close());
   other.exec("BEGIN IMMEDIATE");
   let done = false;
   const setting = Promise.resolve(engine.set("key", entryOf("value"))).then(() => done = true);
@@ -192,7 +187,7 @@ test("waits for another program's transaction, and leaves the event loop free", 
   assertEquals(await engine.get("key"), undefined);
   other.exec("COMMIT");
   await setting;
-  assertEquals(await textUnder(engine, "key"), "value");
+  assertEquals(await textAt(engine, "key"), "value");
 });
 
 test("gives up when the database stays locked", async () => {
@@ -208,17 +203,17 @@ test("gives up when the database stays locked", async () => {
   assertEquals(error.operation, "set");
 });
 
-test("refuses what SQLite cannot hold, and keeps the earlier value", async (room) => {
-  const engine = await openIn(room);
+test("refuses what SQLite cannot hold, and keeps the earlier value", async (bed) => {
+  const engine = await openIn(bed);
   await engine.set("key", entryOf("earlier"));
   const large = entryOf(new Uint8Array(1_000_000_000));
   await assertRejects(async () => await engine.set("key", large), RangeError, "1000000000 bytes");
   await assertRejects(async () => await engine.setMany([["key", large]]), RangeError);
-  assertEquals(await textUnder(engine, "key"), "earlier");
+  assertEquals(await textAt(engine, "key"), "earlier");
 });
 
-test("takes a large batch without keeping the event loop to itself", async (room) => {
-  const engine = await openIn(room);
+test("takes a large batch without keeping the event loop to itself", async (bed) => {
+  const engine = await openIn(bed);
   const pairs = Array.from({ length: 20_000 }, (_, i) => [`${i}`, entryOf("value")] as const);
   let timers = 0;
   const timer = setInterval(() => timers++, 1);
@@ -230,44 +225,44 @@ test("takes a large batch without keeping the event loop to itself", async (room
   assertGreater(timers, 0);
 });
 
-test("gives the space of cleared and pruned entries back", async (room) => {
-  const engine = await openIn(room);
-  const size = () => Deno.statSync(fileOf(room)).size;
+test("gives the space of cleared and pruned entries back", async (bed) => {
+  const engine = await openIn(bed);
+  const size = () => Deno.statSync(fileOf(bed)).size;
   const value = "v".repeat(10_000);
   const fill = async (expiresAt?: number) => {
     await engine.setMany(
       Array.from({ length: 500 }, (_, i) => [`${i}`, entryOf(value, expiresAt)]),
     );
-    await shell(fileOf(room), "PRAGMA wal_checkpoint(TRUNCATE)");
+    await shell(fileOf(bed), "PRAGMA wal_checkpoint(TRUNCATE)");
     assertGreater(size(), 5_000_000);
     assertGreater(await engine.byteSize(), 5_000_000);
   };
   await fill();
   await engine.clear();
-  await shell(fileOf(room), "PRAGMA wal_checkpoint(TRUNCATE)");
+  await shell(fileOf(bed), "PRAGMA wal_checkpoint(TRUNCATE)");
   assertLess(size(), 100_000);
   await fill(Date.now() - 1);
   assertEquals(await engine.prune(), 500);
-  await shell(fileOf(room), "PRAGMA wal_checkpoint(TRUNCATE)");
+  await shell(fileOf(bed), "PRAGMA wal_checkpoint(TRUNCATE)");
   assertLess(size(), 100_000);
   assertLess(await engine.byteSize(), 100_000);
 });
 
-test("shares one connection between handles, also by way of a symbolic link", async (room) => {
-  const first = await openIn(room);
-  const link = join(room.folder, "link.db");
-  await Deno.symlink(fileOf(room), link);
-  const second = await openIn(room, "main", link);
+test("shares one connection between handles, also by way of a symbolic link", async (bed) => {
+  const first = await openIn(bed);
+  const link = join(bed.root, "link.db");
+  await Deno.symlink(fileOf(bed), link);
+  const second = await openIn(bed, "main", link);
   await first.set("key", entryOf("value"));
-  assertEquals(await textUnder(second, "key"), "value");
+  assertEquals(await textAt(second, "key"), "value");
   assertEquals(
-    [...Deno.readDirSync(room.folder)].filter(({ name }) => /^link/.test(name)).length,
+    [...Deno.readDirSync(bed.root)].filter(({ name }) => /^link/.test(name)).length,
     1,
   );
 });
 
-test("lists keys that sort after all others", async (room) => {
-  const engine = await openIn(room);
+test("lists keys that sort after all others", async (bed) => {
+  const engine = await openIn(bed);
   const keys = ["\u{10FFFF}", "\u{10FFFF}\u{10FFFF}a", "\u{D7FF}", "\u{E000}", "a\u{10FFFF}", "b"];
   await engine.setMany(keys.map((key) => [key, entryOf(key)]));
   for (const prefix of ["", ...keys, "a"]) {
@@ -300,29 +295,29 @@ function script(folder: string, options: Record<string, unknown>): string {
     }`;
 }
 
-test("works with read and write permission for its folder, and asks for no more", async (room) => {
-  const { stdout, stderr } = await runScript(script(room.folder, {}), [
-    `--allow-read=.,${room.folder}`,
-    `--allow-write=${room.folder}`,
+test("works with read and write permission for its folder, and asks for no more", async (bed) => {
+  const { stdout, stderr } = await runScript(script(bed.root, {}), [
+    `--allow-read=.,${bed.root}`,
+    `--allow-write=${bed.root}`,
   ]);
   assertEquals([stdout, stderr], ["value\n", ""]);
 });
 
-test("names the permission that is refused", async (room) => {
-  const flags = [[], [`--allow-read=.,${room.folder}`]];
+test("names the permission that is refused", async (bed) => {
+  const flags = [[], [`--allow-read=.,${bed.root}`]];
   for (const allowed of flags) {
-    const { stdout } = await runScript(script(room.folder, {}), ["--allow-read=.", ...allowed]);
+    const { stdout } = await runScript(script(bed.root, {}), ["--allow-read=.", ...allowed]);
     assertStringIncludes(stdout, 'EngineError Cannot open engine "sqlite": no permission');
-    assertStringIncludes(stdout, `--allow-write="${room.folder}`);
+    assertStringIncludes(stdout, `--allow-write="${bed.root}`);
   }
 });
 
 if (DRIVERS.includes("@db/sqlite")) {
-  test("lets two drivers share a file, but not in one process", async (room) => {
-    const engine = await openIn(room);
+  test("lets two drivers share a file, but not in one process", async (bed) => {
+    const engine = await openIn(bed);
     await engine.set("key", entryOf("value"));
-    const location = { rootDir: room.folder, name: "test", dbname: "main" };
-    const other = createEngine(location, { path: fileOf(room), driver: "@db/sqlite" });
+    const location = { rootDir: bed.root, name: "test", dbname: "main" };
+    const other = createEngine(location, { path: fileOf(bed), driver: "@db/sqlite" });
     const error = await assertRejects(async () => await other.open(), EngineError);
     assertStringIncludes(error.message, "two SQLite libraries on one file");
     await engine.close();
@@ -332,31 +327,31 @@ if (DRIVERS.includes("@db/sqlite")) {
   });
 }
 
-test("says what to do when @db/sqlite is asked for and cannot be loaded", async (room) => {
-  const { stdout } = await runScript(script(room.folder, { driver: "@db/sqlite" }), [
-    `--allow-read=.,${room.folder}`,
-    `--allow-write=${room.folder}`,
+test("says what to do when @db/sqlite is asked for and cannot be loaded", async (bed) => {
+  const { stdout } = await runScript(script(bed.root, { driver: "@db/sqlite" }), [
+    `--allow-read=.,${bed.root}`,
+    `--allow-write=${bed.root}`,
     "--deny-ffi",
   ]);
   assertMatch(stdout, /^EngineError Cannot open engine "sqlite": driver "@db\/sqlite" cannot be/);
   assertStringIncludes(stdout, "DENO_SQLITE_PATH");
 });
 
-test("keeps the earlier value where it may not write", async (room) => {
-  const engine = await openIn(room);
+test("keeps the earlier value where it may not write", async (bed) => {
+  const engine = await openIn(bed);
   await engine.set("key", entryOf("earlier"));
   await engine.close();
-  await Deno.chmod(fileOf(room), 0o444);
-  await Deno.chmod(room.folder, 0o555);
+  await Deno.chmod(fileOf(bed), 0o444);
+  await Deno.chmod(bed.root, 0o555);
   // Permissions of the file system don't hold for root.
   const { stdout } = await runScript(
     `import process from "node:process";
      await import("./engines/sqlite/mod.ts");
      if (process.geteuid() === 0) process.seteuid(65534);
-     ${script(room.folder, { path: fileOf(room), driver: "node:sqlite" })}`,
+     ${script(bed.root, { path: fileOf(bed), driver: "node:sqlite" })}`,
     ["-A"],
   );
-  await Deno.chmod(room.folder, 0o755);
+  await Deno.chmod(bed.root, 0o755);
   assertMatch(stdout, /^EngineError Cannot open engine "sqlite": .*(cannot be written|opened)/);
-  assertEquals(await textUnder(await openIn(room), "key"), "earlier");
+  assertEquals(await textAt(await openIn(bed), "key"), "earlier");
 });

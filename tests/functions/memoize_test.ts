@@ -1,8 +1,8 @@
 /** Section 5 of the acceptance cases: functions whose results are kept. */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { HashStash, type HashStashOptions, stashedResult } from "../../mod.ts";
-import { collect, TestBed } from "../support/test_bed.ts";
-import { testOnEngines, testOnMemory } from "../support/function_engines.ts";
+import { TestBed } from "../support/bed.ts";
+import { testOnEngines, testOnMemory } from "../support/on_engines.ts";
 
 type Claim = (stash: HashStash, bed: TestBed) => Promise<void>;
 
@@ -47,7 +47,7 @@ const CLAIMS: Record<string, Claim> = {
     assertEquals(await join.peek("a", { c: 1 }), undefined);
     await join("a", { c: 1 });
     assertEquals(await join.peek("a", { c: 1 }), "a11");
-    assertEquals(await collect(join.stash.keys()), [["a", { c: 1 }]]);
+    assertEquals(await Array.fromAsync(join.stash.keys()), [["a", { c: 1 }]]);
     assertEquals(await join.stash.get(["a", { c: 1 }]), "a11");
     assertEquals(join.key("a", { c: 1 }), ["a", { c: 1 }]);
     assertEquals(await join.forget("a", { c: 1 }), true);
@@ -91,10 +91,10 @@ const CLAIMS: Record<string, Claim> = {
       count++;
       for (const letter of text) yield await Promise.resolve(letter);
     });
-    assertEquals(await collect(letters("abc")), ["a", "b", "c"]);
-    assertEquals(await collect(await letters("abc")), ["a", "b", "c"]);
+    assertEquals(await Array.fromAsync(letters("abc")), ["a", "b", "c"]);
+    assertEquals(await Array.fromAsync(await letters("abc")), ["a", "b", "c"]);
     assertEquals(await letters.stash.get(["abc"]), ["a", "b", "c"]);
-    assertEquals(await collect((await letters.peek("abc"))!), ["a", "b", "c"]);
+    assertEquals(await Array.fromAsync((await letters.peek("abc"))!), ["a", "b", "c"]);
     assertEquals(await letters.peek("xyz"), undefined);
     assertEquals(count, 2);
   },
@@ -237,7 +237,7 @@ onMemory(
       key: (_callback, x) => x,
     });
     assertEquals([await f(() => 1, 1), await f(() => 2, 1)], [2, 2]);
-    assertEquals(await collect(f.stash.keys() as AsyncIterable<unknown>), [1]);
+    assertEquals(await Array.fromAsync(f.stash.keys() as AsyncIterable<unknown>), [1]);
     const g = stash.stashedResult((callback: () => number) => callback());
     await assertRejects(() => g(() => 1), TypeError, "$[0]");
     await assertRejects(() => g(() => 1), TypeError, "the option key");
@@ -408,8 +408,8 @@ onMemory("a function that is kept in two stashes", async (stash) => {
     count++;
     yield* await Promise.resolve("ab");
   }));
-  assertEquals(await collect(letters()), ["a", "b"]);
-  assertEquals(await collect(letters()), ["a", "b"]);
+  assertEquals(await Array.fromAsync(letters()), ["a", "b"]);
+  assertEquals(await Array.fromAsync(letters()), ["a", "b"]);
   assertEquals(count, 2);
 });
 
@@ -532,15 +532,15 @@ onMemory("an async generator is read while it runs, by several at once", async (
   const second = await ticks(3);
   assertEquals(await second.next(), { done: false, value: 0 });
   gate.resolve();
-  assertEquals(await collect(second), [1, 2]);
+  assertEquals(await Array.fromAsync(second), [1, 2]);
   assertEquals(await first.next(), { done: false, value: 1 });
-  assertEquals(await collect(first), [2]);
+  assertEquals(await Array.fromAsync(first), [2]);
   assertEquals(count, 1);
   assertEquals(await ticks.stash.get([3]), { yielded: [0, 1, 2], returned: "end" });
   gate = Promise.withResolvers();
-  assertEquals(await collect(ticks(3)), [0, 1, 2]);
+  assertEquals(await Array.fromAsync(ticks(3)), [0, 1, 2]);
   gate.resolve();
-  assertEquals(await collect(ticks.force(3)), [0, 1, 2]);
+  assertEquals(await Array.fromAsync(ticks.force(3)), [0, 1, 2]);
   assertEquals(count, 2);
 });
 
@@ -690,5 +690,5 @@ onMemory("typed like the function", async (stash) => {
   const pages: string[] = [];
   for await (const page of new Book().pages(2)) pages.push(page);
   assertEquals(pages, ["t0", "t1"]);
-  assertEquals(await collect(new Book().pages(2)), pages);
+  assertEquals(await Array.fromAsync(new Book().pages(2)), pages);
 });

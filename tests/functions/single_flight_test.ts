@@ -4,8 +4,9 @@
  */
 import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
-import { SHARED_ENGINES, testOnMemory } from "../support/function_engines.ts";
-import { TestBed } from "../support/test_bed.ts";
+import { PERSISTENT, TestBed } from "../support/bed.ts";
+import { WorkerProcess } from "../support/child.ts";
+import { testOnMemory } from "../support/on_engines.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -21,68 +22,32 @@ interface Orders {
   callers: number;
 }
 
-/** A process that calls the function when told to. */
-class Caller {
-  readonly #child: Deno.ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(orders: Orders) {
-    const script = new URL("../support/flight_worker.ts", import.meta.url).href;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--unstable-kv", "--no-check", script, JSON.stringify(orders)],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#lines = lines(this.#child.stdout);
-  }
-
-  async ready(): Promise<void> {
-    assertEquals((await this.#lines.next()).value, "ready");
-  }
-
-  async go(): Promise<void> {
-    await this.#child.stdin.close();
-  }
-
-  async results(): Promise<string[]> {
-    const { value } = await this.#lines.next();
-    await this.#lines.return?.();
-    assert((await this.#child.status).success);
-    return JSON.parse(value);
-  }
-
-  async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#lines.return?.();
-    await this.#child.status;
-  }
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + chunk).split("\n");
-    rest = parts.pop() ?? "";
-    yield* parts;
-  }
-}
-
-async function start(count: number, orders: Orders): Promise<Caller[]> {
-  const callers = Array.from({ length: count }, () => new Caller(orders));
-  await Promise.all(callers.map((caller) => caller.ready()));
+/** Starts processes that call the function when their input ends. */
+async function start(count: number, orders: Orders): Promise<WorkerProcess[]> {
+  const callers = Array.from(
+    { length: count },
+    () => new WorkerProcess("./flight_worker.ts", orders),
+  );
+  for (const caller of callers) assertEquals(await caller.line(), "ready");
   return callers;
 }
 
-async function finish(callers: Caller[]): Promise<string[]> {
-  return (await Promise.all(callers.map((caller) => caller.results()))).flat();
+/** What the calls of processes gave, when they have ended. */
+async function finish(callers: WorkerProcess[]): Promise<string[]> {
+  const results = await Promise.all(callers.map(async (one) => {
+    await using caller = one;
+    const results: string[] = JSON.parse(await caller.line());
+    assert((await caller.status).success);
+    return results;
+  }));
+  return results.flat();
 }
 
 async function filesIn(folder: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
 }
 
-for (const engine of SHARED_ENGINES) {
+for (const engine of PERSISTENT) {
   Deno.test({
     name: `single flight: processes on ${engine}`,
     sanitizeOps: true,
@@ -106,7 +71,7 @@ for (const engine of SHARED_ENGINES) {
 
       await t.step("4 processes of 4 callers run it once, longer than the lease", async () => {
         const callers = await start(4, await orders({ lease: 1_000, ms: 1_500 }));
-        for (const caller of callers) await caller.go();
+        for (const caller of callers) await caller.endInput();
         const results = await finish(callers);
         const [run, ...others] = await filesIn(runs);
         assertEquals(others, []);
@@ -117,13 +82,14 @@ for (const engine of SHARED_ENGINES) {
         const common = await orders({ lease: 1_000 });
         const [holder] = await start(1, { ...common, outcome: "hang" });
         const others = await start(3, common);
-        await holder.go();
+        await holder.endInput();
         while ((await filesIn(runs)).length === 0) await sleep(5);
         const [killed] = await filesIn(runs);
-        for (const caller of others) await caller.go();
+        for (const caller of others) await caller.endInput();
         await sleep(100);
         assertEquals(await filesIn(runs), [killed], "they wait while the holder lives");
-        await holder.kill();
+        holder.kill();
+        await holder[Symbol.asyncDispose]();
         const results = await finish(others);
         const [run, ...more] = (await filesIn(runs)).filter((name) => name !== killed);
         assertEquals(more, []);
@@ -134,10 +100,10 @@ for (const engine of SHARED_ENGINES) {
         const common = await orders({ callers: 2 });
         const [holder] = await start(1, { ...common, outcome: "throw" });
         const [waiter] = await start(1, common);
-        await holder.go();
+        await holder.endInput();
         while ((await filesIn(runs)).length === 0) await sleep(5);
         const [thrower] = await filesIn(runs);
-        await waiter.go();
+        await waiter.endInput();
         const error = `RangeError: thrown by ${thrower}`;
         assertEquals(await finish([holder]), [error, error]);
         const results = await finish([waiter]);

@@ -89,7 +89,7 @@ Deno.test("deno task profile: the same report of what deno bench printed", () =>
     const files = [`${folder}/1.json`, `${folder}/2.json`];
     for (const file of files) {
       const { code, stdout, stderr } = await deno(
-        ["bench", "-A", "--quiet", "--json", "profile/profile_bench.ts", "--"]
+        ["bench", "-A", "--quiet", "--json", "profile/bench/profile_bench.ts", "--"]
           .concat(["--engine", "memory,sqlite", "--size", "500", "--compress", "true"])
           .concat(["--iterations", "3", "--operation", "write,decode value"]),
       );

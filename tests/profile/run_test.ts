@@ -7,6 +7,8 @@ import {
 } from "@std/assert";
 import { type Engine, HashStash } from "../../mod.ts";
 import { createEngine } from "../../engines/memory/mod.ts";
+import { TestBed } from "../support/bed.ts";
+import { runScript } from "../support/child.ts";
 import { OPERATIONS, type ProfileJSON, type ProfileRow } from "../../profile/mod.ts";
 
 /** A stash in a folder of its own; at the end nothing else may be in there. */
@@ -14,18 +16,14 @@ async function withStash(
   body: (stash: HashStash, rootDir: string) => Promise<void>,
   engine: "memory" | "pairtree" = "pairtree",
 ): Promise<void> {
-  const rootDir = await Deno.makeTempDir({ prefix: "hashstash_profile_" });
-  try {
-    await using stash = new HashStash({ name: "profiled", engine, rootDir });
-    await stash.set("mine", { a: 1 });
-    const before = tree(rootDir);
-    await body(stash, rootDir);
-    assertEquals(tree(rootDir), before, "nothing is left behind");
-    assertEquals(await stash.size(), 1);
-    assertEquals(await stash.get("mine"), { a: 1 });
-  } finally {
-    await Deno.remove(rootDir, { recursive: true });
-  }
+  await using bed = await TestBed.create(engine);
+  await using stash = bed.stash({ name: "profiled" });
+  await stash.set("mine", { a: 1 });
+  const before = tree(bed.root);
+  await body(stash, bed.root);
+  assertEquals(tree(bed.root), before, "nothing is left behind");
+  assertEquals(await stash.size(), 1);
+  assertEquals(await stash.get("mine"), { a: 1 });
 }
 
 function tree(folder: string): string[] {
@@ -170,30 +168,25 @@ Deno.test("stash.profile: a slow engine is found slow, in two runs alike", () =>
 
 Deno.test("stash.profile: without permissions, what needs none runs and the rest says what it needs", async () => {
   const program = `
-    import { HashStash } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
+    import { HashStash } from "./mod.ts";
     const stash = new HashStash({ engine: "memory" });
     const profile = await stash.profile({
       engine: ["pairtree", "memory"], compress: false, b64: false, size: 500, iterations: 1,
     });
     console.log(JSON.stringify(profile));
   `;
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  try {
-    await Deno.writeTextFile(file, program);
-    const config = new URL("../../deno.json", import.meta.url).pathname;
-    const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-prompt", "--allow-read", "--config", config, file],
-    }).output();
-    assert(success, new TextDecoder().decode(stderr));
-    const { rows }: ProfileJSON = JSON.parse(new TextDecoder().decode(stdout));
-    const [broken, ...others] = rows.filter(({ error }) => error);
-    assertEquals(others, []);
-    assertEquals(broken.engine, "pairtree");
-    assertMatch(String(broken.error), /--allow-env/);
-    assertEquals(rows.filter(({ engine }) => engine === "memory").length, OPERATIONS.length);
-  } finally {
-    await Deno.remove(file);
-  }
+  const { stdout, stderr, success } = await runScript(program, [
+    "--quiet",
+    "--no-prompt",
+    "--allow-read",
+  ]);
+  assert(success, stderr);
+  const { rows }: ProfileJSON = JSON.parse(stdout);
+  const [broken, ...others] = rows.filter(({ error }) => error);
+  assertEquals(others, []);
+  assertEquals(broken.engine, "pairtree");
+  assertMatch(String(broken.error), /--allow-env/);
+  assertEquals(rows.filter(({ engine }) => engine === "memory").length, OPERATIONS.length);
 });
 
 Deno.test("stash.profile: a stash on an engine object profiles that one too", () =>
@@ -300,19 +293,15 @@ Deno.test("stash.profile: options that make no sense are refused before anything
 
 Deno.test("stash.profile: progress in lines where there is no terminal", async () => {
   const program = `
-    import { HashStash } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
+    import { HashStash } from "./mod.ts";
     await using stash = new HashStash({ engine: "memory" });
     const options = { engine: "memory", compress: false, b64: false, size: 1000, iterations: 4 };
     await stash.profile(options);
     console.error("quiet until here");
     await stash.profile({ ...options, progress: true });
   `;
-  const { stderr, success } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", program],
-    cwd: new URL("../../", import.meta.url),
-    stderr: "piped",
-  }).output();
-  const lines = new TextDecoder().decode(stderr).trimEnd().split("\n");
+  const { stderr, success } = await runScript(program, ["-A", "--quiet"]);
+  const lines = stderr.trimEnd().split("\n");
   assert(success, lines.join("\n"));
   assertEquals(lines[0], "quiet until here");
   assertMatch(lines[1], /^profile: 1 of 40 \(2 %\) memory raw/);

@@ -115,7 +115,7 @@ Deno.test("what a user's engine throws becomes an EngineError, with its cause", 
   assertEquals(await stash.get("k"), 1);
 });
 
-Deno.test("21, 53 damaged bytes are a DecodeError with engine and key, found by check", async () => {
+Deno.test("21, 53: damaged bytes are a DecodeError with engine and key, found by check", async () => {
   const engine = new MapEngine();
   await using stash = new HashStash({ engine, name: "d" });
   await stash.update({ good: 1, bad: { text: "x".repeat(100) } });

@@ -12,7 +12,7 @@ function messageOf(options: object): string {
   return (assertThrows(() => new HashStash(options as HashStashOptions), TypeError)).message;
 }
 
-Deno.test("48 unknown names are refused at construction, with the valid ones", () => {
+Deno.test("48: unknown names are refused at construction, with the valid ones", () => {
   const engine = messageOf({ engine: "leveldb" });
   for (const name of ENGINE_NAMES) assertStringIncludes(engine, name);
   const serializer = messageOf({ serializer: "pickle" });
@@ -49,7 +49,7 @@ Deno.test("bad options are refused at construction", () => {
   assertThrows(() => new HashStash(7 as never), TypeError, "number");
 });
 
-Deno.test("55 the defaults", () => {
+Deno.test("55: the defaults", () => {
   const stash = new HashStash();
   assertEquals(
     [stash.name, stash.dbname, stash.engine, stash.serializer, stash.compress, stash.b64],
@@ -59,7 +59,7 @@ Deno.test("55 the defaults", () => {
   assertEquals(new HashStash("named", { engine: "memory" }).name, "named");
 });
 
-Deno.test("55 the default root is $HASHSTASH_DIR, else below the cache folder", async () => {
+Deno.test("55: the default root is $HASHSTASH_DIR, else below the cache folder", async () => {
   const code = `import { HashStash } from ${
     JSON.stringify(new URL("../../mod.ts", import.meta.url).href)
   };

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { op } from "arquero";
 import type { HashStash } from "../../mod.ts";
-import { testOnEngines } from "../support/function_engines.ts";
-import { collect, TestBed } from "../support/test_bed.ts";
+import { testOnEngines } from "../support/on_engines.ts";
+import { TestBed } from "../support/bed.ts";
 
 type Row = Record<string, unknown>;
 
@@ -23,7 +23,7 @@ const CLAIMS: Record<string, (stash: HashStash, bed: TestBed) => Promise<void>> 
       { _key: "c", result: 3 },
       { _key: "d", result: 4 },
     ]);
-    assertEquals((await collect(stash.records())).length, 4);
+    assertEquals((await Array.fromAsync(stash.records())).length, 4);
   },
 
   async "98: a list is one row per item"(stash) {

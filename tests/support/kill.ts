@@ -1,8 +1,8 @@
 /** The test that what was acknowledged survives `kill -9`, for every engine that persists. */
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
-import type { EngineName } from "../../engines/registry.ts";
+import { type EngineName, type Setup, TestBed } from "./bed.ts";
+import { WorkerProcess } from "./child.ts";
 import { KILL_KEYS, killCounter } from "./kill_values.ts";
-import { openEngine, type Setup, type Site, startSite } from "./setup.ts";
 
 const ROUNDS = 20;
 const NAME = "kill";
@@ -16,64 +16,59 @@ export interface KillOptions {
 }
 
 /** Runs the writer and kills it at a random moment; the counts that it had acknowledged. */
-async function killedWriter(site: Site, start: number, atomic: boolean): Promise<number[]> {
-  const script = new URL("./kill_worker.ts", import.meta.url).href;
-  const order = JSON.stringify({ site, name: NAME, start, atomic });
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--unstable-kv", script, order],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  let output = "";
+async function killedWriter(bed: TestBed, start: number, atomic: boolean): Promise<number[]> {
+  await using writer = new WorkerProcess("./kill_worker.ts", {
+    place: bed.place,
+    name: NAME,
+    start,
+    atomic,
+  });
+  const counts: number[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
-  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+  for await (const line of writer.lines) {
     // From the first acknowledgement on: before it, the process may still be starting.
-    timer ??= setTimeout(() => child.kill("SIGKILL"), Math.random() * 150);
-    output += chunk;
+    timer ??= setTimeout(() => writer.kill(), Math.random() * 150);
+    counts.push(Number(line));
   }
   clearTimeout(timer);
-  const { signal } = await child.status;
-  assertEquals(signal, "SIGKILL");
-  return output.split("\n").slice(0, -1).map(Number);
+  assertEquals((await writer.status).signal, "SIGKILL");
+  return counts;
 }
 
 /** Registers the kill test: 20 rounds, no acknowledged value lost, nothing left behind. */
-export function killTests(name: EngineName, setup: Setup = {}, options: KillOptions = {}): void {
+export function killTests(name: EngineName, setup?: Setup, options: KillOptions = {}): void {
   Deno.test({
     name: `${options.label ?? name}: ${ROUNDS} writers killed`,
     sanitizeOps: true,
     sanitizeResources: true,
     async fn() {
-      await using site = await startSite(name, setup);
+      await using bed = await TestBed.create(name, setup);
       const acknowledged = new Map<number, number>();
       for (let round = 0; round < ROUNDS; round++) {
-        const counts = await killedWriter(site, round * 1_000_000, round % 2 > 0);
+        const counts = await killedWriter(bed, round * 1_000_000, round % 2 > 0);
         assert(counts.length > 0, "the writer wrote nothing");
         for (const counter of counts) acknowledged.set(counter % KILL_KEYS, counter);
 
-        const engine = await openEngine(site, NAME);
-        try {
-          let present = 0;
-          for (let index = 0; index < KILL_KEYS; index++) {
-            const entry = await engine.get(`key ${index}`);
-            const least = acknowledged.get(index);
-            if (entry === undefined) {
-              assertEquals(least, undefined, `round ${round}: key ${index} is lost`);
-              continue;
-            }
-            present++;
-            const counter = killCounter(index, entry.value);
-            assertGreaterOrEqual(counter, least ?? 0, `round ${round}: key ${index} is older`);
+        const engine = await bed.open({}, { name: NAME });
+        let present = 0;
+        for (let index = 0; index < KILL_KEYS; index++) {
+          const entry = await engine.get(`key ${index}`);
+          const least = acknowledged.get(index);
+          if (entry === undefined) {
+            assertEquals(least, undefined, `round ${round}: key ${index} is lost`);
+            continue;
           }
-          assertEquals(await engine.size(), present, "size counts something that is no entry");
-          const { problems } = await engine.check({ fix: true });
-          assertEquals(problems.filter(({ fixed }) => !fixed), []);
-          assertEquals((await engine.check({ fix: false })).problems, []);
-          assertEquals(await engine.size(), present);
-          assertEquals(await options.debris?.(site.rootDir) ?? [], []);
-        } finally {
-          await engine.close();
+          present++;
+          const counter = killCounter(index, entry.value);
+          assertGreaterOrEqual(counter, least ?? 0, `round ${round}: key ${index} is older`);
         }
+        assertEquals(await engine.size(), present, "size counts something that is no entry");
+        const { problems } = await engine.check({ fix: true });
+        assertEquals(problems.filter(({ fixed }) => !fixed), []);
+        assertEquals((await engine.check({ fix: false })).problems, []);
+        assertEquals(await engine.size(), present);
+        assertEquals(await options.debris?.(bed.root) ?? [], []);
+        await bed.close();
       }
     },
   });

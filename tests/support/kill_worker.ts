@@ -1,14 +1,14 @@
 /**
  * The process that the kill test kills: overwrites a few large entries in turn and says on standard
  * output, a line for each, what has been acknowledged to it. Its argument:
- * `{ site, name, start, atomic }` as JSON.
+ * `{ place, name, start, atomic }` as JSON.
  */
 import { KILL_KEYS, killValue } from "./kill_values.ts";
-import { openEngine } from "./setup.ts";
+import { openEngine } from "./bed.ts";
 
-const { site, name, start, atomic } = JSON.parse(Deno.args[0]);
+const { place, name, start, atomic } = JSON.parse(Deno.args[0]);
 const encoder = new TextEncoder();
-const engine = await openEngine(site, name);
+const engine = await openEngine(place, { name, dbname: "main" });
 for (let counter: number = start;; counter++) {
   const index = counter % KILL_KEYS;
   const key = `key ${index}`;

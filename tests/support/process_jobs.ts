@@ -2,8 +2,9 @@
  * What the processes of the shared tests do to one store at the same time. Each gives back what its
  * test then judges.
  */
-import type { CompleteEngine } from "../../engines/complete.ts";
-import type { Entry, NewEntry } from "../../engines/engine.ts";
+import type { NewEntry } from "../../engines/engine.ts";
+import type { CompleteEngine } from "./bed.ts";
+import { entryOf, textOf } from "./entries.ts";
 
 /** Which of the processes this is. */
 export interface Worker {
@@ -12,16 +13,6 @@ export interface Worker {
 }
 
 type Job = (engine: CompleteEngine, worker: Worker, times: number) => Promise<unknown>;
-
-/** A value of text. */
-export function textEntry(text: string): NewEntry {
-  return { value: new TextEncoder().encode(text), timestamp: Date.now() };
-}
-
-/** The text of an entry; `undefined` for none. */
-export function textOf(entry: Entry | undefined): string | undefined {
-  return entry === undefined ? undefined : new TextDecoder().decode(entry.value);
-}
 
 /** Values that differ in length and whose bytes are all the same, so that a mixture shows. */
 export function evenValue(i: number): Uint8Array {
@@ -40,7 +31,7 @@ async function modify(
 ): Promise<void> {
   for (;;) {
     const current = await engine.get(key);
-    if (await engine.compareAndSet(key, current, textEntry(change(textOf(current))))) return;
+    if (await engine.compareAndSet(key, current, entryOf(change(textOf(current))))) return;
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
   }
 }
@@ -86,7 +77,7 @@ export const JOBS = {
     const found: string[] = new Array(times);
     for (const i of shuffled(times)) {
       const own = `from ${index}`;
-      const did = await engine.compareAndSet(`agree ${i}`, undefined, textEntry(own));
+      const did = await engine.compareAndSet(`agree ${i}`, undefined, entryOf(own));
       found[i] = textOf(await engine.get(`agree ${i}`)) ?? "nothing";
       if (did && found[i] !== own) found[i] = `${found[i]} over ${own}`;
     }
@@ -135,7 +126,7 @@ export const JOBS = {
       for (let i = 0; i < times; i++) {
         await engine.set("overwrite", { value: evenValue(i), timestamp: Date.now() });
       }
-      await engine.set("overwritten", textEntry("yes"));
+      await engine.set("overwritten", entryOf("yes"));
       return { torn, reads: 1 };
     }
     const since = Date.now();
@@ -162,13 +153,13 @@ export const JOBS = {
     }
     let lost = 0;
     for (let i = 0; i < times; i++) {
-      await engine.set("contend", textEntry(`set ${i} `));
+      await engine.set("contend", entryOf(`set ${i} `));
       for (let reads = 0; reads < 3; reads++) {
         await new Promise((resolve) => setTimeout(resolve, 1));
         if (!textOf(await engine.get("contend"))?.startsWith(`set ${i} `)) lost++;
       }
     }
-    await engine.set("contended", textEntry("yes"));
+    await engine.set("contended", entryOf("yes"));
     return lost;
   },
 
@@ -180,7 +171,7 @@ export const JOBS = {
     if (index > 0) {
       const since = Date.now();
       for (let i = 0; await waiting(engine, "listed", since); i++) {
-        await engine.set(`list ${index} ${i % 40}`, textEntry("value"));
+        await engine.set(`list ${index} ${i % 40}`, entryOf("value"));
         await engine.delete(`list ${index} ${(i * 7) % 40}`);
       }
       return [];
@@ -194,7 +185,7 @@ export const JOBS = {
         if (count !== 1) wrong.push(`stay ${j} seen ${count} times`);
       }
     }
-    await engine.set("listed", textEntry("yes"));
+    await engine.set("listed", entryOf("yes"));
     return wrong;
   },
 } satisfies Record<string, Job>;

@@ -1,10 +1,10 @@
 /**
  * A process of the shared tests. It reads orders from standard input, a line of JSON each, and
- * answers each with a line of JSON: `{ site, name, job, worker, times }` opens the store, does the
+ * answers each with a line of JSON: `{ place, name, job, worker, times }` opens the store, does the
  * job, closes the store.
  */
 import { JOBS } from "./process_jobs.ts";
-import { openEngine } from "./setup.ts";
+import { openEngine } from "./bed.ts";
 
 const lines = Deno.stdin.readable
   .pipeThrough(new TextDecoderStream())
@@ -23,9 +23,9 @@ function answer(value: unknown): void {
 
 answer("ready");
 for await (const line of lines) {
-  const { site, name, job, worker, times } = JSON.parse(line);
+  const { place, name, job, worker, times } = JSON.parse(line);
   try {
-    const engine = await openEngine(site, name);
+    const engine = await openEngine(place, { name, dbname: "main" });
     try {
       const result = await JOBS[job as keyof typeof JOBS](engine, worker, times);
       answer({ result: result ?? null });

@@ -3,69 +3,29 @@
  * shared.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import type { CompleteEngine } from "../../engines/complete.ts";
-import type { EngineName } from "../../engines/registry.ts";
-import { evenValue, type JobName, textEntry, textOf } from "./process_jobs.ts";
-import { openEngine, type Setup, type Site, startSite } from "./setup.ts";
+import { type CompleteEngine, type EngineName, type Setup, TestBed } from "./bed.ts";
+import { WorkerProcess } from "./child.ts";
+import { entryOf, textOf } from "./entries.ts";
+import { evenValue, type JobName } from "./process_jobs.ts";
 
 const PROCESSES = 4;
 const TIMES = 50;
 
-/** A child process that does jobs. */
-class WorkerProcess implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #answers: AsyncGenerator<unknown>;
-
-  constructor() {
-    const script = new URL("./process_worker.ts", import.meta.url).href;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--unstable-kv", script],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#orders = this.#child.stdin.getWriter();
-    this.#answers = jsonLines(this.#child.stdout);
-  }
-
-  async answer(): Promise<unknown> {
-    const { value, done } = await this.#answers.next();
-    if (done) throw new Error("A worker process ended before it answered");
-    return value;
-  }
-
-  async do(order: unknown): Promise<unknown> {
-    await this.#orders.write(new TextEncoder().encode(`${JSON.stringify(order)}\n`));
-    const { result, error } = await this.answer() as { result?: unknown; error?: string };
-    if (error !== undefined) throw new Error(`In a worker process: ${error}`);
-    return result;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#orders.close();
-    await this.#answers.return(undefined);
-    await this.#child.status;
-  }
-}
-
-/** The lines of a stream, parsed. */
-async function* jsonLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<unknown> {
-  let rest = "";
-  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) yield JSON.parse(line);
-  }
+/** Lets a process do a job; what the job gave. */
+async function order(worker: WorkerProcess, job: unknown): Promise<unknown> {
+  await worker.write(JSON.stringify(job));
+  const { result, error } = JSON.parse(await worker.line());
+  if (error !== undefined) throw new Error(`In a worker process: ${error}`);
+  return result;
 }
 
 /** The processes of one test, and the store that they share. */
 class Fleet {
   readonly #workers: WorkerProcess[];
-  readonly #site: Site;
+  readonly #bed: TestBed;
 
-  constructor(site: Site, workers: WorkerProcess[]) {
-    this.#site = site;
+  constructor(bed: TestBed, workers: WorkerProcess[]) {
+    this.#bed = bed;
     this.#workers = workers;
   }
 
@@ -73,19 +33,15 @@ class Fleet {
   async do<T>(job: JobName, times = TIMES): Promise<T[]> {
     const count = this.#workers.length;
     const results = this.#workers.map((worker, index) =>
-      worker.do({ site: this.#site, name: job, job, worker: { index, count }, times })
+      order(worker, { place: this.#bed.place, name: job, job, worker: { index, count }, times })
     );
     return await Promise.all(results) as T[];
   }
 
   /** Opens the job's store here. */
   async use(job: JobName, fn: (engine: CompleteEngine) => Promise<void>): Promise<void> {
-    const engine = await openEngine(this.#site, job);
-    try {
-      await fn(engine);
-    } finally {
-      await engine.close();
-    }
+    await fn(await this.#bed.open({}, { name: job }));
+    await this.#bed.close();
   }
 }
 
@@ -116,7 +72,7 @@ const STEPS: Record<string, Step> = {
 
   async "take each entry once"(fleet) {
     await fleet.use("take", async (engine) => {
-      await engine.setMany(Array.from({ length: TIMES }, (_, i) => [`take ${i}`, textEntry("v")]));
+      await engine.setMany(Array.from({ length: TIMES }, (_, i) => [`take ${i}`, entryOf("v")]));
     });
     const taken = (await fleet.do<number[]>("take")).flat();
     assertEquals(taken.sort((a, b) => a - b), Array.from({ length: TIMES }, (_, i) => i));
@@ -125,7 +81,7 @@ const STEPS: Record<string, Step> = {
   async "are told of each deletion once"(fleet) {
     await fleet.use("remove", async (engine) => {
       const keys = Array.from({ length: TIMES }, (_, i) => `remove ${i}`);
-      await engine.setMany(keys.map((key) => [key, textEntry("v")]));
+      await engine.setMany(keys.map((key) => [key, entryOf("v")]));
     });
     const removed = await fleet.do<number>("remove");
     assertEquals(removed.reduce((a, b) => a + b), TIMES);
@@ -165,24 +121,27 @@ const STEPS: Record<string, Step> = {
   async "list untouched keys once while others write"(fleet) {
     await fleet.use("list", async (engine) => {
       const keys = Array.from({ length: 100 }, (_, i) => `stay ${i}`);
-      await engine.setMany(keys.map((key) => [key, textEntry("value")]));
+      await engine.setMany(keys.map((key) => [key, entryOf("value")]));
     });
     assertEquals((await fleet.do<string[]>("list", 20)).flat(), []);
   },
 };
 
 /** Registers the test of 4 processes. `label` tells several setups of one engine apart. */
-export function processTests(name: EngineName, setup: Setup = {}, label: string = name): void {
+export function processTests(name: EngineName, setup?: Setup, label: string = name): void {
   Deno.test({
     name: `${label}: ${PROCESSES} processes on one store`,
     sanitizeOps: true,
     sanitizeResources: true,
     async fn(t) {
-      await using site = await startSite(name, setup);
+      await using bed = await TestBed.create(name, setup);
       await using stack = new AsyncDisposableStack();
-      const workers = Array.from({ length: PROCESSES }, () => stack.use(new WorkerProcess()));
-      for (const worker of workers) assertEquals(await worker.answer(), "ready");
-      const fleet = new Fleet(site, workers);
+      const workers = Array.from(
+        { length: PROCESSES },
+        () => stack.use(new WorkerProcess("./process_worker.ts")),
+      );
+      for (const worker of workers) assertEquals(JSON.parse(await worker.line()), "ready");
+      const fleet = new Fleet(bed, workers);
       for (const [claim, step] of Object.entries(STEPS)) await t.step(claim, () => step(fleet));
     },
   });

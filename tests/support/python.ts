@@ -1,4 +1,4 @@
-/** Python's own DiskCache, to judge and to share directories with. */
+/** Python, and its own DiskCache, to judge and to share files with. */
 import { assert } from "@std/assert";
 
 /** Debian installs modules for its own Python, whatever other one comes first on the PATH. */
@@ -29,14 +29,29 @@ ${script.replace(/^/gm, "    ")}
 `;
 }
 
-/** Starts a Python script on a directory; it ends by itself. */
-export function startPython(directory: string, script: string): Deno.ChildProcess {
+function start(...args: string[]): Deno.ChildProcess {
   return new Deno.Command(PYTHON, {
-    args: ["-c", wrap(script), directory],
+    args: ["-c", ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+}
+
+async function printedBy(child: Deno.ChildProcess): Promise<string> {
+  const { success, stdout, stderr } = await child.output();
+  assert(success, decoder.decode(stderr));
+  return decoder.decode(stdout).trim();
+}
+
+/** Runs a Python script with these arguments; what it printed. */
+export async function runPython(script: string, ...args: string[]): Promise<string> {
+  return await printedBy(start(script, ...args));
+}
+
+/** Starts a Python script on a directory; it ends by itself. */
+export function startPython(directory: string, script: string): Deno.ChildProcess {
+  return start(wrap(script), directory);
 }
 
 /** Runs a Python script on a directory; what it answered, `undefined` for nothing. */
@@ -46,8 +61,6 @@ export async function python(directory: string, script: string): Promise<unknown
 
 /** What a Python script answered. */
 export async function answerOf(child: Deno.ChildProcess): Promise<unknown> {
-  const { success, stdout, stderr } = await child.output();
-  assert(success, decoder.decode(stderr));
-  const text = decoder.decode(stdout);
+  const text = await printedBy(child);
   return text === "" ? undefined : JSON.parse(text);
 }

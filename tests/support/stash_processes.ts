@@ -1,10 +1,9 @@
 /** What a stash promises when several processes use it at once, judged on one engine. */
 import { assertEquals } from "@std/assert";
-import { fileURLToPath } from "node:url";
-import type { EngineName } from "../../engines/registry.ts";
-import { TestBed } from "./test_bed.ts";
+import type { HashStashOptions } from "../../mod.ts";
+import { type EngineName, TestBed } from "./bed.ts";
+import { WorkerProcess } from "./child.ts";
 
-const WORKER = fileURLToPath(new URL("./stash_worker.ts", import.meta.url));
 const PROCESSES = 4;
 const TIMES = 50;
 const POOL = 40;
@@ -45,35 +44,17 @@ export function stashProcessesTest(engine: EngineName): void {
 }
 
 /** Runs the workers at the same time. */
-async function together(options: object): Promise<Answer[]> {
-  const children = Array.from(
+async function together(options: HashStashOptions): Promise<Answer[]> {
+  await using stack = new AsyncDisposableStack();
+  const workers = Array.from(
     { length: PROCESSES },
-    (_, index) =>
-      new Deno.Command(Deno.execPath(), {
-        args: [
-          "run",
-          "-A",
-          "--quiet",
-          "--no-check",
-          "--unstable-kv",
-          WORKER,
-          JSON.stringify([options, index, TIMES]),
-        ],
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "inherit",
-      }).spawn(),
+    (_, index) => stack.use(new WorkerProcess("./stash_worker.ts", [options, index, TIMES])),
   );
-  const outputs = children.map((child) => {
-    const lines = child.stdout.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
-    return { child, lines };
-  });
-  for (const { lines } of outputs) await lines.next();
-  for (const { child } of outputs) await child.stdin.close();
-  return await Promise.all(outputs.map(async ({ child, lines }) => {
-    let text = "";
-    for (let part; !(part = await lines.next()).done;) text += part.value;
-    assertEquals((await child.status).code, 0);
-    return JSON.parse(text) as Answer;
+  for (const worker of workers) assertEquals(await worker.line(), "ready");
+  for (const worker of workers) await worker.endInput();
+  return await Promise.all(workers.map(async (worker) => {
+    const answer = JSON.parse(await worker.line()) as Answer;
+    assertEquals((await worker.status).code, 0);
+    return answer;
   }));
 }

@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
-import { entry, eventually, openRedis, redisAt, textAt } from "../../support/redis.ts";
+import { entryOf, textAt } from "../../support/entries.ts";
+import { eventually, openRedis, redisAt } from "../../support/redis.ts";
 import { startRedis } from "../../support/redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -49,26 +50,26 @@ Deno.test("redis: a server that accepts and does not answer", strict, async () =
   await fails(() => redisAt(options).open(), "does not answer within 400 ms", "open");
   server.thaw();
   await using engine = await openRedis(options);
-  await engine.set("key", entry("before"));
+  await engine.set("key", entryOf("before"));
   server.freeze();
   await fails(() => engine.get("key"), "does not answer within 400 ms", "get");
-  await fails(() => engine.set("key", entry("no")), "is not known", "set");
+  await fails(() => engine.set("key", entryOf("no")), "is not known", "set");
   server.thaw();
-  await eventually(() => engine.set("key", entry("after")));
+  await eventually(() => engine.set("key", entryOf("after")));
   assertEquals(await textAt(engine, "key"), "after");
 });
 
 Deno.test("redis: a server killed while work is under way, and started again", strict, async () => {
   await using server = await startRedis({ durable: true, password: SECRET });
   await using engine = await openRedis({ url: server.urlWith(SECRET) });
-  await engine.set("kept", entry("acknowledged"));
+  await engine.set("kept", entryOf("acknowledged"));
   const acknowledged = new Map<string, number>();
   const failures: unknown[] = [];
   let stop = false;
   const writers = Array.from({ length: 8 }, async (_, writer) => {
     for (let i = 0; !stop; i++) {
       try {
-        await engine.set(`writer ${writer}`, entry(String(i)));
+        await engine.set(`writer ${writer}`, entryOf(String(i)));
         acknowledged.set(`writer ${writer}`, i);
       } catch (error) {
         failures.push(error);
@@ -79,14 +80,14 @@ Deno.test("redis: a server killed while work is under way, and started again", s
   await new Promise((resolve) => setTimeout(resolve, 100));
   await server.kill();
   await fails(() => engine.get("kept"), server.url, "get");
-  await fails(() => engine.set("kept", entry("no")), server.url, "set");
+  await fails(() => engine.set("kept", entryOf("no")), server.url, "set");
   await fails(
-    () => engine.compareAndSet("kept", undefined, entry("no")),
+    () => engine.compareAndSet("kept", undefined, entryOf("no")),
     server.url,
     "compareAndSet",
   );
   await fails(() => engine.getMany(["kept", "a"]), server.url, "getMany");
-  await fails(() => engine.setMany([["a", entry("no")]]), server.url, "setMany");
+  await fails(() => engine.setMany([["a", entryOf("no")]]), server.url, "setMany");
   await fails(() => engine.size(), server.url, "size");
   await fails(() => engine.clear(), server.url, "clear");
   await fails(() => Promise.all([engine.get("a"), engine.get("b")]), server.url, "get");
@@ -108,7 +109,7 @@ Deno.test("redis: a server killed while work is under way, and started again", s
 Deno.test("redis: an increment is never made twice when the connection goes", strict, async () => {
   await using server = await startRedis({ durable: true });
   await using engine = await openRedis({ url: server.url });
-  await engine.set("counter", entry("0"));
+  await engine.set("counter", entryOf("0"));
   let sure = 0, unsure = 0;
   const end = Date.now() + 700;
   const cutting = (async () => {
@@ -119,7 +120,7 @@ Deno.test("redis: an increment is never made twice when the connection goes", st
       const current = await engine.get("counter");
       const count = Number(new TextDecoder().decode(current?.value));
       try {
-        if (await engine.compareAndSet("counter", current, entry(String(count + 1)))) sure++;
+        if (await engine.compareAndSet("counter", current, entryOf(String(count + 1)))) sure++;
       } catch (error) {
         assertInstanceOf(error, EngineError);
         unsure++;
@@ -162,7 +163,7 @@ Deno.test("redis: a user without rights", strict, async () => {
   await using engine = await openRedis({ url: server.urlWith(SECRET, "reader") });
   assertEquals(await engine.get("key"), undefined);
   await fails(
-    () => engine.set("key", entry("no")),
+    () => engine.set("key", entryOf("no")),
     "does not let this user do it (NOPERM",
     "set",
   );
@@ -171,15 +172,15 @@ Deno.test("redis: a user without rights", strict, async () => {
 Deno.test("redis: a server out of memory", strict, async () => {
   await using server = await startRedis();
   await using engine = await openRedis({ url: server.url });
-  await engine.set("key", entry("before"));
+  await engine.set("key", entryOf("before"));
   await server.cli("CONFIG", "SET", "maxmemory", "100kb");
-  await fails(() => engine.set("key", entry("after")), "is out of memory (OOM", "set");
-  await fails(() => engine.setMany([["key", entry("after")]]), "OOM", "setMany");
+  await fails(() => engine.set("key", entryOf("after")), "is out of memory (OOM", "set");
+  await fails(() => engine.setMany([["key", entryOf("after")]]), "OOM", "setMany");
   const current = await engine.get("key");
-  await fails(() => engine.compareAndSet("key", current, entry("after")), "OOM", "compareAndSet");
+  await fails(() => engine.compareAndSet("key", current, entryOf("after")), "OOM", "compareAndSet");
   assertEquals(await textAt(engine, "key"), "before");
   await server.cli("CONFIG", "SET", "maxmemory", "0");
-  await engine.set("key", entry("after"));
+  await engine.set("key", entryOf("after"));
   assertEquals(await textAt(engine, "key"), "after");
 });
 
@@ -195,7 +196,7 @@ Deno.test("redis: a value larger than Redis takes", strict, async () => {
 Deno.test("redis: a read-only replica", strict, async () => {
   await using server = await startRedis({ args: ["--replicaof", "127.0.0.1", "1"] });
   await using engine = await openRedis({ url: server.url });
-  await fails(() => engine.set("key", entry("no")), "READONLY", "set");
+  await fails(() => engine.set("key", entryOf("no")), "READONLY", "set");
 });
 
 Deno.test("redis: another program's data under the stash's prefix", strict, async () => {
@@ -203,7 +204,7 @@ Deno.test("redis: another program's data under the stash's prefix", strict, asyn
   await using engine = await openRedis({ url: server.url });
   await server.cli("RPUSH", "name:main:list", "a", "b");
   await server.cli("EVAL", "redis.call('SET', 'name:main:\\255', 'x')", "0");
-  await engine.setMany([["good", entry("value")], ["other", entry("value")]]);
+  await engine.setMany([["good", entryOf("value")], ["other", entryOf("value")]]);
   const current = await engine.get("good");
 
   const damaged = async (work: () => unknown) => {
@@ -215,7 +216,7 @@ Deno.test("redis: another program's data under the stash's prefix", strict, asyn
   await damaged(() => engine.getMany(["good", "list", "absent"]));
   await damaged(() => engine.getValue("list"));
   await damaged(() => engine.getValues(["good", "list", "absent"]));
-  await damaged(() => engine.compareAndSet("list", current, entry("no")));
+  await damaged(() => engine.compareAndSet("list", current, entryOf("no")));
   await damaged(async () => {
     for await (const _ of engine.entries()) continue;
   });

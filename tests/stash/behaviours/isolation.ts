@@ -7,7 +7,7 @@ import { EngineError, HashStash } from "../../../mod.ts";
 import type { Behaviour } from "./mod.ts";
 
 export const ISOLATION: readonly Behaviour[] = [
-  ["50, 82 any handle reads what other codec options wrote", async (bed) => {
+  ["50, 82: any handle reads what other codec options wrote", async (bed) => {
     const { compress: _c, b64: _b, ...options } = bed.options();
     const value = { text: "x".repeat(3_000), date: new Date(5), bytes: new Uint8Array(300) };
     for (const serializer of ["hashstash", "msgpack", "v8"] as const) {
@@ -21,7 +21,7 @@ export const ISOLATION: readonly Behaviour[] = [
       }
     }
   }],
-  ["116 iteration goes on while entries are set and deleted", async (bed) => {
+  ["116: iteration goes on while entries are set and deleted", async (bed) => {
     await using stash = bed.stash();
     const keys = Array.from({ length: 600 }, (_, i) => `stays ${i}`);
     await stash.setMany(keys.map((key) => [key, 1]));
@@ -38,7 +38,7 @@ export const ISOLATION: readonly Behaviour[] = [
     assertEquals(stayed.length, 600);
     assertEquals(new Set(seen).size, seen.length);
   }],
-  ["117 an abandoned iterator holds nothing", async (bed) => {
+  ["117: an abandoned iterator holds nothing", async (bed) => {
     await using stash = bed.stash();
     await stash.setMany(Array.from({ length: 50 }, (_, i) => [i, i]));
     for await (const _ of stash.keys()) break;

@@ -1,6 +1,5 @@
 /** Section 2 of the acceptance cases: what keys are equal, and that every key is legal. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { collect } from "../../support/test_bed.ts";
 import type { Behaviour } from "./mod.ts";
 
 /** Keys that are all different from each other, and that some backend would stumble over. */
@@ -72,7 +71,7 @@ const STRANGE: readonly unknown[] = [
 ];
 
 export const KEYS: readonly Behaviour[] = [
-  ["24, 25, 29, 31-34 every key is legal and itself", async (bed) => {
+  ["24, 25, 29, 31-34: every key is legal and itself", async (bed) => {
     const options = bed.options();
     {
       await using stash = bed.stash(options);
@@ -85,13 +84,15 @@ export const KEYS: readonly Behaviour[] = [
     }
     await using again = bed.stash(options);
     assertEquals(await again.getMany([...STRANGE]), [...STRANGE.keys()]);
-    const found = new Map((await collect(again.entries())).map(([key, value]) => [value, key]));
+    const found = new Map(
+      (await Array.fromAsync(again.entries())).map(([key, value]) => [value, key]),
+    );
     assertEquals(found.size, STRANGE.length);
     for (const [i, key] of STRANGE.entries()) assertEquals(found.get(i), key);
     for (const key of STRANGE) assert(await again.delete(key));
     assertEquals(await again.size(), 0);
   }],
-  ["26, 27, 28 equality is by meaning", async (bed) => {
+  ["26, 27, 28: equality is by meaning", async (bed) => {
     await using stash = bed.stash();
     const equal: [unknown, unknown][] = [
       [{ b: 2, a: { d: 1, c: 2 } }, { a: { c: 2, d: 1 }, b: 2 }],
@@ -112,23 +113,23 @@ export const KEYS: readonly Behaviour[] = [
     }
     assertEquals(await stash.size(), equal.length);
   }],
-  ["30 number-like property names are strings; Maps keep the types of their keys", async (bed) => {
+  ["30: number-like property names are strings; Maps keep the types of their keys", async (bed) => {
     await using stash = bed.stash();
     await stash.set({ 1: "x" }, new Map<unknown, unknown>([[1, "n"], ["1", "s"]]));
     const map = await stash.get({ "1": "x" });
     assertEquals(map, new Map<unknown, unknown>([[1, "n"], ["1", "s"]]));
   }],
-  ["33 nothing is written outside the root", async (bed) => {
-    const before = (await collect(Deno.readDir(bed.root))).map(({ name }) => name);
+  ["33: nothing is written outside the root", async (bed) => {
+    const before = (await Array.fromAsync(Deno.readDir(bed.root))).map(({ name }) => name);
     await using stash = bed.stash({ name: "../escape", dbname: "../x" });
     await stash.set("../../x", 1);
     await stash.set("/etc/hashstash", 2);
     assertEquals(await stash.getMany(["../../x", "/etc/hashstash"]), [1, 2]);
-    const after = (await collect(Deno.readDir(bed.root))).map(({ name }) => name);
+    const after = (await Array.fromAsync(Deno.readDir(bed.root))).map(({ name }) => name);
     assert(after.length <= before.length + 1, after.join());
     await stash.clear();
   }],
-  ["35 bad keys are TypeErrors of every method", async (bed) => {
+  ["35: bad keys are TypeErrors of every method", async (bed) => {
     await using stash = bed.stash();
     const cycle: unknown[] = [];
     cycle.push(cycle);

@@ -1,39 +1,38 @@
 /** Section 1 of the acceptance cases: a stash is an async Map. */
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { HashStash, KeyNotFoundError } from "../../../mod.ts";
-import { collect } from "../../support/test_bed.ts";
 import type { Behaviour } from "./mod.ts";
 
 export const MAPPING: readonly Behaviour[] = [
-  ["1 sets and gets", async (bed) => {
+  ["1: sets and gets", async (bed) => {
     await using stash = bed.stash();
     await stash.set("test_key", "test_value");
     assertEquals(await stash.get("test_key"), "test_value");
   }],
-  ["2 has", async (bed) => {
+  ["2: has", async (bed) => {
     await using stash = bed.stash();
     await stash.set("a", 1);
     assertEquals(await stash.has("a"), true);
     assertEquals(await stash.has("b"), false);
   }],
-  ["3 gets the default, or undefined, when absent", async (bed) => {
+  ["3: gets the default, or undefined, when absent", async (bed) => {
     await using stash = bed.stash();
     assertEquals(await stash.get("non_existent_key", "default"), "default");
     assertEquals(await stash.get("non_existent_key"), undefined);
     assertEquals(await stash.get("non_existent_key", null), null);
   }],
-  ["4 clears", async (bed) => {
+  ["4: clears", async (bed) => {
     await using stash = bed.stash();
     await stash.setMany([["a", 1], ["b", 2]]);
     assertEquals(await stash.size(), 2);
     await stash.clear();
     assertEquals(await stash.size(), 0);
-    assertEquals(await collect(stash.keys()), []);
+    assertEquals(await Array.fromAsync(stash.keys()), []);
     assertEquals(await stash.get("a"), undefined);
     await stash.set("a", 3);
     assertEquals(await stash.get("a"), 3);
   }],
-  ["5 counts keys", async (bed) => {
+  ["5: counts keys", async (bed) => {
     await using stash = bed.stash();
     await stash.set("a", 1);
     await stash.set("b", 2);
@@ -41,37 +40,37 @@ export const MAPPING: readonly Behaviour[] = [
     await stash.set("a", 3);
     assertEquals(await stash.size(), 2);
   }],
-  ["6 iterates keys, and itself as pairs", async (bed) => {
+  ["6: iterates keys, and itself as pairs", async (bed) => {
     await using stash = bed.stash();
     await stash.set("a", 1);
     await stash.set(["b", 2], { c: 3 });
-    const keys = await collect(stash.keys());
+    const keys = await Array.fromAsync(stash.keys());
     assertEquals(keys.length, 2);
     assertEquals(new Set(keys.map((key) => JSON.stringify(key))), new Set(['"a"', '["b",2]']));
-    const pairs = await collect(stash);
+    const pairs = await Array.fromAsync(stash);
     assertEquals(
       new Map(pairs.map(([key, value]) => [JSON.stringify(key), value])),
       new Map<string, unknown>([['"a"', 1], ['["b",2]', { c: 3 }]]),
     );
   }],
-  ["7 iterates values and entries", async (bed) => {
+  ["7: iterates values and entries", async (bed) => {
     await using stash = bed.stash();
     await stash.update({ a: 1, b: 2 });
-    assertEquals(new Set(await collect(stash.values())), new Set([1, 2]));
-    assertEquals(new Map(await collect(stash.entries())), new Map([["a", 1], ["b", 2]]));
+    assertEquals(new Set(await Array.fromAsync(stash.values())), new Set([1, 2]));
+    assertEquals(new Map(await Array.fromAsync(stash.entries())), new Map([["a", 1], ["b", 2]]));
   }],
-  ["8 deletes", async (bed) => {
+  ["8: deletes", async (bed) => {
     await using stash = bed.stash();
     await stash.update({ a: 1, b: 2 });
     assertEquals(await stash.delete("a"), true);
     assertEquals(await stash.has("a"), false);
     assertEquals(await stash.size(), 1);
   }],
-  ["9 says that there was nothing to delete", async (bed) => {
+  ["9: says that there was nothing to delete", async (bed) => {
     await using stash = bed.stash();
     assertEquals(await stash.delete("a"), false);
   }],
-  ["10 sets a default once", async (bed) => {
+  ["10: sets a default once", async (bed) => {
     await using stash = bed.stash();
     assertEquals(await stash.setDefault("k", "d"), "d");
     assertEquals(await stash.setDefault("k", "other"), "d");
@@ -84,7 +83,7 @@ export const MAPPING: readonly Behaviour[] = [
     assertEquals(new Set(agreed).size, 1);
     assertEquals(await stash.get("together"), agreed[0]);
   }],
-  ["11 pops", async (bed) => {
+  ["11: pops", async (bed) => {
     await using stash = bed.stash();
     await stash.set("k", [1]);
     assertEquals(await stash.pop("k"), [1]);
@@ -94,7 +93,7 @@ export const MAPPING: readonly Behaviour[] = [
     const popped = await Promise.all(Array.from({ length: 8 }, () => stash.pop("k", "none")));
     assertEquals(popped.filter((value) => value === 2).length, 1);
   }],
-  ["12 pops undefined, and getOrThrow throws", async (bed) => {
+  ["12: pops undefined, and getOrThrow throws", async (bed) => {
     await using stash = bed.stash();
     assertEquals(await stash.pop("k"), undefined);
     const error = await assertRejects(() => stash.getOrThrow("k"), KeyNotFoundError, '"k"');
@@ -102,7 +101,7 @@ export const MAPPING: readonly Behaviour[] = [
     await stash.set("k", undefined);
     assertEquals(await stash.getOrThrow("k"), undefined);
   }],
-  ["13 pops items", async (bed) => {
+  ["13: pops items", async (bed) => {
     await using stash = bed.stash();
     await stash.set("k", { v: 1 });
     assertEquals(await stash.popItem(), ["k", { v: 1 }]);
@@ -113,7 +112,7 @@ export const MAPPING: readonly Behaviour[] = [
     assertEquals(new Set(items.map((item) => item?.[0])).size, 10);
     assertEquals(await stash.size(), 0);
   }],
-  ["14 updates from objects, Maps, pairs, stashes", async (bed) => {
+  ["14: updates from objects, Maps, pairs, stashes", async (bed) => {
     await using stash = bed.stash();
     await stash.set("a", 1);
     await stash.update({ b: 2 });
@@ -137,7 +136,7 @@ export const MAPPING: readonly Behaviour[] = [
     await assertRejects(() => stash.update(7 as never), TypeError, "number");
     await assertRejects(() => stash.update(["ab"] as never), TypeError, "pairs");
   }],
-  ["15 copies to a Map", async (bed) => {
+  ["15: copies to a Map", async (bed) => {
     await using stash = bed.stash();
     await stash.update({ a: 1, b: [2] });
     const map = await stash.toMap();
@@ -145,7 +144,7 @@ export const MAPPING: readonly Behaviour[] = [
     assertInstanceOf(map, Map);
     assertEquals(map, new Map<unknown, unknown>([["a", 1], ["b", [2]]]));
   }],
-  ["17 is a resource: closed at the end of its block", async (bed) => {
+  ["17: is a resource: closed at the end of its block", async (bed) => {
     const options = bed.options();
     let handle: HashStash;
     {
@@ -154,19 +153,19 @@ export const MAPPING: readonly Behaviour[] = [
       handle = stash;
     }
     await assertRejects(() => handle.get("a"), Error, "closed");
-    await assertRejects(() => collect(handle.keys()), Error, "closed");
+    await assertRejects(() => Array.fromAsync(handle.keys()), Error, "closed");
     await handle.close();
     await using again = new HashStash(options);
     assertEquals(await again.get("a"), 1);
   }],
-  ["18 keeps the last of two sets", async (bed) => {
+  ["18: keeps the last of two sets", async (bed) => {
     await using stash = bed.stash();
     await stash.set("k", 1);
     await stash.set("k", 2);
     assertEquals(await stash.get("k"), 2);
     assertEquals(await stash.getAll("k"), [2]);
   }],
-  ["19 takes a stored null for a value", async (bed) => {
+  ["19: takes a stored null for a value", async (bed) => {
     await using stash = bed.stash();
     await stash.set("k", null);
     assertEquals(await stash.get("k", "d"), null);
@@ -174,7 +173,7 @@ export const MAPPING: readonly Behaviour[] = [
     assertEquals(await stash.setDefault("k", 1), null);
     assertEquals(await stash.pop("k", "d"), null);
   }],
-  ["20 takes falsy and empty values for values", async (bed) => {
+  ["20: takes falsy and empty values for values", async (bed) => {
     await using stash = bed.stash();
     for (const value of [false, 0, "", [], {}, undefined, NaN]) {
       await stash.set("k", value);
@@ -182,7 +181,7 @@ export const MAPPING: readonly Behaviour[] = [
       assertEquals(await stash.has("k"), true);
     }
   }],
-  ["22 is there again when reopened", async (bed) => {
+  ["22: is there again when reopened", async (bed) => {
     const options = bed.options();
     {
       await using stash = new HashStash(options);
@@ -192,9 +191,9 @@ export const MAPPING: readonly Behaviour[] = [
     await using again = new HashStash(options);
     assertEquals(await again.get("k"), { v: 1 });
     assertEquals(await again.get([1, 2]), "w");
-    assertEquals((await collect(again.keys())).length, 2);
+    assertEquals((await Array.fromAsync(again.keys())).length, 2);
   }],
-  ["23 keeps names, dbnames and roots apart", async (bed) => {
+  ["23: keeps names, dbnames and roots apart", async (bed) => {
     await using stash = bed.stash({ name: "apart", dbname: "one" });
     await using dbname = bed.stash({ name: "apart", dbname: "two" });
     await using name = bed.stash({ name: "apart2", dbname: "one" });
@@ -246,11 +245,11 @@ export const MAPPING: readonly Behaviour[] = [
   ["query takes the pairs that both predicates accept", async (bed) => {
     await using stash = bed.stash();
     await stash.update({ a1: 1, a2: 2, b1: 1 });
-    const found = await collect(
+    const found = await Array.fromAsync(
       stash.query({ key: (key) => String(key).startsWith("a"), value: (value) => value === 1 }),
     );
     assertEquals(found, [["a1", 1]]);
-    assertEquals((await collect(stash.query())).length, 3);
+    assertEquals((await Array.fromAsync(stash.query())).length, 3);
   }],
   ["stats counts what this handle did", async (bed) => {
     await using stash = bed.stash();

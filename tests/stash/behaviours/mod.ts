@@ -1,7 +1,6 @@
 /** Runs the acceptance cases on one engine; their numbers are those of the cases. */
-import type { EngineName } from "../../../engines/registry.ts";
 import type { HashStashOptions } from "../../../mod.ts";
-import { TestBed } from "../../support/test_bed.ts";
+import { type EngineName, TestBed } from "../../support/bed.ts";
 import { ISOLATION } from "./isolation.ts";
 import { KEYS } from "./keys.ts";
 import { MAPPING } from "./mapping.ts";
@@ -10,12 +9,7 @@ import { VALUES } from "./values.ts";
 import { VERSIONS } from "./versions.ts";
 
 /** What a case gets: stashes with the codec that it is run with. */
-export interface Bed {
-  readonly engine: EngineName;
-  readonly root: string;
-  options(overrides?: HashStashOptions): HashStashOptions;
-  stash: TestBed["stash"];
-}
+export type Bed = Pick<TestBed, "engine" | "root" | "options" | "stash">;
 
 /** An acceptance case: its name begins with its number. */
 export type Behaviour = readonly [name: string, run: (bed: Bed) => Promise<void>];

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import type { Behaviour } from "./mod.ts";
 
 export const OPTIONS: readonly Behaviour[] = [
-  ["56, 58, 60 the options are properties", async (bed) => {
+  ["56, 58, 60: the options are properties", async (bed) => {
     await using stash = bed.stash({ name: "my_cache" });
     assertEquals(stash.engine, bed.engine);
     assertEquals([stash.name, stash.dbname, stash.serializer], ["my_cache", "main", "hashstash"]);
@@ -16,7 +16,7 @@ export const OPTIONS: readonly Behaviour[] = [
     if (bed.engine === "redis") assert(before.startsWith("redis://"));
     else if (bed.engine !== "memory") assert(before.startsWith(bed.root), before);
   }],
-  ["59 a root may be a file URL", async (bed) => {
+  ["59: a root may be a file URL", async (bed) => {
     const { rootDir: _, ...options } = bed.options();
     await using one = new HashStash({ ...options, rootDir: bed.root });
     await one.set("k", 1);
@@ -24,7 +24,7 @@ export const OPTIONS: readonly Behaviour[] = [
     await using other = new HashStash({ ...options, rootDir: pathToFileURL(bed.root) });
     assertEquals(await other.get("k"), 1);
   }],
-  ["61 toJSON and fromJSON", async (bed) => {
+  ["61: toJSON and fromJSON", async (bed) => {
     await using stash = bed.stash({ appendMode: true, ttl: 60_000, dbname: "a/b" });
     await stash.set("k", 1);
     const json = JSON.parse(JSON.stringify(stash.toJSON()));
@@ -47,7 +47,7 @@ export const OPTIONS: readonly Behaviour[] = [
     assertEquals(await equal.get("k"), 1);
     await stash.clear();
   }],
-  ["62 clear: true empties it when it is opened", async (bed) => {
+  ["62: clear: true empties it when it is opened", async (bed) => {
     const options = bed.options();
     {
       await using stash = new HashStash(options);
@@ -58,7 +58,7 @@ export const OPTIONS: readonly Behaviour[] = [
     await again.set("k", 2);
     assertEquals(await again.get("k"), 2);
   }],
-  ["63 a stash inside is apart", async (bed) => {
+  ["63: a stash inside is apart", async (bed) => {
     await using stash = bed.stash();
     await using inner = stash.sub("inner");
     await using innermost = inner.sub("innermost");
@@ -80,7 +80,7 @@ export const OPTIONS: readonly Behaviour[] = [
     await stash.clear({ deep: true });
     assertEquals([await stash.size(), await inner.size()], [0, 0]);
   }],
-  ["64 a temporary stash leaves nothing behind", async (bed) => {
+  ["64: a temporary stash leaves nothing behind", async (bed) => {
     await using stash = bed.stash();
     await stash.set("k", 1);
     const folders = async () =>
@@ -110,7 +110,7 @@ export const OPTIONS: readonly Behaviour[] = [
       await Deno.remove(String(gone.toJSON().rootDir), { recursive: true });
     }
   }],
-  ["65, 118 two handles on one store, each closed on its own", async (bed) => {
+  ["65, 118: two handles on one store, each closed on its own", async (bed) => {
     const options = bed.options();
     const one = new HashStash(options);
     await using other = new HashStash(options);
@@ -123,7 +123,7 @@ export const OPTIONS: readonly Behaviour[] = [
     await other.set("k", 3);
     assertEquals(await other.get("k"), 3);
   }],
-  ["66 a name never leaves the root", async (bed) => {
+  ["66: a name never leaves the root", async (bed) => {
     for (const name of ["../x", "..", ".", "a/b", "a\\b", "CON", "x".repeat(300), "C:"]) {
       await using stash = bed.stash({ name, dbname: "in/side" });
       await stash.set("k", name);

@@ -86,7 +86,7 @@ const VALUES_THAT_STAY: readonly unknown[] = [
 ];
 
 export const VALUES: readonly Behaviour[] = [
-  ["36, 37, 40-43, 45, 120 values come back exactly", async (bed) => {
+  ["36, 37, 40-43, 45, 120: values come back exactly", async (bed) => {
     await using stash = bed.stash();
     await stash.setMany(VALUES_THAT_STAY.map((value, i) => [i, value]));
     for (const [i, value] of VALUES_THAT_STAY.entries()) {
@@ -97,7 +97,7 @@ export const VALUES: readonly Behaviour[] = [
     await stash.set("all", VALUES_THAT_STAY);
     assertEquals(await stash.get("all"), VALUES_THAT_STAY);
   }],
-  ["38, 52 1,000 keys of 7 kB in one object", async (bed) => {
+  ["38, 52 1,000: keys of 7 kB in one object", async (bed) => {
     await using stash = bed.stash();
     const value = Object.fromEntries(
       Array.from(
@@ -111,7 +111,7 @@ export const VALUES: readonly Behaviour[] = [
       assert((await stash.encodeValue(value)).length < JSON.stringify(value).length / 4);
     }
   }],
-  ["39 a 1 MB random string, 1,000 numbers and 100 objects", async (bed) => {
+  ["39: a 1 MB random string, 1,000 numbers and 100 objects", async (bed) => {
     await using stash = bed.stash();
     const bytes = new Uint8Array(500_000);
     for (let i = 0; i < bytes.length; i += 50_000) {
@@ -127,7 +127,7 @@ export const VALUES: readonly Behaviour[] = [
     await stash.set("bytes", bytes);
     assertEquals(await stash.get("bytes"), bytes);
   }],
-  ["42 errors, cycles, shared parts, holes, null prototypes, order", async (bed) => {
+  ["42: errors, cycles, shared parts, holes, null prototypes, order", async (bed) => {
     await using stash = bed.stash();
     const cause = new RangeError("inner");
     const error = Object.assign(new TypeError("outer", { cause }), { code: "E1" });
@@ -149,7 +149,7 @@ export const VALUES: readonly Behaviour[] = [
     await stash.set("bare", bare);
     assertStrictEquals(Object.getPrototypeOf(await stash.get("bare")), null);
   }],
-  ["46 __proto__ stays a property", async (bed) => {
+  ["46: __proto__ stays a property", async (bed) => {
     await using stash = bed.stash();
     const value = JSON.parse('{"__proto__": {"polluted": true}, "constructor": {"prototype": 1}}');
     for (const stored of [value, { inner: value, date: new Date(1) }]) {
@@ -162,7 +162,7 @@ export const VALUES: readonly Behaviour[] = [
       assertEquals(Reflect.get({}, "polluted"), undefined);
     }
   }],
-  ["47 instances of registered classes; others are refused by name", async (bed) => {
+  ["47: instances of registered classes; others are refused by name", async (bed) => {
     await using stash = bed.stash();
     await stash.set("p", { points: [new Point(1, 2)] });
     const { points } = await stash.get("p");

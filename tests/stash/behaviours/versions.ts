@@ -1,11 +1,10 @@
 /** Section 7 of the acceptance cases: append mode. */
 import { assert, assertEquals } from "@std/assert";
-import { collect } from "../../support/test_bed.ts";
 import { HashStash } from "../../../mod.ts";
 import type { Behaviour } from "./mod.ts";
 
 export const VERSIONS: readonly Behaviour[] = [
-  ["92 keeps every version, the latest first to hand", async (bed) => {
+  ["92: keeps every version, the latest first to hand", async (bed) => {
     const options = bed.options({ appendMode: true });
     {
       await using stash = new HashStash(options);
@@ -20,7 +19,7 @@ export const VERSIONS: readonly Behaviour[] = [
     await again.set("k", 3);
     assertEquals((await again.getAll("k")).length, 3);
   }],
-  ["93 versions have numbers and times", async (bed) => {
+  ["93: versions have numbers and times", async (bed) => {
     await using stash = bed.stash({ appendMode: true });
     const before = Date.now();
     for (let i = 1; i <= 300; i++) await stash.set("k", i);
@@ -34,7 +33,7 @@ export const VERSIONS: readonly Behaviour[] = [
       assert(timestamp >= (versions[i - 1]?.timestamp ?? before) && timestamp <= Date.now());
     }
   }],
-  ["94 without append mode there is one version", async (bed) => {
+  ["94: without append mode there is one version", async (bed) => {
     await using stash = bed.stash();
     await stash.set("k", 1);
     await stash.set("k", 2);
@@ -42,11 +41,11 @@ export const VERSIONS: readonly Behaviour[] = [
     assertEquals(rest, []);
     assertEquals([only.version, only.value, typeof only.timestamp], [1, 2, "number"]);
   }],
-  ["95 counts keys, yields the latest, deletes all versions", async (bed) => {
+  ["95: counts keys, yields the latest, deletes all versions", async (bed) => {
     await using stash = bed.stash({ appendMode: true });
     for (let i = 0; i < 3; i++) await stash.setMany([["a", i], ["b", i]]);
     assertEquals(await stash.size(), 2);
-    assertEquals(new Map(await collect(stash.entries())), new Map([["a", 2], ["b", 2]]));
+    assertEquals(new Map(await Array.fromAsync(stash.entries())), new Map([["a", 2], ["b", 2]]));
     assertEquals(await stash.getMany(["a", "b"]), [2, 2]);
     assertEquals(await stash.delete("a"), true);
     assertEquals(await stash.getAll("a"), []);
@@ -61,7 +60,7 @@ export const VERSIONS: readonly Behaviour[] = [
     assertEquals([await stash.size(), (await stash.getAll("a")).length], [0, 0]);
     assertEquals((await stash.check()).problems, []);
   }],
-  ["96 concurrent appends are all kept", async (bed) => {
+  ["96: concurrent appends are all kept", async (bed) => {
     await using stash = bed.stash({ appendMode: true });
     await using other = new HashStash(
       bed.options({ ...stash.toJSON() as object, rootDir: bed.root }),

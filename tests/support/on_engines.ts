@@ -1,22 +1,13 @@
-/** The engines that functions, map and records are tested on, and how. */
-import type { EngineName } from "../../engines/registry.ts";
+/** Tests of what holds on every engine. */
 import { HashStash, type HashStashOptions } from "../../mod.ts";
-import { ENGINES, TestBed } from "./test_bed.ts";
-
-/** All of them. */
-export const FUNCTION_ENGINES: readonly EngineName[] = ENGINES;
-
-/** Those that several processes can use at once. */
-export const SHARED_ENGINES: readonly EngineName[] = FUNCTION_ENGINES.filter((engine) =>
-  engine !== "memory"
-);
+import { ENGINES, TestBed } from "./bed.ts";
 
 /** What holds on every engine, by name. */
 export type Claims = Record<string, (stash: HashStash, bed: TestBed) => Promise<void>>;
 
 /** Registers a test for each engine, with a step on a new stash for each claim. */
 export function testOnEngines(subject: string, claims: Claims): void {
-  for (const engine of FUNCTION_ENGINES) {
+  for (const engine of ENGINES) {
     Deno.test({
       name: `${subject} on ${engine}`,
       sanitizeOps: true,
