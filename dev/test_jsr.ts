@@ -23,6 +23,6 @@ if (!await deno(["cache", "--config", CONFIG, ...packages, "jsr:@db/sqlite@^0.13
   Deno.exit(1);
 }
 // Before the tests: one in which a native library is loaded would have to unload it.
-const preload = "--preload=./tests/_sqlite_drivers.ts";
+const preload = "--preload=./tests/support/sqlite_drivers.ts";
 const test = ["test", "-A", "--parallel", "--config", CONFIG, preload, ...Deno.args];
 Deno.exit(await deno(test) ? 0 : 1);

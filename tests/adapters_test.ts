@@ -9,7 +9,7 @@ import { KeyvStash } from "../adapters/keyv.ts";
 import { stashDriver } from "../adapters/unstorage.ts";
 import { WebCache } from "../adapters/web_cache.ts";
 import type { EngineName } from "../engines/mod.ts";
-import { TestBed } from "./_test_bed.ts";
+import { TestBed } from "./support/bed.ts";
 
 const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -1,8 +1,8 @@
 /** Every command as a child process. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { EngineName } from "../engines/mod.ts";
-import { hashstash } from "./_cli.ts";
-import { collect, PERSISTENT, TestBed } from "./_test_bed.ts";
+import { hashstash } from "./support/cli.ts";
+import { PERSISTENT, TestBed } from "./support/bed.ts";
 
 const COMMANDS = [
   "ls",
@@ -240,7 +240,7 @@ Deno.test("copy --resume leaves what is there", async () => {
   const args = ["copy", ...optionsOf(bed, "from"), "--to-name", "to", "--resume", "--json"];
   assertEquals(JSON.parse((await hashstash(args)).stdout), { copied: 2 });
   assertEquals(
-    new Map(await collect(to.entries())),
+    new Map(await Array.fromAsync(to.entries())),
     new Map<string, unknown>([["a", 1], ["b", "already here"], ["c", 3]]),
   );
 });

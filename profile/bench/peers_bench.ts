@@ -20,7 +20,7 @@
 import { deepStrictEqual } from "node:assert";
 import { dirname, join } from "node:path";
 import { type EngineName, HashStash } from "../../mod.ts";
-import { startRedis } from "../../tests/redis_server.ts";
+import { startRedis } from "../../tests/support/redis_server.ts";
 import { benchNames } from "./bench_json.ts";
 import { sampleOf } from "../cases.ts";
 

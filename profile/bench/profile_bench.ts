@@ -15,7 +15,7 @@
  */
 import { dirname } from "node:path";
 import { HashStash } from "../../mod.ts";
-import { startRedis } from "../../tests/redis_server.ts";
+import { startRedis } from "../../tests/support/redis_server.ts";
 import { profileArguments } from "./arguments.ts";
 import { benchNames } from "./bench_json.ts";
 import { type Case, caseStash, prepareCases, type Sample, sampleOf } from "../cases.ts";

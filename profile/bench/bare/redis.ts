@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { Buffer } from "node:buffer";
-import { startRedis } from "../../../tests/redis_server.ts";
+import { startRedis } from "../../../tests/support/redis_server.ts";
 import { type Bare, fromJSON, toJSON } from "./bare.ts";
 
 /** ioredis on a server of its own, which the stash uses too. */

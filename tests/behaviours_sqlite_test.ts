@@ -1,3 +1,0 @@
-import { behaviours } from "./behaviours/_run.ts";
-
-behaviours("sqlite");

@@ -1,3 +1,0 @@
-import { contractTests } from "./_contract.ts";
-
-contractTests("memory");

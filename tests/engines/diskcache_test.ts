@@ -1,0 +1,653 @@
+/**
+ * What is particular to engine "diskcache": directories that Python's DiskCache shares, judged by
+ * Python itself.
+ */
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import { decodeKey, encodeKey } from "../../codec/key.ts";
+import { DecodeError } from "../../codec/errors.ts";
+import { createEngine } from "../../engines/diskcache/mod.ts";
+import { EngineError } from "../../engines/errors.ts";
+import { HashStash } from "../../mod.ts";
+import { runScript } from "../support/child.ts";
+import { answerOf, python, startPython } from "../support/python.ts";
+import { bedTests, type CompleteEngine, type Options, type TestBed } from "../support/bed.ts";
+import { entryOf, keysOf, textAt } from "../support/entries.ts";
+import { behaviours } from "../stash/behaviours/mod.ts";
+import { contractTests } from "../support/contract.ts";
+import { killTests } from "../support/kill.ts";
+import { processTests } from "../support/processes.ts";
+import { stashProcessesTest } from "../support/stash_processes.ts";
+
+contractTests("diskcache");
+behaviours("diskcache");
+processTests("diskcache");
+killTests("diskcache", undefined, {
+  async debris(rootDir) {
+    return await python(join(rootDir, "kill/diskcache/main"), "answer(check())") as string[];
+  },
+});
+stashProcessesTest("diskcache");
+
+const test = bedTests("diskcache", "diskcache");
+const KB = 1024;
+
+function directoryOf({ root }: TestBed): string {
+  return join(root, "cache");
+}
+
+function openIn(
+  bed: TestBed,
+  options: Options = {},
+  dbname = "main",
+): Promise<CompleteEngine> {
+  return bed.open({ path: directoryOf(bed), ...options }, { dbname });
+}
+
+/** The directory's database, as any other program sees it. */
+function databaseOf(bed: TestBed): DatabaseSync {
+  const database = new DatabaseSync(join(directoryOf(bed), "cache.db"), { timeout: 1_000 });
+  bed.defer(() => database.close());
+  return database;
+}
+
+/** Value files, relative to the directory. */
+function valueFiles(bed: TestBed): string[] {
+  const directory = directoryOf(bed);
+  const folders = Array.from(Deno.readDirSync(directory))
+    .filter(({ name }) => /^[0-9a-f]{2}$/.test(name))
+    .flatMap(({ name }) =>
+      Array.from(Deno.readDirSync(join(directory, name)), (inner) => join(name, inner.name))
+    );
+  return folders.flatMap((folder) =>
+    Array.from(Deno.readDirSync(join(directory, folder)), ({ name }) => join(folder, name))
+  );
+}
+
+test("makes the directory that Python makes, but for the limit", async (bed) => {
+  const engine = await openIn(bed);
+  const theirs = join(bed.root, "theirs");
+  await python(theirs, "pass");
+  const schema = (database: DatabaseSync) => ({
+    objects: database.prepare(
+      "SELECT type, name, tbl_name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name",
+    ).all(),
+    columns: database.prepare("PRAGMA table_info(Cache)").all(),
+    settingColumns: database.prepare("PRAGMA table_info(Settings)").all(),
+    vacuum: database.prepare("PRAGMA auto_vacuum").get(),
+    journal: database.prepare("PRAGMA journal_mode").get(),
+    settings: database.prepare(
+      "SELECT key, value, typeof(value) AS type FROM Settings WHERE key <> 'size_limit' ORDER BY key",
+    ).all(),
+  });
+  const database = new DatabaseSync(join(theirs, "cache.db"));
+  bed.defer(() => database.close());
+  assertEquals(schema(databaseOf(bed)), schema(database));
+  await engine.set("key", entryOf("value"));
+  assertEquals(
+    await python(directoryOf(bed), "answer([cache.size_limit, cache['key'].decode(), check()])"),
+    [2 ** 63, "value", []],
+  );
+});
+
+test("writes what Python reads", async (bed) => {
+  const engine = await openIn(bed);
+  const large = "é".repeat(40 * KB);
+  const keys = ["my_key", "", "é\u{1F600}", "a\0b", 1, -7, 1.5, 2n ** 60n, 1e300, Infinity];
+  const pairs = keys.map((key, i) => [encodeKey(key), entryOf(`value ${i}`)] as const);
+  await engine.setMany(pairs.map(([key, entry]) => [key, entry]));
+  await engine.set(encodeKey(new Uint8Array([0, 255])), entryOf("bytes"));
+  await engine.set(encodeKey([1, { a: 2 }]), entryOf("array"));
+  await engine.set("large", entryOf(large));
+  const expiresAt = Date.now() + 3_600_001;
+  await engine.set("expiring", entryOf("value", expiresAt));
+  const answer = await python(
+    directoryOf(bed),
+    `
+keys = ['my_key', '', 'é\\U0001F600', 'a\\0b', 1, -7, 1.5, 2**60, 1e300, float('inf')]
+answer({
+    'values': [cache[key].decode() for key in keys],
+    'bytes': cache[b'\\x00\\xff'].decode(),
+    'array': cache['\\x01[1,{"a":2}]'].decode(),
+    'large': cache['large'].decode(),
+    'expiring': cache.get('expiring', expire_time=True)[1],
+    'count': len(cache),
+    'kinds': sorted({type(key).__name__ for key in cache}),
+    'problems': check(),
+})`,
+  );
+  assertEquals(answer, {
+    values: keys.map((_, i) => `value ${i}`),
+    bytes: "bytes",
+    array: "array",
+    large,
+    expiring: expiresAt / 1_000,
+    count: keys.length + 4,
+    kinds: ["bytes", "float", "int", "str"],
+    problems: [],
+  });
+});
+
+test("reads what Python wrote, as what it is", async (bed) => {
+  await python(
+    directoryOf(bed),
+    `
+cache['text'] = 'é "quoted"\\n'
+cache['text with nul'] = 'a\\0b'
+cache['large text'] = 'é' * 50000
+cache['int'] = 42
+cache['large int'] = 2 ** 60
+cache['float'] = 1.5
+cache['whole float'] = 2.0
+cache['infinite'] = float('inf')
+cache['nan'] = float('nan')
+cache['json'] = b'{"a": [1, null]}'
+cache['large json'] = b'[' + b' ' * 40000 + b']'
+cache[1] = 'by int'
+cache[2.0] = 'by float'
+cache[1.5] = 'by fraction'
+cache[2 ** 60] = 'by large int'
+cache[1e20] = 'by large float'
+cache[b'\\x00'] = 'by bytes'
+cache['a\\0b'] = 'by text with nul'`,
+  );
+  const expected = new Map<unknown, unknown>([
+    ["text", 'é "quoted"\n'],
+    ["text with nul", "a\0b"],
+    ["large text", "é".repeat(50_000)],
+    ["int", 42],
+    ["large int", 2n ** 60n],
+    ["float", 1.5],
+    ["whole float", 2],
+    ["infinite", Infinity],
+    ["nan", null],
+    ["json", { a: [1, null] }],
+    ["large json", []],
+    [1, "by int"],
+    [2, "by float"],
+    [1.5, "by fraction"],
+    [2n ** 60n, "by large int"],
+    [1e20, "by large float"],
+    ["a\0b", "by text with nul"],
+  ]);
+  await using stash = new HashStash({
+    engine: "diskcache",
+    rootDir: bed.root,
+    engineOptions: { path: directoryOf(bed) },
+  });
+  const bytes = new Uint8Array([0]);
+  assertEquals(await stash.get(bytes), "by bytes");
+  assertEquals(await stash.delete(bytes), true);
+  assertEquals(await stash.toMap(), expected);
+  for (const [key, value] of expected) assertEquals(await stash.get(key), value);
+  assertEquals(await stash.size(), expected.size);
+  for (const key of expected.keys()) await stash.set(key, "ours");
+  assertEquals(await stash.size(), expected.size);
+  assertEquals(await python(directoryOf(bed), "answer(check())"), []);
+});
+
+test("gives the right time to what others stored and will read", async (bed) => {
+  const engine = await openIn(bed);
+  const now = Date.now();
+  for (let i = 0; i < 300; i++) {
+    // Soon and late, up to the last time that JavaScript knows.
+    const deadline = now + 10_000 + Math.floor(Math.random() * 10 ** (i % 16));
+    const timestamp = now - Math.floor(Math.random() * 10 ** (i % 12));
+    await engine.set("key", { ...entryOf("value", deadline), timestamp });
+    const found = await engine.get("key");
+    assertEquals([found?.expiresAt, found?.timestamp], [deadline, timestamp]);
+  }
+  const expireTime = await python(
+    directoryOf(bed),
+    `
+cache.set('theirs', 'text', expire=1000)
+answer(cache.get('theirs', expire_time=True)[1])`,
+  );
+  const expiresAt = (await engine.get("theirs"))?.expiresAt;
+  assertEquals(expiresAt, Math.ceil(Number(expireTime) * 1_000));
+});
+
+test("keeps expired entries from both", async (bed) => {
+  const engine = await openIn(bed);
+  const gone = await python(
+    directoryOf(bed),
+    `
+import time
+cache.set('theirs', 'text', expire=0.001)
+time.sleep(0.01)
+answer(len(cache))`,
+  );
+  assertEquals(gone, 1);
+  assertEquals(await engine.get("theirs"), undefined);
+  assertEquals([await engine.size(), await keysOf(engine)], [0, []]);
+  await engine.set("ours", entryOf("value", Date.now() - 1));
+  const script = "answer([cache.get('ours'), 'ours' in cache, check()])";
+  assertEquals(await python(directoryOf(bed), script), [null, false, []]);
+});
+
+test("never runs a pickle", async (bed) => {
+  const marker = join(bed.root, "ran");
+  await python(
+    directoryOf(bed),
+    `
+class Trap:
+    def __reduce__(self):
+        return (open, (${JSON.stringify(marker)}, 'w'))
+cache['trap'] = Trap()
+cache['large trap'] = [Trap(), 'x' * 50000]
+cache[(1, Trap())] = 'value'
+cache[None] = 'value'
+cache['fine'] = 'value'`,
+  );
+  const engine = await openIn(bed);
+  assertEquals(await keysOf(engine), ["fine"]);
+  assertEquals(await engine.size(), 1);
+  for (const key of ["trap", "large trap"]) {
+    const error = await assertRejects(async () => await engine.get(key), DecodeError);
+    assertStringIncludes(error.message, "pickled by Python");
+    assertEquals(await engine.has(key), true);
+  }
+  for (const fix of [false, true]) {
+    const { problems } = await engine.check({ fix });
+    assertEquals(
+      problems.map(({ kind, fixed }) => [kind, fixed]),
+      Array(4).fill(["foreign", false]),
+    );
+    assertEquals(problems.map(({ key }) => key ?? ""), ["trap", "large trap", "", ""]);
+  }
+  await engine.set("trap", entryOf("value"));
+  assertEquals(await textAt(engine, "trap"), "value");
+  assertEquals(await engine.delete("large trap"), true);
+  await engine.clear();
+  assertEquals(await python(directoryOf(bed), "answer([len(cache), check()])"), [0, []]);
+  await assertRejects(() => Deno.stat(marker), Deno.errors.NotFound);
+});
+
+test("reads the zlib JSON of Python's JSONDisk", async (bed) => {
+  await python(
+    directoryOf(bed),
+    `
+from diskcache import JSONDisk
+with Cache(sys.argv[1], disk=JSONDisk) as cache:
+    cache['small'] = {'a': [1, 2, None]}
+    cache['large'] = list(range(30000))`,
+  );
+  await using stash = new HashStash({
+    engine: "diskcache",
+    rootDir: bed.root,
+    engineOptions: { path: directoryOf(bed) },
+  });
+  const values = [];
+  for await (const value of stash.values()) values.push(value);
+  values.sort((a, b) => JSON.stringify(a).length - JSON.stringify(b).length);
+  assertEquals(values, [{ a: [1, 2, null] }, Array.from({ length: 30_000 }, (_, i) => i)]);
+});
+
+test("keeps the tag that Python gave a key", async (bed) => {
+  await python(directoryOf(bed), "cache.set('key', 'text', tag='red')");
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("value"));
+  const entry = await engine.get("key");
+  assertEquals(await engine.compareAndSet("key", entry, entryOf("next")), true);
+  const answer = await python(
+    directoryOf(bed),
+    "answer([cache.get('key', tag=True)[1], cache.evict('red'), len(cache)])",
+  );
+  assertEquals(answer, ["red", 1, 0]);
+});
+
+test("counts hits and misses where Python asked for it", async (bed) => {
+  await python(directoryOf(bed), "cache.stats(enable=True)\ncache['key'] = 'text'");
+  const engine = await openIn(bed);
+  await engine.get("key");
+  await engine.get("key");
+  await engine.get("absent");
+  assertEquals(await python(directoryOf(bed), "answer(cache.stats())"), [2, 1]);
+});
+
+test("loses nothing when Python writes at the same time", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("counter", entryOf("0"));
+  const times = 60;
+  const child = startPython(
+    directoryOf(bed),
+    `
+for i in range(${times}):
+    with cache.transact(retry=True):
+        cache['counter'] = str(int(cache['counter']) + 1).encode()
+    cache['theirs %d' % i] = b'x' * (i * 1500)
+    cache['both'] = b'theirs' * (i * 300)
+    value = cache.get('both')
+    assert value is None or set(value) in (set(b'theirs'), set(b'ours'), set()), value[:20]
+answer(True)`,
+  );
+  for (let i = 0; i < times; i++) {
+    for (;;) {
+      const entry = await engine.get("counter");
+      const next = Number(new TextDecoder().decode(entry?.value)) + 1;
+      if (await engine.compareAndSet("counter", entry, entryOf(`${next}`))) break;
+    }
+    await engine.set(`ours ${i}`, entryOf("x".repeat(i * 1_500)));
+    await engine.set("both", entryOf("ours".repeat(i * 500)));
+    const both = await textAt(engine, "both");
+    assert(/^((ours)*|(theirs)*)$/.test(both ?? ""), both?.slice(0, 20));
+  }
+  assertEquals(await answerOf(child), true);
+  assertEquals(await textAt(engine, "counter"), String(2 * times));
+  assertEquals(await engine.size(), 2 * times + 2);
+  for (let i = 0; i < times; i++) {
+    for (const whose of ["ours", "theirs"]) {
+      assertEquals((await engine.get(`${whose} ${i}`))?.value.byteLength, i * 1_500);
+    }
+  }
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  assertEquals(await python(directoryOf(bed), "answer(check())"), []);
+});
+
+test("has no limit of size unless asked, whatever else wrote there", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.setMany(Array.from({ length: 50 }, (_, i) => [`${i}`, entryOf("value")]));
+  // As if there were files of 3 GiB: what Python and we go by.
+  const pretend = (database: DatabaseSync) => {
+    database.exec("UPDATE Settings SET value = value + 3221225472 WHERE key = 'size'");
+  };
+  pretend(databaseOf(bed));
+  await engine.set("more", entryOf("value"));
+  await python(directoryOf(bed), "cache['theirs'] = 'value'");
+  assertEquals([await engine.size(), engine.evictions], [52, 0]);
+
+  const theirs = join(bed.root, "theirs");
+  await python(theirs, "for i in range(50): cache[str(i)] = 'value'");
+  const database = new DatabaseSync(join(theirs, "cache.db"));
+  pretend(database);
+  database.close();
+  const limited = await openIn(bed, { path: theirs });
+  await limited.set("more", entryOf("value"));
+  assertEquals([await limited.size(), limited.evictions], [41, 10]);
+});
+
+test("keeps more than the 1 GiB at which Python would begin to evict", async (bed) => {
+  const engine = await openIn(bed);
+  const value = new Uint8Array(50_000_000);
+  for (let i = 0; i < 22; i++) await engine.set(`key ${i}`, entryOf(value));
+  assertGreater(await engine.byteSize(), 2 ** 30);
+  await python(directoryOf(bed), "cache['theirs'] = 'value'");
+  assertEquals([await engine.size(), engine.evictions], [23, 0]);
+  assertEquals((await engine.get("key 0"))?.value.byteLength, value.byteLength);
+});
+
+const SURVIVORS: Record<string, boolean> = {
+  "least-recently-stored": false,
+  "least-recently-used": true,
+  "least-frequently-used": true,
+};
+
+for (const [evictionPolicy, survives] of Object.entries(SURVIVORS)) {
+  test(`evicts the ${evictionPolicy} beyond the limit`, async (bed) => {
+    const engine = await openIn(bed, { sizeLimit: 500 * KB, evictionPolicy });
+    const store = async (i: number) => {
+      const timestamp = Date.now() + i;
+      await engine.set(`key ${i}`, { ...entryOf("x".repeat(9 * KB)), timestamp });
+    };
+    for (let i = 0; i < 40; i++) await store(i);
+    assertEquals(engine.evictions, 0);
+    for (let i = 40; i < 100; i++) {
+      await engine.get("key 0");
+      await store(i);
+    }
+    assertEquals(await engine.has("key 0"), survives);
+    assertGreater(engine.evictions, 30);
+    assertEquals(await engine.size(), 100 - engine.evictions);
+    assertLess(await engine.byteSize(), 700 * KB);
+    assertEquals(await python(directoryOf(bed), "answer([cache.eviction_policy, check()])"), [
+      evictionPolicy,
+      [],
+    ]);
+  });
+}
+
+test("evicts nothing by the policy none, and little by little with a cull limit", async (bed) => {
+  const none = await openIn(bed, { sizeLimit: 100 * KB, evictionPolicy: "none" });
+  for (let i = 0; i < 50; i++) await none.set(`key ${i}`, entryOf("x".repeat(9 * KB)));
+  assertEquals([await none.size(), none.evictions], [50, 0]);
+  const few = await openIn(bed, { evictionPolicy: "least-recently-stored", cullLimit: 2 });
+  await few.set("more", entryOf("value"));
+  assertEquals([await few.size(), few.evictions], [49, 2]);
+  const off = await openIn(bed, { cullLimit: 0 });
+  await off.set("and more", entryOf("value"));
+  assertEquals(await off.size(), 50);
+});
+
+test("keeps the settings of a directory, and changes those that are given", async (bed) => {
+  await python(
+    directoryOf(bed),
+    "Cache(sys.argv[1], size_limit=5_000_000, eviction_policy='least-recently-used', " +
+      "disk_min_file_size=100, sqlite_cache_size=1000)",
+  );
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("x".repeat(200)));
+  assertEquals(valueFiles(bed).length, 1);
+  const settings = "answer([cache.size_limit, cache.eviction_policy, cache.disk_min_file_size, " +
+    "cache.sqlite_cache_size, cache.cull_limit])";
+  const before = [5_000_000, "least-recently-used", 100, 1_000, 10];
+  assertEquals(await python(directoryOf(bed), settings), before);
+  await engine.close();
+  const changed = await openIn(bed, {
+    sizeLimit: Infinity,
+    evictionPolicy: "least-frequently-used",
+    minFileSize: 1_000,
+    cullLimit: 3,
+  });
+  await changed.set("key", entryOf("x".repeat(200)));
+  assertEquals(valueFiles(bed), []);
+  const after = [2 ** 63, "least-frequently-used", 1_000, 1_000, 3];
+  assertEquals(await python(directoryOf(bed), settings), after);
+});
+
+test("keeps nested stores out of the directory, where Python's check would remove them", async (bed) => {
+  const engine = await openIn(bed);
+  const nested = await openIn(bed, {}, "main/sub");
+  await nested.set("key", entryOf("x".repeat(50 * KB)));
+  await engine.set("key", entryOf("value"));
+  const checked = await python(
+    directoryOf(bed),
+    "answer([str(w.message) for w in cache.check(fix=True)])",
+  );
+  assertEquals(checked, []);
+  assertEquals((await textAt(nested, "key"))?.length, 50 * KB);
+});
+
+test("ignores the files of other programs", async (bed) => {
+  const engine = await openIn(bed);
+  const foreign = ["notes.txt", ".DS_Store", "ab/notes.txt", "ab/cd/editor.val~"];
+  await Deno.mkdir(join(directoryOf(bed), "ab/cd"), { recursive: true });
+  for (const name of foreign) await Deno.writeTextFile(join(directoryOf(bed), name), "keep");
+  await engine.set("key", entryOf("x".repeat(50 * KB)));
+  assertEquals((await engine.check({ fix: true })).problems, []);
+  await engine.clear();
+  for (const name of foreign) {
+    assertEquals(await Deno.readTextFile(join(directoryOf(bed), name)), "keep");
+  }
+});
+
+test("removes the file of a value that is replaced, deleted, expired or cleared", async (bed) => {
+  const engine = await openIn(bed);
+  const large = (expiresAt?: number) => entryOf("x".repeat(50 * KB), expiresAt);
+  for (const key of ["a", "b", "c", "d"]) await engine.set(key, large());
+  assertEquals(valueFiles(bed).length, 4);
+  await engine.set("a", large());
+  await engine.set("b", entryOf("small"));
+  await engine.delete("c");
+  assertEquals(valueFiles(bed).length, 2);
+  await engine.setMany([["a", large()], ["a", large()], ["d", large(Date.now() - 1)]]);
+  const current = await engine.get("a");
+  assertEquals(await engine.compareAndSet("a", undefined, large()), false);
+  assertEquals(await engine.compareAndSet("a", current, large()), true);
+  await engine.prune();
+  assertEquals(valueFiles(bed).length, 1);
+  await engine.clear();
+  assertEquals(valueFiles(bed), []);
+  assertEquals(await python(directoryOf(bed), "answer(check())"), []);
+});
+
+test("finds missing and truncated files, and reads the rest", async (bed) => {
+  const engine = await openIn(bed);
+  for (const key of ["missing", "short", "whole"]) {
+    await engine.set(key, entryOf(`${key} `.repeat(10 * KB)));
+  }
+  const database = databaseOf(bed);
+  const fileOf = (key: string) => {
+    const row = database.prepare("SELECT filename FROM Cache WHERE key = ?").get(key);
+    return join(directoryOf(bed), String(row?.filename));
+  };
+  await Deno.remove(fileOf("missing"));
+  await Deno.truncate(fileOf("short"), 10);
+  const missing = await assertRejects(async () => await engine.get("missing"), DecodeError);
+  assertStringIncludes(missing.message, "is missing");
+  const short = await assertRejects(async () => await engine.get("short"), DecodeError);
+  assertStringIncludes(short.message, "has 10 bytes");
+  assertEquals((await textAt(engine, "whole"))?.length, 60 * KB);
+  for (const fix of [false, true]) {
+    const { problems } = await engine.check({ fix });
+    assertEquals(problems.map(({ kind, key, fixed }) => [kind, key, fixed]), [
+      ["damaged", "missing", fix],
+      ["damaged", "short", fix],
+      ["leftover", undefined, fix],
+    ]);
+  }
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  assertEquals(await python(directoryOf(bed), "answer(check())"), []);
+  assertEquals(await keysOf(engine), ["whole"]);
+});
+
+test("removes what crashes left, and sets the counters right", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("x".repeat(50 * KB)));
+  const directory = directoryOf(bed);
+  const orphan = join("ab", "cd", `${"0".repeat(28)}.val`);
+  for (const folder of ["ab/cd", "ef/01", "23"]) {
+    await Deno.mkdir(join(directory, folder), { recursive: true });
+  }
+  await Deno.writeTextFile(join(directory, orphan), "left");
+  databaseOf(bed).exec("UPDATE Settings SET value = 77 WHERE key IN ('count', 'size')");
+  const kinds = ["orphan", "leftover", "leftover", "damaged", "damaged"];
+  for (const fix of [false, true]) {
+    const { problems } = await engine.check({ fix });
+    assertEquals(
+      problems.map(({ kind, fixed }) => [kind, fixed]),
+      kinds.map((kind) => [kind, fix]),
+    );
+  }
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  assertEquals(await python(directory, "answer(check())"), []);
+});
+
+test("leaves a file alone whose writer is at work", async (bed) => {
+  const engine = await openIn(bed);
+  const directory = directoryOf(bed);
+  const path = join(directory, "ab", "cd", `${"0".repeat(28)}.val`);
+  await Deno.mkdir(join(directory, "ab/cd"), { recursive: true });
+  const writer = await Deno.open(path, { createNew: true, write: true });
+  await writer.lock(true);
+  assertEquals((await engine.check({ fix: true })).problems, []);
+  writer.close();
+  assertEquals((await engine.check({ fix: true })).problems.length, 1);
+});
+
+test("touches nothing outside of its directory, whatever a row says", async (bed) => {
+  const secret = join(bed.root, "secret");
+  await Deno.writeTextFile(secret, "secret");
+  const engine = await openIn(bed);
+  const insert = databaseOf(bed).prepare(
+    "INSERT INTO Cache (key, raw, store_time, access_time, size, mode, filename) " +
+      "VALUES (?, 1, 1.0, 1.0, 6, 2, ?)",
+  );
+  const paths = ["../secret", secret, "ab/../../secret", "..\\secret"];
+  for (const path of paths) insert.run(path, path);
+  for (const key of paths) {
+    await assertRejects(async () => await engine.get(key), DecodeError, "not in the directory");
+  }
+  const { problems } = await engine.check({ fix: true });
+  assertEquals(problems.map(({ kind, fixed }) => [kind, fixed]), Array(4).fill(["damaged", true]));
+  assertEquals(await Deno.readTextFile(secret), "secret");
+});
+
+test("refuses a database that is none of DiskCache", async (bed) => {
+  const directory = directoryOf(bed);
+  await Deno.mkdir(directory);
+  const other = new DatabaseSync(join(directory, "cache.db"));
+  other.exec("CREATE TABLE Cache (key, value)");
+  other.close();
+  await assertRejects(() => openIn(bed), EngineError, "another program's");
+  await Deno.writeTextFile(join(directory, "cache.db"), "no database, but some text ".repeat(99));
+  await assertRejects(() => openIn(bed), EngineError, "is not an SQLite database");
+  const file = join(bed.root, "file");
+  await Deno.writeTextFile(file, "");
+  await assertRejects(() => openIn(bed, { path: file }), EngineError, "a file is where a folder");
+});
+
+test("maps any key to one of its own", async (bed) => {
+  const engine = await openIn(bed);
+  const keys = [
+    ...["", "1", "a\0b", "\u0001", "\u0001[1]", "\u00011", "\ud800", "\u{10FFFF}"],
+    ...[0, 1, -1, 1.5, 2 ** 53, 2 ** 60, 1e16, 2 ** 63, -(2 ** 63), 1e20, 1e300, 5e-324],
+    ...[NaN, Infinity, -Infinity, true, false, null, undefined],
+    ...[0n, 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 60n, -(2n ** 63n), 2n ** 63n, 2n ** 70n],
+    ...[new Uint8Array([]), new Uint8Array([49]), new Uint8ClampedArray([49]), [1], { a: 1 }],
+  ];
+  const texts = keys.map(encodeKey);
+  assertEquals(new Set(texts).size, keys.length);
+  await engine.setMany(texts.map((text) => [text, entryOf(text)]));
+  assertEquals(await keysOf(engine), texts.toSorted());
+  for (const text of texts) assertEquals(await textAt(engine, text), text);
+  for (const prefix of ["\u0001", "\u0001{", '\u0001"', "\u00011", "1"]) {
+    const matching = texts.filter((text) => text.startsWith(prefix));
+    assertEquals(await keysOf(engine, prefix), matching.sort());
+  }
+  assertEquals(decodeKey(texts[2]), "a\0b");
+  assertEquals(await python(directoryOf(bed), "answer(check())"), []);
+  assertEquals(await engine.deleteMany(texts), keys.length);
+});
+
+test("checks its options", async () => {
+  const location = { rootDir: "/x", name: "test", dbname: "main" };
+  assertThrows(() => createEngine(location, { evictionPolicy: "lru" }), TypeError, "none");
+  assertThrows(() => createEngine(location, { sizeLimit: -1 }), RangeError, "sizeLimit");
+  assertThrows(() => createEngine(location, { cullLimit: 1.5 }), RangeError, "cullLimit");
+  assertThrows(() => createEngine(location, { minFileSize: "1" }), TypeError, "minFileSize");
+  assertThrows(() => createEngine(location, { size_limit: 1 }), TypeError, "sizeLimit");
+  await Promise.resolve();
+});
+
+test("works with read and write permission for its folder, and asks for no more", async (bed) => {
+  const script = `
+    import { loadEngine } from "./engines/registry.ts";
+    const createEngine = await loadEngine("diskcache");
+    const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
+    const engine = createEngine(location, {});
+    const value = new TextEncoder().encode("x".repeat(50_000));
+    try {
+      await engine.open();
+      await engine.set("key", { value, timestamp: Date.now() });
+      console.log((await engine.get("key")).value.byteLength);
+      console.log((await engine.check({ fix: true })).problems.length);
+      await engine.close();
+    } catch (error) {
+      console.log(error.name, error.message);
+    }`;
+  const allowed = [`--allow-read=.,${bed.root}`, `--allow-write=${bed.root}`];
+  const { stdout, stderr } = await runScript(script, allowed);
+  assertEquals([stdout, stderr], ["50000\n0\n", ""]);
+  const refused = await runScript(script, allowed.slice(0, 1));
+  assertStringIncludes(refused.stdout, 'EngineError Cannot open engine "diskcache": no permission');
+  assertStringIncludes(refused.stdout, "--allow-write");
+});

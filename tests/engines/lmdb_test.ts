@@ -1,0 +1,553 @@
+/**
+ * What is particular to engine "lmdb": its files, what can be wrong with them, its index of
+ * deadlines.
+ */
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { open } from "lmdb";
+import { dirname, join } from "node:path";
+import { DecodeError } from "../../codec/errors.ts";
+import { EngineError } from "../../engines/errors.ts";
+import { createEngine } from "../../engines/lmdb/mod.ts";
+import { bedTests, type TestBed } from "../support/bed.ts";
+import { entryOf, textAt } from "../support/entries.ts";
+import { REPOSITORY, runScript } from "../support/child.ts";
+import { whileReadOnly } from "../support/read_only.ts";
+import { behaviours } from "../stash/behaviours/mod.ts";
+import { contractTests } from "../support/contract.ts";
+import { killTests } from "../support/kill.ts";
+import { processTests } from "../support/processes.ts";
+import { stashProcessesTest } from "../support/stash_processes.ts";
+
+contractTests("lmdb");
+behaviours("lmdb");
+processTests("lmdb");
+killTests("lmdb");
+stashProcessesTest("lmdb");
+
+const LOCATION = { name: "test", dbname: "main" };
+
+function folderOf({ root }: TestBed): string {
+  return join(root, "test", "lmdb");
+}
+
+function fileOf(bed: TestBed): string {
+  return join(folderOf(bed), "data.mdb");
+}
+
+/** Another program's look at an environment: a database with keys of bytes. */
+function bare(path: string, name: string) {
+  const root = open({ path, encoding: "binary", keyEncoding: "binary" });
+  const useVersions = name.startsWith("entries:");
+  const database = root.openDB<Uint8Array, Uint8Array>({
+    name,
+    encoding: "binary",
+    keyEncoding: "binary",
+    useVersions,
+  });
+  return {
+    database,
+    async [Symbol.asyncDispose]() {
+      await root.close();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    },
+  };
+}
+
+/** Changes a bit where the text stands in the file. */
+async function damage(file: string, text: string): Promise<void> {
+  const bytes = await Deno.readFile(file);
+  const wanted = new TextEncoder().encode(text);
+  let count = 0;
+  // Older copies of a page are still in the file: all of them, so that the one in use is among
+  // them.
+  for (let i = bytes.indexOf(wanted[0]); i >= 0; i = bytes.indexOf(wanted[0], i + 1)) {
+    if (!wanted.every((byte, j) => bytes[i + j] === byte)) continue;
+    bytes[i + 3] ^= 1;
+    count++;
+  }
+  assertGreater(count, 0, `${text} is not in the file`);
+  await Deno.writeFile(file, bytes);
+}
+
+const test = bedTests("lmdb", "lmdb");
+
+test("keeps an entry as its module says, for other programs to read", async (bed) => {
+  const engine = await bed.open();
+  const text = '{"name":"John"}';
+  await engine.set("my_key", { value: new TextEncoder().encode(text), timestamp: 1_000 });
+  await bed.close();
+  await using other = bare(folderOf(bed), "entries:main");
+  const record = other.database.getBinary(new TextEncoder().encode("my_key"));
+  assert(record !== undefined);
+  assertEquals(new TextDecoder().decode(record.subarray(28)), text);
+  const view = new DataView(record.buffer, record.byteOffset, record.length);
+  assertEquals(view.getUint32(0, true), 1);
+  assertEquals(view.getFloat64(8, true), 1_000);
+  assertEquals(view.getFloat64(16, true), Infinity);
+});
+
+test("opens an environment by its folder, its file, or as a file by itself", async (bed) => {
+  await (await bed.open()).set("key", entryOf("value"));
+  // At once, by other names: they must be one environment.
+  const folder = await bed.open({ path: folderOf(bed) });
+  const file = await bed.open({ path: fileOf(bed) });
+  assertEquals(await textAt(folder, "key"), "value");
+  await file.set("key", entryOf("changed"));
+  assertEquals(await textAt(folder, "key"), "changed");
+  assertEquals(file.path, fileOf(bed));
+  await bed.close();
+
+  const single = join(bed.root, "deep", "single.mdb");
+  await (await bed.open({ path: single })).set("key", entryOf("single"));
+  await bed.close();
+  assert((await Deno.stat(single)).isFile);
+  assertEquals(await textAt(await bed.open({ path: single }), "key"), "single");
+  const names = Array.from(Deno.readDirSync(dirname(single)), ({ name }) => name);
+  assertEquals(names.sort(), ["single.mdb", "single.mdb-lock"]);
+});
+
+test("closes the file with the last handle", async (bed) => {
+  const first = await bed.open();
+  const second = await bed.open({}, { dbname: "other" });
+  await first.close();
+  await second.set("key", entryOf("value"));
+  await second.close();
+  if (Deno.build.os !== "linux") return;
+  const maps = await Deno.readTextFile("/proc/self/maps");
+  assertEquals(maps.split("\n").filter((line) => line.includes(bed.root)), []);
+});
+
+test("lets writes of one turn share a commit", async (bed) => {
+  const engine = await bed.open();
+  await engine.set("key", entryOf("value"));
+  const transaction = () => {
+    const file = Deno.readFileSync(fileOf(bed));
+    const view = new DataView(file.buffer);
+    const pageSize = view.getUint32(48, true);
+    return Number([0, pageSize].map((page) => view.getBigUint64(page + 152, true)).sort().at(-1));
+  };
+  const before = transaction();
+  const writes = Array.from({ length: 100 }, (_, i) => engine.set(`key ${i}`, entryOf("value")));
+  await Promise.all([...writes, engine.delete("key")]);
+  assertLess(transaction() - before, 10);
+  assertEquals(await engine.size(), 100);
+});
+
+test("grows its map, also when another process has written more than it", async (bed) => {
+  const engine = await bed.open({ mapSize: 64 * 1024 });
+  await engine.set("first", entryOf("value"));
+  const { success, stderr } = await runScript(
+    `
+      import { createEngine } from "./engines/lmdb/mod.ts";
+      const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
+      const engine = createEngine(location, { mapSize: 64 * 1024 });
+      await engine.open();
+      for (let i = 0; i < 100; i++) {
+        await engine.set("child " + i, { value: new Uint8Array(50_000).fill(i), timestamp: 1 });
+      }
+      await engine.close();
+    `,
+    ["-A"],
+  );
+  assert(success, stderr);
+  assertEquals((await engine.get("child 99"))?.value, new Uint8Array(50_000).fill(99));
+  for (let i = 0; i < 100; i++) {
+    await engine.set(`own ${i}`, entryOf(new Uint8Array(50_000).fill(i)));
+  }
+  for (let i = 0; i < 100; i++) {
+    assertEquals((await engine.get(`own ${i}`))?.value, new Uint8Array(50_000).fill(i));
+  }
+  assertEquals(await engine.size(), 201);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+});
+
+test("sees what another process wrote, without a turn of the event loop", async (bed) => {
+  const engine = await bed.open();
+  await engine.set("go", entryOf("value"));
+  const script = `
+    import { createEngine } from "./engines/lmdb/mod.ts";
+    const engine = createEngine({ rootDir: ${
+    JSON.stringify(bed.root)
+  }, name: "test", dbname: "main" }, {});
+    await engine.open();
+    await engine.set("ready", { value: new Uint8Array(1), timestamp: 1 });
+    // Reads without a pause: nothing but the engine itself lets a change be seen.
+    const end = Date.now() + 20_000;
+    while (await engine.has("go") && Date.now() < end);
+    console.log(await engine.has("go"));
+    await engine.close();
+  `;
+  const child = runScript(script, ["-A"]);
+  while (!await engine.has("ready")) await new Promise((resolve) => setTimeout(resolve, 5));
+  await engine.delete("go");
+  const { stdout, stderr } = await child;
+  assertEquals(stdout, "false\n", stderr);
+});
+
+test("serves threads of one process", async (bed) => {
+  const engine = await bed.open();
+  const source = `
+    import { createEngine } from "${new URL("../../engines/lmdb/mod.ts", import.meta.url)}";
+    self.onmessage = async ({ data: { rootDir, id } }) => {
+      const engine = createEngine({ rootDir, name: "test", dbname: "main" }, {});
+      await engine.open();
+      for (let i = 0; i < 40; i++) {
+        await engine.set(id + " " + i, { value: new Uint8Array(5_000).fill(i), timestamp: 1 });
+      }
+      await engine.close();
+      self.postMessage("done");
+    };
+  `;
+  const script = join(bed.root, "worker.js");
+  await Deno.writeTextFile(script, source);
+  const workers = [1, 2].map((id) => {
+    const worker = new Worker(new URL(`file://${script}`), { type: "module" });
+    const done = new Promise((resolve, reject) => {
+      worker.onmessage = resolve;
+      worker.onerror = reject;
+    });
+    worker.postMessage({ rootDir: bed.root, id });
+    return { worker, done };
+  });
+  for (let i = 0; i < 40; i++) await engine.set(`own ${i}`, entryOf("value"));
+  for (const { worker, done } of workers) {
+    await done;
+    worker.terminate();
+  }
+  assertEquals(await engine.size(), 120);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+});
+
+test("says no to a folder or file that is something else", async (bed) => {
+  const cases: [string, Uint8Array, RegExp][] = [
+    [
+      "text.mdb",
+      new TextEncoder().encode("some text, longer than a head. ".repeat(500)),
+      /no LMDB/,
+    ],
+    ["short.mdb", new TextEncoder().encode("short"), /no LMDB/],
+    ["format1.mdb", format(16, 1), /data format 1/],
+    ["format3.mdb", format(24, 3), /data format 3/],
+    ["zeros.mdb", new Uint8Array(8192), /no LMDB/],
+  ];
+  for (const [name, bytes, reason] of cases) {
+    const path = join(bed.root, name);
+    await Deno.writeFile(path, bytes);
+    const error = await assertRejects(() => bed.open({ path }), EngineError);
+    assertEquals([error.engine, error.operation], ["lmdb", "open"]);
+    assertMatch(error.message, /^Cannot open engine "lmdb": .*[^.]$/);
+    assertMatch(error.message, reason);
+    assertEquals(await Deno.readFile(path), bytes, "the file is as it was");
+  }
+  const below = join(bed.root, "text.mdb", "lmdb");
+  await assertRejects(() => bed.open({ path: below }), EngineError);
+});
+
+function format(offset: number, version: number): Uint8Array {
+  const bytes = new Uint8Array(8192);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(offset, 0xBEEFC0DE, true);
+  view.setUint32(offset + 4, version, true);
+  return bytes;
+}
+
+test("says so when the folder is read-only", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  const error = await whileReadOnly(
+    bed.root,
+    () => assertRejects(() => bed.open(), EngineError),
+  );
+  assertMatch(error.message, /^Cannot open engine "lmdb": .*lmdb.*[^.]$/);
+  await Deno.mkdir(folderOf(bed), { recursive: true });
+  await whileReadOnly(folderOf(bed), () => assertRejects(() => bed.open(), EngineError));
+  await (await bed.open()).set("key", entryOf("value"));
+});
+
+test("leaves another program's environment alone", async (bed) => {
+  const path = join(bed.root, "foreign");
+  {
+    const foreign = open({ path });
+    await foreign.put("key", { of: "another program" });
+    await foreign.close();
+  }
+  const before = await Deno.readFile(join(path, "data.mdb"));
+  const error = await assertRejects(() => bed.open({ path }), EngineError);
+  assertStringIncludes(error.message, "another program's data");
+  assertEquals(await Deno.readFile(join(path, "data.mdb")), before);
+});
+
+test("says no to a truncated file, wherever it ends", async (bed) => {
+  const engine = await bed.open();
+  await engine.setMany(
+    Array.from({ length: 200 }, (_, i) => [`key ${i}`, entryOf("x".repeat(i * 40))]),
+  );
+  await bed.close();
+  const whole = await Deno.readFile(fileOf(bed));
+  for (let part = 1; part < 20; part++) {
+    const path = join(bed.root, `truncated${part}.mdb`);
+    await Deno.writeFile(path, whole.subarray(0, Math.floor(whole.length * part / 20)));
+    await assertRejects(() => bed.open({ path }), EngineError);
+    await Deno.remove(path);
+  }
+  const path = join(bed.root, "empty.mdb");
+  await Deno.writeFile(path, new Uint8Array(0));
+  assertEquals(await (await bed.open({ path })).size(), 0);
+});
+
+test("never lets a damaged page end the process", async (bed) => {
+  const engine = await bed.open();
+  await engine.setMany(
+    Array.from({ length: 120 }, (_, i) => [`key ${i}`, entryOf("x".repeat(i * 70))]),
+  );
+  await bed.close();
+  const whole = await Deno.readFile(fileOf(bed));
+  let refused = 0;
+  for (let page = 0; page * 4096 < whole.length; page++) {
+    for (const bytes of [new Uint8Array(4096), new Uint8Array(4096).fill(0xA5)]) {
+      const path = join(bed.root, "damaged.mdb");
+      const copy = whole.slice();
+      copy.set(bytes, page * 4096);
+      await Deno.writeFile(path, copy);
+      try {
+        const damaged = await bed.open({ path });
+        await damaged.check({ fix: true });
+        for await (const key of damaged.keys()) await damaged.get(key);
+        await bed.close();
+      } catch (error) {
+        assert(error instanceof EngineError || error instanceof DecodeError, String(error));
+        await bed.close();
+        refused++;
+      }
+      await Deno.remove(path);
+    }
+  }
+  assertGreater(refused, 10);
+});
+
+test("finds a damaged entry, reads the others, and drops it when asked", async (bed) => {
+  const writer = await bed.open();
+  for (let i = 0; i < 20; i++) {
+    await writer.set(`key ${i}`, entryOf(`value of entry ${i}, in full`));
+  }
+  await bed.close();
+  await damage(fileOf(bed), "value of entry 7,");
+  const engine = await bed.open();
+  const error = await assertRejects(async () => await engine.get("key 7"), DecodeError);
+  assertEquals([error.engine, error.key], ["lmdb", "key 7"]);
+  assertEquals(await textAt(engine, "key 8"), "value of entry 8, in full");
+  assertEquals(await engine.compareAndSet("key 7", undefined, entryOf("no")), false);
+
+  const found = await engine.check({ fix: false });
+  assertEquals(found.checked, 20);
+  assertEquals(found.problems.map(({ kind, key, fixed }) => [kind, key, fixed]), [
+    ["damaged", "key 7", false],
+  ]);
+  const fixed = await engine.check({ fix: true });
+  assertEquals(fixed.problems.map(({ fixed }) => fixed), [true]);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  assertEquals(await engine.get("key 7"), undefined);
+  assertEquals(await engine.size(), 19);
+});
+
+test("finds a damaged key, and lets a damaged entry be replaced or deleted", async (bed) => {
+  const writer = await bed.open();
+  for (const key of ["alpha key", "beta key", "gamma key"]) {
+    await writer.set(key, entryOf(`of ${key}`));
+  }
+  await bed.close();
+  await damage(fileOf(bed), "alpha key");
+  await damage(fileOf(bed), "of beta key");
+  await damage(fileOf(bed), "of gamma key");
+  const engine = await bed.open();
+  assertEquals((await engine.check({ fix: false })).problems.map(({ kind }) => kind), [
+    "damaged",
+    "damaged",
+    "damaged",
+  ]);
+  await engine.set("beta key", entryOf("again"));
+  assertEquals(await textAt(engine, "beta key"), "again");
+  assertEquals(await engine.delete("gamma key"), true);
+  assertEquals((await engine.check({ fix: true })).problems.length, 1);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+});
+
+test("finds a deadline that is not in the index, and puts it there", async (bed) => {
+  const expiresAt = Date.now() + 3_600_000;
+  await (await bed.open()).set("key", entryOf("value", expiresAt));
+  await bed.close();
+  {
+    await using other = bare(folderOf(bed), "deadlines:main");
+    for (const key of [...other.database.getKeys({ start: undefined })]) {
+      await other.database.remove(key);
+    }
+  }
+  const engine = await bed.open();
+  const { problems } = await engine.check({ fix: true });
+  assertEquals(problems.map(({ kind, key, fixed }) => [kind, key, fixed]), [[
+    "orphan",
+    "key",
+    true,
+  ]]);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  await bed.close();
+  await using other = bare(folderOf(bed), "deadlines:main");
+  assertEquals([...other.database.getKeys({ start: undefined })].length, 1);
+});
+
+test("counts and drops thousands of expired entries, and no replaced one", async (bed) => {
+  const engine = await bed.open();
+  const late = Date.now() - 1_000;
+  const keys = Array.from({ length: 2_500 }, (_, i) => `key ${i}`);
+  await engine.setMany(keys.map((key, i) => [key, entryOf("value", late + i % 7)]));
+  await engine.setMany(keys.slice(0, 100).map((key) => [key, entryOf("again")]));
+  await engine.setMany(keys.slice(100, 200).map((key) => [key, entryOf("again", 8.64e15)]));
+  await engine.set("expired before time began", entryOf("value", -5));
+  assertEquals(await engine.size(), 200);
+  assertEquals(await Array.fromAsync(engine.keys("key 1")).then(({ length }) => length), 111);
+  await engine.prune();
+  assertEquals(await engine.prune(), 0);
+  assertEquals(await engine.size(), 200);
+  await bed.close();
+  await using other = bare(folderOf(bed), "entries:main");
+  assertEquals([...other.database.getKeys({ start: undefined })].length, 200);
+});
+
+test("drops expired entries on the way, so that what nobody asks for does not stay", async (bed) => {
+  const engine = await bed.open();
+  const late = Date.now() - 1;
+  for (let round = 0; round < 30; round++) {
+    const pairs = Array.from({ length: 100 }, (_, i) => `key ${round} ${i}`);
+    await engine.setMany(pairs.map((key) => [key, entryOf("value", late)]));
+  }
+  await bed.close();
+  await using other = bare(folderOf(bed), "entries:main");
+  assertLess([...other.database.getKeys({ start: undefined })].length, 1_500);
+});
+
+test("lists page after page of long and short keys", async (bed) => {
+  const engine = await bed.open();
+  const keys = Array.from(
+    { length: 2_300 },
+    (_, i) => i % 10 === 0 ? "long".repeat(600) + i : `key ${i}`,
+  );
+  await engine.setMany(keys.map((key) => [key, entryOf(key)]));
+  assertEquals((await Array.fromAsync(engine.keys())).sort(), keys.toSorted());
+  const long = keys.filter((key) => key.startsWith("long"));
+  assertEquals((await Array.fromAsync(engine.keys("long"))).sort(), long.toSorted());
+  const one = "long".repeat(600) + "12";
+  const some = (await Array.fromAsync(engine.keys(one))).sort();
+  assertEquals(some, keys.filter((key) => key.startsWith(one)).sort());
+  for await (const [key, { value }] of engine.entries()) {
+    assertEquals(new TextDecoder().decode(value), key);
+  }
+});
+
+test("keeps what was there when a write fails, and works on", async (bed) => {
+  if (Deno.build.os === "windows") return; // No limit for files there.
+  const script = `
+    import { createEngine } from "./engines/lmdb/mod.ts";
+    const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
+    const engine = createEngine(location, {});
+    await engine.open();
+    const entry = (i, size) => ({ value: new Uint8Array(size).fill(i), timestamp: 1 });
+    const kept = new Map();
+    const messages = new Set();
+    for (let i = 0; i < 60; i++) {
+      try {
+        await engine.set("key " + i % 40, entry(i, 20_000));
+        kept.set("key " + i % 40, i);
+      } catch (error) {
+        messages.add(error.name + ": " + error.message);
+      }
+    }
+    const batch = await Promise.allSettled([engine.set("a", entry(1, 9e5)), engine.delete("key 0")]);
+    for (const { reason } of batch) messages.add(reason?.name);
+    for (const [key, i] of kept) {
+      const { value } = await engine.get(key);
+      if (!value.every((byte) => byte === i)) throw new Error("torn");
+    }
+    const size = await engine.size();
+    const { problems } = await engine.check({ fix: false });
+    await engine.clear();
+    await engine.set("after", entry(1, 10));
+    await engine.close();
+    console.log(JSON.stringify({ size, kept: kept.size, problems, messages: [...messages] }));
+  `;
+  const path = join(bed.root, "script.ts");
+  await Deno.writeTextFile(
+    path,
+    script.replace("./engines", new URL("../../engines", import.meta.url).href),
+  );
+  const config = join(REPOSITORY, "deno.json");
+  const deno = [Deno.execPath(), "run", "-A", "--no-check", "--config", config, path, bed.root];
+  const { stdout, success } = await new Deno.Command("bash", {
+    // A disk that is full, as far as this process can tell.
+    args: ["-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...deno],
+    cwd: REPOSITORY,
+    stderr: "null",
+  }).output();
+  assert(success);
+  const { size, kept, problems, messages } = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals([size, problems], [kept, []]);
+  assertGreater(kept, 5);
+  assertEquals(messages, [
+    'EngineError: Cannot set entry in engine "lmdb": Input/output error',
+    "EngineError",
+  ]);
+});
+
+test("works with the permissions that it names, and names them", async (bed) => {
+  const script = `
+    import { createEngine } from "./engines/lmdb/mod.ts";
+    const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
+    const engine = createEngine(location, {});
+    try {
+      await engine.open();
+      await engine.set("key", { value: new Uint8Array(3), timestamp: 1 });
+      console.log((await engine.get("key")).value.length);
+      await engine.close();
+    } catch (error) {
+      console.log(error.name + ": " + error.message);
+    }
+  `;
+  const write = `--allow-write=${bed.root}`;
+  const flags = ["--no-prompt", "--allow-read", write, "--allow-env", "--allow-ffi"];
+  const { stdout, stderr } = await runScript(script, flags);
+  assertEquals(stdout, "3\n", stderr);
+  for (const missing of flags.slice(1)) {
+    const { stdout } = await runScript(script, flags.filter((flag) => flag !== missing));
+    assertMatch(stdout, /^EngineError: Cannot open engine "lmdb": .*[^.]\n$/);
+    assertStringIncludes(
+      stdout,
+      `--allow-read --allow-write=${folderOf(bed)} --allow-env --allow-ffi`,
+      missing,
+    );
+  }
+});
+
+test("refuses bad options, and work when it is not open", async (bed) => {
+  const create = (options: Record<string, unknown>) =>
+    createEngine({ ...LOCATION, rootDir: bed.root }, options);
+  assertThrows(() => create({ mapsize: 1 }), TypeError, "path, mapSize, maxReaders");
+  assertThrows(() => create({ mapSize: "1" }), TypeError);
+  assertThrows(() => create({ mapSize: 0 }), RangeError);
+  assertThrows(() => create({ maxReaders: 1.5 }), RangeError);
+  assertThrows(() => create({ path: 1 }), TypeError);
+  const engine = create({ maxReaders: 10, mapSize: 1024 * 1024 });
+  assertThrows(() => engine.get("key"), TypeError, "not open");
+  await engine.open();
+  await engine.open();
+  await engine.set("key", entryOf("value"));
+  await engine.close();
+  await engine.close();
+  await assertRejects(async () => await engine.set("key", entryOf("value")), TypeError, "not open");
+});

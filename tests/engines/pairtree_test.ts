@@ -1,0 +1,505 @@
+/**
+ * What is particular to the pairtree engine: its files, their damage, what a crash leaves, locks
+ * and permissions.
+ */
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { join } from "node:path";
+import { DecodeError } from "../../codec/errors.ts";
+import { bedTests, complete, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { FileLock } from "../../platform/file_lock.ts";
+import { keyAt, placeOf } from "../../engines/pairtree/names.ts";
+import { EngineError } from "../../engines/errors.ts";
+import { createEngine } from "../../engines/pairtree/mod.ts";
+import { runScript } from "../support/child.ts";
+import { entryOf, keysOf, textOf } from "../support/entries.ts";
+import { whileReadOnly } from "../support/read_only.ts";
+import { behaviours } from "../stash/behaviours/mod.ts";
+import { contractTests } from "../support/contract.ts";
+import { killTests } from "../support/kill.ts";
+import { processTests } from "../support/processes.ts";
+import { stashProcessesTest } from "../support/stash_processes.ts";
+
+contractTests("pairtree");
+behaviours("pairtree");
+processTests("pairtree");
+killTests("pairtree");
+stashProcessesTest("pairtree");
+
+/** A bed with a store in it. */
+interface Store {
+  readonly bed: TestBed;
+  readonly root: string;
+  readonly engine: CompleteEngine;
+  /** The path of an entry's file. */
+  file(key: string): string;
+}
+
+const register = bedTests("pairtree", "pairtree:");
+
+function pairtreeTest(name: string, fn: (store: Store) => Promise<void>): void {
+  register(name, async (bed) => {
+    const { root } = bed;
+    await fn({ bed, root, engine: await bed.open(), file: (key) => fileOf(root, key) });
+  });
+}
+
+function fileOf(root: string, key: string): string {
+  const { folder, name } = placeOf(key);
+  return join(root, "test", "pairtree", "main", folder, name);
+}
+
+/** All files and folders below one, sorted. */
+function filesBelow(folder: string): string[] {
+  const found: string[] = [];
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    const path = join(folder, name);
+    found.push(path);
+    if (isDirectory) found.push(...filesBelow(path));
+  }
+  return found.sort();
+}
+
+async function rejection(fn: () => unknown): Promise<unknown> {
+  try {
+    await fn();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("Expected a rejection");
+}
+
+pairtreeTest("a file is a line of JSON and the value's bytes", async ({ engine, file }) => {
+  const expiresAt = Date.now() + 60_000;
+  await engine.set("my_key", {
+    value: new TextEncoder().encode('{"a":1}\n'),
+    timestamp: 5,
+    expiresAt,
+  });
+  const text = await Deno.readTextFile(file("my_key"));
+  const end = text.indexOf("\n");
+  const { line, ...header } = JSON.parse(text.slice(0, end));
+  assertEquals(header, { key: "my_key", timestamp: 5, expiresAt, length: 8, crc32: 1961403206 });
+  assertEquals(typeof line, "number");
+  assertEquals(text.slice(end + 1), '{"a":1}\n');
+});
+
+pairtreeTest(
+  "every flipped bit and every cut is found, named and removed",
+  async ({ engine, file }) => {
+    await engine.set("other", entryOf("intact"));
+    await engine.set("key", { ...entryOf("value"), expiresAt: Date.now() + 3_600_000 });
+    const whole = await Deno.readFile(file("key"));
+    const damaged: Uint8Array[] = [new Uint8Array([...whole, 0x20])];
+    for (let i = 0; i < whole.length; i++) {
+      damaged.push(whole.subarray(0, i));
+      for (const bit of [0, 5, 7]) {
+        const flipped = whole.slice();
+        flipped[i] ^= 1 << bit;
+        damaged.push(flipped);
+      }
+    }
+    for (const bytes of damaged) {
+      await Deno.writeFile(file("key"), bytes);
+      const what = new TextDecoder().decode(bytes);
+      const error = await rejection(() => engine.get("key"));
+      assertInstanceOf(error, DecodeError, what);
+      assertEquals([error.engine, error.key], ["pairtree", "key"]);
+    }
+    assertEquals(textOf(await engine.get("other")), "intact");
+    const before = await engine.check({ fix: false });
+    assertEquals(before.checked, 2);
+    assertEquals(before.problems.map(({ kind, key, fixed }) => ({ kind, key, fixed })), [
+      { kind: "damaged", key: "key", fixed: false },
+    ]);
+    assertEquals((await engine.check({ fix: true })).problems.map(({ fixed }) => fixed), [true]);
+    assertEquals(await engine.check({ fix: false }), { checked: 1, problems: [] });
+    assertEquals(await keysOf(engine), ["other"]);
+  },
+);
+
+pairtreeTest("damage of a large entry is found", async ({ engine, file }) => {
+  for (const size of [50_000, 3_000_000]) {
+    await engine.set("key", { value: new Uint8Array(size).fill(7), timestamp: 0 });
+    const whole = await Deno.readFile(file("key"));
+    for (const bytes of [whole.subarray(0, -1), whole.with(-1, 8), whole.with(40, 0x41)]) {
+      await Deno.writeFile(file("key"), bytes);
+      assertInstanceOf(await rejection(() => engine.get("key")), DecodeError);
+    }
+  }
+});
+
+pairtreeTest("a damaged entry can be set anew and deleted", async ({ engine, file }) => {
+  await engine.setMany([["set", entryOf("old")], ["delete", entryOf("old")]]);
+  await engine.set("expiring", { ...entryOf("v"), expiresAt: Date.now() + 3_600_000 });
+  await Deno.writeFile(file("set"), new Uint8Array(3));
+  await Deno.writeFile(file("delete"), new Uint8Array(3));
+  assertInstanceOf(
+    await rejection(() => engine.compareAndSet("set", undefined, entryOf("no"))),
+    DecodeError,
+  );
+  assertEquals(await engine.size(), 3);
+  assertEquals(await keysOf(engine), ["delete", "expiring", "set"]);
+  await engine.set("set", entryOf("new"));
+  assertEquals(textOf(await engine.get("set")), "new");
+  assertEquals(await engine.delete("delete"), true);
+  assertEquals(await keysOf(engine), ["expiring", "set"]);
+});
+
+pairtreeTest("a file in the place of another is found", async ({ engine, file }) => {
+  const long = "long ".repeat(100);
+  await engine.setMany([["a", entryOf("1")], ["b", entryOf("2")], [long, entryOf("3")]]);
+  await Deno.copyFile(file("a"), file("b"));
+  await Deno.copyFile(file("a"), file(long));
+  assertInstanceOf(await rejection(() => engine.get("b")), DecodeError);
+  assertInstanceOf(await rejection(() => engine.get(long)), DecodeError);
+  const folder = placeOf("a").folder === "00" ? "01" : "00";
+  const lost = join(engine.path, folder, placeOf("a").name);
+  await Deno.mkdir(join(engine.path, folder), { recursive: true });
+  await Deno.copyFile(file("a"), lost);
+  assertEquals(await engine.size(), 3);
+  const kinds = (await engine.check({ fix: true })).problems.map(({ kind }) => kind);
+  assertEquals(kinds.sort(), ["damaged", "damaged", "orphan"]);
+  assertEquals(await keysOf(engine), ["a"]);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+});
+
+pairtreeTest("what a crash left is no entry, and check removes it", async ({ engine, file }) => {
+  await engine.set("key", entryOf("value"));
+  const left = join(file("key"), "..", ".0123abcd-7.tmp");
+  await Deno.writeTextFile(left, '{"key":"key","timest');
+  assertEquals(await engine.size(), 1);
+  assertEquals(await keysOf(engine), ["key"]);
+  const [problem, ...more] = (await engine.check({ fix: false })).problems;
+  assertEquals([problem.kind, problem.fixed, more.length], ["leftover", false, 0]);
+  assertStringIncludes(problem.detail, left);
+  assertEquals((await engine.check({ fix: true })).problems.length, 1);
+  assertEquals(
+    await Array.fromAsync(Deno.readDir(join(file("key"), ".."))).then((all) => all.length),
+    1,
+  );
+});
+
+pairtreeTest("check leaves the writes that go on alone", async ({ engine }) => {
+  const value = new Uint8Array(8_000_000);
+  for (let round = 0; round < 5; round++) {
+    const writes = [1, 2, 3].map((i) => engine.set(`key ${i}`, { value, timestamp: round }));
+    const [check] = await Promise.all([engine.check({ fix: true }), ...writes]);
+    assertEquals(check.problems, []);
+    for (const i of [1, 2, 3]) assertEquals((await engine.get(`key ${i}`))?.timestamp, round);
+  }
+});
+
+pairtreeTest("foreign files are ignored everywhere and by all", async ({ root, engine, file }) => {
+  await engine.setMany([["my_key", entryOf("value")], ["k".repeat(300), entryOf("value")]]);
+  await engine.set("late", { ...entryOf("gone"), expiresAt: 1 });
+  const { name } = placeOf("my_key");
+  const names = [
+    ...[
+      ".DS_Store",
+      "notes.txt",
+      "Thumbs.db",
+      "desktop.ini",
+      "my_key",
+      "my_key~",
+      "my_key~00000000",
+    ],
+    ...[
+      `${name}~`,
+      `.${name}.swp`,
+      `#${name}#`,
+      `${name}.bak`,
+      `${name} (copy)`,
+      `Copy of ${name}`,
+    ],
+    ...[`${name}.sync-conflict`, name.toUpperCase(), ".nfs0001", "~lock.my_key#"],
+  ];
+  const folders = [root, join(root, "test"), join(root, "test", "pairtree"), engine.path];
+  const foreign = [...folders, join(file("my_key"), "..")].flatMap((folder) =>
+    names.map((name) => join(folder, name))
+  );
+  for (const path of foreign) await Deno.writeTextFile(path, "foreign");
+  await Deno.mkdir(join(engine.path, "folder~00000000"));
+  const keys = ["k".repeat(300), "my_key"];
+  assertEquals(await engine.size(), 2);
+  assertEquals(await keysOf(engine), keys);
+  assertEquals((await Array.fromAsync(engine.entries())).map(([key]) => key).sort(), keys);
+  assertEquals(await engine.prune(), 1);
+  assertEquals((await engine.check({ fix: true })).problems, []);
+  await engine.clear(true);
+  assertEquals(await engine.size(), 0);
+  for (const path of foreign) assertEquals(await Deno.readTextFile(path), "foreign");
+});
+
+pairtreeTest("names tell their keys on every file system", async () => {
+  await Promise.resolve();
+  const keys = [
+    "",
+    "my_key",
+    "MyKey",
+    "mykey",
+    "a/b",
+    "a~b",
+    "con",
+    "é",
+    "e\u0301",
+    "😀",
+    "+",
+    "%41",
+  ];
+  for (let i = 0; i < 3_000; i++) {
+    const length = Math.floor(Math.random() * 60);
+    const codes = Array.from({ length }, () => 1 + Math.floor(Math.random() * 0x2fff));
+    keys.push(String.fromCodePoint(...codes));
+  }
+  const names = new Set<string>();
+  for (const key of new Set(keys)) {
+    const { folder, name } = placeOf(key);
+    assert(/^[a-z0-9_+%~-]{1,143}$/.test(name), name);
+    assert(!/^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/.test(name), name);
+    assert(!names.has(name), name);
+    names.add(name);
+    const told = keyAt(folder, name);
+    if (told !== null) assertEquals(told, key);
+  }
+  assertEquals(placeOf("my_key").name.split("~")[0], "my_key");
+  assertEquals(keyAt("00", "my_key~00000000"), undefined);
+});
+
+pairtreeTest(
+  "a store that was removed meanwhile is empty, and is made again",
+  async ({ root, engine }) => {
+    await engine.set("key", entryOf("value"));
+    await Deno.remove(join(root, "test"), { recursive: true });
+    assertEquals(await engine.get("key"), undefined);
+    assertEquals(await engine.size(), 0);
+    assertEquals(await engine.delete("key"), false);
+    await engine.clear(true);
+    await engine.set("key", { ...entryOf("again"), expiresAt: Date.now() + 3_600_000 });
+    await Deno.remove(join(root, "test"), { recursive: true });
+    await engine.set("large", { value: new Uint8Array(1_000_000), timestamp: 0 });
+    assertEquals(await keysOf(engine), ["large"]);
+  },
+);
+
+pairtreeTest(
+  "a file where a folder should be is an EngineError",
+  async ({ root, engine, file }) => {
+    const blocked = join(root, "file");
+    await Deno.writeTextFile(blocked, "");
+    const open = complete(createEngine({ rootDir: blocked, name: "n", dbname: "main" }, {}));
+    const error = assertThrows(
+      () => open.open(),
+      EngineError,
+      "a file is where a folder should be",
+    );
+    assertEquals([error.engine, error.operation], ["pairtree", "open"]);
+
+    await Deno.writeTextFile(join(file("key"), ".."), "");
+    for (const value of [new Uint8Array(10), new Uint8Array(1_000_000)]) {
+      const failed = await rejection(() => engine.set("key", { value, timestamp: 0 }));
+      assertInstanceOf(failed, EngineError);
+      assertStringIncludes(
+        failed.message,
+        'Cannot set entry in engine "pairtree": a file is where',
+      );
+    }
+    await Deno.mkdir(file("other"), { recursive: true });
+    const read = await rejection(() => engine.get("other"));
+    assertInstanceOf(read, EngineError);
+    const written = await rejection(() => engine.set("other", entryOf("v")));
+    assertInstanceOf(written, EngineError);
+    assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+  },
+);
+
+pairtreeTest(
+  "a read-only folder refuses changes and keeps its entries",
+  async ({ bed, root, engine, file }) => {
+    await engine.set("key", entryOf("value"));
+    await whileReadOnly(join(file("key"), ".."), async () => {
+      for (const value of [new Uint8Array(10), new Uint8Array(1_000_000)]) {
+        const error = await rejection(() => engine.set("key", { value, timestamp: 0 }));
+        assertInstanceOf(error, EngineError);
+        assertStringIncludes(error.message, "the system does not let this user");
+      }
+      assertInstanceOf(await rejection(() => engine.delete("key")), EngineError);
+      assertEquals(textOf(await engine.get("key")), "value");
+      assertEquals(textOf(await (await bed.open()).get("key")), "value");
+    });
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    const closed = join(root, "closed");
+    await Deno.mkdir(closed);
+    await whileReadOnly(closed, async () => {
+      await assertRejects(
+        async () => await bed.open({}, { rootDir: closed }),
+        EngineError,
+        "the system does not let",
+      );
+    });
+  },
+);
+
+pairtreeTest(
+  "a write that fails half-way keeps the earlier value and leaves nothing",
+  async ({ root, engine }) => {
+    await engine.set("small", entryOf("earlier"));
+    await engine.set("large", entryOf("earlier"));
+    const script = join(root, "script.ts");
+    await Deno.writeTextFile(
+      script,
+      `
+    import { createEngine } from ${
+        JSON.stringify(new URL("../../engines/pairtree/mod.ts", import.meta.url).href)
+      };
+    const engine = createEngine({ rootDir: ${
+        JSON.stringify(root)
+      }, name: "test", dbname: "main" }, {});
+    await engine.open();
+    for (const [key, size] of [["small", 100_000], ["large", 1_000_000]] as const) {
+      try {
+        await engine.set(key, { value: new Uint8Array(size), timestamp: 0 });
+      } catch (error) {
+        if (error instanceof Error) console.log(error.name, "operation" in error && error.operation);
+      }
+    }
+    `,
+    );
+    // The system refuses files of more than 64 blocks of 512 bytes, as it refuses a write when the
+    // disk is full.
+    const limited = 'trap "" XFSZ; ulimit -f 64; exec "$0" run -A --no-check "$1"';
+    const { stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", limited, Deno.execPath(), script],
+    }).output();
+    const output = new TextDecoder().decode(stdout);
+    assertEquals(output, "EngineError set\nEngineError set\n", new TextDecoder().decode(stderr));
+    assertEquals(textOf(await engine.get("small")), "earlier");
+    assertEquals(textOf(await engine.get("large")), "earlier");
+    assertEquals(await engine.check({ fix: false }), { checked: 2, problems: [] });
+    assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+  },
+);
+
+const CHILD = (root: string) => `
+  import { createEngine } from "./engines/pairtree/mod.ts";
+  const engine = createEngine({ rootDir: ${
+  JSON.stringify(root)
+}, name: "test", dbname: "main" }, {});
+  async function attempt(what: () => unknown) {
+    try {
+      const result = await what();
+      console.log(result instanceof Object && "value" in result ? String(result.value) : result);
+    } catch (error) {
+      console.log(error instanceof Error ? error.name + ": " + error.message : error);
+    }
+  }
+  await attempt(() => engine.open());
+  await attempt(() => engine.set("new", { value: new Uint8Array([1, 2]), timestamp: 0 }));
+  await attempt(() => engine.get("old"));
+`;
+
+pairtreeTest("permissions that are missing are named", async ({ root, engine }) => {
+  await engine.set("old", { value: Uint8Array.of(7), timestamp: 0 });
+  const flags = `--allow-read="${root}" --allow-write="${root}"`;
+  const none = await runScript(CHILD(root), ["--no-prompt"]);
+  assertStringIncludes(none.stdout, 'EngineError: Cannot open engine "pairtree": no permission');
+  assertStringIncludes(none.stdout, flags);
+  const reader = (await runScript(CHILD(root), ["--no-prompt", `--allow-read=${root}`])).stdout;
+  const [opened, set, got] = reader.split("\n");
+  assertEquals(opened, "undefined");
+  assertStringIncludes(set, 'EngineError: Cannot set entry in engine "pairtree": no permission');
+  assertStringIncludes(set, flags);
+  assertEquals(got, "7");
+});
+
+pairtreeTest("it needs no more than to read and write its root", async ({ root }) => {
+  const contract = `
+    import { engineContract } from "./engines/contract/mod.ts";
+    import { createEngine } from "./engines/pairtree/mod.ts";
+    const create = (location: { name: string; dbname: string }) =>
+      createEngine({ rootDir: ${JSON.stringify(root)}, ...location }, {});
+    const cases = engineContract({ create });
+    for (const { fn } of cases) await fn();
+    console.log(cases.length > 40);
+  `;
+  const { stdout, stderr } = await runScript(contract, [
+    "--no-prompt",
+    `--allow-read=${root}`,
+    `--allow-write=${root}`,
+  ]);
+  assertEquals(stdout, "true\n", stderr);
+});
+
+pairtreeTest(
+  "a lock that another process holds keeps changes waiting, not the event loop",
+  async ({ engine }) => {
+    await engine.set("key", entryOf("old"));
+    const path = join(engine.path, ".locks", placeOf("key").folder[0]);
+    const holder = new Deno.Command(Deno.execPath(), {
+      args: [
+        "eval",
+        `Deno.openSync(${JSON.stringify(path)}, { write: true }).lockSync(true);
+      console.log("held"); setTimeout(() => undefined, 60_000);`,
+      ],
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    let set = false;
+    const setting = (async () => {
+      await engine.set("key", entryOf("new"));
+      set = true;
+    })();
+    for (let tick = 0; tick < 20; tick++) await new Promise((resolve) => setTimeout(resolve, 2));
+    assertEquals(set, false);
+    assertEquals(textOf(await engine.get("key")), "old");
+    // The system takes the lock from a process that ends, however it does.
+    holder.kill("SIGKILL");
+    await setting;
+    assertEquals(textOf(await engine.get("key")), "new");
+    await reader.cancel();
+    await holder.status;
+  },
+);
+
+pairtreeTest("many large writes at once wait for each other", async ({ bed, engine }) => {
+  const other = await bed.open();
+  // More than the threads that could wait for locks in the system's way.
+  const writes = Array.from({ length: 700 }, (_, i) => {
+    const value = new Uint8Array(140_000).fill(i);
+    return (i % 2 > 0 ? engine : other).set(`key ${i % 5}`, { value, timestamp: i });
+  });
+  await Promise.all(writes);
+  assertEquals(await engine.size(), 5);
+  assertEquals(await engine.check({ fix: false }), { checked: 5, problems: [] });
+});
+
+pairtreeTest("a lock excludes another holder in the same process", async ({ root }) => {
+  const path = join(root, "locks", "lock");
+  const order: number[] = [];
+  const first = await FileLock.take(path);
+  assertEquals(FileLock.tryTake(path), undefined);
+  const others = [1, 2, 3].map(async (i) => {
+    const lock = await FileLock.take(path);
+    order.push(i);
+    assertEquals(FileLock.tryTake(path), undefined);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    order.push(i);
+    lock[Symbol.dispose]();
+  });
+  first[Symbol.dispose]();
+  await Promise.all(others);
+  assertEquals(order, [1, 1, 2, 2, 3, 3]);
+});
+
+pairtreeTest("it has no options", async ({ root }) => {
+  await Promise.resolve();
+  const location = { rootDir: root, name: "test", dbname: "main" };
+  assertThrows(() => createEngine(location, { path: "x" }), TypeError, '"path"');
+});

@@ -1,0 +1,437 @@
+/**
+ * What is particular to the engine "pickledb": the file as people and Python have it, bursts,
+ * damage.
+ */
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { basename, dirname, join } from "node:path";
+import { DecodeError } from "../../codec/errors.ts";
+import { bedTests, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { entryOf, textAt } from "../support/entries.ts";
+import { runPython } from "../support/python.ts";
+import { EngineError } from "../../engines/errors.ts";
+import { createEngine } from "../../engines/pickledb/mod.ts";
+import { runScript } from "../support/child.ts";
+import { RandomValues, testSeed } from "../support/random.ts";
+import { behaviours } from "../stash/behaviours/mod.ts";
+import { contractTests } from "../support/contract.ts";
+import { killTests } from "../support/kill.ts";
+import { processTests } from "../support/processes.ts";
+import { stashProcessesTest } from "../support/stash_processes.ts";
+
+contractTests("pickledb");
+behaviours("pickledb");
+processTests("pickledb");
+killTests("pickledb", undefined, {
+  async debris(root) {
+    const names = await Array.fromAsync(Deno.readDir(`${root}/kill/pickledb`));
+    return names.map(({ name }) => name).filter((name) => !/^main\.json(\.lock)?$/.test(name));
+  },
+});
+stashProcessesTest("pickledb");
+
+/** A file in a folder of its own, and an engine on it. */
+interface Store {
+  readonly bed: TestBed;
+  readonly path: string;
+  readonly engine: CompleteEngine;
+}
+
+const register = bedTests("pickledb", "pickledb:");
+
+/** Registers a test on a file; with `content`, that is in it at first. */
+function test(name: string, fn: (store: Store) => Promise<void>, content?: string): void {
+  register(name, async (bed) => {
+    const path = join(bed.root, "db.json");
+    if (content !== undefined) await Deno.writeTextFile(path, content);
+    await fn({ bed, path, engine: await bed.open({ path }) });
+  });
+}
+
+const encoder = new TextEncoder();
+
+async function read(path: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await Deno.readTextFile(path));
+}
+
+/** Reads a file as the strictest version of Python's pickleDB does; its keys. */
+const STRICT = `
+import json, sys
+def refuse(token): raise ValueError(token)
+def integer(digits):
+    number = int(digits)
+    assert -2**63 <= number < 2**64, digits
+    return number
+with open(sys.argv[1], encoding="ascii") as file:
+    data = json.load(file, parse_constant=refuse, parse_int=integer)
+json.dumps(data, ensure_ascii=False).encode("utf-8")
+print(json.dumps(data["plain"]), len(data))
+`;
+
+test("JSON stands in the file as it is, in a line that a person can read", async ({ path, engine }) => {
+  await engine.set("my_key", entryOf('{"name":"John","age":30}'));
+  await engine.setMany([["list", entryOf("[1, 2.50,true]")], ["é\n", entryOf('"naïve 😀"')]]);
+  assertEquals(
+    await Deno.readTextFile(path),
+    '{\n"my_key": {"name":"John","age":30},\n"list": [1, 2.50,true],\n' +
+      '"\\u00e9\\n": "na\\u00efve \\ud83d\\ude00"\n}\n',
+  );
+  assertEquals(await textAt(engine, "list"), "[1, 2.50,true]");
+  assertEquals(JSON.parse(await textAt(engine, "é\n") ?? ""), "naïve 😀");
+});
+
+test("what is not JSON, or too much for Python's pickleDB, is coded and comes back", async ({ path, engine }) => {
+  const deep = "[".repeat(800) + "]".repeat(800);
+  const values: [string, string | Uint8Array, string][] = [
+    ["bytes", Uint8Array.of(0, 1, 255), "base64"],
+    ["no UTF-8", Uint8Array.of(0x22, 0xff, 0x22), "base64"],
+    ["base64", "KLUv_SAAAQAA", "text"],
+    ["empty", "", "text"],
+    ["NaN", "NaN", "text"],
+    ["broken", '{"a":', "text"],
+    ["large integer", "[1,100000000000000000000]", "text"],
+    ["large exponent", "1e999", "text"],
+    ["half a character", '["\\ud800"]', "text"],
+    ["deep", deep, "text"],
+    ["deep with numbers", deep.replace("]", "1,2.5e3]"), "text"],
+    ["marked", '{"$hashstash":{"timestamp":1,"text":"x"}}', "json"],
+    ["spaced mark", '{ "$hashstash" : 1}', "json"],
+    ["non-ASCII, large", '["é",100000000000000000000]', "base64"],
+  ];
+  for (const [key, value, form] of values) {
+    await engine.set(key, entryOf(value));
+    const coded = (await read(path))[key] as Record<string, Record<string, unknown>>;
+    assertEquals(Object.keys(coded), ["$hashstash"], key);
+    // `json` holds only what needs no coding itself.
+    const expected = form === "json" ? "json" : form;
+    assertEquals(Object.keys(coded.$hashstash), ["timestamp", expected], key);
+  }
+  await engine.set("plain", entryOf('[9223372036854775808,-1,1e99,"\\ud83d\\ude00 1e999"]'));
+  await engine.set("expiring", entryOf("[1]", Date.now() + 3_600_000));
+  await engine.close();
+  await engine.open();
+  for (const [key, value] of values) {
+    assertEquals((await engine.get(key))?.value, entryOf(value).value, key);
+  }
+  assertEquals(await textAt(engine, "expiring"), "[1]");
+  assertEquals(
+    await runPython(STRICT, path),
+    '[9223372036854775808, -1, 1e+99, "\\ud83d\\ude00 1e999"] 16',
+  );
+});
+
+test("what Python wrote is read as what it is, and kept when others are set", async ({ path, engine }) => {
+  await runPython(
+    `
+import json, sys
+data = {"text": "caf\\u00e9", "big": 2**60, "huge": 2**80, "float": 0.1, "none": None, "deep": {"a": [1, {"b": []}]},
+  "esc\\\\aped \\"key\\"": " \\n", "$hashstash": {"$hashstash": 1, "two": 2}, "nan": float("nan"), "\\u0001": [], "": {}}
+json.dump(data, open(sys.argv[1], "w"), indent=4)
+`,
+    path,
+  );
+  const expected: [string, string][] = [
+    ["text", '"caf\\u00e9"'],
+    ["big", "1152921504606846976"],
+    ["huge", "1208925819614629174706176"],
+    ["float", "0.1"],
+    ["none", "null"],
+    ['esc\\aped "key"', '" \\n"'],
+    ["nan", "NaN"],
+    ["\u0001", "[]"],
+    ["", "{}"],
+  ];
+  for (let i = 0; i < 2; i++) {
+    for (const [key, text] of expected) assertEquals(await textAt(engine, key), text, key);
+    assertEquals(JSON.parse(await textAt(engine, "deep") ?? ""), { a: [1, { b: [] }] });
+    assertEquals(JSON.parse(await textAt(engine, "$hashstash") ?? ""), { $hashstash: 1, two: 2 });
+    await engine.set("new", entryOf("1"));
+  }
+  const problems = (await engine.check({ fix: false })).problems;
+  assertEquals(problems.map(({ kind, key }) => `${kind} ${key}`), ["damaged nan"]);
+  await runPython(
+    'import json, sys; d = json.load(open(sys.argv[1])); assert d["huge"] == 2**80 and d["new"] == 1',
+    path,
+  );
+});
+
+test("coded entries survive that Python loads and saves the file", async ({ path, engine }) => {
+  await engine.set("bytes", entryOf(Uint8Array.of(1, 2, 3)));
+  const expiresAt = Date.now() + 3_600_000;
+  await engine.set("expiring", {
+    ...entryOf('{"big":12345678901234567890}', expiresAt),
+    timestamp: 5,
+  });
+  await runPython(
+    `
+import json, os, sys
+data = json.load(open(sys.argv[1]))
+data["python"] = [1]
+with open(sys.argv[1] + ".tmp", "w") as file: json.dump(data, file, sort_keys=True, separators=(" , ", " : "))
+os.replace(sys.argv[1] + ".tmp", sys.argv[1])
+`,
+    path,
+  );
+  assertEquals((await engine.get("bytes"))?.value, Uint8Array.of(1, 2, 3));
+  const { expiresAt: found, timestamp } = await engine.get("expiring") ?? {};
+  assertEquals([found, timestamp], [expiresAt, 5]);
+  assertEquals(await textAt(engine, "expiring"), '{"big" : 12345678901234567890}');
+  assertEquals(await textAt(engine, "python"), "[1]");
+  assertEquals(await engine.size(), 3);
+  await engine.set("key", entryOf("1"));
+  assertEquals(Object.keys(await read(path)), ["bytes", "expiring", "python", "key"]);
+});
+
+test("a plain value was set when the file was saved, or before", async ({ path, engine }) => {
+  const before = Date.now();
+  await engine.set("key", entryOf("1"));
+  const timestamp = (await engine.get("key"))?.timestamp ?? 0;
+  assert(timestamp >= before && timestamp <= Date.now() + 1_000);
+  assertEquals(timestamp, (await Deno.stat(path)).mtime?.getTime());
+});
+
+test("the last of two members with one key wins, as in JSON", async ({ engine }) => {
+  assertEquals(await textAt(engine, "a"), "3");
+  assertEquals(await engine.size(), 2);
+}, '{"a": 1, "b": 2, "a": 3}');
+
+test("an empty file is an empty store", async ({ path, engine }) => {
+  assertEquals(await engine.size(), 0);
+  await engine.set("key", entryOf("1"));
+  assertEquals(await read(path), { key: 1 });
+}, "");
+
+test("a burst of sets shares saves", async ({ path, engine }) => {
+  const watcher = Deno.watchFs(dirname(path));
+  const temporaries = new Set<string>();
+  const watching = (async () => {
+    for await (const { paths } of watcher) {
+      for (const path of paths) if (path.endsWith(".tmp")) temporaries.add(path);
+    }
+  })();
+  await Promise.all(
+    Array.from({ length: 1_000 }, (_, i) => engine.set(`key ${i}`, entryOf(String(i)))),
+  );
+  assertEquals(Object.keys(await read(path)).length, 1_000);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  watcher.close();
+  await watching;
+  assert(temporaries.size >= 1 && temporaries.size <= 5, `${temporaries.size} saves`);
+});
+
+test("a set that can't be saved rejects and leaves what was there", async ({ path, engine }) => {
+  await engine.set("key", entryOf("1"));
+  const content = await Deno.readTextFile(path);
+  await Deno.remove(`${path}.lock`);
+  await Deno.mkdir(`${path}.lock`);
+  const failed = await Promise.allSettled([
+    engine.set("key", entryOf("2")),
+    engine.setMany([["a", entryOf("3")]]),
+    engine.compareAndSet("key", await engine.get("key"), entryOf("4")),
+  ]);
+  for (const result of failed) {
+    assert(result.status === "rejected" && result.reason instanceof EngineError);
+    assertStringIncludes(result.reason.message, 'engine "pickledb"');
+  }
+  assertEquals(await textAt(engine, "key"), "1");
+  assertEquals(await Deno.readTextFile(path), content);
+  await Deno.remove(`${path}.lock`);
+  await engine.set("key", entryOf("5"));
+  assertEquals(await read(path), { key: 5 });
+});
+
+test("two quick saves of the same length never look the same to another reader", async ({ path, engine }) => {
+  const states = new Set<string>();
+  for (let i = 0; i < 30; i++) {
+    await engine.set("key", entryOf(String(100 + i)));
+    const { mtime, size } = await Deno.stat(path);
+    states.add(`${mtime?.getTime()} ${size}`);
+  }
+  assertEquals(states.size, 30);
+});
+
+const DAMAGED: Record<string, string> = {
+  "truncated": '{\n"a": 1,\n"b": [1,2',
+  "truncated inside a string": '{\n"a": 1,\n"b": "x',
+  "no end": '{\n"a": 1,\n"b": 2,\n',
+  "an array": "[1]",
+  "text": "my notes",
+  "two objects": '{"a":1}{"b":2}',
+  "a missing comma": '{\n"a": 1\n"b": 2\n}\n',
+};
+
+for (const [what, content] of Object.entries(DAMAGED)) {
+  test(`a damaged file is an error and stays as it is: ${what}`, async ({ path, engine }) => {
+    await Deno.utime(path, new Date(), new Date(Date.now() - 10_000));
+    const operations: Record<string, () => unknown> = {
+      get: () => engine.get("a"),
+      has: () => engine.has("a"),
+      size: () => engine.size(),
+      keys: () => Array.fromAsync(engine.keys()),
+      set: () => engine.set("a", entryOf("1")),
+      delete: () => engine.delete("a"),
+      compareAndSet: () => engine.compareAndSet("a", undefined, entryOf("1")),
+    };
+    for (const operation of Object.values(operations)) {
+      const error = await assertRejects(async () => await operation(), DecodeError, path);
+      assertEquals(error.engine, "pickledb");
+    }
+    const { problems } = await engine.check({ fix: false });
+    assertEquals(problems.map(({ kind, fixed }) => [kind, fixed]), [["damaged", false]]);
+    assertEquals(await Deno.readTextFile(path), content);
+  }, content);
+}
+
+test("check with fix keeps what can be read of a damaged file, and a copy of it", async ({ path, engine }) => {
+  const content =
+    '{\n"a": {"x":\n[1]},\n"b": [1,,2 "oops\n"c": "3",\n"d": {"$hashstash": {"base64": 1}},\n"e": tru,\n"f": 6';
+  await Deno.writeTextFile(path, content);
+  await Deno.utime(path, new Date(), new Date(Date.now() - 10_000));
+  const { problems } = await engine.check({ fix: true });
+  assertEquals(problems.map(({ kind, fixed }) => [kind, fixed]), [["damaged", true]]);
+  assertEquals(await read(path), { a: { x: [1] }, c: "3" });
+  assertEquals((await engine.check({ fix: true })).problems, []);
+  const aside = [...Deno.readDirSync(dirname(path))].filter(({ name }) => name.includes("damaged"));
+  assertEquals(aside.length, 1);
+  assertEquals(await Deno.readTextFile(join(dirname(path), aside[0].name)), content);
+  await engine.set("b", entryOf("2"));
+  assertEquals(await engine.size(), 3);
+});
+
+test(
+  "one damaged entry leaves the others readable",
+  async ({ path, engine }) => {
+    const found = await assertRejects(async () => await engine.get("coded"), DecodeError);
+    assertEquals([found.engine, found.key], ["pickledb", "coded"]);
+    assertEquals(await textAt(engine, "a"), "1");
+    await engine.set("b", entryOf("2"));
+    const named = (await engine.check({ fix: false })).problems.map(({ key }) => key);
+    assertEquals(named, ["coded", "cut", "plain"]);
+    assertEquals((await engine.check({ fix: true })).problems.every(({ fixed }) => fixed), true);
+    assertEquals((await engine.check({ fix: true })).problems, []);
+    assertEquals(await read(path), { a: 1, b: 2 });
+    assertEquals([...Deno.readDirSync(dirname(path))].length, 3);
+  },
+  '{"a": 1, "coded": {"$hashstash": {"timestamp": 1, "base64": "?"}}, "cut": {"$hashstash": {}}, "plain": [1,,2]}',
+);
+
+test("clear empties a damaged file and keeps a copy", async ({ path, engine }) => {
+  await Deno.utime(path, new Date(), new Date(Date.now() - 10_000));
+  await engine.clear();
+  assertEquals(await engine.size(), 0);
+  assertEquals(await Deno.readTextFile(path), "{}\n");
+  assert([...Deno.readDirSync(dirname(path))].some(({ name }) => name.includes("damaged")));
+}, "my notes");
+
+test("a reader waits for a program that writes the file in place", async ({ path, engine }) => {
+  using file = await Deno.open(path, { write: true });
+  await file.write(encoder.encode('{"key": "a va'));
+  const writing = (async () => {
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await file.write(encoder.encode('lue"}'));
+  })();
+  assertEquals(await textAt(engine, "key"), '"a value"');
+  await writing;
+}, "");
+
+test("check removes what killed writers left, and nothing else", async ({ path, engine }) => {
+  await engine.set("key", entryOf("1"));
+  const left = `${path}.${crypto.randomUUID()}.tmp`;
+  const others = [`${path}.tmp`, join(dirname(path), "notes.txt")];
+  for (const other of [left, ...others]) await Deno.writeTextFile(other, "text");
+  const { problems } = await engine.check({ fix: false });
+  assertEquals(problems.map(({ kind }) => kind), ["leftover"]);
+  assertEquals((await engine.check({ fix: true })).problems[0].fixed, true);
+  const names = [...Deno.readDirSync(dirname(path))].map(({ name }) => name).sort();
+  assertEquals(names, ["db.json", "db.json.lock", "db.json.tmp", "notes.txt"]);
+});
+
+test("clear goes into nested stores when asked, and leaves other files alone", async ({ bed, path, engine }) => {
+  const nested = await bed.open({ path }, { dbname: "main/a/b" });
+  const beside = await bed.open({ path }, { dbname: "other" });
+  for (const store of [nested, beside]) await store.set("key", entryOf("1"));
+  await engine.clear(true);
+  assertEquals(await nested.size(), 0);
+  assertEquals(await beside.size(), 1);
+  assertEquals(dirname(nested.path), `${path}+/a+`);
+});
+
+test("a new file lets the same people in, and a link stays one", async ({ bed, path, engine }) => {
+  if (Deno.build.os === "windows") return;
+  const link = join(dirname(path), "link.json");
+  await Deno.chmod(path, 0o600);
+  await Deno.symlink(path, link);
+  const other = await bed.open({ path: link });
+  await other.set("key", entryOf("1"));
+  await other.close();
+  assertEquals((await Deno.lstat(link)).isSymlink, true);
+  assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
+  assertEquals(await textAt(engine, "key"), "1");
+}, "{}");
+
+test("options and use are checked", async ({ path, engine }) => {
+  assertThrows(
+    () => createEngine({ name: "n", dbname: "main" }, { file: path }),
+    TypeError,
+    '"file"',
+  );
+  assertThrows(() => createEngine({ name: "n", dbname: "main" }, { path: 1 }), TypeError, "path");
+  assertEquals(basename(engine.path), "db.json");
+  await engine.close();
+  await assertRejects(async () => await engine.get("key"), TypeError, "not open");
+  await assertRejects(async () => await engine.set("key", entryOf("1")), TypeError, "not open");
+});
+
+test("needs to read and write its folder, and names the flags that it lacks", async ({ path }) => {
+  const script = `
+    import { createEngine } from "./engines/pickledb/mod.ts";
+    const engine = createEngine({ name: "n", dbname: "main" }, ${JSON.stringify({ path })});
+    try {
+      await engine.open();
+      await engine.set("key", { value: new TextEncoder().encode("[1]"), timestamp: 1 });
+      console.log(new TextDecoder().decode((await engine.get("key")).value), await engine.size());
+      await engine.clear(true);
+    } catch (error) {
+      console.log(error.name, error.message);
+    }
+  `;
+  const run = async (...flags: string[]) =>
+    (await runScript(script, ["--no-prompt", ...flags])).stdout;
+  const folder = dirname(path);
+  assertEquals(await run(`--allow-read=${folder}`, `--allow-write=${folder}`), "[1] 1\n");
+  for (const flag of ["--allow-env", `--allow-read=${folder}`, `--allow-write=${folder}`]) {
+    const printed = await run(flag);
+    assertStringIncludes(printed, "EngineError Cannot");
+    assertStringIncludes(printed, `--allow-read="${folder}" --allow-write="${folder}"`);
+  }
+});
+
+test("random JSON comes back, however the file was formatted", async ({ path, engine }) => {
+  const random = new RandomValues(testSeed(), { plain: true });
+  const texts = Array.from({ length: 300 }, () => JSON.stringify(random.value()) ?? "null");
+  const data = Object.fromEntries(texts.map((text, i) => [`${i} "\\{`, JSON.parse(text)]));
+  const check = async () => {
+    assertEquals(await engine.size(), texts.length);
+    for (const [key, value] of Object.entries(data)) {
+      assertEquals(JSON.parse(await textAt(engine, key) ?? ""), value, key);
+    }
+  };
+  for (const indent of ["", 1, "\t"]) {
+    await Deno.writeTextFile(path, JSON.stringify(data, undefined, indent));
+    await check();
+  }
+  await engine.clear();
+  await engine.setMany(
+    Object.entries(data).map(([key, value]) => [key, entryOf(JSON.stringify(value))]),
+  );
+  await engine.close();
+  await engine.open();
+  await check();
+  await engine.set("plain", entryOf("1"));
+  assertEquals(await runPython(STRICT, path), "1 301");
+});

@@ -1,0 +1,278 @@
+/** What the redis engine does when the server does not do what it should. */
+import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
+import { DecodeError } from "../../../codec/errors.ts";
+import { EngineError } from "../../../engines/errors.ts";
+import { entryOf, textAt } from "../../support/entries.ts";
+import { eventually, openRedis, redisAt } from "../../support/redis.ts";
+import { startRedis } from "../../support/redis_server.ts";
+
+const strict = { sanitizeOps: true, sanitizeResources: true };
+const SECRET = "s3cret&word";
+
+/** Claims that the work fails as engines do, soon, and that what it says holds no secret. */
+async function fails(
+  work: () => unknown,
+  includes: string,
+  operation: string,
+  within = 3_000,
+): Promise<EngineError> {
+  const start = performance.now();
+  const error = await assertRejects(async () => await work(), EngineError, includes);
+  assertLess(performance.now() - start, within);
+  assertEquals(error.operation, operation);
+  const shown = Deno.inspect(error, { depth: 20 }) + error.stack + JSON.stringify(error);
+  for (const secret of [SECRET, encodeURIComponent(SECRET)]) assert(!shown.includes(secret), shown);
+  return error;
+}
+
+Deno.test("redis: no server when it is opened", strict, async () => {
+  const server = await startRedis();
+  await server[Symbol.asyncDispose]();
+  const url = server.urlWith(SECRET);
+  const engine = redisAt({ url });
+  const error = await fails(() => engine.open(), `no connection to ${server.url} (`, "open");
+  assert(error.message.includes("ECONNREFUSED"), error.message);
+  assert(error.message.includes("start a Redis server"), error.message);
+  await engine.close();
+  await fails(() => redisAt({ cluster: [url] }).open(), server.url, "open");
+  await fails(() => redisAt({ url: "unix:///nowhere/redis.sock" }).open(), "ENOENT", "open");
+});
+
+Deno.test("redis: a host that no one knows", strict, async () => {
+  const url = `redis://:${encodeURIComponent(SECRET)}@no-such-host.invalid:6379`;
+  await fails(() => redisAt({ url }).open(), "redis://no-such-host.invalid:6379", "open", 8_000);
+});
+
+Deno.test("redis: a server that accepts and does not answer", strict, async () => {
+  await using server = await startRedis();
+  const options = { url: server.url, timeout: 400 };
+  server.freeze();
+  await fails(() => redisAt(options).open(), "does not answer within 400 ms", "open");
+  server.thaw();
+  await using engine = await openRedis(options);
+  await engine.set("key", entryOf("before"));
+  server.freeze();
+  await fails(() => engine.get("key"), "does not answer within 400 ms", "get");
+  await fails(() => engine.set("key", entryOf("no")), "is not known", "set");
+  server.thaw();
+  await eventually(() => engine.set("key", entryOf("after")));
+  assertEquals(await textAt(engine, "key"), "after");
+});
+
+Deno.test("redis: a server killed while work is under way, and started again", strict, async () => {
+  await using server = await startRedis({ durable: true, password: SECRET });
+  await using engine = await openRedis({ url: server.urlWith(SECRET) });
+  await engine.set("kept", entryOf("acknowledged"));
+  const acknowledged = new Map<string, number>();
+  const failures: unknown[] = [];
+  let stop = false;
+  const writers = Array.from({ length: 8 }, async (_, writer) => {
+    for (let i = 0; !stop; i++) {
+      try {
+        await engine.set(`writer ${writer}`, entryOf(String(i)));
+        acknowledged.set(`writer ${writer}`, i);
+      } catch (error) {
+        failures.push(error);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+  });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await server.kill();
+  await fails(() => engine.get("kept"), server.url, "get");
+  await fails(() => engine.set("kept", entryOf("no")), server.url, "set");
+  await fails(
+    () => engine.compareAndSet("kept", undefined, entryOf("no")),
+    server.url,
+    "compareAndSet",
+  );
+  await fails(() => engine.getMany(["kept", "a"]), server.url, "getMany");
+  await fails(() => engine.setMany([["a", entryOf("no")]]), server.url, "setMany");
+  await fails(() => engine.size(), server.url, "size");
+  await fails(() => engine.clear(), server.url, "clear");
+  await fails(() => Promise.all([engine.get("a"), engine.get("b")]), server.url, "get");
+  const atTheKill = new Map(acknowledged);
+  await server.restart();
+  await eventually(() => engine.has("kept"));
+  stop = true;
+  await Promise.all(writers);
+
+  assertEquals(await textAt(engine, "kept"), "acknowledged");
+  assertEquals(atTheKill.size, 8);
+  for (const [key, count] of acknowledged) {
+    assert(Number(await textAt(engine, key)) >= count, `${key} lost ${count}`);
+  }
+  assert(failures.length >= 8);
+  for (const failure of failures) assertInstanceOf(failure, EngineError);
+});
+
+Deno.test("redis: an increment is never made twice when the connection goes", strict, async () => {
+  await using server = await startRedis({ durable: true });
+  await using engine = await openRedis({ url: server.url });
+  await engine.set("counter", entryOf("0"));
+  let sure = 0, unsure = 0;
+  const end = Date.now() + 700;
+  const cutting = (async () => {
+    while (Date.now() < end) await server.cli("CLIENT", "KILL", "TYPE", "normal");
+  })();
+  while (Date.now() < end) {
+    try {
+      const current = await engine.get("counter");
+      const count = Number(new TextDecoder().decode(current?.value));
+      try {
+        if (await engine.compareAndSet("counter", current, entryOf(String(count + 1)))) sure++;
+      } catch (error) {
+        assertInstanceOf(error, EngineError);
+        unsure++;
+      }
+    } catch (error) {
+      assertInstanceOf(error, EngineError);
+    }
+  }
+  await cutting;
+  let counted = 0;
+  await eventually(async () => counted = Number(await textAt(engine, "counter")));
+  assert(
+    counted >= sure && counted <= sure + unsure,
+    `${counted}: ${sure} sure, ${unsure} unsure`,
+  );
+});
+
+Deno.test("redis: a wrong password, or none", strict, async () => {
+  await using server = await startRedis({ password: "the right one" });
+  const wrong = { url: server.urlWith(SECRET) };
+  await fails(() => redisAt(wrong).open(), "refuses the login (WRONGPASS", "open");
+  await fails(() => redisAt({ url: server.url }).open(), "refuses the login (NOAUTH", "open");
+  await fails(() => redisAt({ cluster: [server.urlWith(SECRET)] }).open(), server.url, "open");
+  await fails(() => redisAt({ url: server.urlWith(SECRET, "who") }).open(), "WRONGPASS", "open");
+});
+
+Deno.test("redis: a user without rights", strict, async () => {
+  await using server = await startRedis();
+  await server.cli(
+    "ACL",
+    "SETUSER",
+    "reader",
+    "on",
+    `>${SECRET}`,
+    "~name:*",
+    "+@read",
+    "+hello",
+    "+info",
+  );
+  await using engine = await openRedis({ url: server.urlWith(SECRET, "reader") });
+  assertEquals(await engine.get("key"), undefined);
+  await fails(
+    () => engine.set("key", entryOf("no")),
+    "does not let this user do it (NOPERM",
+    "set",
+  );
+});
+
+Deno.test("redis: a server out of memory", strict, async () => {
+  await using server = await startRedis();
+  await using engine = await openRedis({ url: server.url });
+  await engine.set("key", entryOf("before"));
+  await server.cli("CONFIG", "SET", "maxmemory", "100kb");
+  await fails(() => engine.set("key", entryOf("after")), "is out of memory (OOM", "set");
+  await fails(() => engine.setMany([["key", entryOf("after")]]), "OOM", "setMany");
+  const current = await engine.get("key");
+  await fails(() => engine.compareAndSet("key", current, entryOf("after")), "OOM", "compareAndSet");
+  assertEquals(await textAt(engine, "key"), "before");
+  await server.cli("CONFIG", "SET", "maxmemory", "0");
+  await engine.set("key", entryOf("after"));
+  assertEquals(await textAt(engine, "key"), "after");
+});
+
+Deno.test("redis: a value larger than Redis takes", strict, async () => {
+  await using server = await startRedis();
+  await using engine = await openRedis({ url: server.url });
+  const value = new Uint8Array(512 * 1024 * 1024 + 1);
+  await fails(() => engine.set("key", { value, timestamp: 0 }), "is too large", "set");
+  await fails(() => engine.setMany([["key", { value, timestamp: 0 }]]), "is too large", "setMany");
+  assertEquals(await engine.size(), 0);
+});
+
+Deno.test("redis: a read-only replica", strict, async () => {
+  await using server = await startRedis({ args: ["--replicaof", "127.0.0.1", "1"] });
+  await using engine = await openRedis({ url: server.url });
+  await fails(() => engine.set("key", entryOf("no")), "READONLY", "set");
+});
+
+Deno.test("redis: another program's data under the stash's prefix", strict, async () => {
+  await using server = await startRedis();
+  await using engine = await openRedis({ url: server.url });
+  await server.cli("RPUSH", "name:main:list", "a", "b");
+  await server.cli("EVAL", "redis.call('SET', 'name:main:\\255', 'x')", "0");
+  await engine.setMany([["good", entryOf("value")], ["other", entryOf("value")]]);
+  const current = await engine.get("good");
+
+  const damaged = async (work: () => unknown) => {
+    const error = await assertRejects(async () => await work(), DecodeError, "name:main:list");
+    assertEquals(error.engine, "redis");
+    assertEquals(error.key, "list");
+  };
+  await damaged(() => engine.get("list"));
+  await damaged(() => engine.getMany(["good", "list", "absent"]));
+  await damaged(() => engine.getValue("list"));
+  await damaged(() => engine.getValues(["good", "list", "absent"]));
+  await damaged(() => engine.compareAndSet("list", current, entryOf("no")));
+  await damaged(async () => {
+    for await (const _ of engine.entries()) continue;
+  });
+  for (const method of ["get", "getValue"] as const) {
+    const together = await Promise.allSettled(
+      ["good", "list", "absent"].map((key) => engine[method](key)),
+    );
+    const outcomes = together.map(({ status }) => status);
+    assertEquals(outcomes, ["fulfilled", "rejected", "fulfilled"]);
+  }
+  assertEquals(await textAt(engine, "other"), "value");
+  const keys: string[] = [];
+  for await (const key of engine.keys()) keys.push(key);
+  assertEquals(keys.sort(), ["good", "list", "other"]);
+
+  const found = await engine.check({ fix: false });
+  assertEquals(found.checked, 4);
+  const kinds = found.problems.map(({ kind, key, fixed }) => ({ kind, key, fixed }));
+  assertEquals(kinds.sort((a) => a.key === "list" ? -1 : 1), [
+    { kind: "foreign", key: "list", fixed: false },
+    { kind: "foreign", key: undefined, fixed: false },
+  ]);
+  assertEquals((await engine.check({ fix: true })).problems.every(({ fixed }) => fixed), true);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  assertEquals(await engine.size(), 2);
+});
+
+Deno.test("redis: servers of the wrong kind", strict, async () => {
+  await using server = await startRedis();
+  await fails(() => redisAt({ cluster: [server.url] }).open(), "no Redis Cluster", "open");
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const answer = (async () => {
+    for await (const connection of listener) {
+      await connection.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n"));
+      connection.close();
+    }
+  })();
+  const url = `redis://127.0.0.1:${listener.addr.port}`;
+  await fails(() => redisAt({ url }).open(), url, "open");
+  listener.close();
+  await answer;
+});
+
+Deno.test("redis: TLS with a certificate of an unknown issuer, and with none", strict, async () => {
+  await using server = await startRedis({ tls: true });
+  await using plain = await startRedis();
+  await fails(
+    () => redisAt({ url: server.url }).open(),
+    `no TLS connection to ${server.url}`,
+    "open",
+  );
+  const swapped = { url: plain.url.replace("redis:", "rediss:"), timeout: 500 };
+  await fails(() => redisAt(swapped).open(), swapped.url, "open");
+  await fails(
+    () => redisAt({ url: server.url.replace("rediss", "redis"), timeout: 500 }).open(),
+    "redis://127",
+    "open",
+  );
+});

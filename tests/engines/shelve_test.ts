@@ -1,0 +1,429 @@
+/**
+ * What is particular to the engine "shelve": places, chunks, damage, and the data as Deno KV has
+ * it.
+ */
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { join } from "node:path";
+import { DecodeError } from "../../codec/errors.ts";
+import { bedTests, type CompleteEngine, disposable, type Options } from "../support/bed.ts";
+import { entryOf } from "../support/entries.ts";
+import { EngineError } from "../../engines/errors.ts";
+import { enginePath } from "../../engines/registry.ts";
+import { createEngine } from "../../engines/shelve/mod.ts";
+import { runScript } from "../support/child.ts";
+import { startKvConnect } from "../support/kv_connect_server.ts";
+import { behaviours } from "../stash/behaviours/mod.ts";
+import { contractTests } from "../support/contract.ts";
+import { killTests } from "../support/kill.ts";
+import { processTests } from "../support/processes.ts";
+import { stashProcessesTest } from "../support/stash_processes.ts";
+
+contractTests("shelve");
+contractTests("shelve", { path: ":memory:" }, "shelve in memory");
+contractTests("shelve", startKvConnect, "shelve on a server");
+behaviours("shelve");
+processTests("shelve");
+killTests("shelve");
+stashProcessesTest("shelve");
+
+const NAME = "shelve_test";
+const MB = 1024 * 1024;
+
+function make(options: Options, dbname = "main"): CompleteEngine & AsyncDisposable {
+  return disposable(createEngine({ name: NAME, dbname }, options));
+}
+
+/** A database that the test looks into too. */
+async function withKv(
+  fn: (engine: CompleteEngine, kv: Deno.Kv) => Promise<void>,
+): Promise<void> {
+  using kv = await Deno.openKv(":memory:");
+  await using engine = make({ kv });
+  await engine.open();
+  await fn(engine, kv);
+}
+
+/** All keys but the mark of a store that has had chunks. */
+async function kvKeys(kv: Deno.Kv): Promise<Deno.KvKey[]> {
+  const keys = (await Array.fromAsync(kv.list({ prefix: [] }))).map(({ key }) => key);
+  return keys.filter((key) => key.length !== 4 || key[3] !== 0);
+}
+
+const test = bedTests("shelve", "shelve:");
+
+test("path tells where the data lives, without credentials", () => {
+  const location = { rootDir: "/root", name: "n", dbname: "main" };
+  const paths: [unknown, string][] = [
+    [undefined, join("/root", "n", "shelve.kv")],
+    [":memory:", ":memory:"],
+    ["default", "default"],
+    ["/x/y.kv", "/x/y.kv"],
+    [new URL("file:///x/y.kv"), "/x/y.kv"],
+    ["https://user:secret@kv.example.org/db?token=secret#secret", "https://kv.example.org/db"],
+    [new URL("http://user@localhost:4512/"), "http://localhost:4512/"],
+  ];
+  for (const [path, expected] of paths) {
+    assertEquals(enginePath("shelve", location, { path }), expected);
+    assertEquals(createEngine(location, { path }).path, expected);
+  }
+});
+
+test("options are checked when the engine is made", () => {
+  assertThrows(() => make({ path: 1 }), TypeError, "path");
+  assertThrows(() => make({ path: "" }), TypeError, "path");
+  assertThrows(() => make({ path: "https://" }), TypeError, "URL");
+  assertThrows(() => make({ kv: {} }), TypeError, "Deno.Kv");
+  assertThrows(() => make({ size: 1 }), TypeError, '"size"');
+});
+
+test("memory is neither persistent nor shared, and lives as long as a handle", async () => {
+  const first = make({ path: ":memory:" });
+  assertEquals(first.supports, { persistent: false, shared: false });
+  assertEquals(make({ path: "default" }).supports, { persistent: true, shared: true });
+  await first.open();
+  await first.set("key", entryOf("value"));
+  const second = make({ path: ":memory:" });
+  await second.open();
+  await first.close();
+  assertEquals(await second.size(), 1);
+  await second.close();
+  await second.open();
+  assertEquals(await second.size(), 0);
+  await second.close();
+});
+
+test("works in a database that is given, beside its other data, and leaves it open", async () => {
+  await withKv(async (engine, kv) => {
+    await kv.set([NAME, "main", "key"], "not ours");
+    assertEquals(await engine.size(), 0);
+    await engine.setMany([["key", entryOf("value")], ["big", entryOf(new Uint8Array(200_000))]]);
+    await engine.clear(true);
+    const left = await Array.fromAsync(kv.list({ prefix: [] }));
+    assertEquals(left.map(({ key }) => key), [[NAME, "main", "key"]]);
+    await engine.close();
+    assertEquals((await kv.get([NAME, "main", "key"])).value, "not ours");
+  });
+});
+
+test("an entry is a line of JSON and the bytes, under name, dbname and key", async () => {
+  await withKv(async (engine, kv) => {
+    const expiresAt = Date.now() + 3_600_000;
+    await engine.set("my_key", { value: new TextEncoder().encode("[1]"), timestamp: 5, expiresAt });
+    const { value } = await kv.get(["hashstash", NAME, "main", "my_key"]);
+    assert(value instanceof Uint8Array);
+    const expected = `{"timestamp":5,"expiresAt":${expiresAt},"size":3}\n[1]`;
+    assertEquals(new TextDecoder().decode(value), expected);
+  });
+});
+
+test("chunks go with the entry that they belong to", async () => {
+  await withKv(async (engine, kv) => {
+    for (const [first, second] of [[300_000, 2 * MB], [2 * MB, 70_000], [12 * MB, 10]]) {
+      await engine.set("key", entryOf(new Uint8Array(first)));
+      await engine.set("key", entryOf(new Uint8Array(second).fill(7)));
+      assertEquals((await engine.get("key"))?.value, new Uint8Array(second).fill(7));
+      const pieces = second > 65_000 ? Math.ceil(second / 65_536) + 1 : 0;
+      assertEquals((await kvKeys(kv)).length, 1 + pieces);
+      const current = await engine.get("key");
+      await engine.compareAndSet("key", current, entryOf(new Uint8Array(first)));
+      await engine.setMany([["key", entryOf("small")], ["other", entryOf("small")]]);
+      assertEquals((await kvKeys(kv)).length, 2);
+      await engine.set("key", entryOf(new Uint8Array(first)));
+      assertEquals(await engine.deleteMany(["key", "other"]), 2);
+      assertEquals(await kvKeys(kv), []);
+    }
+    assertEquals(await engine.compareAndSet("key", undefined, entryOf(new Uint8Array(MB))), true);
+    assertEquals(await engine.compareAndSet("key", undefined, entryOf(new Uint8Array(MB))), false);
+    await engine.set("key", { ...entryOf(new Uint8Array(MB)), expiresAt: Date.now() + 3_600_000 });
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    await engine.delete("key");
+    assertEquals(await kvKeys(kv), []);
+  });
+});
+
+test("a reader never meets a mix of two writes", async () => {
+  await withKv(async (engine) => {
+    const sizes = [3 * MB, 200_000, 1_000, MB, 66_000];
+    let writing = true;
+    const write = async () => {
+      for (let i = 0; i < 60; i++) {
+        await engine.set("key", entryOf(new Uint8Array(sizes[i % sizes.length]).fill(i)));
+      }
+      writing = false;
+    };
+    const read = async () => {
+      while (writing) {
+        const value = (await engine.get("key"))?.value ?? new Uint8Array();
+        assert(value.every((byte) => byte === value[0]), "a mix");
+        assert(value.byteLength === 0 || sizes.includes(value.byteLength), "a part");
+      }
+    };
+    await Promise.all([write(), read(), read()]);
+    assertEquals((await engine.check({ fix: false })).problems, []);
+  });
+});
+
+test("writers of one large entry and clear leave it whole or absent", async () => {
+  await withKv(async (engine, kv) => {
+    for (let round = 0; round < 5; round++) {
+      const writers = [1, 2, 3].map((byte) =>
+        engine.set("key", entryOf(new Uint8Array(3 * MB).fill(byte)))
+      );
+      await Promise.all([...writers, engine.clear(), engine.delete("key")]);
+      const value = (await engine.get("key"))?.value;
+      if (value === undefined) assertEquals(await kvKeys(kv), []);
+      else assert(value.byteLength === 3 * MB && value.every((byte) => byte === value[0]));
+      assertEquals((await engine.check({ fix: false })).problems, []);
+    }
+  });
+});
+
+test("check finds what a killed writer left, and leaves a living one alone", async () => {
+  await withKv(async (engine, kv) => {
+    await engine.setMany([["big", entryOf(new Uint8Array(300_000))], ["small", entryOf("value")]]);
+    const chunk = (key: string, age: number, i: number) => {
+      const generation = `${Date.now() - age}-${crypto.randomUUID()}`;
+      return ["hashstash", NAME, "main", 0, key, generation, i];
+    };
+    await kv.set(chunk("new", 3_600_000, 0), new Uint8Array(10));
+    await kv.set(chunk("big", 3_600_000, 0), new Uint8Array(10));
+    await kv.set(["hashstash", NAME, "main", "gone", 0], { generation: "1-x", count: 1 });
+    const living = chunk("small", 1_000, 0);
+    await kv.set(living, new Uint8Array(10));
+    for (const fixed of [false, true]) {
+      const { checked, problems } = await engine.check({ fix: fixed });
+      assertEquals(checked, 2);
+      assertEquals(problems.map(({ kind, key, fixed }) => `${kind} ${key} ${fixed}`), [
+        `orphan gone ${fixed}`,
+        `orphan big ${fixed}`,
+        `orphan new ${fixed}`,
+      ]);
+    }
+    assertEquals((await engine.check({ fix: true })).problems, []);
+    assertEquals((await kv.get(living)).versionstamp !== null, true);
+    assertEquals((await engine.get("big"))?.value, new Uint8Array(300_000));
+  });
+});
+
+test("damage is found, named and repaired, and other entries stay readable", async () => {
+  await withKv(async (engine, kv) => {
+    const long = "long ".repeat(1_000);
+    const keys = ["garbage", "foreign", "short", "chunks"];
+    for (const key of [...keys, long, "healthy"]) {
+      await engine.set(key, entryOf(new Uint8Array(key === "chunks" ? 200_000 : 100)));
+    }
+    const place = (key: string) => ["hashstash", NAME, "main", key];
+    const bytes = async (key: Deno.KvKey) => (await kv.get<Uint8Array>(key)).value;
+    await kv.set(place("garbage"), new Uint8Array(10));
+    await kv.set(place("foreign"), { some: "object" });
+    await kv.set(place("short"), (await bytes(place("short")))?.subarray(0, -1));
+    const all = await kvKeys(kv);
+    const chunks = all.filter((key) => key[3] === 0 && key[4] === "chunks");
+    await kv.delete(chunks[0]);
+    const [longPlace] = all.filter((key) => String(key[3]).startsWith("long"));
+    await kv.set([...longPlace.slice(0, 4), new Uint8Array(32)], await bytes(longPlace));
+
+    for (const key of keys) {
+      const error = await assertRejects(async () => await engine.get(key), DecodeError);
+      assertEquals([error.engine, error.key], ["shelve", key]);
+      assertStringIncludes(error.message, 'Cannot read entry in engine "shelve"');
+    }
+    assertEquals((await engine.get("healthy"))?.value, new Uint8Array(100));
+    const { checked, problems } = await engine.check({ fix: false });
+    assertEquals(checked, 7);
+    const named = problems.map(({ kind, key, fixed }) => `${kind} ${key?.slice(0, 8)} ${fixed}`);
+    assertEquals(named.sort(), [
+      "damaged chunks false",
+      "damaged foreign false",
+      "damaged garbage false",
+      "damaged long lon false",
+      "damaged short false",
+    ]);
+    assert((await engine.check({ fix: true })).problems.every(({ fixed }) => fixed));
+    assertEquals((await engine.check({ fix: true })).problems, []);
+    assertEquals((await Array.fromAsync(engine.keys())).sort(), ["healthy", long]);
+  });
+});
+
+test("long names and keys fit into Deno KV's keys", async () => {
+  using kv = await Deno.openKv(":memory:");
+  const location = { name: "n".repeat(3_000), dbname: `${"d".repeat(1_000)}/${"e".repeat(1_000)}` };
+  await using engine = disposable(createEngine(location, { kv }));
+  await engine.open();
+  const keys = [
+    "a",
+    "ä".repeat(499),
+    "ä".repeat(501),
+    "k".repeat(200_000),
+    `${"k".repeat(200_000)}2`,
+  ];
+  await engine.setMany(keys.map((key) => [key, entryOf(key.slice(0, 3))]));
+  for (const key of keys) {
+    assertEquals((await engine.get(key))?.value, entryOf(key.slice(0, 3)).value);
+  }
+  assertEquals((await Array.fromAsync(engine.keys("k"))).length, 2);
+  assertEquals((await Array.fromAsync(engine.keys("k".repeat(199_999)))).length, 2);
+  assertEquals((await Array.fromAsync(engine.keys("k".repeat(249)))).length, 2);
+  assertEquals((await Array.fromAsync(engine.keys("ä"))).length, 2);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  await engine.close();
+});
+
+test("a file that is no database is refused and left as it is", async ({ root: folder }) => {
+  const path = join(folder, "notes.kv");
+  await Deno.writeTextFile(path, "my notes\n".repeat(1_000));
+  const error = await assertRejects(async () => await make({ path }).open(), EngineError);
+  assertStringIncludes(error.message, 'Cannot open engine "shelve"');
+  assertStringIncludes(error.message, path);
+  assertEquals(await Deno.readTextFile(path), "my notes\n".repeat(1_000));
+  await assertRejects(
+    async () => await make({ path: folder }).open(),
+    EngineError,
+    "cannot be opened",
+  );
+});
+
+test("a damaged file is an error and a problem that check names", async ({ root: folder }) => {
+  const path = join(folder, "damaged.kv");
+  const engine = make({ path });
+  await engine.open();
+  const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`);
+  await engine.setMany(keys.map((key) => [key, entryOf(new Uint8Array(1_000))]));
+  await engine.close();
+  const bytes = await Deno.readFile(path);
+  for (let i = 40_960; i < bytes.length; i += 500) bytes[i] ^= 0xff;
+  await Deno.writeFile(path, bytes);
+  await engine.open();
+  await assertRejects(async () => await engine.size(), EngineError, "is damaged");
+  const { problems } = await engine.check({ fix: false });
+  assert(problems.some(({ kind, key }) => kind === "damaged" && key === undefined));
+  await engine.close();
+});
+
+test("methods of a closed engine reject", async () => {
+  const engine = make({ path: ":memory:" });
+  await assertRejects(async () => await engine.get("key"), TypeError, "not open");
+  await engine.open();
+  await engine.open();
+  await engine.close();
+  await engine.close();
+  await assertRejects(async () => await engine.size(), TypeError, "not open");
+});
+
+test("a server that refuses the token or is not there is an error without secrets", async () => {
+  const { options: { path }, stop } = await startKvConnect();
+  const url = path.replace("//", "//user:secret@");
+  const token = Deno.env.get("DENO_KV_ACCESS_TOKEN") ?? "";
+  Deno.env.set("DENO_KV_ACCESS_TOKEN", "other");
+  const refused = await assertRejects(async () => await make({ path: url }).open(), EngineError);
+  assertStringIncludes(refused.message, "401");
+  Deno.env.set("DENO_KV_ACCESS_TOKEN", token);
+  await stop();
+  const gone = await assertRejects(async () => await make({ path: url }).open(), EngineError);
+  assertStringIncludes(gone.message, path);
+  for (const { message, cause } of [refused, gone]) {
+    assert(!`${message} ${cause}`.includes("secret"), message);
+  }
+});
+
+/** Sets and gets an entry in a process with these flags; what it printed. */
+async function runWith(flags: string[], options: unknown, env: Record<string, string> = {}) {
+  const script = `
+    import { createEngine } from "./engines/shelve/mod.ts";
+    const engine = createEngine({ name: "n", dbname: "main" }, ${JSON.stringify(options)});
+    try {
+      await engine.open();
+      console.log("had", await engine.size());
+      await engine.set("key", { value: new Uint8Array(100_000).fill(3), timestamp: 1 });
+      console.log("got", (await engine.get("key")).value.byteLength);
+      await engine.close();
+    } catch (error) {
+      console.log(error.name, error.message);
+    }
+  `;
+  const { stdout, stderr } = await runScript(script, ["--no-prompt", ...flags], env);
+  return stdout + stderr;
+}
+
+test("needs no permission in memory and in Deno's own place", async ({ root: home }) => {
+  const cache = Deno.env.get("DENO_DIR") ?? join(Deno.env.get("HOME") ?? "", ".cache", "deno");
+  assertEquals(await runWith(["--unstable-kv"], { path: ":memory:" }), "had 0\ngot 100000\n");
+  for (const had of [0, 1]) {
+    // A location of its own: Deno's own place depends on it.
+    const flags = ["--unstable-kv", "--location=https://hashstash.test/"];
+    const printed = await runWith(flags, { path: "default" }, { DENO_DIR: home });
+    assertEquals(printed.replace(/^(Download|Check).*\n/gm, ""), `had ${had}\ngot 100000\n`, cache);
+  }
+});
+
+test("needs to read and write its file and nothing else, and names the flag that it lacks", async ({ root: folder }) => {
+  const path = join(folder, "new", "shelve.kv");
+  const read = `--allow-read=${folder}`, write = `--allow-write=${folder}`;
+  assertEquals(await runWith(["--unstable-kv", read, write], { path }), "had 0\ngot 100000\n");
+  const [readFile, writeFile] = [read, write].map((flag) => `${flag}/new/shelve.kv`);
+  assertEquals(
+    await runWith(["--unstable-kv", readFile, writeFile], { path }),
+    "had 1\ngot 100000\n",
+  );
+  assertStringIncludes(await runWith(["--unstable-kv", write], { path }), "--allow-read");
+  const refused = await runWith(["--unstable-kv", read], { path });
+  assertStringIncludes(refused, 'EngineError Cannot open engine "shelve"');
+  assertStringIncludes(refused, "--allow-write");
+});
+
+test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says --unstable-kv", async ({ root: folder }) => {
+  const path = join(folder, "shelve.kv");
+  const refused = await runWith(["--no-config"], { path });
+  assertStringIncludes(refused, "EngineError");
+  assertStringIncludes(refused, "--unstable-kv");
+  assertStringIncludes(await runWith(["--no-config", "-A"], { path: "default" }), "--unstable-kv");
+  assertEquals(await runWith(["--unstable-kv", "-A"], { path }), "had 0\ngot 100000\n");
+  assertEquals(await runWith(["--no-config", "-A"], { path }), "had 1\ngot 100000\n");
+  assertEquals(await runWith(["--unstable-kv", "-A"], { path }), "had 1\ngot 100000\n");
+  assertEquals(await runWith(["--no-config", "-A"], { path: ":memory:" }), "had 0\ngot 100000\n");
+});
+
+test("batches work with npm:@deno/kv too, which takes fewer checks in a commit", async () => {
+  const script = `
+    import { createEngine } from "./engines/shelve/mod.ts";
+    import { complete } from "./engines/complete.ts";
+    const engine = complete(createEngine({ name: "s", dbname: "main" }, { path: ":memory:" }));
+    await engine.open();
+    const entry = { value: new Uint8Array(1), timestamp: 1 };
+    const keys = Array.from({ length: 250 }, (_, i) => "k" + i);
+    await engine.setMany(keys.map((key) => [key, entry]));
+    console.log(await engine.size(), await engine.deleteMany(keys.slice(0, 120)));
+    await engine.clear();
+    console.log(await engine.size());
+    await engine.close();
+  `;
+  const { stdout, stderr } = await runScript(script, ["--no-config", "-A"]);
+  assertEquals(stdout, "250 120\n0\n", stderr);
+});
+
+test("large values of long keys that begin alike stay apart", async () => {
+  await withKv(async (engine, kv) => {
+    const keys = ["1", "2", "3"].map((end) => "k".repeat(1_500) + end);
+    await engine.setMany(
+      keys.map((key) => [key, entryOf(new Uint8Array(200_000).fill(Number(key.at(-1))))]),
+    );
+    // As if Deno KV had removed the entry, past its deadline, and not yet its chunks.
+    const [first] = (await kvKeys(kv)).filter((key) => key.length === 5 && key[3] !== 0);
+    await kv.delete(first);
+    assertEquals((await engine.check({ fix: true })).problems.map(({ kind }) => kind), [
+      "orphan",
+      "orphan",
+    ]);
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    assertEquals(await engine.size(), 2);
+    for await (const [key, { value }] of engine.entries()) {
+      assertEquals(value, new Uint8Array(200_000).fill(Number(key.at(-1))));
+    }
+  });
+});

@@ -1,0 +1,357 @@
+/**
+ * What is particular to engine "sqlite": its file, other programs that use it, and what can be
+ * wrong with it.
+ */
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { join } from "node:path";
+import { attempt } from "../../engines/sqlite/runner.ts";
+import { EngineError } from "../../engines/errors.ts";
+import { createEngine } from "../../engines/sqlite/mod.ts";
+import { runScript } from "../support/child.ts";
+import { bedTests, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { entryOf, keysOf, textAt } from "../support/entries.ts";
+import { DRIVERS, FFI_ERROR } from "../support/sqlite_drivers.ts";
+import { behaviours } from "../stash/behaviours/mod.ts";
+import { contractTests } from "../support/contract.ts";
+import { killTests } from "../support/kill.ts";
+import { processTests } from "../support/processes.ts";
+import { stashProcessesTest } from "../support/stash_processes.ts";
+
+if (FFI_ERROR !== undefined) {
+  console.log(
+    `Driver "@db/sqlite" does not load here, so the contract runs on node:sqlite alone ` +
+      `(deno task test:jsr runs it on both): ${FFI_ERROR}`,
+  );
+}
+for (const driver of DRIVERS) {
+  const label = `sqlite (${driver})`;
+  contractTests("sqlite", { driver }, label);
+  processTests("sqlite", { driver }, label);
+  killTests("sqlite", { driver }, { label });
+}
+behaviours("sqlite");
+stashProcessesTest("sqlite");
+
+const decoder = new TextDecoder();
+
+function fileOf({ root }: TestBed): string {
+  return join(root, "test.db");
+}
+
+function openIn(bed: TestBed, dbname = "main", path = fileOf(bed)): Promise<CompleteEngine> {
+  return bed.open({ path, driver: "node:sqlite" }, { dbname });
+}
+
+async function shell(file: string, sql: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("sqlite3", { args: [file, sql] })
+    .output();
+  assert(success, decoder.decode(stderr));
+  return decoder.decode(stdout).trimEnd();
+}
+
+const test = bedTests("sqlite", "sqlite");
+
+test("keeps what the sqlite3 shell can read and add to", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("my_key", entryOf('{"name":"John"}'));
+  assertEquals(await shell(fileOf(bed), "SELECT key, value FROM main"), 'my_key|{"name":"John"}');
+  assertEquals(await shell(fileOf(bed), "SELECT json_extract(value, '$.name') FROM main"), "John");
+  assertEquals(await shell(fileOf(bed), "PRAGMA journal_mode"), "wal");
+
+  await shell(fileOf(bed), `INSERT INTO main (key, value) VALUES ('by hand', '["é"]')`);
+  assertEquals(await textAt(engine, "by hand"), '["é"]');
+  const found = await engine.get("by hand");
+  assertLess(Math.abs(Number(found?.timestamp) - Date.now()), 60_000);
+  assertEquals(await engine.compareAndSet("by hand", found, entryOf("[]")), true);
+});
+
+test("leaves other programs' tables alone", async (bed) => {
+  await shell(
+    fileOf(bed),
+    `CREATE TABLE notes (text); INSERT INTO notes VALUES ('keep');
+     CREATE TABLE "main/notes" (text); INSERT INTO "main/notes" VALUES ('keep')`,
+  );
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("value"));
+  await engine.clear(true);
+  assertEquals((await engine.check({ fix: true })).problems, []);
+  const error = await assertRejects(() => openIn(bed, "notes"), EngineError);
+  assertStringIncludes(error.message, 'a table "notes" of another program');
+  assertEquals(await shell(fileOf(bed), `SELECT * FROM notes, "main/notes"`), "keep|keep");
+});
+
+test("gives every dbname a table of its own", async (bed) => {
+  const dbnames = ["main", "Main", "MAIN", "sqlite_x", 'quo"te', "semi;colon", "é", "", "a/b", "a"];
+  for (const dbname of dbnames) await (await openIn(bed, dbname)).set("key", entryOf(dbname));
+  for (const dbname of dbnames) {
+    assertEquals(await textAt(await openIn(bed, dbname), "key"), dbname);
+  }
+  const tables = (await shell(fileOf(bed), "SELECT name FROM sqlite_schema WHERE type = 'table'"))
+    .split("\n");
+  assertEquals(tables.length, dbnames.length);
+  assert(tables.includes("main") && tables.includes("a/b"), tables.join());
+});
+
+test("refuses a file that is no database", async (bed) => {
+  await Deno.writeTextFile(fileOf(bed), "some text, longer than a header of SQLite. ".repeat(50));
+  const error = await assertRejects(() => openIn(bed), EngineError);
+  assertEquals([error.engine, error.operation], ["sqlite", "open"]);
+  assertStringIncludes(error.message, "is not an SQLite database");
+  assertStringIncludes(await Deno.readTextFile(fileOf(bed)), "some text");
+});
+
+test("refuses a folder where the file should be, and a file where the folder should be", async (bed) => {
+  const folder = await assertRejects(() => openIn(bed, "main", bed.root), EngineError);
+  assertMatch(folder.message, /Cannot open engine "sqlite": .* cannot be opened or made/);
+  await Deno.writeTextFile(fileOf(bed), "");
+  await assertRejects(() => openIn(bed, "main", join(fileOf(bed), "x.db")), EngineError);
+});
+
+test("finds a damaged page, says so, and reads the rest", async (bed) => {
+  const writer = await openIn(bed);
+  const keys = Array.from({ length: 200 }, (_, i) => `key ${String(i).padStart(3, "0")}`);
+  for (const key of keys) await writer.set(key, entryOf("v".repeat(1_000)));
+  await writer.close();
+  const size = Number(await shell(fileOf(bed), "PRAGMA page_size"));
+  const page = Number(
+    await shell(
+      fileOf(bed),
+      "SELECT pageno FROM dbstat WHERE name = 'main' AND pagetype = 'leaf' LIMIT 1 OFFSET 20",
+    ),
+  );
+  const bytes = await Deno.readFile(fileOf(bed));
+  bytes.fill(0xFF, (page - 1) * size, page * size);
+  await Deno.writeFile(fileOf(bed), bytes);
+
+  const engine = await openIn(bed);
+  let lost = 0;
+  for (const key of keys) {
+    try {
+      assertEquals((await engine.get(key))?.value.byteLength, 1_000);
+    } catch (error) {
+      assert(error instanceof EngineError, String(error));
+      assertStringIncludes(error.message, "is damaged");
+      lost++;
+    }
+  }
+  assertGreater(lost, 0);
+  assertLess(lost, 20);
+  for (const fix of [false, true]) {
+    const { problems } = await engine.check({ fix });
+    assertGreater(problems.length, 0);
+    for (const { kind, fixed } of problems) assertEquals([kind, fixed], ["damaged", false]);
+  }
+});
+
+test("repairs a damaged index", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.setMany(Array.from({ length: 100 }, (_, i) => [`key ${i}`, entryOf(`${i}`)]));
+  // A row that an index doesn't know of.
+  await shell(
+    fileOf(bed),
+    `PRAGMA writable_schema = ON;
+     CREATE TEMP TABLE saved AS SELECT * FROM sqlite_schema WHERE name = 'main:expires_at';
+     DELETE FROM sqlite_schema WHERE name = 'main:expires_at';
+     PRAGMA writable_schema = RESET;
+     INSERT INTO main (key, value, expires_at) VALUES ('late', 'value', 9999999999999);
+     PRAGMA writable_schema = ON;
+     INSERT INTO sqlite_schema SELECT * FROM saved`,
+  );
+  assertGreater((await engine.check({ fix: false })).problems.length, 0);
+  const found = await engine.check({ fix: true });
+  assertGreater(found.problems.length, 0);
+  assertEquals(found.problems.filter(({ fixed }) => !fixed), []);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  assertEquals(await textAt(engine, "key 77"), "77");
+});
+
+test("waits for another program's transaction, and leaves the event loop free", async (bed) => {
+  const engine = await openIn(bed);
+  const other = new DatabaseSync(fileOf(bed));
+  bed.defer(() => other.close());
+  other.exec("BEGIN IMMEDIATE");
+  let done = false;
+  const setting = Promise.resolve(engine.set("key", entryOf("value"))).then(() => done = true);
+  for (let timers = 0; timers < 20; timers++) await new Promise((go) => setTimeout(go, 5));
+  assertEquals(done, false);
+  assertEquals(await engine.get("key"), undefined);
+  other.exec("COMMIT");
+  await setting;
+  assertEquals(await textAt(engine, "key"), "value");
+});
+
+test("gives up when the database stays locked", async () => {
+  const owner = { engine: "sqlite", path: "x.db" };
+  const locked = () => {
+    throw new Error("database is locked");
+  };
+  const error = await assertRejects(
+    async () => await attempt(owner, "set", locked, 20),
+    EngineError,
+    'Cannot set entry in engine "sqlite": another process keeps "x.db" locked',
+  );
+  assertEquals(error.operation, "set");
+});
+
+test("refuses what SQLite cannot hold, and keeps the earlier value", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("earlier"));
+  const large = entryOf(new Uint8Array(1_000_000_000));
+  await assertRejects(async () => await engine.set("key", large), RangeError, "1000000000 bytes");
+  await assertRejects(async () => await engine.setMany([["key", large]]), RangeError);
+  assertEquals(await textAt(engine, "key"), "earlier");
+});
+
+test("takes a large batch without keeping the event loop to itself", async (bed) => {
+  const engine = await openIn(bed);
+  const pairs = Array.from({ length: 20_000 }, (_, i) => [`${i}`, entryOf("value")] as const);
+  let timers = 0;
+  const timer = setInterval(() => timers++, 1);
+  await engine.setMany(pairs.map(([key, value]) => [key, value]));
+  assertGreater(timers, 0);
+  timers = 0;
+  assertEquals(await engine.deleteMany(pairs.map(([key]) => key)), 20_000);
+  clearInterval(timer);
+  assertGreater(timers, 0);
+});
+
+test("gives the space of cleared and pruned entries back", async (bed) => {
+  const engine = await openIn(bed);
+  const size = () => Deno.statSync(fileOf(bed)).size;
+  const value = "v".repeat(10_000);
+  const fill = async (expiresAt?: number) => {
+    await engine.setMany(
+      Array.from({ length: 500 }, (_, i) => [`${i}`, entryOf(value, expiresAt)]),
+    );
+    await shell(fileOf(bed), "PRAGMA wal_checkpoint(TRUNCATE)");
+    assertGreater(size(), 5_000_000);
+    assertGreater(await engine.byteSize(), 5_000_000);
+  };
+  await fill();
+  await engine.clear();
+  await shell(fileOf(bed), "PRAGMA wal_checkpoint(TRUNCATE)");
+  assertLess(size(), 100_000);
+  await fill(Date.now() - 1);
+  assertEquals(await engine.prune(), 500);
+  await shell(fileOf(bed), "PRAGMA wal_checkpoint(TRUNCATE)");
+  assertLess(size(), 100_000);
+  assertLess(await engine.byteSize(), 100_000);
+});
+
+test("shares one connection between handles, also by way of a symbolic link", async (bed) => {
+  const first = await openIn(bed);
+  const link = join(bed.root, "link.db");
+  await Deno.symlink(fileOf(bed), link);
+  const second = await openIn(bed, "main", link);
+  await first.set("key", entryOf("value"));
+  assertEquals(await textAt(second, "key"), "value");
+  assertEquals(
+    [...Deno.readDirSync(bed.root)].filter(({ name }) => /^link/.test(name)).length,
+    1,
+  );
+});
+
+test("lists keys that sort after all others", async (bed) => {
+  const engine = await openIn(bed);
+  const keys = ["\u{10FFFF}", "\u{10FFFF}\u{10FFFF}a", "\u{D7FF}", "\u{E000}", "a\u{10FFFF}", "b"];
+  await engine.setMany(keys.map((key) => [key, entryOf(key)]));
+  for (const prefix of ["", ...keys, "a"]) {
+    assertEquals(await keysOf(engine, prefix), keys.filter((key) => key.startsWith(prefix)).sort());
+  }
+});
+
+test("checks its options", async () => {
+  const location = { rootDir: "/x", name: "test", dbname: "main" };
+  assertThrows(() => createEngine(location, { driver: "sqlite3" }), TypeError, "@db/sqlite");
+  assertThrows(() => createEngine(location, { drivre: "auto" }), TypeError, "drivre");
+  assertThrows(() => createEngine(location, { path: "" }), TypeError, "path");
+  await Promise.resolve();
+});
+
+/** A script that sets and gets an entry, in a store below the folder. */
+function script(folder: string, options: Record<string, unknown>): string {
+  return `
+    import { loadEngine } from "./engines/registry.ts";
+    const createEngine = await loadEngine("sqlite");
+    const location = { rootDir: ${JSON.stringify(folder)}, name: "test", dbname: "main" };
+    const engine = createEngine(location, ${JSON.stringify(options)});
+    try {
+      await engine.open();
+      await engine.set("key", { value: new TextEncoder().encode("value"), timestamp: Date.now() });
+      console.log(new TextDecoder().decode((await engine.get("key")).value));
+      await engine.close();
+    } catch (error) {
+      console.log(error.name, error.message);
+    }`;
+}
+
+test("works with read and write permission for its folder, and asks for no more", async (bed) => {
+  const { stdout, stderr } = await runScript(script(bed.root, {}), [
+    `--allow-read=.,${bed.root}`,
+    `--allow-write=${bed.root}`,
+  ]);
+  assertEquals([stdout, stderr], ["value\n", ""]);
+});
+
+test("names the permission that is refused", async (bed) => {
+  const flags = [[], [`--allow-read=.,${bed.root}`]];
+  for (const allowed of flags) {
+    const { stdout } = await runScript(script(bed.root, {}), ["--allow-read=.", ...allowed]);
+    assertStringIncludes(stdout, 'EngineError Cannot open engine "sqlite": no permission');
+    assertStringIncludes(stdout, `--allow-write="${bed.root}`);
+  }
+});
+
+if (DRIVERS.includes("@db/sqlite")) {
+  test("lets two drivers share a file, but not in one process", async (bed) => {
+    const engine = await openIn(bed);
+    await engine.set("key", entryOf("value"));
+    const location = { rootDir: bed.root, name: "test", dbname: "main" };
+    const other = createEngine(location, { path: fileOf(bed), driver: "@db/sqlite" });
+    const error = await assertRejects(async () => await other.open(), EngineError);
+    assertStringIncludes(error.message, "two SQLite libraries on one file");
+    await engine.close();
+    await other.open();
+    assertEquals(decoder.decode((await other.get("key"))?.value), "value");
+    await other.close();
+  });
+}
+
+test("says what to do when @db/sqlite is asked for and cannot be loaded", async (bed) => {
+  const { stdout } = await runScript(script(bed.root, { driver: "@db/sqlite" }), [
+    `--allow-read=.,${bed.root}`,
+    `--allow-write=${bed.root}`,
+    "--deny-ffi",
+  ]);
+  assertMatch(stdout, /^EngineError Cannot open engine "sqlite": driver "@db\/sqlite" cannot be/);
+  assertStringIncludes(stdout, "DENO_SQLITE_PATH");
+});
+
+test("keeps the earlier value where it may not write", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("earlier"));
+  await engine.close();
+  await Deno.chmod(fileOf(bed), 0o444);
+  await Deno.chmod(bed.root, 0o555);
+  // Permissions of the file system don't hold for root.
+  const { stdout } = await runScript(
+    `import process from "node:process";
+     await import("./engines/sqlite/mod.ts");
+     if (process.geteuid() === 0) process.seteuid(65534);
+     ${script(bed.root, { path: fileOf(bed), driver: "node:sqlite" })}`,
+    ["-A"],
+  );
+  await Deno.chmod(bed.root, 0o755);
+  assertMatch(stdout, /^EngineError Cannot open engine "sqlite": .*(cannot be written|opened)/);
+  assertEquals(await textAt(await openIn(bed), "key"), "earlier");
+});

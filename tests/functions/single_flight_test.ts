@@ -1,0 +1,306 @@
+/**
+ * Acceptance case 78: equal calls at the same time run the function once, in one process and
+ * over several.
+ */
+import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
+import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { PERSISTENT, TestBed } from "../support/bed.ts";
+import { WorkerProcess } from "../support/child.ts";
+import { testOnMemory } from "../support/on_engines.ts";
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+interface Orders {
+  options: HashStashOptions;
+  /** ms. */
+  lease: number;
+  /** The folder where each run leaves a file. */
+  runs: string;
+  outcome: "return" | "throw" | "hang";
+  /** How long a run takes. */
+  ms: number;
+  callers: number;
+}
+
+/** Starts processes that call the function when their input ends. */
+async function start(count: number, orders: Orders): Promise<WorkerProcess[]> {
+  const callers = Array.from(
+    { length: count },
+    () => new WorkerProcess("./flight_worker.ts", orders),
+  );
+  for (const caller of callers) assertEquals(await caller.line(), "ready");
+  return callers;
+}
+
+/** What the calls of processes gave, when they have ended. */
+async function finish(callers: WorkerProcess[]): Promise<string[]> {
+  const results = await Promise.all(callers.map(async (one) => {
+    await using caller = one;
+    const results: string[] = JSON.parse(await caller.line());
+    assert((await caller.status).success);
+    return results;
+  }));
+  return results.flat();
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+}
+
+for (const engine of PERSISTENT) {
+  Deno.test({
+    name: `single flight: processes on ${engine}`,
+    sanitizeOps: true,
+    sanitizeResources: true,
+    async fn(t) {
+      await using bed = await TestBed.create(engine);
+      const runs = `${bed.root}/runs`;
+      const orders = async (overrides: Partial<Orders> = {}): Promise<Orders> => {
+        await Deno.remove(runs, { recursive: true }).catch(() => undefined);
+        await Deno.mkdir(runs);
+        return {
+          options: bed.options(),
+          lease: 10_000,
+          runs,
+          outcome: "return",
+          ms: 300,
+          callers: 4,
+          ...overrides,
+        };
+      };
+
+      await t.step("4 processes of 4 callers run it once, longer than the lease", async () => {
+        const callers = await start(4, await orders({ lease: 1_000, ms: 1_500 }));
+        for (const caller of callers) await caller.endInput();
+        const results = await finish(callers);
+        const [run, ...others] = await filesIn(runs);
+        assertEquals(others, []);
+        assertEquals(results, new Array(16).fill(run));
+      });
+
+      await t.step("when the first holder is killed, one other runs it", async () => {
+        const common = await orders({ lease: 1_000 });
+        const [holder] = await start(1, { ...common, outcome: "hang" });
+        const others = await start(3, common);
+        await holder.endInput();
+        while ((await filesIn(runs)).length === 0) await sleep(5);
+        const [killed] = await filesIn(runs);
+        for (const caller of others) await caller.endInput();
+        await sleep(100);
+        assertEquals(await filesIn(runs), [killed], "they wait while the holder lives");
+        holder.kill();
+        await holder[Symbol.asyncDispose]();
+        const results = await finish(others);
+        const [run, ...more] = (await filesIn(runs)).filter((name) => name !== killed);
+        assertEquals(more, []);
+        assertEquals(results, new Array(12).fill(run));
+      });
+
+      await t.step("when it throws, who waits in another process runs it itself", async () => {
+        const common = await orders({ callers: 2 });
+        const [holder] = await start(1, { ...common, outcome: "throw" });
+        const [waiter] = await start(1, common);
+        await holder.endInput();
+        while ((await filesIn(runs)).length === 0) await sleep(5);
+        const [thrower] = await filesIn(runs);
+        await waiter.endInput();
+        const error = `RangeError: thrown by ${thrower}`;
+        assertEquals(await finish([holder]), [error, error]);
+        const results = await finish([waiter]);
+        const [run, ...more] = (await filesIn(runs)).filter((name) => name !== thrower);
+        assertEquals(more, []);
+        assertEquals(results, [run, run]);
+      });
+
+      await t.step("who has lost the lease leaves the newer result", async () => {
+        await using stash = bed.stash();
+        const gate = Promise.withResolvers<void>();
+        const begun = Promise.withResolvers<void>();
+        const slow = stash.stashedResult(async () => {
+          begun.resolve();
+          await gate.promise;
+          return "late";
+        }, { name: "slow" });
+        await using leases = slow.stash.sub(".leases");
+        const late = slow();
+        await begun.promise;
+        assertEquals(await leases.size(), 1);
+        // As if this process had been stopped until its lease lapsed, and another had taken over.
+        await leases.set([], "another holder" as never);
+        await slow.stash.set([], "newer");
+        gate.resolve();
+        assertEquals(await late, "newer");
+        assertEquals(await slow.peek(), "newer");
+        assertEquals(await leases.size(), 1, "the lease of the other is its own");
+      });
+
+      await t.step("who holds the lease stores its result, and gives the lease back", async () => {
+        await using stash = bed.stash();
+        const slow: { stash: HashStash; peek(): Promise<unknown> } & (() => Promise<unknown>) =
+          stash.stashedResult(async () => {
+            await slow.stash.set([], "in between");
+            return "mine";
+          }, { name: "slow" }) as never;
+        assertEquals(await slow(), "mine");
+        assertEquals(await slow.peek(), "mine");
+        await using leases = slow.stash.sub(".leases");
+        assertEquals(await leases.size(), 0);
+      });
+
+      await t.step("an abandoned wait for another process ends", async () => {
+        await using stash = bed.stash();
+        let count = 0;
+        const f = stash.stashedResult(() => ++count, { name: "f" });
+        await using leases = f.stash.sub(".leases");
+        await leases.set([], "another holder" as never, { ttl: 60_000 });
+        const controller = new AbortController();
+        const waiting = f.with({ signal: controller.signal })();
+        setTimeout(() => controller.abort(new RangeError("enough")), 20);
+        await assertRejects(() => waiting, RangeError, "enough");
+        await leases.clear();
+        assertEquals(await f(), 1);
+      });
+
+      await t.step("lock: process and false take no lease", async () => {
+        await using stash = bed.stash();
+        for (const lock of ["process", false] as const) {
+          let held = 0;
+          const f = stash.stashedResult(async () => {
+            await using leases = f.stash.sub(".leases");
+            held = await leases.size();
+            return 1;
+          }, { name: `lock ${lock}`, lock });
+          assertEquals(await f(), 1);
+          assertEquals(held, 0);
+        }
+      });
+    },
+  });
+}
+
+const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
+  testOnMemory(`single flight: ${name}`, fn);
+
+onMemory("a throw reaches every caller", async (stash) => {
+  let count = 0;
+  const fail = stash.stashedResult(async () => {
+    await sleep(5);
+    throw new RangeError(`run ${++count}`);
+  });
+  const results = await Promise.allSettled([fail(), fail(), fail()]);
+  assertEquals(results.map((result) => result.status === "rejected" && result.reason.message), [
+    "run 1",
+    "run 1",
+    "run 1",
+  ]);
+});
+
+onMemory("handles on one store share, other stores and functions don't", async (stash) => {
+  let count = 0;
+  const fn = async () => {
+    await sleep(5);
+    return ++count;
+  };
+  await using same = HashStash.fromJSON(stash.toJSON());
+  await using other = new HashStash({ engine: "memory", name: stash.name, rootDir: "elsewhere" });
+  const results = await Promise.all([
+    stash.stashedResult(fn, { name: "f" })(),
+    same.stashedResult(fn, { name: "f" })(),
+    other.stashedResult(fn, { name: "f" })(),
+    stash.stashedResult(fn, { name: "g" })(),
+  ]);
+  assertEquals(results[0], results[1]);
+  assertEquals(new Set(results).size, 3);
+});
+
+onMemory("lock: false lets everybody run", async (stash) => {
+  let count = 0;
+  const f = stash.stashedResult(async () => {
+    await sleep(5);
+    return ++count;
+  }, { lock: false });
+  assertEquals((await Promise.all([f(), f(), f()])).sort(), [1, 2, 3]);
+  assertNotEquals(await f.peek(), undefined);
+});
+
+onMemory("force waits for a run that began before, and is shared itself", async (stash) => {
+  let count = 0;
+  const f = stash.stashedResult(async () => {
+    const run = ++count;
+    await sleep(10);
+    return run;
+  });
+  const plain = f();
+  while (count === 0) await sleep(1);
+  const forced = await Promise.all([f.force(), f.force()]);
+  assertEquals([await plain, ...forced], [1, 2, 2]);
+  assertEquals(await f(), 2);
+});
+
+onMemory("a caller that is aborted leaves the run to the others", async (stash) => {
+  let count = 0;
+  const f = stash.stashedResult(async (x: number) => {
+    await sleep(20);
+    return [x, ++count];
+  });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const aborted = f.with({ signal })(1);
+  const other = f(1);
+  const alone = f.with({ signal })(2);
+  setTimeout(() => controller.abort(new RangeError("enough")), 5);
+  await assertRejects(() => aborted, RangeError, "enough");
+  await assertRejects(() => alone, RangeError, "enough");
+  assertEquals(await other, [1, 1]);
+  assertEquals(await f(2), [2, 2], "it went on alone");
+  await assertRejects(() => f.with({ signal })(3), RangeError, "enough");
+  assertEquals(await f.peek(3), undefined);
+  assertEquals(count, 2);
+  const left = sleep(10);
+  await assertRejects(
+    () => stash.getOrSet("a", () => left, { signal: AbortSignal.timeout(1) }),
+    DOMException,
+  );
+  await left;
+});
+
+Deno.test({
+  name: "single flight: close waits for no run that all have left",
+  sanitizeOps: true,
+  sanitizeResources: true,
+  async fn() {
+    await using bed = await TestBed.create("sqlite");
+    await using other = bed.stash({ name: "left" });
+    await using leases = other.sub("slow/.leases");
+    const gate = Promise.withResolvers<number>();
+    {
+      await using stash = bed.stash({ name: "left" });
+      let begun = 0;
+      const slow = stash.stashedResult((_: number) => (begun++, gate.promise), { name: "slow" });
+      const controller = new AbortController();
+      const { signal } = controller;
+      const call = slow.with({ signal })(1);
+      const run = stash.map(slow, [2, 3], { signal, concurrency: 2 });
+      while (begun < 3) await sleep(1);
+      controller.abort(new RangeError("enough"));
+      await assertRejects(() => call, RangeError, "enough");
+      await assertRejects(() => run.results(), RangeError, "enough");
+      const endless = stash.stashedResult(async function* () {
+        yield await gate.promise;
+      }, { name: "slow", version: 2 });
+      void (await endless()).next().catch(() => undefined);
+      assertEquals(await leases.size(), 3);
+    }
+    assertEquals(await leases.size(), 0, "their leases are free");
+    gate.resolve(1);
+    await sleep(5);
+    assertEquals(await other.stashedResult(() => 2, { name: "slow" })(), 2);
+  },
+});
+
+onMemory("many different calls at once leave nothing behind", async (stash) => {
+  const f = stash.stashedResult(async (x: number) => await Promise.resolve(x));
+  const results = await Promise.all(Array.from({ length: 2_000 }, (_, i) => f(i % 1_000)));
+  assertEquals(results, Array.from({ length: 2_000 }, (_, i) => i % 1_000));
+  assertGreater(await f.stash.size(), 999);
+});

@@ -1,0 +1,113 @@
+/**
+ * Arguments that make no sense, as programs pass them by mistake: each is refused, by a message
+ * that says what is wrong.
+ */
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import { HashStash, stashedResult } from "../../mod.ts";
+
+// deno-lint-ignore no-explicit-any -- what is passed here, the types refuse
+type Loose = any;
+
+const loose = (name: string): Loose => new HashStash({ name, engine: "memory" });
+
+Deno.test("the constructor takes a name and options, options alone, or an absent name", () => {
+  const Make: Loose = HashStash;
+  assertEquals(new Make(undefined, { engine: "memory" }).engine, "memory");
+  assertEquals(new Make("n", { engine: "memory", name: "other" }).name, "n");
+  assertThrows(() => new Make({ engine: "memory" }, { name: "n" }), TypeError, "options twice");
+});
+
+Deno.test("the dbname of earlier versions is refused", () => {
+  const stash = loose("reserved");
+  for (const name of [".versions", "a/.versions"]) {
+    assertThrows(() => stash.sub(name), TypeError, "for itself");
+  }
+  assertEquals(stash.sub(".version").dbname, "main/.version");
+});
+
+Deno.test("methods refuse options that are none, or have other names", async () => {
+  await using stash = loose("options");
+  await stash.set("key", 1, undefined);
+  for (const options of [null, 5_000, "1 h", { tll: 5 }]) {
+    await assertRejects(() => stash.set("key", 2, options), TypeError, "option");
+    await assertRejects(() => stash.setMany([["key", 2]], options), TypeError, "option");
+    await assertRejects(() => stash.getOrSet("key", () => 2, options), TypeError, "option");
+    await assertRejects(() => stash.getAll("key", options), TypeError, "option");
+    await assertRejects(() => stash.clear(options), TypeError, "option");
+    await assertRejects(() => stash.check(options), TypeError, "option");
+    await assertRejects(() => Array.fromAsync(stash.query(options)), TypeError, "option");
+    await assertRejects(() => stash.profile(options), TypeError, "option");
+    assertThrows(() => stash.records(options), TypeError, "option");
+  }
+  await assertRejects(() => stash.check({ fix: "yes" }), TypeError, "boolean");
+  await assertRejects(() => Array.fromAsync(stash.query({ key: "k" })), TypeError, "predicate");
+  await assertRejects(() => stash.getOrSet("k", () => 1, { signal: {} }), TypeError, "AbortSignal");
+  assertThrows(() => stash.map(() => 1, [], { force: 1 }), TypeError, "boolean");
+  assertThrows(() => stashedResult({ stash: {} } as Loose), TypeError, "HashStash");
+  assertEquals(await stash.toMap(), new Map([["key", 1]]));
+});
+
+Deno.test("update and the batches refuse what is no collection", async () => {
+  await using stash = loose("collections");
+  class Point {
+    x = 1;
+  }
+  for (const other of [null, undefined, 3, "ab", new Date(), new Point(), Promise.resolve({})]) {
+    await assertRejects(() => stash.update(other), TypeError, "Expected a Map");
+    await assertRejects(() => stash.setMany(other), TypeError, "Expected a Map");
+  }
+  for (const keys of [null, undefined, 3, "ab", {}]) {
+    await assertRejects(() => stash.getMany(keys), TypeError, "iterable of keys");
+    await assertRejects(() => stash.deleteMany(keys), TypeError, "iterable of keys");
+  }
+  await stash.update({ a: 1 });
+  await stash.update(Object.assign(Object.create(null), { b: 2 }));
+  assertEquals(await stash.getMany(new Set(["a", "b"])), [1, 2]);
+});
+
+Deno.test("what a getter or a trap throws names the place in the value, with the cause", async () => {
+  await using stash = loose("getters");
+  const cause = new RangeError("out of order");
+  const fail = (): never => {
+    throw cause;
+  };
+  const broken = Object.defineProperty({}, "b", { get: fail, enumerable: true });
+  for (const serializer of ["hashstash", "json", "msgpack", "v8"] as const) {
+    await using other: HashStash = stash.sub(serializer, { serializer });
+    const error = await assertRejects(() => other.set("k", { a: [broken] }), TypeError, "$.a[0].b");
+    assertEquals(error.cause, cause);
+    assert(!await other.has("k"));
+  }
+  const key = await assertRejects(() => stash.get({ a: broken }), TypeError, "Cannot encode key");
+  assert(key.message.includes("$.a.b cannot be read: out of order"), key.message);
+  const trapped = new Proxy({}, { getPrototypeOf: fail });
+  assertInstanceOf(
+    (await assertRejects(() => stash.set("k", trapped), TypeError)).cause,
+    RangeError,
+  );
+  const detached = new DataView(new ArrayBuffer(8));
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  await assertRejects(
+    () => stash.set("k", [detached]),
+    TypeError,
+    "$[0] is a DataView on a detached",
+  );
+});
+
+Deno.test("functions that a closed stash is given say that it is closed", async () => {
+  const stash = loose("closed");
+  await stash.close();
+  const one = () => 1;
+  await assertRejects(() => stash.run(one), Error, "is closed");
+  await assertRejects(() => stash.stashedResult(one)(), Error, "is closed");
+  await assertRejects(() => stash.map(one, [1]).results(), Error, "is closed");
+});
+
+Deno.test("a key of fewer arguments does not narrow those of the function", async () => {
+  await using stash = new HashStash({ name: "typed", engine: "memory" });
+  const join = (a: string, b = "x", ...more: string[]) => [a, b, ...more].join("");
+  const stashed = stash.stashedResult(join, { key: (a) => a, ttl: (text) => text.length });
+  const text: string = await stashed("a", "b", "c");
+  assertEquals(text, "abc");
+  assertEquals(stashed.key("a", "b"), "a");
+});

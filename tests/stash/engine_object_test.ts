@@ -1,0 +1,155 @@
+/** Stashes on an engine object of the user's own. */
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import type { Engine, Entry, NewEntry } from "../../engines/mod.ts";
+import { engineContract } from "../../engines/mod.ts";
+import { PrefixedEngine } from "../../store/prefixed.ts";
+import { DecodeError, EngineError, HashStash } from "../../mod.ts";
+
+/** What a user would write: the required methods alone, over a Map. */
+class MapEngine implements Engine {
+  readonly name = "map";
+  readonly path = "map:";
+  readonly supports = { persistent: false, shared: false };
+  readonly entriesByKey = new Map<string, Entry>();
+  opened = 0;
+  closed = 0;
+  failure: unknown;
+
+  open(): void {
+    this.opened++;
+  }
+
+  close(): void {
+    this.closed++;
+  }
+
+  get(key: string): Entry | undefined {
+    if (this.failure !== undefined) throw this.failure;
+    const entry = this.entriesByKey.get(key);
+    return entry && entry.expiresAt !== undefined && entry.expiresAt <= Date.now()
+      ? undefined
+      : entry;
+  }
+
+  set(key: string, entry: NewEntry): void {
+    if (this.failure !== undefined) throw this.failure;
+    this.entriesByKey.set(key, { ...entry, revision: {} });
+  }
+
+  delete(key: string): boolean {
+    const there = this.get(key) !== undefined;
+    this.entriesByKey.delete(key);
+    return there;
+  }
+
+  compareAndSet(key: string, expected: Entry | undefined, next: NewEntry | undefined): boolean {
+    if (this.get(key)?.revision !== expected?.revision) return false;
+    if (next === undefined) this.entriesByKey.delete(key);
+    else this.set(key, next);
+    return true;
+  }
+
+  *keys(prefix = ""): Generator<string> {
+    for (const key of [...this.entriesByKey.keys()]) {
+      if (key.startsWith(prefix) && this.get(key) !== undefined) yield key;
+    }
+  }
+
+  size(): number {
+    return [...this.keys()].length;
+  }
+
+  clear(): void {
+    this.entriesByKey.clear();
+  }
+}
+
+Deno.test("stashes and those inside them share one engine object and stay apart", async () => {
+  const engine = new MapEngine();
+  {
+    await using stash = new HashStash({ engine, name: "a" });
+    await using inner = stash.sub("inner");
+    await using other = new HashStash({ engine, name: "a:b" });
+    await using appending = new HashStash({ engine, name: "c", appendMode: true });
+    await stash.set("k", 1);
+    await inner.set("k", 2);
+    await other.set("k", 3);
+    await appending.set("k", 4);
+    await appending.set("k", 5);
+    assertEquals([await stash.get("k"), await inner.get("k"), await other.get("k")], [1, 2, 3]);
+    assertEquals([await stash.size(), await inner.size(), await other.size()], [1, 1, 1]);
+    assertEquals(await appending.getAll("k"), [4, 5]);
+    assertEquals(await Array.fromAsync(stash), [["k", 1]]);
+    await stash.clear();
+    assertEquals([await stash.size(), await inner.size()], [0, 1]);
+    await stash.clear({ deep: true });
+    assertEquals([await inner.size(), await other.size()], [0, 1]);
+    assertEquals(stash.engine, "map");
+    assertEquals((await other.check()).problems, []);
+    assert(await other.byteSize() > 0);
+    assertEquals([engine.opened, engine.closed], [1, 0]);
+  }
+  assertEquals([engine.opened, engine.closed], [1, 1]);
+});
+
+Deno.test("what a user's engine throws becomes an EngineError, with its cause", async () => {
+  const engine = new MapEngine();
+  await using stash = new HashStash({ engine });
+  await stash.open();
+  engine.failure = new Error("no space left");
+  for (
+    const operation of [
+      () => stash.get("k"),
+      () => stash.set("k", 1),
+      () => stash.modify("k", () => 1),
+    ]
+  ) {
+    const error = await assertRejects(operation, EngineError, "no space left");
+    assertEquals([error.engine, error.cause], ["map", engine.failure]);
+  }
+  engine.failure = new DecodeError("checksum differs");
+  const damaged = await assertRejects(() => stash.get([1]), DecodeError, "checksum differs");
+  assertEquals([damaged.engine, damaged.key], ["map", [1]]);
+  engine.failure = undefined;
+  await stash.set("k", 1);
+  assertEquals(await stash.get("k"), 1);
+});
+
+Deno.test("21, 53: damaged bytes are a DecodeError with engine and key, found by check", async () => {
+  const engine = new MapEngine();
+  await using stash = new HashStash({ engine, name: "d" });
+  await stash.update({ good: 1, bad: { text: "x".repeat(100) } });
+  const key = [...engine.entriesByKey.keys()].find((key) => key.endsWith("bad"))!;
+  const entry = engine.entriesByKey.get(key)!;
+  engine.entriesByKey.set(key, { ...entry, value: entry.value.subarray(0, 20) });
+  for (
+    const read of [
+      () => stash.get("bad", "default"),
+      () => stash.getMany(["good", "bad"]),
+      () => stash.pop("bad"),
+      () => stash.toMap(),
+    ]
+  ) {
+    const error = await assertRejects(read, DecodeError, '"bad"');
+    assertEquals([error.engine, error.key], ["map", "bad"]);
+    assertInstanceOf(error.cause, Error);
+  }
+  assertEquals(await stash.get("good"), 1);
+  const report = await stash.check();
+  assertEquals([report.ok, report.problems.map(({ key, fixed }) => [key, fixed])], [false, [[
+    "bad",
+    false,
+  ]]]);
+  assertEquals(await stash.size(), 2);
+  assertEquals((await stash.check({ fix: true })).ok, true);
+  assertEquals(await stash.toMap(), new Map([["good", 1]]));
+  assertEquals((await stash.check()).problems, []);
+});
+
+const shared = new MapEngine();
+const contract = engineContract({
+  create: ({ name, dbname }) => new PrefixedEngine(shared, name, dbname),
+});
+for (const { name, fn } of contract) {
+  Deno.test(`a part of an engine object ${name}`, fn);
+}

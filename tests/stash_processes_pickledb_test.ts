@@ -1,3 +1,0 @@
-import { stashProcessesTest } from "./_stash_processes.ts";
-
-stashProcessesTest("pickledb");

@@ -1,0 +1,36 @@
+/** Runs the command line as a person would: another process. */
+const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
+
+/** What a run gave. */
+export interface Run {
+  readonly code: number;
+  readonly stdout: string;
+  readonly bytes: Uint8Array;
+  readonly stderr: string;
+}
+
+/** Runs `hashstash ARGS`, with bytes or text on its standard input. */
+export async function hashstash(
+  args: string[],
+  options: { input?: Uint8Array | string; env?: Record<string, string> } = {},
+): Promise<Run> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--unstable-kv", "--no-check", MAIN, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...options.env },
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  const { input = "" } = options;
+  const writing = writer.write(typeof input === "string" ? new TextEncoder().encode(input) : input)
+    .then(() => writer.close())
+    // A command that does not read its input ends before it is written.
+    .catch((error) => {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    });
+  const { code, stdout, stderr } = await child.output();
+  await writing;
+  const decoder = new TextDecoder();
+  return { code, bytes: stdout, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}

@@ -1,0 +1,28 @@
+/** Entries of text, as engines take and give them. */
+import type { Engine, Entry, NewEntry } from "../../engines/engine.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** An entry of text or bytes, set now. */
+export function entryOf(value: string | Uint8Array, expiresAt?: number): NewEntry {
+  const bytes = typeof value === "string" ? encoder.encode(value) : value;
+  return { value: bytes, timestamp: Date.now(), ...(expiresAt === undefined ? {} : { expiresAt }) };
+}
+
+/** The text of an entry; `undefined` for none. */
+export function textOf(entry: Entry | undefined): string | undefined {
+  return entry && decoder.decode(entry.value);
+}
+
+/** The text under a key; `undefined` for none. */
+export async function textAt(engine: Engine, key: string): Promise<string | undefined> {
+  return textOf(await engine.get(key));
+}
+
+/** All keys, sorted. */
+export async function keysOf(engine: Engine, prefix?: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const key of engine.keys(prefix)) keys.push(key);
+  return keys.sort();
+}

@@ -1,0 +1,194 @@
+/**
+ * What the processes of the shared tests do to one store at the same time. Each gives back what its
+ * test then judges.
+ */
+import type { NewEntry } from "../../engines/engine.ts";
+import type { CompleteEngine } from "./bed.ts";
+import { entryOf, textOf } from "./entries.ts";
+
+/** Which of the processes this is. */
+export interface Worker {
+  readonly index: number;
+  readonly count: number;
+}
+
+type Job = (engine: CompleteEngine, worker: Worker, times: number) => Promise<unknown>;
+
+/** Values that differ in length and whose bytes are all the same, so that a mixture shows. */
+export function evenValue(i: number): Uint8Array {
+  return new Uint8Array(1 + (i * 7_919) % 20_000).fill(i % 251);
+}
+
+/** Whether the bytes are one of those values. */
+export function isEven(value: Uint8Array): boolean {
+  return value.byteLength > 0 && value.every((byte) => byte === value[0]);
+}
+
+async function modify(
+  engine: CompleteEngine,
+  key: string,
+  change: (text: string | undefined) => string,
+): Promise<void> {
+  for (;;) {
+    const current = await engine.get(key);
+    if (await engine.compareAndSet(key, current, entryOf(change(textOf(current))))) return;
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+  }
+}
+
+/** Whether the first process has not yet set the key that ends a job; throws when it never does. */
+async function waiting(engine: CompleteEngine, key: string, since: number): Promise<boolean> {
+  if (Date.now() - since > 60_000) throw new Error(`"${key}" is not there after a minute`);
+  return !await engine.has(key);
+}
+
+function shuffled(length: number): number[] {
+  const order = Array.from({ length }, (_, i) => i);
+  for (let i = length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+/** The jobs, by name. */
+export const JOBS = {
+  /** Adds 1 to a counter, `times` times. */
+  async increment(engine, _worker, times) {
+    for (let i = 0; i < times; i++) {
+      await modify(engine, "counter", (text) => String(Number(text ?? 0) + 1));
+    }
+  },
+
+  /** Adds lines to one entry, `times` of them, by several callers at once. */
+  async append(engine, { index }, times) {
+    let line = 0;
+    const call = async () => {
+      while (line < times) {
+        const own = `${index}:${line++}\n`;
+        await modify(engine, "lines", (text) => (text ?? "") + own);
+      }
+    };
+    await Promise.all([call(), call()]);
+  },
+
+  /** Sets what is absent; gives what is then there. */
+  async agree(engine, { index }, times) {
+    const found: string[] = new Array(times);
+    for (const i of shuffled(times)) {
+      const own = `from ${index}`;
+      const did = await engine.compareAndSet(`agree ${i}`, undefined, entryOf(own));
+      found[i] = textOf(await engine.get(`agree ${i}`)) ?? "nothing";
+      if (did && found[i] !== own) found[i] = `${found[i]} over ${own}`;
+    }
+    return found;
+  },
+
+  /** Takes entries by `get` and `compareAndSet`; gives those it took. */
+  async take(engine, _worker, times) {
+    const taken: number[] = [];
+    for (const i of shuffled(times)) {
+      const entry = await engine.get(`take ${i}`);
+      if (entry === undefined) continue;
+      if (await engine.compareAndSet(`take ${i}`, entry, undefined)) taken.push(i);
+    }
+    return taken;
+  },
+
+  /** Deletes entries, alone and in batches; gives how many were there. */
+  async remove(engine, _worker, times) {
+    let count = 0;
+    const order = shuffled(times);
+    for (const i of order.slice(0, times / 2)) if (await engine.delete(`remove ${i}`)) count++;
+    const rest = order.slice(times / 2).map((i) => `remove ${i}`);
+    return count + await engine.deleteMany(rest);
+  },
+
+  /** Sets keys that no other process sets: alone, at once and in batches. */
+  async write(engine, { index }, times) {
+    const pair = (i: number): [string, NewEntry] => {
+      const entry = { value: evenValue(i), timestamp: Date.now() };
+      return [`write ${index} ${i}`, entry];
+    };
+    const all = Array.from({ length: times }, (_, i) => pair(i));
+    const third = Math.floor(times / 3);
+    for (const [key, entry] of all.slice(0, third)) await engine.set(key, entry);
+    await Promise.all(
+      all.slice(third, 2 * third).map(async ([key, entry]) => await engine.set(key, entry)),
+    );
+    await engine.setMany(all.slice(2 * third));
+  },
+
+  /** The first process overwrites an entry, the others read it; gives how many reads were torn. */
+  async overwrite(engine, { index }, times) {
+    let torn = 0, reads = 0;
+    if (index === 0) {
+      for (let i = 0; i < times; i++) {
+        await engine.set("overwrite", { value: evenValue(i), timestamp: Date.now() });
+      }
+      await engine.set("overwritten", entryOf("yes"));
+      return { torn, reads: 1 };
+    }
+    const since = Date.now();
+    while (await waiting(engine, "overwritten", since)) {
+      const entries = [await engine.get("overwrite"), ...await engine.getMany(["overwrite"])];
+      for (const entry of entries) {
+        reads++;
+        if (entry === undefined || !isEven(entry.value)) torn++;
+      }
+      // Readers in a loop would leave the writer no share of a machine with few cores.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return { torn, reads };
+  },
+
+  /** The first process sets an entry that the others append to; gives how many sets were lost. */
+  async contend(engine, { index }, times) {
+    if (index > 0) {
+      const since = Date.now();
+      while (await waiting(engine, "contended", since)) {
+        await modify(engine, "contend", (text) => `${text ?? ""}+`.slice(0, 1_000));
+      }
+      return 0;
+    }
+    let lost = 0;
+    for (let i = 0; i < times; i++) {
+      await engine.set("contend", entryOf(`set ${i} `));
+      for (let reads = 0; reads < 3; reads++) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        if (!textOf(await engine.get("contend"))?.startsWith(`set ${i} `)) lost++;
+      }
+    }
+    await engine.set("contended", entryOf("yes"));
+    return lost;
+  },
+
+  /**
+   * The first process lists keys while the others set and delete more; gives what it missed or saw
+   * twice.
+   */
+  async list(engine, { index }, times) {
+    if (index > 0) {
+      const since = Date.now();
+      for (let i = 0; await waiting(engine, "listed", since); i++) {
+        await engine.set(`list ${index} ${i % 40}`, entryOf("value"));
+        await engine.delete(`list ${index} ${(i * 7) % 40}`);
+      }
+      return [];
+    }
+    const wrong: string[] = [];
+    for (let i = 0; i < times; i++) {
+      const counts = new Map<string, number>();
+      for await (const key of engine.keys("stay ")) counts.set(key, (counts.get(key) ?? 0) + 1);
+      for (let j = 0; j < 100; j++) {
+        const count = counts.get(`stay ${j}`) ?? 0;
+        if (count !== 1) wrong.push(`stay ${j} seen ${count} times`);
+      }
+    }
+    await engine.set("listed", entryOf("yes"));
+    return wrong;
+  },
+} satisfies Record<string, Job>;
+
+/** The name of a job. */
+export type JobName = keyof typeof JOBS;

@@ -1,0 +1,38 @@
+/**
+ * A process of the shared tests. It reads orders from standard input, a line of JSON each, and
+ * answers each with a line of JSON: `{ place, name, job, worker, times }` opens the store, does the
+ * job, closes the store.
+ */
+import { JOBS } from "./process_jobs.ts";
+import { openEngine } from "./bed.ts";
+
+const lines = Deno.stdin.readable
+  .pipeThrough(new TextDecoderStream())
+  .pipeThrough(
+    new TransformStream<string, string>({
+      transform(chunk, controller) {
+        // Orders are written one at a time, each after the answer to the one before.
+        for (const line of chunk.split("\n")) if (line !== "") controller.enqueue(line);
+      },
+    }),
+  );
+
+function answer(value: unknown): void {
+  console.log(JSON.stringify(value));
+}
+
+answer("ready");
+for await (const line of lines) {
+  const { place, name, job, worker, times } = JSON.parse(line);
+  try {
+    const engine = await openEngine(place, { name, dbname: "main" });
+    try {
+      const result = await JOBS[job as keyof typeof JOBS](engine, worker, times);
+      answer({ result: result ?? null });
+    } finally {
+      await engine.close();
+    }
+  } catch (error) {
+    answer({ error: error instanceof Error ? error.stack ?? error.message : String(error) });
+  }
+}

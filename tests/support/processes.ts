@@ -1,0 +1,148 @@
+/**
+ * Tests that several processes using one store at once must pass, for every engine that can be
+ * shared.
+ */
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { type CompleteEngine, type EngineName, type Setup, TestBed } from "./bed.ts";
+import { WorkerProcess } from "./child.ts";
+import { entryOf, textOf } from "./entries.ts";
+import { evenValue, type JobName } from "./process_jobs.ts";
+
+const PROCESSES = 4;
+const TIMES = 50;
+
+/** Lets a process do a job; what the job gave. */
+async function order(worker: WorkerProcess, job: unknown): Promise<unknown> {
+  await worker.write(JSON.stringify(job));
+  const { result, error } = JSON.parse(await worker.line());
+  if (error !== undefined) throw new Error(`In a worker process: ${error}`);
+  return result;
+}
+
+/** The processes of one test, and the store that they share. */
+class Fleet {
+  readonly #workers: WorkerProcess[];
+  readonly #bed: TestBed;
+
+  constructor(bed: TestBed, workers: WorkerProcess[]) {
+    this.#bed = bed;
+    this.#workers = workers;
+  }
+
+  /** Lets all processes do a job in a store of its name; what each gave. */
+  async do<T>(job: JobName, times = TIMES): Promise<T[]> {
+    const count = this.#workers.length;
+    const results = this.#workers.map((worker, index) =>
+      order(worker, { place: this.#bed.place, name: job, job, worker: { index, count }, times })
+    );
+    return await Promise.all(results) as T[];
+  }
+
+  /** Opens the job's store here. */
+  async use(job: JobName, fn: (engine: CompleteEngine) => Promise<void>): Promise<void> {
+    await fn(await this.#bed.open({}, { name: job }));
+    await this.#bed.close();
+  }
+}
+
+type Step = (fleet: Fleet) => Promise<void>;
+
+const STEPS: Record<string, Step> = {
+  async "lose no increment"(fleet) {
+    await fleet.do("increment");
+    await fleet.use("increment", async (engine) => {
+      assertEquals(textOf(await engine.get("counter")), String(PROCESSES * TIMES));
+    });
+  },
+
+  async "lose no append"(fleet) {
+    await fleet.do("append");
+    await fleet.use("append", async (engine) => {
+      const lines = (textOf(await engine.get("lines")) ?? "").trimEnd().split("\n");
+      assertEquals(new Set(lines).size, PROCESSES * TIMES);
+      assertEquals(lines.length, PROCESSES * TIMES);
+    });
+  },
+
+  async "agree on who set an absent key"(fleet) {
+    const [first, ...others] = await fleet.do<string[]>("agree");
+    for (const found of first) assert(/^from \d$/.test(found), found);
+    for (const other of others) assertEquals(other, first);
+  },
+
+  async "take each entry once"(fleet) {
+    await fleet.use("take", async (engine) => {
+      await engine.setMany(Array.from({ length: TIMES }, (_, i) => [`take ${i}`, entryOf("v")]));
+    });
+    const taken = (await fleet.do<number[]>("take")).flat();
+    assertEquals(taken.sort((a, b) => a - b), Array.from({ length: TIMES }, (_, i) => i));
+  },
+
+  async "are told of each deletion once"(fleet) {
+    await fleet.use("remove", async (engine) => {
+      const keys = Array.from({ length: TIMES }, (_, i) => `remove ${i}`);
+      await engine.setMany(keys.map((key) => [key, entryOf("v")]));
+    });
+    const removed = await fleet.do<number>("remove");
+    assertEquals(removed.reduce((a, b) => a + b), TIMES);
+    await fleet.use("remove", async (engine) => assertEquals(await engine.size(), 0));
+  },
+
+  async "keep what each wrote"(fleet) {
+    await fleet.do("write");
+    await fleet.use("write", async (engine) => {
+      assertEquals(await engine.size(), PROCESSES * TIMES);
+      for (let index = 0; index < PROCESSES; index++) {
+        for (let i = 0; i < TIMES; i++) {
+          const value = (await engine.get(`write ${index} ${i}`))?.value;
+          assertEquals(value && new Uint8Array(value), evenValue(i));
+        }
+      }
+      assertEquals((await engine.check({ fix: false })).problems, []);
+    });
+  },
+
+  async "read whole values while one is overwritten"(fleet) {
+    await fleet.use("overwrite", async (engine) => {
+      await engine.set("overwrite", { value: evenValue(0), timestamp: Date.now() });
+    });
+    for (
+      const { torn, reads } of await fleet.do<{ torn: number; reads: number }>("overwrite", 1_000)
+    ) {
+      assertEquals(torn, 0);
+      assertGreater(reads, 0);
+    }
+  },
+
+  async "lose no set to a compareAndSet"(fleet) {
+    assertEquals(await fleet.do<number>("contend"), [0, 0, 0, 0]);
+  },
+
+  async "list untouched keys once while others write"(fleet) {
+    await fleet.use("list", async (engine) => {
+      const keys = Array.from({ length: 100 }, (_, i) => `stay ${i}`);
+      await engine.setMany(keys.map((key) => [key, entryOf("value")]));
+    });
+    assertEquals((await fleet.do<string[]>("list", 20)).flat(), []);
+  },
+};
+
+/** Registers the test of 4 processes. `label` tells several setups of one engine apart. */
+export function processTests(name: EngineName, setup?: Setup, label: string = name): void {
+  Deno.test({
+    name: `${label}: ${PROCESSES} processes on one store`,
+    sanitizeOps: true,
+    sanitizeResources: true,
+    async fn(t) {
+      await using bed = await TestBed.create(name, setup);
+      await using stack = new AsyncDisposableStack();
+      const workers = Array.from(
+        { length: PROCESSES },
+        () => stack.use(new WorkerProcess("./process_worker.ts")),
+      );
+      for (const worker of workers) assertEquals(JSON.parse(await worker.line()), "ready");
+      const fleet = new Fleet(bed, workers);
+      for (const [claim, step] of Object.entries(STEPS)) await t.step(claim, () => step(fleet));
+    },
+  });
+}
