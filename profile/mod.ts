@@ -13,6 +13,7 @@
  * @module
  */
 export { type OneOrMore, profile, type ProfileOptions } from "./profile.ts";
+export type { CaseOptions, ProfiledStash } from "./profiled.ts";
 export { Profile, type ProfileAbout, type ProfileJSON } from "./result.ts";
 export { encodingName, type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
 export type { ProfileSummary } from "./summary.ts";

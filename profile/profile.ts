@@ -1,12 +1,10 @@
 import { ENGINE_NAMES } from "../engines/registry.ts";
-import type { HashStash } from "../stash/hash_stash.ts";
 import type { HashStashOptions } from "../store/options.ts";
 import { checkNames } from "../store/options.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import { seededRandom } from "./statistics.ts";
 import {
   type Case,
-  type CaseOptions,
   type CaseRow,
   caseStash,
   describeCase,
@@ -15,6 +13,7 @@ import {
   type Sample,
   sampleOf,
 } from "./cases.ts";
+import type { CaseOptions, ProfiledStash } from "./profiled.ts";
 import { Profile, type ProfileAbout } from "./result.ts";
 import {
   type FailedCase,
@@ -100,7 +99,10 @@ const BUSY_TIME = 20;
  *
  * @throws {TypeError | RangeError} On options that make no sense, before anything runs.
  */
-export async function profile(stash: HashStash, options: ProfileOptions = {}): Promise<Profile> {
+export async function profile(
+  stash: ProfiledStash,
+  options: ProfileOptions = {},
+): Promise<Profile> {
   const plan = planOf(stash, options);
   const random = seededRandom(1);
   const { signal, data } = options;
@@ -132,7 +134,7 @@ export interface Plan {
 }
 
 /** The checked options, with the defaults in place. */
-export function planOf(stash: HashStash, options: ProfileOptions): Plan {
+export function planOf(stash: ProfiledStash, options: ProfileOptions): Plan {
   checkNames(options, OPTION_NAMES);
   const known = ENGINE_NAMES as string[];
   const ownCompress = [false, "zstd"].includes(stash.compress) ? [] : [undefined];
@@ -177,7 +179,7 @@ export function planOf(stash: HashStash, options: ProfileOptions): Plan {
 /** Runs the cases of one sample after the other, and keeps the rows. */
 class Runner {
   readonly rows: ProfileRow[] = [];
-  readonly #stash: HashStash;
+  readonly #stash: ProfiledStash;
   readonly #plan: Plan;
   readonly #random: () => number;
   readonly #progress: Progress;
@@ -187,7 +189,7 @@ class Runner {
   #turnStarted = performance.now();
 
   constructor(
-    stash: HashStash,
+    stash: ProfiledStash,
     plan: Plan,
     random: () => number,
     progress: Progress,
@@ -243,7 +245,7 @@ class Runner {
     options: CaseOptions,
     row: FailedCase,
     stashes: AsyncDisposableStack,
-  ): Promise<HashStash> {
+  ): Promise<ProfiledStash> {
     const { engine } = options;
     if (this.#unusable.has(engine)) throw this.#unusable.get(engine);
     try {
