@@ -91,7 +91,7 @@ export class Profile {
       const found = findBest(this.rows, goal);
       const others = engines.filter((engine) => engine !== "memory");
       const lasting = found?.engine === "memory" && goal.operation !== "size"
-        ? findBest(this.rows, { ...goal, engine: others })
+        ? findBest(this.rows, { ...goal, engine: others }, "the engines that outlive the process")
         : undefined;
       return [found, lasting].flatMap((best) => best ? [best.verdict] : []);
     });
