@@ -12,7 +12,8 @@
  *
  * @module
  */
-export { type OneOrMore, profile, type ProfileOptions } from "./profile.ts";
+export { profile } from "./profile.ts";
+export type { OneOrMore, ProfileOptions } from "./plan.ts";
 export type { CaseOptions, ProfiledStash } from "./profiled.ts";
 export { Profile, type ProfileAbout, type ProfileJSON } from "./result.ts";
 export { encodingName, type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
