@@ -1,6 +1,13 @@
-import { LEAST_FACTOR, verdictOf } from "./verdict.ts";
+import { formatPercent, formatSize, formatTime } from "./text.ts";
 import { median, provable, resample, seededRandom } from "./statistics.ts";
-import { type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
+import {
+  codecName,
+  hasSerializers,
+  type Operation,
+  OPERATIONS,
+  type ProfileRow,
+  type RowCodec,
+} from "./row.ts";
 
 /** What can be asked to be small: the time of an operation, or the stored size. */
 export type Goal = Operation | "size";
@@ -61,6 +68,9 @@ export interface Best extends Candidate {
 /** How often the measurements are drawn again to see how much the noise decides. */
 const DRAWS = 1_000;
 
+/** A difference below this is of no use to anybody, however sure. */
+const LEAST_FACTOR = 1.05;
+
 interface Measured extends RowCodec {
   engine: string;
   /** Per size: the times of each operation of the mix. */
@@ -81,13 +91,22 @@ interface Measured extends RowCodec {
 export function best(rows: readonly ProfileRow[], options: BestOptions = {}): Best {
   const found = findBest(rows, options);
   if (found) return found;
-  const engines = options.engine === undefined ? "those profiled" : [options.engine].flat().join();
+  const engines = namesOf(options.engine) ?? "those profiled";
   const goal = goalOf(weightsOf(options));
   throw new Error(`Cannot recommend an engine for ${goal}: none of ${engines} ran all of it`);
 }
 
-/** As `best`, but nothing when no engine ran all that counts. */
-export function findBest(rows: readonly ProfileRow[], options: BestOptions): Best | undefined {
+/**
+ * As `best`, but nothing when no engine ran all that counts.
+ *
+ * @param among What the verdict calls the engines to choose from; by default their names, and
+ * nothing when they are all.
+ */
+export function findBest(
+  rows: readonly ProfileRow[],
+  options: BestOptions,
+  among: string | undefined = namesOf(options.engine),
+): Best | undefined {
   const weights = weightsOf(options);
   const sizes = sizesOf(rows, options.size);
   const engines = options.engine === undefined ? undefined : [options.engine].flat();
@@ -130,7 +149,7 @@ export function findBest(rows: readonly ProfileRow[], options: BestOptions): Bes
   const nextCodec = others.find(({ engine }) => engine === first.engine);
   const goal = goalOf(weights);
   const answer = { ...first, goal, sizes, ranking, nextEngine, nextCodec };
-  return { ...answer, verdict: verdictOf(answer) };
+  return { ...answer, verdict: verdictOf(answer, among) };
 }
 
 type Weights = [Goal, number][];
@@ -257,7 +276,44 @@ function mean(numbers: number[]): number {
   return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 }
 
+/** The engines to choose from in words; nothing when they are all. */
+function namesOf(engines: BestOptions["engine"]): string | undefined {
+  return engines && new Intl.ListFormat("en").format([engines].flat());
+}
+
 function goalOf(weights: Weights): string {
   if (weights.length === 1) return weights[0][0];
   return weights.map(([goal, weight]) => `${Math.round(100 * weight)} % ${goal}`).join(" + ");
+}
+
+/** The recommendation in words: of which engines, what, by how much, how sure. */
+function verdictOf(best: Omit<Best, "verdict">, among?: string): string {
+  const named = hasSerializers(best.ranking);
+  const codec = codecName(best, named);
+  const what = best.goal === "read" || best.goal === "write" ? `${best.goal}s` : best.goal;
+  const { nextEngine, nextCodec } = best;
+  const sizes = best.sizes.map(formatSize).join(", ");
+  // The engines store the same bytes.
+  const onlySize = Number.isNaN(best.time);
+  const texts = [
+    `Best${among === undefined ? "" : ` of ${among},`} for ${what} of ${sizes}: ` +
+    (onlySize
+      ? `${codec}, ${best.ratio.toFixed(2)} of the JSON, on any engine`
+      : `${best.engine} with ${codec}, ${formatTime(best.time)}`),
+  ];
+  if (nextEngine && !onlySize) {
+    const name = `${nextEngine.engine} with ${codecName(nextEngine, named)}`;
+    texts.push(`The next engine, ${name}, ${behind(nextEngine)}`);
+  }
+  if (nextCodec) {
+    texts.push(`The next codec, ${codecName(nextCodec, named)}, ${behind(nextCodec)}`);
+  }
+  return `${texts.join(". ")}.`;
+}
+
+function behind({ factor, confidence, sure }: Candidate): string {
+  if (factor === 1) return "is as good";
+  const cost = `costs ${factor.toFixed(2)} times as much`;
+  if (factor < LEAST_FACTOR) return `${cost}: no difference that counts`;
+  return `${cost} (${sure ? "" : "only "}${formatPercent(confidence)} sure)`;
 }

@@ -2,9 +2,8 @@
  * The cases that are timed, shared by `stash.profile()` and the benches: what each operation does,
  * on temporary stashes.
  */
-import type { HashStash } from "../stash/hash_stash.ts";
-import type { HashStashOptions } from "../store/options.ts";
 import { generateData } from "./data.ts";
+import type { CaseOptions, ProfiledStash } from "./profiled.ts";
 import { encodingName, type Operation, type RowCase, type RowCodec } from "./row.ts";
 
 /** Data to profile with: pairs whose values are of about the same size. */
@@ -14,12 +13,6 @@ export interface Sample {
   /** At least one. */
   pairs: [key: unknown, value: unknown][];
 }
-
-/** How a case differs from the profiled stash; what is absent or undefined is the same. */
-export type CaseOptions = Pick<
-  HashStashOptions,
-  "engine" | "serializer" | "compress" | "b64" | "engineOptions"
->;
 
 /** What rows say of the engine and codec of a case. */
 export type CaseRow = RowCodec & Pick<RowCase, "engine">;
@@ -50,7 +43,7 @@ export function sampleOf(
 }
 
 /** Pairs of a stash's own: a random choice, or all when there are few. Reads every entry once. */
-export async function entrySample(stash: HashStash, random: () => number): Promise<Sample> {
+export async function entrySample(stash: ProfiledStash, random: () => number): Promise<Sample> {
   const pairs: Sample["pairs"] = [];
   let seen = 0;
   for await (const pair of stash.entries()) {
@@ -71,13 +64,13 @@ export async function entrySample(stash: HashStash, random: () => number): Promi
  *
  * @throws {TypeError} On options that no stash can have.
  */
-export function describeCase(parent: HashStash, options: CaseOptions): CaseRow {
+export function describeCase(parent: ProfiledStash, options: CaseOptions): CaseRow {
   const { engine, serializer, compress, b64 } = parent.sub("profile", given(options));
   return { engine, serializer, compress, b64, encoding: encodingName(compress, b64) };
 }
 
 /** A temporary stash for a case, not opened yet; disposing of it removes what it stored. */
-export function caseStash(parent: HashStash, options: CaseOptions): HashStash {
+export function caseStash(parent: ProfiledStash, options: CaseOptions): ProfiledStash {
   return parent.tmp({ ...given(options), ttl: Infinity });
 }
 
@@ -88,7 +81,7 @@ function given(options: CaseOptions): CaseOptions {
 
 /** Fills the stash of a case with the sample and prepares the operations on it. */
 export async function prepareCases(
-  stash: HashStash,
+  stash: ProfiledStash,
   about: CaseRow,
   sample: Sample,
   operations: readonly Operation[],
@@ -160,11 +153,11 @@ export async function prepareCases(
 }
 
 /** A stash that is never opened, for its codec: JSON, or what is nearest to it. */
-function plain(stash: HashStash): HashStash {
+function plain(stash: ProfiledStash): ProfiledStash {
   return stash.sub("plain", { serializer: "hashstash", compress: false, b64: false });
 }
 
-function encodeAll(stash: HashStash, values: unknown[]): Promise<Uint8Array[]> {
+function encodeAll(stash: ProfiledStash, values: unknown[]): Promise<Uint8Array[]> {
   return Promise.all(values.map((value) => stash.encodeValue(value)));
 }
 

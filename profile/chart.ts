@@ -1,7 +1,7 @@
 /** Charts of a profile, drawn by Vega without a browser. */
+import { escape } from "@std/html";
 import { parse, View } from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
-import { escapeMarkup } from "./markup.ts";
 import { chooseRows, type Point, pointsOf } from "./points.ts";
 import { CONFIG, INK, PALETTE, SHAPES, THEMES } from "./theme.ts";
 import type { Category, ChartOptions, Measure } from "./chart_options.ts";
@@ -229,7 +229,7 @@ function finish(svg: string, options: ChartOptions): string {
   }
   const style = rules[theme] && `<style>${rules[theme]}</style>`;
   return svg
-    .replace(/^<svg /, `<svg role="img" aria-label="${escapeMarkup(title ?? `${y} by ${x}`)}" `)
+    .replace(/^<svg /, `<svg role="img" aria-label="${escape(title ?? `${y} by ${x}`)}" `)
     .replace(/^<svg [^>]*>/, (opening) => opening + style)
     .replace(/(<path aria-label="([^"]*)"[^>]*)\/>/g, "$1><title>$2</title></path>");
 }

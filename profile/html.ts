@@ -1,4 +1,4 @@
-import { escapeMarkup } from "./markup.ts";
+import { escape } from "@std/html";
 import { failures, summaryTable } from "./text.ts";
 import { THEMES } from "./theme.ts";
 import { chartSvg } from "./chart.ts";
@@ -22,18 +22,18 @@ export async function profileHtml(profile: Profile, title: string): Promise<stri
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
-<title>${escapeMarkup(title)}</title>
+<title>${escape(title)}</title>
 <style>${STYLE}</style>
 </head>
 <body>
 <main>
-<h1>${escapeMarkup(title)}</h1>
-<p>${escapeMarkup(about.join(" \u00b7 "))}</p>
+<h1>${escape(title)}</h1>
+<p>${escape(about.join(" \u00b7 "))}</p>
 ${section("Recommended", list(profile.verdicts()))}
 ${section("Could not run", list(failures(profile.rows)))}
 ${
     charts.map(([heading, note, svg]) =>
-      section(heading, `<p>${escapeMarkup(note)}</p>\n<div class="wide">${svg}</div>`)
+      section(heading, `<p>${escape(note)}</p>\n<div class="wide">${svg}</div>`)
     ).join("\n")
   }
 ${
@@ -96,16 +96,16 @@ async function drawCharts(rows: readonly ProfileRow[]): Promise<Chart[]> {
 }
 
 function section(heading: string, content: string): string {
-  return content && `<section>\n<h2>${escapeMarkup(heading)}</h2>\n${content}\n</section>`;
+  return content && `<section>\n<h2>${escape(heading)}</h2>\n${content}\n</section>`;
 }
 
 function list(texts: string[]): string {
   return texts.length &&
-      `<ul>\n${texts.map((text) => `<li>${escapeMarkup(text)}</li>`).join("\n")}\n</ul>` || "";
+      `<ul>\n${texts.map((text) => `<li>${escape(text)}</li>`).join("\n")}\n</ul>` || "";
 }
 
 function tableLine(tag: "td" | "th", cells: string[]): string {
-  return `<tr>${cells.map((cell) => `<${tag}>${escapeMarkup(cell)}</${tag}>`).join("")}</tr>`;
+  return `<tr>${cells.map((cell) => `<${tag}>${escape(cell)}</${tag}>`).join("")}</tr>`;
 }
 
 const STYLE = `

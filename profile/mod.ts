@@ -12,10 +12,25 @@
  *
  * @module
  */
-export { type OneOrMore, profile, type ProfileOptions } from "./profile.ts";
+export { profile } from "./profile.ts";
+export type { OneOrMore, ProfileOptions } from "./plan.ts";
+export type { CaseOptions, ProfiledStash } from "./profiled.ts";
 export { Profile, type ProfileAbout, type ProfileJSON } from "./result.ts";
 export { encodingName, type Operation, OPERATIONS, type ProfileRow, type RowCodec } from "./row.ts";
 export type { ProfileSummary } from "./summary.ts";
 export type { Best, BestOptions, Candidate, Goal } from "./best.ts";
 export type { Category, ChartOptions, Measure } from "./chart_options.ts";
+export type {
+  ArqueroColumn,
+  ArqueroColumns,
+  ArqueroExpression,
+  ArqueroFunction,
+  ArqueroFunction2,
+  ArqueroJoinOn,
+  ArqueroJoinOptions,
+  ArqueroJoinValues,
+  ArqueroTable,
+  ArqueroValue,
+  ArqueroWriteOptions,
+} from "../store/arquero.ts";
 export { generateData, type GeneratedData, type GeneratedRecord } from "./data.ts";

@@ -1,4 +1,4 @@
-import { formatSize, formatTime } from "./format.ts";
+import { formatSize, formatTime } from "./text.ts";
 import type { ChartOptions } from "./chart_options.ts";
 import { codecName, hasSerializers, type Operation, type ProfileRow } from "./row.ts";
 import { summarize } from "./summary.ts";

@@ -1,79 +1,11 @@
-import { ENGINE_NAMES } from "../engines/registry.ts";
-import type { HashStash } from "../stash/hash_stash.ts";
-import type { HashStashOptions } from "../store/options.ts";
-import { checkNames } from "../store/options.ts";
+import { shuffle } from "@std/random/shuffle";
 import { createProgress, type Progress } from "../store/progress.ts";
-import { seededRandom } from "./statistics.ts";
-import {
-  type Case,
-  type CaseOptions,
-  type CaseRow,
-  caseStash,
-  describeCase,
-  entrySample,
-  prepareCases,
-  type Sample,
-  sampleOf,
-} from "./cases.ts";
+import { type Case, caseStash, entrySample, prepareCases, type Sample, sampleOf } from "./cases.ts";
+import { type Plan, planOf, type ProfileOptions } from "./plan.ts";
+import type { CaseOptions, ProfiledStash } from "./profiled.ts";
 import { Profile, type ProfileAbout } from "./result.ts";
-import {
-  type FailedCase,
-  failedRow,
-  type Operation,
-  OPERATIONS,
-  type ProfileRow,
-  timedRow,
-} from "./row.ts";
-
-/** What to profile. Where several values are given, all combinations are. */
-export interface ProfileOptions {
-  /** Names, or engine objects. Default: the stash's own and all built-in ones. */
-  engine?: OneOrMore<NonNullable<HashStashOptions["engine"]>>;
-  /** Default: the stash's own. */
-  serializer?: OneOrMore<NonNullable<HashStashOptions["serializer"]>>;
-  /** Default: `[false, true]`, and the stash's own when that is another. */
-  compress?: OneOrMore<NonNullable<HashStashOptions["compress"]>>;
-  /** Default: `[false, true]`. */
-  b64?: OneOrMore<boolean>;
-  /** Bytes of JSON. Default: `[1_000, 10_000, 100_000]`. */
-  size?: OneOrMore<number>;
-  /** Which operations to time. Default: all. */
-  operation?: OneOrMore<Operation>;
-  /** How often each is timed, after a warm-up. Default: 5. */
-  iterations?: number;
-  /**
-   * The data: a function of the size, called ten times for each; or `"entries"`, a random choice of
-   * the stash's own, whose mean size is then the only one. Default: text, numbers and nested
-   * records of the size.
-   */
-  data?: ((size: number, index: number) => unknown) | "entries";
-  /** Options of the engines, by name. Default: for the stash's own engine what it has. */
-  engineOptions?: Record<string, object>;
-  /**
-   * Whether to show on stderr how far it is: a bar on a terminal, lines elsewhere. Default:
-   * `false`.
-   */
-  progress?: boolean;
-  /** Ends the profile; it then rejects with the signal's reason, and leaves nothing behind. */
-  signal?: AbortSignal;
-}
-
-/** A value, or several to be tried in turn. */
-export type OneOrMore<T> = T | T[];
-
-const OPTION_NAMES = [
-  "engine",
-  "serializer",
-  "compress",
-  "b64",
-  "size",
-  "operation",
-  "iterations",
-  "data",
-  "engineOptions",
-  "progress",
-  "signal",
-];
+import { type FailedCase, failedRow, type ProfileRow, timedRow } from "./row.ts";
+import { seededRandom } from "./statistics.ts";
 
 /**
  * How long one sample takes at least, ms, so that the clock's steps and its own cost are no part of
@@ -100,7 +32,10 @@ const BUSY_TIME = 20;
  *
  * @throws {TypeError | RangeError} On options that make no sense, before anything runs.
  */
-export async function profile(stash: HashStash, options: ProfileOptions = {}): Promise<Profile> {
+export async function profile(
+  stash: ProfiledStash,
+  options: ProfileOptions = {},
+): Promise<Profile> {
   const plan = planOf(stash, options);
   const random = seededRandom(1);
   const { signal, data } = options;
@@ -123,61 +58,10 @@ export async function profile(stash: HashStash, options: ProfileOptions = {}): P
   return new Profile(runner.rows, about(plan));
 }
 
-/** What a profile runs. */
-export interface Plan {
-  cases: { options: CaseOptions; about: CaseRow }[];
-  operations: Operation[];
-  sizes: number[];
-  iterations: number;
-}
-
-/** The checked options, with the defaults in place. */
-export function planOf(stash: HashStash, options: ProfileOptions): Plan {
-  checkNames(options, OPTION_NAMES);
-  const known = ENGINE_NAMES as string[];
-  const ownCompress = [false, "zstd"].includes(stash.compress) ? [] : [undefined];
-  const {
-    engine = known.includes(stash.engine) ? ENGINE_NAMES : [undefined, ...ENGINE_NAMES],
-    serializer,
-    compress = [false, true, ...ownCompress],
-    b64 = [false, true],
-    operation = [...OPERATIONS],
-    size = [1_000, 10_000, 100_000],
-    iterations = 5,
-    engineOptions = {},
-  } = options;
-  const cases = [engine].flat().flatMap((engine) =>
-    [serializer].flat().flatMap((serializer) =>
-      [compress].flat().flatMap((compress) =>
-        [b64].flat().map((b64) => {
-          const name = typeof engine === "object" ? engine.name : engine ?? "";
-          const options = { engine, serializer, compress, b64, engineOptions: engineOptions[name] };
-          return { options, about: describeCase(stash, options) };
-        })
-      )
-    )
-  );
-  const wanted = new Set([operation].flat());
-  const operations = OPERATIONS.filter((name) => wanted.delete(name));
-  for (const name of wanted) {
-    throw new TypeError(`Unknown operation "${name}", expected one of: ${OPERATIONS.join(", ")}`);
-  }
-  const sizes = [...new Set([size].flat())];
-  for (const number of [iterations, ...sizes]) {
-    if (!Number.isSafeInteger(number) || number < 1) {
-      throw new RangeError(`Expected sizes and iterations to be integers from 1 on, got ${number}`);
-    }
-  }
-  if (cases.length * operations.length * sizes.length === 0) {
-    throw new RangeError("Expected at least one engine, codec, operation and size");
-  }
-  return { cases, operations, sizes, iterations };
-}
-
 /** Runs the cases of one sample after the other, and keeps the rows. */
 class Runner {
   readonly rows: ProfileRow[] = [];
-  readonly #stash: HashStash;
+  readonly #stash: ProfiledStash;
   readonly #plan: Plan;
   readonly #random: () => number;
   readonly #progress: Progress;
@@ -187,7 +71,7 @@ class Runner {
   #turnStarted = performance.now();
 
   constructor(
-    stash: HashStash,
+    stash: ProfiledStash,
     plan: Plan,
     random: () => number,
     progress: Progress,
@@ -210,7 +94,7 @@ class Runner {
       }
     }
     for (let iteration = 1; iteration <= this.#plan.iterations; iteration++) {
-      for (const each of shuffle(ready, this.#random)) {
+      for (const each of shuffle(ready, { prng: this.#random })) {
         if (each.failed) continue;
         const { of, times, rows } = each;
         const time = await this.#step(of.row, () => timeOf(of, times));
@@ -243,7 +127,7 @@ class Runner {
     options: CaseOptions,
     row: FailedCase,
     stashes: AsyncDisposableStack,
-  ): Promise<HashStash> {
+  ): Promise<ProfiledStash> {
     const { engine } = options;
     if (this.#unusable.has(engine)) throw this.#unusable.get(engine);
     try {
@@ -301,16 +185,6 @@ async function timeOf(of: Case, times: number): Promise<number> {
   const time = performance.now() - start;
   await of.clean();
   return time / times / 1_000;
-}
-
-/** A copy in random order: Fisher and Yates. */
-function shuffle<T>(items: readonly T[], random: () => number): T[] {
-  const copy = [...items];
-  for (let i = copy.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [copy[i], copy[j]] = [copy[j], copy[i]];
-  }
-  return copy;
 }
 
 /** What can be told of the machine without a permission. */

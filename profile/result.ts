@@ -1,5 +1,5 @@
-import { type ColumnTable, table } from "arquero";
 import { loadLibrary } from "../platform/library.ts";
+import type { ArqueroTable } from "../store/arquero.ts";
 import { profileText } from "./text.ts";
 import { type Best, best, type BestOptions, findBest } from "./best.ts";
 import type { ChartOptions } from "./chart_options.ts";
@@ -14,6 +14,19 @@ const loadHtml = loadLibrary<{ profileHtml(profile: Profile, title: string): Pro
   "chart",
   new URL("./html", import.meta.url),
 );
+
+const loadTable = loadLibrary<{ makeTable(columns: Map<string, unknown[]>): ArqueroTable }>(
+  "table",
+  new URL("../store/table", import.meta.url),
+);
+
+// With this module, which is itself loaded on use, so that `table()` and `toCSV()` need not be
+// awaited. Nothing else needs it, so that a failure is theirs.
+const { makeTable } = await Promise.resolve(loadTable()).catch((error: unknown) => ({
+  makeTable(): ArqueroTable {
+    throw error;
+  },
+}));
 
 /** When and on what machine a profile was made: names and texts for people. */
 export type ProfileAbout = Record<string, string>;
@@ -53,10 +66,10 @@ export class Profile {
   }
 
   /** The rows as an Arquero table, for grouping, joining, and writing as Arrow. */
-  table(): ColumnTable {
-    return table(Object.fromEntries(
-      COLUMNS.map((column) => [column, this.rows.map((row) => row[column])]),
-    ));
+  table(): ArqueroTable {
+    return makeTable(
+      new Map(COLUMNS.map((column) => [column, this.rows.map((row) => row[column])])),
+    );
   }
 
   /** Median, 95th percentile and spread of each engine, codec, size and operation. */
@@ -91,7 +104,7 @@ export class Profile {
       const found = findBest(this.rows, goal);
       const others = engines.filter((engine) => engine !== "memory");
       const lasting = found?.engine === "memory" && goal.operation !== "size"
-        ? findBest(this.rows, { ...goal, engine: others })
+        ? findBest(this.rows, { ...goal, engine: others }, "the engines that outlive the process")
         : undefined;
       return [found, lasting].flatMap((best) => best ? [best.verdict] : []);
     });

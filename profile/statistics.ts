@@ -13,7 +13,10 @@ export function median(numbers: readonly number[]): number {
   return quantile(numbers.toSorted((a, b) => a - b), 0.5);
 }
 
-/** Random numbers in [0, 1) that are the same for the same seed: Mulberry32. */
+/**
+ * Random numbers in [0, 1) that are the same for the same seed: Mulberry32. Not those of
+ * `@std/random`, of which the same seed would make other data than before.
+ */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,6 +1,6 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
-import type { ProfileOptions } from "../profile.ts";
+import type { ProfileOptions } from "../plan.ts";
 
 /** Options of a profile as text: for the help of who reads them. */
 export const ARGUMENTS = `\

@@ -19,7 +19,7 @@ import { startRedis } from "../../tests/support/redis_server.ts";
 import { profileArguments } from "./arguments.ts";
 import { benchNames } from "./bench_json.ts";
 import { type Case, caseStash, prepareCases, type Sample, sampleOf } from "../cases.ts";
-import { type Plan, planOf } from "../profile.ts";
+import { type Plan, planOf } from "../plan.ts";
 
 const folders: string[] = [];
 addEventListener("unload", () => {

@@ -136,7 +136,7 @@ Deno.test("String(profile): an aligned table, what could not run, and what is re
   assertMatch(lines[2], /^1 kB +memory +raw +1\.00 +6\.00 µs +6\.00 µs +5\.00 µs +5\.00 µs$/);
   assertEquals(failed, "Could not run redis: no server");
   assertMatch(verdicts, /^Best for reads of 1 kB, 10 kB: memory with raw/);
-  assertMatch(verdicts, /\nBest for reads of 1 kB, 10 kB: sqlite with raw/);
+  assertMatch(verdicts, /\nBest of the engines that outlive the process, for reads of 1 kB, 10 kB: sqlite with raw/);
   assertEquals(String(new Profile([])), "size  engine  codec  ratio\n────  ──────  ─────  ─────");
 });
 
