@@ -13,27 +13,42 @@
  * @module
  */
 export * from "./codec/mod.ts";
-export { type RecordsOptions, type StashRecord, StashRecords } from "./store/records.ts";
+export type {
+  QueryPredicates,
+  RecordsOptions,
+  StashRecord,
+  StashRecords,
+} from "./store/records.ts";
+export type {
+  ArqueroColumn,
+  ArqueroColumns,
+  ArqueroExpression,
+  ArqueroFunction,
+  ArqueroFunction2,
+  ArqueroJoinOn,
+  ArqueroJoinOptions,
+  ArqueroJoinValues,
+  ArqueroTable,
+  ArqueroValue,
+  ArqueroWriteOptions,
+} from "./store/arquero.ts";
 export { KeyNotFoundError } from "./store/errors.ts";
-export { HashStash } from "./stash/hash_stash.ts";
+export {
+  HashStash,
+  type MappedFunction,
+  type StashedFunction,
+  type StashedResult,
+  type StashedResultDecorator,
+  type StashMappedDecorator,
+} from "./stash/hash_stash.ts";
 export type { AnyArguments, StashCheck, StashProblem, StashStats, Version } from "./store/types.ts";
 export type { FlightOptions } from "./functions/options.ts";
 export type { GetOrSetOptions } from "./functions/get_or_set.ts";
 export type { WorkerOptions } from "./functions/worker_pool.ts";
-export type {
-  MapError,
-  MapOptions,
-  MappedFunction,
-  MappedReturn,
-  MapRun,
-  StashMappedDecorator,
-} from "./functions/map.ts";
+export type { MapError, MapOptions, MappedReturn, MapRun } from "./functions/map.ts";
 export type {
   CallOptions,
   FunctionOptions,
-  StashedFunction,
-  StashedResult,
-  StashedResultDecorator,
   StashedReturn,
   StoredReturn,
 } from "./functions/memoize.ts";
@@ -51,6 +66,10 @@ export type {
   Awaitable,
   Engine,
   EngineCheck,
+  EngineCheckOptions,
+  EngineFactory,
+  EngineLocation,
+  EngineOperation,
   EngineProblem,
   EngineSupports,
   Entry,

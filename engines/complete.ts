@@ -1,57 +1,319 @@
 import { DecodeError } from "../codec/errors.ts";
-import type { Awaitable, Engine, EngineCheck, EngineProblem, Entry, NewEntry } from "./engine.ts";
-import { Turns } from "../platform/timers.ts";
+import { batches, each } from "./each.ts";
+import type {
+  Awaitable,
+  Engine,
+  EngineCheck,
+  EngineCheckOptions,
+  EngineOperation,
+  EngineProblem,
+  EngineSupports,
+  Entry,
+  EntryValue,
+  NewEntry,
+} from "./engine.ts";
+import { EngineError, engineError, messageOf, unreadable } from "./errors.ts";
+import { SharedResources } from "./shared.ts";
 
-/** An engine with every method of the interface. */
-export type CompleteEngine = Required<Engine>;
+/** An engine with every method: what a stash works on, and what stands around one is too. */
+export type Store = Required<Omit<Engine, "explain">>;
 
-/** How many calls a derived batch keeps in flight. */
-const IN_FLIGHT = 32;
+/** Which part of an engine a `CompleteEngine` is. */
+export interface CompleteOptions {
+  /** Only the keys that begin so, without it: `""`, all of them, by default. */
+  prefix?: string;
+  /** How the keys of the stores nested in this part begin: for `clear(true)`. */
+  nestedPrefix?: string;
+}
+
 /** How many entries a derived iteration reads at once. */
 const PAGE = 128;
+/** How many keys are removed at once. */
+const BATCH = 256;
 
-/** Adds to an engine the optional methods that it lacks, made of those it has. */
-export function complete(engine: Engine): CompleteEngine {
-  const get = (key: string) => engine.get(key);
-  const remove = (key: string) => engine.delete(key);
-  const getMany = (keys: string[]) => engine.getMany?.(keys) ?? each(keys, get);
-  const entries = (prefix?: string) => engine.entries?.(prefix) ?? pages(prefix);
+/**
+ * Engine objects in use: one that several stashes share is opened by the first and closed by the
+ * last.
+ */
+const opened = new SharedResources<Engine, Engine>((engine) => engine.close());
 
-  async function* pages(prefix?: string): AsyncGenerator<[string, Entry]> {
-    let page: string[] = [];
-    for await (const key of engine.keys(prefix)) {
-      if (page.push(key) < PAGE) continue;
-      yield* read(page);
-      page = [];
+/** The engine with all that it lacks: see {@linkcode CompleteEngine}. */
+export function complete(engine: Engine, options?: CompleteOptions): Store {
+  return new CompleteEngine(engine, options);
+}
+
+/**
+ * The one wrapper around an engine. It makes the methods that the engine lacks of those it has,
+ * shows the part of it under a prefix as a store of its own, refuses calls before `open` and after
+ * `close`, and puts what goes wrong into words.
+ */
+export class CompleteEngine implements Store {
+  readonly #engine: Engine;
+  readonly #prefix: string;
+  readonly #nestedPrefix: string | undefined;
+  /** What the methods that may be about a part are given; the whole engine needs no prefix. */
+  readonly #part: string | undefined;
+  #release: (() => Promise<void>) | undefined;
+  #isOpen = false;
+
+  constructor(engine: Engine, { prefix = "", nestedPrefix }: CompleteOptions = {}) {
+    this.#engine = engine;
+    this.#prefix = prefix;
+    this.#nestedPrefix = nestedPrefix;
+    this.#part = prefix === "" ? undefined : prefix;
+  }
+
+  get name(): string {
+    return this.#engine.name;
+  }
+
+  get path(): string {
+    return this.#engine.path;
+  }
+
+  get supports(): EngineSupports {
+    return this.#engine.supports;
+  }
+
+  get evictions(): number {
+    return this.#engine.evictions ?? 0;
+  }
+
+  async open(): Promise<void> {
+    if (this.#isOpen) return;
+    try {
+      const { release } = await opened.acquire(this.#engine, async () => {
+        await this.#engine.open();
+        return this.#engine;
+      });
+      this.#release = release;
+      this.#isOpen = true;
+    } catch (error) {
+      throw this.#worded(error, "open");
     }
-    yield* read(page);
   }
 
-  async function* read(page: string[]): AsyncGenerator<[string, Entry]> {
-    const found = await getMany(page);
-    for (const [i, entry] of found.entries()) {
-      if (entry !== undefined) yield [page[i], entry];
+  async close(): Promise<void> {
+    this.#isOpen = false;
+    try {
+      await this.#release?.();
+    } catch (error) {
+      throw this.#worded(error, "close");
     }
   }
 
-  async function has(key: string): Promise<boolean> {
-    return await engine.get(key) !== undefined;
+  get(key: string): Awaitable<Entry | undefined> {
+    return this.#call("get", () => this.#engine.get(this.#prefix + key), key);
   }
 
-  async function setMany(pairs: [string, NewEntry][]): Promise<void> {
-    // In flight together, the earlier pair of a key could land last.
-    await each([...new Map(pairs)], ([key, entry]) => engine.set(key, entry));
+  // As #call, without a function to be made for each read: it shows in a read of a microsecond.
+  getValue(key: string): Awaitable<EntryValue | undefined> {
+    const engine = this.#engine;
+    try {
+      if (!this.#isOpen) throw notOpen(engine);
+      const found = engine.getValue === undefined
+        ? engine.get(this.#prefix + key)
+        : engine.getValue(this.#prefix + key);
+      return found instanceof Promise
+        ? found.catch((error) => {
+          throw this.#worded(error, "get", key);
+        })
+        : found;
+    } catch (error) {
+      throw this.#worded(error, "get", key);
+    }
   }
 
-  async function deleteMany(keys: string[]): Promise<number> {
-    const removed = await each([...new Set(keys)], remove);
-    return removed.filter((was) => was).length;
+  // Likewise.
+  set(key: string, entry: NewEntry): Awaitable<void> {
+    const engine = this.#engine;
+    try {
+      if (!this.#isOpen) throw notOpen(engine);
+      const done = engine.set(this.#prefix + key, entry);
+      return done instanceof Promise
+        ? done.catch((error) => {
+          throw this.#worded(error, "set", key);
+        })
+        : done;
+    } catch (error) {
+      throw this.#worded(error, "set", key);
+    }
   }
 
-  async function check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+  has(key: string): Awaitable<boolean> {
+    const engine = this.#engine;
+    return this.#call("has", () => {
+      if (engine.has !== undefined) return engine.has(this.#prefix + key);
+      const found = engine.get(this.#prefix + key);
+      return found instanceof Promise
+        ? found.then((entry) => entry !== undefined)
+        : found !== undefined;
+    }, key);
+  }
+
+  delete(key: string): Awaitable<boolean> {
+    return this.#call("delete", () => this.#engine.delete(this.#prefix + key), key);
+  }
+
+  compareAndSet(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry | undefined,
+  ): Awaitable<boolean> {
+    return this.#call(
+      "compareAndSet",
+      () => this.#engine.compareAndSet(this.#prefix + key, expected, next),
+      key,
+    );
+  }
+
+  getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
+    return this.#call("getMany", () => this.#getMany(this.#full(keys)));
+  }
+
+  getValues(keys: string[]): Awaitable<(EntryValue | undefined)[]> {
+    const engine = this.#engine;
+    return this.#call(
+      "getValues",
+      () => engine.getValues?.(this.#full(keys)) ?? this.#getMany(this.#full(keys)),
+    );
+  }
+
+  setMany(pairs: [string, NewEntry][]): Awaitable<void> {
+    const engine = this.#engine;
+    return this.#call("setMany", () => {
+      const own: [string, NewEntry][] = this.#part === undefined
+        ? pairs
+        : pairs.map(([key, entry]) => [this.#prefix + key, entry]);
+      if (engine.setMany !== undefined) return engine.setMany(own);
+      // In flight together, the earlier pair of a key could land last.
+      return each([...new Map(own)], ([key, entry]) => engine.set(key, entry))
+        .then(() => undefined);
+    });
+  }
+
+  deleteMany(keys: string[]): Awaitable<number> {
+    return this.#call("deleteMany", () => this.#deleteMany(this.#full(keys)));
+  }
+
+  keys(prefix = ""): AsyncIterable<string> {
+    const keys = this.#each("keys", () => this.#engine.keys(this.#prefix + prefix));
+    return this.#part === undefined ? keys : mapped(keys, (key) => this.#own(key));
+  }
+
+  entries(prefix = ""): AsyncIterable<[string, Entry]> {
+    const entries = this.#each("entries", () => this.#entries(this.#prefix + prefix));
+    if (this.#part === undefined) return entries;
+    return mapped(entries, ([key, entry]) => [this.#own(key), entry]);
+  }
+
+  size(): Awaitable<number> {
+    return this.#call("size", async () => {
+      if (this.#isWhole) return await this.#engine.size(this.#part);
+      let count = 0;
+      for await (const _ of this.#engine.keys(this.#prefix)) count++;
+      return count;
+    });
+  }
+
+  clear(deep = false): Awaitable<void> {
+    return this.#call("clear", async () => {
+      if (this.#part === undefined) return await this.#engine.clear(deep);
+      const parts = deep && this.#nestedPrefix !== undefined
+        ? [this.#part, this.#nestedPrefix]
+        : [this.#part];
+      for (const part of parts) {
+        if (this.#isWhole) await this.#engine.clear(false, part);
+        else {
+          for await (const keys of batches(this.#engine.keys(part), BATCH)) {
+            await this.#deleteMany(keys);
+          }
+        }
+      }
+    });
+  }
+
+  prune(): Awaitable<number> {
+    // What has expired is in no listing: of a part only the engine itself can drop it.
+    return this.#call("prune", () => {
+      return (this.#isWhole ? this.#engine.prune?.(this.#part) : undefined) ?? 0;
+    });
+  }
+
+  check({ fix }: { fix: boolean }): Awaitable<EngineCheck> {
+    return this.#call("check", async () => {
+      const engine = this.#engine;
+      const report = this.#isWhole && engine.check !== undefined
+        ? await engine.check(this.#checkOptions(fix))
+        : await this.#check(fix);
+      if (this.#part === undefined) return report;
+      const problems = report.problems.map((problem) =>
+        problem.key === undefined ? problem : { ...problem, key: this.#own(problem.key) }
+      );
+      return { checked: report.checked, problems };
+    });
+  }
+
+  byteSize(): Awaitable<number> {
+    return this.#call("byteSize", async () => {
+      const engine = this.#engine;
+      if (this.#isWhole && engine.byteSize !== undefined) return await engine.byteSize(this.#part);
+      const encoder = new TextEncoder();
+      let bytes = 0;
+      for await (const [key, { value }] of this.#entries(this.#prefix)) {
+        bytes += encoder.encode(this.#own(key)).byteLength + value.byteLength;
+      }
+      return bytes;
+    });
+  }
+
+  /** Whether the engine's own methods are about no more than this part. */
+  get #isWhole(): boolean {
+    return this.#part === undefined || this.#engine.supports.prefix === true;
+  }
+
+  #full(keys: string[]): string[] {
+    return this.#part === undefined ? keys : keys.map((key) => this.#prefix + key);
+  }
+
+  #own(key: string): string {
+    return key.slice(this.#prefix.length);
+  }
+
+  #checkOptions(fix: boolean): EngineCheckOptions {
+    return this.#part === undefined ? { fix } : { fix, prefix: this.#part };
+  }
+
+  #getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
+    const engine = this.#engine;
+    return engine.getMany?.(keys) ?? each(keys, (key) => engine.get(key));
+  }
+
+  #deleteMany(keys: string[]): Awaitable<number> {
+    const engine = this.#engine;
+    if (engine.deleteMany !== undefined) return engine.deleteMany(keys);
+    return each([...new Set(keys)], (key) => engine.delete(key))
+      .then((removed) => removed.filter((was) => was).length);
+  }
+
+  #entries(prefix: string): Iterable<[string, Entry]> | AsyncIterable<[string, Entry]> {
+    return this.#engine.entries?.(prefix) ?? this.#pages(prefix);
+  }
+
+  async *#pages(prefix: string): AsyncGenerator<[string, Entry]> {
+    for await (const keys of batches(this.#engine.keys(prefix), PAGE)) {
+      const found = await this.#getMany(keys);
+      for (const [i, entry] of found.entries()) {
+        if (entry !== undefined) yield [keys[i], entry];
+      }
+    }
+  }
+
+  async #check(fix: boolean): Promise<EngineCheck> {
+    const engine = this.#engine;
     const problems: EngineProblem[] = [];
     let checked = 0;
-    for await (const key of engine.keys()) {
+    for await (const key of engine.keys(this.#prefix)) {
       checked++;
       try {
         await engine.get(key);
@@ -64,73 +326,83 @@ export function complete(engine: Engine): CompleteEngine {
     return { checked, problems };
   }
 
-  async function byteSize(): Promise<number> {
-    const encoder = new TextEncoder();
-    let bytes = 0;
-    for await (const [key, { value }] of entries()) {
-      bytes += encoder.encode(key).byteLength + value.byteLength;
+  #call<T>(operation: EngineOperation, body: () => Awaitable<T>, key?: string): Awaitable<T> {
+    try {
+      if (!this.#isOpen) throw notOpen(this.#engine);
+      const result = body();
+      return result instanceof Promise
+        ? result.catch((error) => {
+          throw this.#worded(error, operation, key);
+        })
+        : result;
+    } catch (error) {
+      throw this.#worded(error, operation, key);
     }
-    return bytes;
   }
 
-  return {
-    name: engine.name,
-    get path() {
-      return engine.path;
-    },
-    get supports() {
-      return engine.supports;
-    },
-    get evictions() {
-      return engine.evictions ?? 0;
-    },
-    open: () => engine.open(),
-    close: () => engine.close(),
-    get,
-    set: (key, entry) => engine.set(key, entry),
-    delete: remove,
-    compareAndSet: (key, expected, next) => engine.compareAndSet(key, expected, next),
-    keys: (prefix) => engine.keys(prefix),
-    size: () => engine.size(),
-    clear: (deep) => engine.clear(deep),
-    has: (key) => engine.has?.(key) ?? has(key),
-    getMany,
-    getValue: (key) => engine.getValue === undefined ? engine.get(key) : engine.getValue(key),
-    getValues: (keys) => engine.getValues === undefined ? getMany(keys) : engine.getValues(keys),
-    setMany: (pairs) => engine.setMany === undefined ? setMany(pairs) : engine.setMany(pairs),
-    deleteMany: (keys) => engine.deleteMany?.(keys) ?? deleteMany(keys),
-    entries,
-    prune: () => engine.prune?.() ?? 0,
-    check: (options) => engine.check?.(options) ?? check(options),
-    byteSize: () => engine.byteSize?.() ?? byteSize(),
-  };
+  async *#each<T>(
+    operation: EngineOperation,
+    items: () => Iterable<T> | AsyncIterable<T>,
+  ): AsyncGenerator<T> {
+    let iterator: Iterator<T> | AsyncIterator<T>;
+    try {
+      if (!this.#isOpen) throw notOpen(this.#engine);
+      const iterable = items();
+      iterator = Symbol.asyncIterator in iterable
+        ? iterable[Symbol.asyncIterator]()
+        : iterable[Symbol.iterator]();
+    } catch (error) {
+      throw this.#worded(error, operation);
+    }
+    // By hand, so that an error of the consumer is not taken for one of the engine.
+    let ended = false;
+    try {
+      while (true) {
+        let result: IteratorResult<T>;
+        try {
+          result = await iterator.next();
+        } catch (error) {
+          ended = true;
+          throw this.#worded(error, operation);
+        }
+        if (result.done) {
+          ended = true;
+          return;
+        }
+        yield result.value;
+      }
+    } finally {
+      if (!ended) await iterator.return?.();
+    }
+  }
+
+  /**
+   * What the caller is told: errors of arguments pass as they are, damaged bytes are a
+   * `DecodeError` with engine and key, everything else is an `EngineError`.
+   */
+  #worded(error: unknown, operation: EngineOperation, key?: string): unknown {
+    const engine = this.#engine;
+    if (error instanceof EngineError) return error;
+    const explained = engine.explain?.(error, operation, key);
+    if (explained instanceof Error) error = explained;
+    if (error instanceof DecodeError) {
+      if (key === undefined && typeof error.key === "string" && error.engine === undefined) {
+        key = this.#own(error.key);
+      }
+      return key === undefined ? error : unreadable(error, engine.name, key);
+    }
+    if (
+      error instanceof EngineError || error instanceof TypeError || error instanceof RangeError
+    ) return error;
+    const because = typeof explained === "string" ? explained : messageOf(error);
+    return engineError(engine.name, operation, because, error);
+  }
 }
 
-/** Calls `fn` with each item, a bounded number in flight; results in the order of the items. */
-export async function each<T, R>(
-  items: readonly T[],
-  fn: (item: T, index: number) => Awaitable<R>,
-): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  const turns = new Turns();
-  let next = 0;
-  async function work(): Promise<void> {
-    while (next < items.length) {
-      if (turns.due()) {
-        await turns.next();
-        continue;
-      }
-      const i = next++;
-      const result = fn(items[i], i);
-      // A synchronous engine answers at once: a turn of the event loop for each would cost more
-      // than the answer.
-      results[i] = result instanceof Promise ? await result : result;
-    }
-  }
-  try {
-    await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, items.length) }, work));
-  } finally {
-    next = items.length;
-  }
-  return results;
+function notOpen({ name }: Engine): TypeError {
+  return new TypeError(`Engine "${name}" is not open`);
+}
+
+async function* mapped<T, R>(items: AsyncIterable<T>, fn: (item: T) => R): AsyncGenerator<R> {
+  for await (const item of items) yield fn(item);
 }

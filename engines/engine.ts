@@ -38,7 +38,35 @@ export interface EngineSupports {
   readonly persistent: boolean;
   /** Several processes can use the store at once. */
   readonly shared: boolean;
+  /**
+   * `size`, `clear`, `prune`, `check` and `byteSize` take a prefix and reach no key without it. One
+   * engine object can then serve many stashes at full speed. Default: false, and what concerns only
+   * a part of the keys is made of `keys`, `get` and `delete`.
+   */
+  readonly prefix?: boolean;
 }
+
+/** The operations of an engine, as `EngineError.operation` names them. */
+export type EngineOperation =
+  | "open"
+  | "close"
+  | "get"
+  | "set"
+  | "delete"
+  | "compareAndSet"
+  | "keys"
+  | "size"
+  | "clear"
+  | "has"
+  | "getMany"
+  | "getValue"
+  | "getValues"
+  | "setMany"
+  | "deleteMany"
+  | "entries"
+  | "prune"
+  | "check"
+  | "byteSize";
 
 /** One thing that `check` found. */
 export interface EngineProblem {
@@ -50,6 +78,14 @@ export interface EngineProblem {
   readonly detail: string;
   /** Whether it was repaired or removed. */
   readonly fixed: boolean;
+}
+
+/** What `check` is asked. */
+export interface EngineCheckOptions {
+  /** Whether to repair what can be repaired, and remove what can't. */
+  readonly fix: boolean;
+  /** Only entries whose key begins so: where `supports.prefix` says that it counts. */
+  readonly prefix?: string;
 }
 
 /** What `check` answers. */
@@ -64,9 +100,18 @@ export interface EngineCheck {
  * A storage engine: one flat store of bytes under strings, for one (root folder, name, dbname).
  *
  * Keys are any well-formed Unicode strings without NUL, empty and very long ones included. An
- * expired entry is absent from every method. Methods are called only after `open` has resolved and
- * before `close`, may run concurrently, and may return plain values instead of promises. A failing
- * backend throws `EngineError`; stored bytes that are damaged throw `DecodeError`, never a miss.
+ * expired entry is absent from every method. Two handles on one location see each other's changes,
+ * in one process at once, in several as soon as the call that made them has resolved.
+ *
+ * Only the methods without a question mark are required: a stash makes the others of them. It calls
+ * them only after `open` has resolved and before `close`, possibly several at the same time, and
+ * takes plain values as well as promises, so that a synchronous backend costs no turn of the event
+ * loop.
+ *
+ * An engine throws what its backend throws: the stash makes an `EngineError` of it, with engine,
+ * operation and what `explain` says. Two errors are the engine's own to throw: `DecodeError` for
+ * stored bytes that are damaged (never a miss), and `TypeError` or `RangeError` for what it can't
+ * take.
  *
  * `set` (and `delete`, `compareAndSet`, the batches) resolve once other processes can see the
  * change and a crash of this process cannot lose it. No lock is held between calls, nor while a
@@ -113,12 +158,20 @@ export interface Engine {
    */
   keys(prefix?: string): Iterable<string> | AsyncIterable<string>;
   /** How many live entries there are. */
-  size(): Awaitable<number>;
+  size(prefix?: string): Awaitable<number>;
   /**
-   * Removes all entries of this store. With `deep` also those of the stores nested in it: of the
-   * same root and name, with a dbname that begins with this one's and `/`.
+   * Removes all entries of this store. With `deep` also those of the stores nested in it, whether
+   * or not anybody has them open: of the same root and name, with a dbname that begins with this
+   * one's and `/`.
    */
-  clear(deep?: boolean): Awaitable<void>;
+  clear(deep?: boolean, prefix?: string): Awaitable<void>;
+
+  /**
+   * What an error of the backend means and what to do about it, to follow "Cannot get entry in
+   * engine "redis": ", without a full stop; or an error to be thrown as it is. Default: the error's
+   * own message.
+   */
+  explain?(error: unknown, operation: EngineOperation, key?: string): string | Error | undefined;
 
   /** Whether the key is there. Default: `get`. */
   has?(key: string): Awaitable<boolean>;
@@ -141,14 +194,14 @@ export interface Engine {
   /** As `keys`, with the entries. Default: `keys` and `getMany` in batches. */
   entries?(prefix?: string): Iterable<[string, Entry]> | AsyncIterable<[string, Entry]>;
   /** Drops what has expired; how many. Default: nothing is kept after its deadline, 0. */
-  prune?(): Awaitable<number>;
+  prune?(prefix?: string): Awaitable<number>;
   /**
    * Looks at everything in the store: damaged entries, leftovers of crashes, orphans; repairs them
    * when asked. Default: reads every entry.
    */
-  check?(options: { fix: boolean }): Awaitable<EngineCheck>;
+  check?(options: EngineCheckOptions): Awaitable<EngineCheck>;
   /** Bytes on disk or in the server. Default: the sum of keys and values. */
-  byteSize?(): Awaitable<number>;
+  byteSize?(prefix?: string): Awaitable<number>;
 }
 
 /** Where a built-in engine keeps a stash. */

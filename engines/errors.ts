@@ -1,8 +1,12 @@
+import { DecodeError } from "../codec/errors.ts";
+import { decodeKey } from "../codec/key.ts";
+import { inspect } from "../platform/system.ts";
+
 /** What an engine's error knows besides its message. */
 export interface EngineErrorOptions extends ErrorOptions {
   /** The engine's name. */
   engine: string;
-  /** The operation that failed: `"get"`, `"open"`, … */
+  /** The name of the method that failed: `"get"`, `"open"`, … */
   operation: string;
 }
 
@@ -26,7 +30,7 @@ export class EngineError extends Error {
   override readonly name = "EngineError";
   /** The engine's name. */
   readonly engine: string;
-  /** The operation that failed. */
+  /** The name of the method that failed. */
   readonly operation: string;
 
   /**
@@ -40,4 +44,70 @@ export class EngineError extends Error {
     this.engine = options.engine;
     this.operation = options.operation;
   }
+}
+
+/** What an operation does and where, for messages. */
+const DOING: Record<string, string> = {
+  open: "open",
+  close: "close",
+  get: "get entry in",
+  getMany: "get entries in",
+  getValue: "get entry in",
+  getValues: "get entries in",
+  has: "look for entry in",
+  set: "set entry in",
+  setMany: "set entries in",
+  delete: "delete entry in",
+  deleteMany: "delete entries in",
+  compareAndSet: "change entry in",
+  keys: "list keys of",
+  entries: "list entries of",
+  size: "count entries in",
+  clear: "clear",
+  prune: "prune",
+  check: "check",
+  byteSize: "measure",
+};
+
+/** Reads that differ only in what they ask for are one operation to the user. */
+const SAME: Record<string, string> = { getValue: "get", getValues: "getMany" };
+
+/** The error for an operation that the backend failed: `Cannot get entry in engine "redis": …`. */
+export function engineError(
+  engine: string,
+  operation: string,
+  because: string,
+  cause: unknown,
+): EngineError {
+  const message = `Cannot ${DOING[operation] ?? `${operation} in`} engine "${engine}": ${because}`;
+  return new EngineError(message, { engine, operation: SAME[operation] ?? operation, cause });
+}
+
+/** What an error says, without a full stop at the end. */
+export function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+}
+
+/** Bytes under a key that can't be decoded: the same error with engine and key in it. */
+export function unreadable(error: unknown, engine: string, keyText: string): unknown {
+  if (!(error instanceof DecodeError)) return error;
+  const key = safeDecodeKey(keyText);
+  const message = `Cannot read entry ${showKey(key)} in engine "${engine}": ${error.message}`;
+  return new DecodeError(message, { cause: error, engine, key });
+}
+
+/** The key of a text, or the text itself when it is damaged too. */
+export function safeDecodeKey(text: string): unknown {
+  try {
+    return decodeKey(text);
+  } catch (error) {
+    if (error instanceof DecodeError) return text;
+    throw error;
+  }
+}
+
+/** The key as a person can recognise it in a message: at most 80 characters. */
+export function showKey(key: unknown): string {
+  const text = inspect(key, { depth: 3, strAbbreviateSize: 80, compact: true });
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -1,5 +1,5 @@
 import { DecodeError } from "../codec/errors.ts";
-import { engineError, messageOf } from "./failures.ts";
+import { engineError, messageOf } from "./errors.ts";
 import { EngineError } from "./errors.ts";
 import { errorCode, isPermissionDenied } from "../platform/errors.ts";
 

@@ -1,8 +1,8 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
-import { createEngine as createMemoryEngine, memoryPath } from "./memory/mod.ts";
-import { createEngine as createShelveEngine } from "./shelve/mod.ts";
+import { memory, memoryPath } from "./memory/mod.ts";
 import { sharedPath, storePath } from "./paths.ts";
 import { redisPath } from "./redis/address.ts";
+import { shelve } from "./shelve/mod.ts";
 import { shelvePath } from "./shelve/place.ts";
 
 /** The names of the built-in engines. */
@@ -18,45 +18,80 @@ export type EngineName =
 
 type Options = Record<string, unknown>;
 
-/** What is known of an engine before its module is loaded: where it keeps its data. */
-const PATHS: Record<EngineName, (location: EngineLocation, options: Options) => string> = {
-  memory: memoryPath,
-  pairtree: (location, options) => storePath("pairtree", location, options),
-  sqlite: (location, options) => sharedPath("sqlite.db", location, options),
-  shelve: shelvePath,
-  redis: redisPath,
-  pickledb: (location, options) => storePath("pickledb", location, options, ".json"),
-  diskcache: (location, options) => storePath("diskcache", location, options),
-  lmdb: (location, options) => sharedPath("lmdb", location, options),
-};
-
-/** The names of the built-in engines, for messages and loops. */
-export const ENGINE_NAMES = Object.keys(PATHS) as EngineName[];
-
-/** Where the engine keeps the data of this location; known without loading the engine. */
-export function enginePath(name: EngineName, location: EngineLocation, options: Options): string {
-  return PATHS[name](location, options);
+/** What is known of an engine before its module is loaded. */
+interface EngineFacts {
+  /** Whether it keeps files below the root folder, unless its options name another place. */
+  readonly keepsFiles: boolean;
+  /** Where it keeps its data. */
+  path(location: EngineLocation, options: Options): string;
+  /** Loads its module. */
+  load(): EngineFactory | Promise<EngineFactory>;
 }
 
 /**
- * Engines without third-party code: in every program's graph, so that loading them needs no
- * permission.
+ * How engines reach a program. memory and shelve have no third-party code and need no files: they
+ * are in every program's graph. Those without npm packages are there by a literal `import()`, so
+ * that a program that was cached, bundled or vendored has them, and are run only when they are
+ * opened. Those with npm packages have a computed address: a literal `import("./lmdb/mod.ts")`
+ * would bring 24 MB of npm packages into every program's graph. A program that imports the factory
+ * of `./engines/lmdb` itself has it in its graph.
  */
-const STATIC: Partial<Record<EngineName, EngineFactory>> = {
-  memory: createMemoryEngine,
-  shelve: createShelveEngine,
+const ENGINES: Record<EngineName, EngineFacts> = {
+  memory: { keepsFiles: false, path: memoryPath, load: () => memory },
+  pairtree: {
+    keepsFiles: true,
+    path: (location, options) => storePath("pairtree", location, options),
+    load: async () => (await import("./pairtree/mod.ts")).pairtree,
+  },
+  sqlite: {
+    keepsFiles: true,
+    path: (location, options) => sharedPath("sqlite.db", location, options),
+    load: async () => (await import("./sqlite/mod.ts")).sqlite,
+  },
+  shelve: { keepsFiles: true, path: shelvePath, load: () => shelve },
+  redis: { keepsFiles: false, path: redisPath, load: () => loadByAddress("redis") },
+  pickledb: {
+    keepsFiles: true,
+    path: (location, options) => storePath("pickledb", location, options, ".json"),
+    load: async () => (await import("./pickledb/mod.ts")).pickledb,
+  },
+  diskcache: {
+    keepsFiles: true,
+    path: (location, options) => storePath("diskcache", location, options),
+    load: async () => (await import("./diskcache/mod.ts")).diskcache,
+  },
+  lmdb: {
+    keepsFiles: true,
+    path: (location, options) => sharedPath("lmdb", location, options),
+    load: () => loadByAddress("lmdb"),
+  },
 };
 
-/**
- * Loads an engine's module: the first time from disk or network, then from memory.
- *
- * Its address is computed, so that a program downloads only the engines that it opens: a literal
- * `import("./lmdb/mod.ts")` would bring 24 MB of npm packages into every program's graph.
- */
+/** The names of the built-in engines, for messages and loops. */
+export const ENGINE_NAMES = Object.keys(ENGINES) as EngineName[];
+
+/** Whether it is the name of a built-in engine. */
+export function isEngineName(name: string): name is EngineName {
+  return Object.hasOwn(ENGINES, name);
+}
+
+/** Whether the engine keeps files below a root folder. */
+export function keepsFiles(name: EngineName): boolean {
+  return ENGINES[name].keepsFiles;
+}
+
+/** Where the engine keeps the data of this location; known without loading the engine. */
+export function enginePath(name: EngineName, location: EngineLocation, options: Options): string {
+  return ENGINES[name].path(location, options);
+}
+
+/** Loads an engine's module: the first time from disk or network, then from memory. */
 export async function loadEngine(name: EngineName): Promise<EngineFactory> {
-  const known = STATIC[name];
-  if (known !== undefined) return known;
+  return await ENGINES[name].load();
+}
+
+async function loadByAddress(name: EngineName): Promise<EngineFactory> {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
   const module = await import(new URL(`./${name}/mod${extension}`, import.meta.url).href);
-  return module.createEngine;
+  return module[name];
 }

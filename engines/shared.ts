@@ -18,9 +18,9 @@ interface Slot<T> {
  * when the last one lets go: a second connection on one file would cost memory and, with POSIX
  * locks, safety.
  */
-export class SharedResources<T> {
-  readonly #slots = new Map<string, Slot<T>>();
-  readonly #closing = new Map<string, Promise<void>>();
+export class SharedResources<T, K = string> {
+  readonly #slots = new Map<K, Slot<T>>();
+  readonly #closing = new Map<K, Promise<void>>();
   readonly #close: (resource: T) => Awaitable<void>;
 
   /** @param close Closes a resource that nobody holds any more. */
@@ -32,7 +32,7 @@ export class SharedResources<T> {
    * The resource under this key: the one that others hold, or what `open` makes. When `open` fails,
    * everybody who waited for it gets its error and the next caller tries again.
    */
-  async acquire(key: string, open: () => Awaitable<T>): Promise<Hold<T>> {
+  async acquire(key: K, open: () => Awaitable<T>): Promise<Hold<T>> {
     let slot = this.#slots.get(key);
     if (slot === undefined) {
       const closed = this.#closing.get(key);
@@ -61,7 +61,7 @@ export class SharedResources<T> {
     }
   }
 
-  async #release(key: string, slot: Slot<T>, resource: T): Promise<void> {
+  async #release(key: K, slot: Slot<T>, resource: T): Promise<void> {
     if (--slot.holders > 0) return;
     this.#slots.delete(key);
     const closing = (async () => await this.#close(resource))();

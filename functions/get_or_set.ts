@@ -1,7 +1,6 @@
-import { encodeKey } from "../codec/mod.ts";
+import { encodeKey } from "../codec/key.ts";
 import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
-import { sessionOf } from "../store/handle.ts";
-import type { HashStash } from "../stash/hash_stash.ts";
+import type { Handle } from "../store/handle.ts";
 import { checkNames, checkTime, typeOf } from "../store/options.ts";
 import { recallOrCompute } from "./single_flight.ts";
 
@@ -23,7 +22,7 @@ const OPTION_NAMES = ["expiresAt", "force", "signal", ...FLIGHT_OPTIONS];
 
 /** `stash.getOrSet`. */
 export async function getOrSet(
-  stash: HashStash,
+  handle: Handle,
   key: unknown,
   factory: (key: unknown) => unknown,
   options: GetOrSetOptions = {},
@@ -39,7 +38,7 @@ export async function getOrSet(
   }
   if (expiresAt !== undefined) checkTime("expiresAt", expiresAt);
   const job = {
-    target: sessionOf(stash),
+    target: handle,
     text,
     options: { ...checkFlightOptions(rest), expiresAt },
     compute: () => factory(key),

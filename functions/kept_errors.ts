@@ -3,12 +3,12 @@
  * result too.
  */
 import { deadline, RESERVED_DBNAMES } from "../store/options.ts";
-import type { Job } from "./single_flight.ts";
+import type { Job } from "./job.ts";
 
 /** Throws the error that is kept for the job, if there is one. */
 export async function throwKept({ target, text, options }: Job): Promise<void> {
   if (options.cacheErrors === undefined) return;
-  const errors = await target.space(RESERVED_DBNAMES.errors);
+  const errors = await target.side(RESERVED_DBNAMES.errors);
   const entry = await errors.get(text);
   if (entry !== undefined) throw await target.read(entry, text);
 }
@@ -26,11 +26,11 @@ export async function keepError({ target, text, options }: Job, error: unknown):
     if (refused instanceof TypeError) return;
     throw refused;
   }
-  await (await target.space(RESERVED_DBNAMES.errors)).set(text, { value, expiresAt, timestamp });
+  await (await target.side(RESERVED_DBNAMES.errors)).set(text, { value, expiresAt, timestamp });
 }
 
 /** Drops the error that is kept for the job. */
 export async function dropError({ target, text, options }: Omit<Job, "compute">): Promise<void> {
   if (options.cacheErrors === undefined) return;
-  await (await target.space(RESERVED_DBNAMES.errors)).delete(text);
+  await (await target.side(RESERVED_DBNAMES.errors)).delete(text);
 }

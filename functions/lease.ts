@@ -1,6 +1,7 @@
-import type { CompleteEngine } from "../engines/complete.ts";
+import type { Store } from "../engines/complete.ts";
 import type { Entry, NewEntry } from "../engines/engine.ts";
-import type { Session } from "../store/handle.ts";
+import { unrefTimer } from "../platform/timers.ts";
+import type { Handle } from "../store/handle.ts";
 import { RESERVED_DBNAMES } from "../store/options.ts";
 
 /** Options of a lease. */
@@ -16,8 +17,8 @@ export interface LeaseOptions {
  * create. It is renewed until it is released, and lapses when its holder is killed.
  */
 export class Lease implements AsyncDisposable {
-  readonly #session: Session;
-  readonly #leases: CompleteEngine;
+  readonly #handle: Handle;
+  readonly #leases: Store;
   readonly #key: string;
   readonly #ms: number;
   readonly #isActive: () => boolean;
@@ -28,12 +29,12 @@ export class Lease implements AsyncDisposable {
   #released = false;
 
   private constructor(
-    session: Session,
-    leases: CompleteEngine,
+    handle: Handle,
+    leases: Store,
     key: string,
     options: LeaseOptions,
   ) {
-    this.#session = session;
+    this.#handle = handle;
     this.#leases = leases;
     this.#key = key;
     this.#ms = options.ms;
@@ -42,18 +43,18 @@ export class Lease implements AsyncDisposable {
 
   /**
    * Takes the lease; `undefined` when another holder has it. It is released at the latest when the
-   * stash is closed.
+   * handle is closed.
    */
   static async take(
-    session: Session,
+    handle: Handle,
     key: string,
     options: LeaseOptions,
   ): Promise<Lease | undefined> {
-    const leases = await session.space(RESERVED_DBNAMES.leases);
+    const leases = await handle.side(RESERVED_DBNAMES.leases);
     if (await leases.has(key)) return undefined;
-    const lease = new Lease(session, leases, key, options);
+    const lease = new Lease(handle, leases, key, options);
     if (!await leases.compareAndSet(key, undefined, lease.#entry())) return undefined;
-    session.adopt(lease);
+    handle.adopt(lease);
     lease.#arm();
     return lease;
   }
@@ -67,7 +68,7 @@ export class Lease implements AsyncDisposable {
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
-    this.#session.release(this);
+    this.#handle.release(this);
     clearTimeout(this.#timer);
     await this.#renewing;
     try {
@@ -100,7 +101,7 @@ export class Lease implements AsyncDisposable {
       this.#renewing = this.#renew();
     }, this.#ms / 3);
     // What computes keeps the process alive, or nothing does.
-    Deno.unrefTimer(this.#timer);
+    unrefTimer(this.#timer);
   }
 
   async #renew(): Promise<void> {

@@ -8,12 +8,11 @@ import { type MapInput, mapInput } from "./map_input.ts";
 import { BrokenOff } from "./replay.ts";
 import { Signal } from "./waiting.ts";
 import { type WorkerOptions, WorkerPool } from "./worker_pool.ts";
-import type { HashStash } from "../stash/hash_stash.ts";
+import { ABSENT, type Handle } from "../store/handle.ts";
 import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from "./memoize.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
-import { ABSENT, CLAIMED } from "./single_flight.ts";
-import type { AnyArguments } from "../store/types.ts";
+import { CLAIMED } from "./single_flight.ts";
 
 /**
  * How a function goes over many inputs, and how its results are kept.
@@ -119,29 +118,6 @@ export interface MapRun<A extends unknown[], R> extends AsyncIterable<R> {
  * yields the same.
  */
 export type MappedReturn<R> = Awaited<R>;
-
-/** `stash.stashMapped` with options: makes of a function one that goes over many inputs. */
-export interface StashMappedDecorator {
-  /** The function over many inputs, with further options for each run. */
-  <I, M extends AnyArguments, R>(fn: (item: I, ...more: M) => R): MappedFunction<I, M, R>;
-}
-
-/**
- * A function that goes over many inputs: see `stashMapped`.
- *
- * @typeParam I An object.
- * @typeParam M Further arguments.
- * @typeParam R What the function returns.
- */
-export interface MappedFunction<I, M extends unknown[], R> {
-  /** Starts a run. */
-  (
-    objects: Iterable<I> | AsyncIterable<I>,
-    options?: Pick<MapOptions<M>, "options" | "force" | "signal" | "progress">,
-  ): MapRun<[I, ...M], MappedReturn<R>>;
-  /** Where the results are kept. */
-  readonly stash: HashStash<[I, ...M], MappedReturn<R>>;
-}
 
 /** How a call went: its result in stored form, or what it threw. */
 type Outcome =
@@ -292,7 +268,7 @@ class Run implements MapRun<unknown[], unknown> {
       const count = Math.min(this.#room(), BATCH);
       await this.#showProgress();
       // Closed meanwhile, it is the run that fails and not each call.
-      await this.#memo.stash.open();
+      await this.#memo.handle.open();
       await this.#computeClaimed();
       if (count <= 0) continue;
       const calls = await this.#input.take(count);
@@ -447,25 +423,25 @@ function checkMapOptions(options: MapOptions): CheckedMapOptions {
 
 /** `stash.map`. */
 export function map(
-  stash: HashStash,
+  handle: Handle,
   fn: AnyFunction,
   objects: unknown,
   options: MapOptions = {},
 ): MapRun<unknown[], unknown> {
-  return mapOver(memoOfMap(stash, fn, options), objects, options);
+  return mapOver(memoOfMap(handle, fn, options), objects, options);
 }
 
-/** `stash.stashMapped`. */
-export function stashMapped(stash: HashStash, first: unknown = {}, second: unknown = {}): unknown {
-  const mapped = (fn: AnyFunction, options: MapOptions) => {
-    const memo = memoOfMap(stash, fn, options);
-    return Object.assign(
-      (objects: unknown, more: MapOptions = {}) => mapOver(memo, objects, { ...options, ...more }),
-      { stash: memo.stash },
-    );
+/** `stash.stashMapped` for one function: what starts a run, and where its results are kept. */
+export function mapped(
+  handle: Handle,
+  fn: AnyFunction,
+  options: MapOptions,
+): { handle: Handle; start(objects: unknown, more?: MapOptions): MapRun<unknown[], unknown> } {
+  const memo = memoOfMap(handle, fn, options);
+  return {
+    handle: memo.handle,
+    start: (objects, more = {}) => mapOver(memo, objects, { ...options, ...more }),
   };
-  if (typeof first === "function") return mapped(first as AnyFunction, second as MapOptions);
-  return (fn: AnyFunction) => mapped(fn, first as MapOptions);
 }
 
 function mapOver(
@@ -477,7 +453,7 @@ function mapOver(
 }
 
 /** What keeps the results: with options of its own, or as `run` keeps them. */
-function memoOfMap(stash: HashStash, fn: AnyFunction, options: MapOptions): Memo {
+function memoOfMap(handle: Handle, fn: AnyFunction, options: MapOptions): Memo {
   if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Expected an object of options, got ${typeOf(options)}`);
@@ -485,6 +461,6 @@ function memoOfMap(stash: HashStash, fn: AnyFunction, options: MapOptions): Memo
   checkNames(options, [...OPTION_NAMES, ...FUNCTION_OPTIONS]);
   const ofFunction = Object.entries(options).filter(([name]) => FUNCTION_OPTIONS.includes(name));
   const isForceAlone = ofFunction.every(([name]) => name === "force");
-  if (isForceAlone) return memoOf(fn) ?? memoFor(stash, fn);
-  return new Memo(stash, fn, Object.fromEntries(ofFunction), false);
+  if (isForceAlone) return memoOf(fn) ?? memoFor(handle, fn);
+  return new Memo(handle, fn, Object.fromEntries(ofFunction), false);
 }

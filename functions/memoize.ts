@@ -2,7 +2,7 @@
  * Functions whose results are kept: each result is computed once, by one of all callers, and then
  * comes from a stash.
  */
-import { decodeKey, encodeKey } from "../codec/mod.ts";
+import { decodeKey, encodeKey } from "../codec/key.ts";
 import {
   type CheckedFlightOptions,
   checkFlightOptions,
@@ -18,7 +18,7 @@ import {
   usesReceiver,
   wraps,
 } from "./function_key.ts";
-import { type Session, sessionOf } from "../store/handle.ts";
+import { ABSENT, type Handle } from "../store/handle.ts";
 import { record } from "./recording.ts";
 import {
   BrokenOff,
@@ -32,10 +32,9 @@ import {
   type StoredGenerator,
 } from "./replay.ts";
 import { dropError } from "./kept_errors.ts";
-import type { HashStash } from "../stash/hash_stash.ts";
 import { checkNames, typeOf } from "../store/options.ts";
-import type { AnyArguments } from "../store/types.ts";
-import { ABSENT, fly, type Job, recallOrCompute } from "./single_flight.ts";
+import type { Job } from "./job.ts";
+import { fly, recallOrCompute } from "./single_flight.ts";
 
 /** How the results of a function are kept. */
 export interface FunctionOptions<A extends unknown[] = never[], R = unknown>
@@ -91,62 +90,6 @@ export type StoredReturn<R> = R extends AsyncGenerator<infer T, infer E, infer _
   : R extends Generator<infer T, infer E, infer _N> ? StoredGenerator<T, E>
   : Awaited<R>;
 
-/**
- * A function whose results are kept. Called as the function itself, it gives a promise of the
- * result: computed by the first call with equal arguments, then from the stash.
- *
- * @typeParam A The function's arguments.
- * @typeParam R What it returns.
- */
-export interface StashedFunction<A extends unknown[], R> {
-  /** The result, stored or computed. */
-  (this: unknown, ...args: A): StashedReturn<R>;
-  /**
-   * The results: a stash inside the one that the function was given to. Its keys are the lists of
-   * arguments, or what the option `key` made of them.
-   */
-  readonly stash: HashStash<A, StoredReturn<R>>;
-  /** The key of a call. */
-  key(...args: A): unknown;
-  /** The stored result, without running the function; `undefined` when there is none. */
-  peek(...args: A): Promise<Awaited<StashedReturn<R>> | undefined>;
-  /** Runs the function and replaces the stored result. */
-  force(...args: A): StashedReturn<R>;
-  /** Removes the stored result; whether there was one. */
-  forget(...args: A): Promise<boolean>;
-  /** The same function, for calls with an `AbortSignal` or on an object. */
-  with(options: CallOptions): StashedFunction<A, R>;
-}
-
-/** Keeps the results of a function or method: what `stashedResult` with options gives. */
-export interface StashedResultDecorator {
-  /** As the decorator of a method. */
-  <This, A extends AnyArguments, R>(
-    method: (this: This, ...args: A) => R,
-    context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
-  ): (this: This, ...args: A) => StashedReturn<R>;
-  /** As a function of functions. */
-  <A extends AnyArguments, R>(fn: (...args: A) => R): StashedFunction<A, R>;
-}
-
-/** `stash.stashedResult`: around a function, as a decorator of methods, and with options either. */
-export interface StashedResult {
-  /** As the decorator of a method, without options. */
-  <This, A extends AnyArguments, R>(
-    method: (this: This, ...args: A) => R,
-    context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
-  ): (this: This, ...args: A) => StashedReturn<R>;
-  // `A` in a form that nothing is inferred from: a `key` that takes fewer arguments must not narrow
-  // the function's. `NoInfer` is not taken apart as a list of arguments.
-  /** Around a function. */
-  <A extends AnyArguments, R>(
-    fn: (...args: A) => R,
-    options?: FunctionOptions<[A][A extends unknown ? 0 : never], Awaited<R>>,
-  ): StashedFunction<A, R>;
-  /** With options first: around a function, or as the decorator of a method. */
-  (options?: FunctionOptions): StashedResultDecorator;
-}
-
 /** The names of the options of a function. */
 export const FUNCTION_OPTIONS: readonly string[] = [
   "name",
@@ -158,21 +101,20 @@ export const FUNCTION_OPTIONS: readonly string[] = [
 
 /** A function and where its results are: what is behind a `StashedFunction`. */
 export class Memo {
-  readonly stash: HashStash;
+  /** Where the results are. */
+  readonly handle: Handle;
   readonly fn: AnyFunction;
   readonly kind: FunctionKind;
-  readonly #target: Session;
   readonly #options: CheckedFlightOptions;
   readonly #force: boolean;
   readonly #key: AnyFunction | undefined;
   readonly #countsReceiver: boolean;
 
-  constructor(parent: HashStash, fn: AnyFunction, options: FunctionOptions, isMethod: boolean) {
+  constructor(parent: Handle, fn: AnyFunction, options: FunctionOptions, isMethod: boolean) {
     this.#options = checkFunctionOptions(options);
     this.fn = fn;
     this.kind = kindOf(originalOf(fn));
-    this.stash = functionStash(parent, functionSegment(fn, options));
-    this.#target = sessionOf(this.stash);
+    this.handle = functionHandle(parent, functionSegment(fn, options));
     this.#force = options.force === true;
     this.#key = options.key as AnyFunction | undefined;
     this.#countsReceiver = this.#key === undefined && (isMethod || usesReceiver(fn));
@@ -221,12 +163,12 @@ export class Memo {
     if (this.#force) return calls.map(() => ABSENT);
     try {
       const texts = calls.map((args) => this.#text(undefined, args));
-      return await this.#target.run("get entries", async (store) => {
+      return await this.handle.run("get entries", async (store) => {
         const entries = await store.getMany(texts);
         return await Promise.all(entries.map(async (entry, i) => {
           if (entry === undefined || !isFresh(this.#options, entry)) return ABSENT;
-          const value = await this.#target.read(entry, texts[i]);
-          this.#target.stats.hits++;
+          const value = await this.handle.read(entry, texts[i]);
+          this.handle.stats.hits++;
           return value;
         }));
       });
@@ -237,14 +179,14 @@ export class Memo {
   }
 
   async peek(receiver: unknown, args: unknown[]): Promise<unknown> {
-    const stored = await this.#target.get(this.#text(receiver, args), ABSENT);
+    const stored = await this.handle.get(this.#text(receiver, args), ABSENT);
     return stored === ABSENT ? undefined : this.present(stored);
   }
 
   async forget(receiver: unknown, args: unknown[]): Promise<boolean> {
-    const key = this.key(receiver, args);
-    await dropError(this.#job(receiver, args));
-    return await this.stash.delete(key);
+    const job = this.#job(receiver, args);
+    await dropError(job);
+    return await this.handle.delete(job.text);
   }
 
   /** A result from its stored form. */
@@ -279,7 +221,7 @@ export class Memo {
   #job(receiver: unknown, args: unknown[], work?: (args: unknown[]) => unknown): Job {
     const text = this.#text(receiver, args);
     return {
-      target: this.#target,
+      target: this.handle,
       text,
       options: this.#options,
       compute: async () => {
@@ -318,65 +260,78 @@ export function memoOf(fn: object): Memo | undefined {
   return memos.get(fn);
 }
 
-/** `stash.stashedResult`. */
+/**
+ * What a function with kept results has besides being called: it is made by who knows what a stash
+ * looks like to the user.
+ */
+export interface Wrapped extends AnyFunction {
+  key(...args: unknown[]): unknown;
+  peek(...args: unknown[]): Promise<unknown>;
+  force(...args: unknown[]): Promise<unknown>;
+  forget(...args: unknown[]): Promise<boolean>;
+  with(options: CallOptions): Wrapped;
+}
+
+/** Adds to a function with kept results what only the floor above knows. */
+export type Finish = (wrapped: Wrapped, results: Handle) => void;
+
+/**
+ * `stash.stashedResult`: around a function, with or without options, or as the decorator of a
+ * method.
+ */
 export function stashedResult(
-  stash: HashStash,
-  first: unknown = {},
-  second: unknown = {},
+  handle: Handle,
+  first: unknown,
+  second: unknown,
+  finish: Finish,
 ): unknown {
+  const kept = (fn: AnyFunction, options: FunctionOptions, isMethod = false) =>
+    wrap(new Memo(handle, fn, options, isMethod), {}, finish);
   if (typeof first === "function") {
     return isContext(second)
-      ? wrapMethod(stash, first as AnyFunction, second, {})
-      : wrap(new Memo(stash, first as AnyFunction, second as FunctionOptions, false));
+      ? (checkMethod(second), kept(first as AnyFunction, {}, true))
+      : kept(first as AnyFunction, second as FunctionOptions);
   }
   const options = first as FunctionOptions;
   checkFunctionOptions(options);
   return (fn: unknown, context: unknown) => {
     if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
-    return isContext(context)
-      ? wrapMethod(stash, fn as AnyFunction, context, options)
-      : wrap(new Memo(stash, fn as AnyFunction, options, false));
+    const isMethod = isContext(context);
+    if (isMethod) checkMethod(context);
+    return kept(fn as AnyFunction, options, isMethod);
   };
 }
 
 /** `stash.run`. */
-export function run(stash: HashStash, fn: AnyFunction, args: unknown[]): Promise<unknown> {
+export function run(handle: Handle, fn: AnyFunction, args: unknown[]): Promise<unknown> {
   let memo: Memo;
   try {
     if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
-    memo = memoFor(stash, fn);
+    memo = memoFor(handle, fn);
   } catch (error) {
     return Promise.reject(error);
   }
   return memo.call(undefined, args, {});
 }
 
-const plainMemos = new WeakMap<HashStash, WeakMap<AnyFunction, Memo>>();
+const plainMemos = new WeakMap<Handle, WeakMap<AnyFunction, Memo>>();
 
 /** What keeps the results of a function without options: its own, when it has one. */
-export function memoFor(stash: HashStash, fn: AnyFunction): Memo {
+export function memoFor(handle: Handle, fn: AnyFunction): Memo {
   const own = memos.get(fn);
   if (own !== undefined) return own;
-  let known = plainMemos.get(stash);
-  if (known === undefined) plainMemos.set(stash, known = new WeakMap());
+  let known = plainMemos.get(handle);
+  if (known === undefined) plainMemos.set(handle, known = new WeakMap());
   let memo = known.get(fn);
-  if (memo === undefined) known.set(fn, memo = new Memo(stash, fn, {}, false));
+  if (memo === undefined) known.set(fn, memo = new Memo(handle, fn, {}, false));
   return memo;
 }
 
-function wrapMethod(
-  stash: HashStash,
-  method: AnyFunction,
-  context: DecoratorContext,
-  options: FunctionOptions,
-): AnyFunction {
-  if (context.kind !== "method") {
-    throw new TypeError(`Expected a method to decorate, got a ${context.kind}`);
-  }
-  return wrap(new Memo(stash, method, options, true));
+function checkMethod({ kind }: DecoratorContext): void {
+  if (kind !== "method") throw new TypeError(`Expected a method to decorate, got a ${kind}`);
 }
 
-function wrap(memo: Memo, options: CallOptions = {}): AnyFunction {
+function wrap(memo: Memo, options: CallOptions, finish: Finish): Wrapped {
   checkNames(options, ["signal", "receiver", "force"]);
   const { receiver } = options;
   const wrapped: AnyFunction = function (...args) {
@@ -389,14 +344,15 @@ function wrap(memo: Memo, options: CallOptions = {}): AnyFunction {
   });
   memos.set(wrapped, memo);
   wraps(wrapped, memo.fn);
-  return Object.assign(wrapped, {
-    stash: memo.stash,
+  const whole: Wrapped = Object.assign(wrapped, {
     key: (...args: unknown[]) => memo.key(receiver, args),
     peek: async (...args: unknown[]) => await memo.peek(receiver, args),
     force: (...args: unknown[]) => memo.call(receiver, args, { ...options, force: true }),
     forget: async (...args: unknown[]) => await memo.forget(receiver, args),
-    with: (more: CallOptions) => wrap(memo, { ...options, ...more }),
+    with: (more: CallOptions) => wrap(memo, { ...options, ...more }, finish),
   });
+  finish(whole, memo.handle);
+  return whole;
 }
 
 function replayIfBroken(error: unknown): Generator<unknown, unknown, void> {
@@ -404,29 +360,22 @@ function replayIfBroken(error: unknown): Generator<unknown, unknown, void> {
   throw error;
 }
 
-const stashesOfFunctions = new WeakMap<HashStash, Map<string, HashStash>>();
-const functionStashes = new WeakSet<HashStash>();
-
-/** Whether the keys of the stash are lists of arguments. */
-export function isFunctionStash(stash: HashStash): boolean {
-  return functionStashes.has(stash);
-}
+const functionHandles = new WeakMap<Handle, Map<string, Handle>>();
 
 /**
- * The stash of a function inside another: one handle for all who ask, closed with the one that it
- * is in.
+ * The handle on the store of a function's results inside another: one for all who ask, closed with
+ * the one that it is in.
  */
-function functionStash(parent: HashStash, segment: string): HashStash {
-  let known = stashesOfFunctions.get(parent);
-  if (known === undefined) stashesOfFunctions.set(parent, known = new Map());
-  let stash = known.get(segment);
-  if (stash === undefined) {
-    stash = parent.sub(segment);
-    known.set(segment, stash);
-    functionStashes.add(stash);
-    sessionOf(parent).adopt(stash);
+function functionHandle(parent: Handle, segment: string): Handle {
+  let known = functionHandles.get(parent);
+  if (known === undefined) functionHandles.set(parent, known = new Map());
+  let handle = known.get(segment);
+  if (handle === undefined) {
+    handle = parent.sub(segment, {}, "function");
+    known.set(segment, handle);
+    parent.adopt(handle);
   }
-  return stash;
+  return handle;
 }
 
 /** Checks the options; those that are about sharing and keeping, with the defaults in place. */

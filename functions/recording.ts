@@ -4,16 +4,9 @@
  */
 import { keepError } from "./kept_errors.ts";
 import { replayAsync, toStored } from "./replay.ts";
-import {
-  ABSENT,
-  claim,
-  identity,
-  type Job,
-  recall,
-  storeResult,
-  type Turn,
-  type Wish,
-} from "./single_flight.ts";
+import { ABSENT } from "../store/handle.ts";
+import type { Job } from "./job.ts";
+import { claim, identity, recall, storeResult, type Turn, type Wish } from "./single_flight.ts";
 import { orAborted } from "./waiting.ts";
 
 type Source = AsyncGenerator<unknown, unknown, unknown>;

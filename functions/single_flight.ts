@@ -6,26 +6,15 @@
  * the lease lasts) stores only if nobody has stored since it began; else its caller, too, gets what
  * is stored.
  */
-import type { CompleteEngine } from "../engines/complete.ts";
+import type { Store } from "../engines/complete.ts";
 import type { Awaitable, Entry } from "../engines/engine.ts";
-import { backoff } from "../store/backoff.ts";
-import { refuseWithin, within } from "../store/reentry.ts";
+import { backoff, refuseWithin, within } from "../store/contention.ts";
+import { ABSENT } from "../store/handle.ts";
+import type { Job } from "./job.ts";
 import { dropError, keepError, throwKept } from "./kept_errors.ts";
-import { type CheckedFlightOptions, isFresh, keptUntil } from "./options.ts";
-import type { Session } from "../store/handle.ts";
+import { isFresh, keptUntil } from "./options.ts";
 import { Lease } from "./lease.ts";
 import { orAborted, pause } from "./waiting.ts";
-
-/** One computation: what its result is stored under, and how to make it. */
-export interface Job {
-  /** Where the result is stored. */
-  readonly target: Session;
-  /** The canonical text of its key. */
-  readonly text: string;
-  readonly options: CheckedFlightOptions;
-  /** Makes it. */
-  compute(): unknown;
-}
 
 /**
  * What is wanted: a result (`"any"`), one unless another process is making it (`"unclaimed"`), one
@@ -51,9 +40,6 @@ interface Landing {
   readonly value: unknown;
   readonly stored: Uint8Array;
 }
-
-/** Told apart from every value that can be stored. */
-export const ABSENT: unique symbol = Symbol("absent");
 
 /** Another process is making the result that was wanted unclaimed. */
 export const CLAIMED: unique symbol = Symbol("claimed");
@@ -116,7 +102,7 @@ class Flight {
     }
   }
 
-  async #fly(store: CompleteEngine, wish: Wish): Promise<Landing | undefined> {
+  async #fly(store: Store, wish: Wish): Promise<Landing | undefined> {
     const job = this.#job;
     const claimed = await claim(store, job, wish, this.#waiting.signal);
     if (claimed === undefined) return undefined;
@@ -225,7 +211,7 @@ export async function identity({ target, text, options }: Job): Promise<string> 
 
 /** Gets the right to compute, waiting while another process has it; or finds the result. */
 export async function claim(
-  store: CompleteEngine,
+  store: Store,
   job: Job,
   wish: Wish,
   signal: AbortSignal,
@@ -280,7 +266,7 @@ async function compute(job: Job): Promise<unknown> {
 
 /** Stores a result, unless a newer one is there that it must not replace; what then is stored. */
 export async function storeResult(
-  store: CompleteEngine,
+  store: Store,
   job: Job,
   value: unknown,
   turn: Turn,
@@ -292,7 +278,7 @@ export async function storeResult(
   const next = { value: stored, expiresAt, timestamp };
   let expected = turn.before;
   for (let attempt = 0;; attempt++) {
-    if (await target.replace(store, text, expected, next)) {
+    if (await store.compareAndSet(text, expected, next)) {
       target.stats.sets++;
       await dropError(job);
       return { value, stored };

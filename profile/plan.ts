@@ -1,6 +1,6 @@
 /** The options of a profile, and what it runs by them. */
 import { ENGINE_NAMES } from "../engines/registry.ts";
-import { checkNames, type HashStashOptions } from "../store/options.ts";
+import { checkNames, engineName, type HashStashOptions } from "../store/options.ts";
 import { type CaseRow, describeCase } from "./cases.ts";
 import type { CaseOptions, ProfiledStash } from "./profiled.ts";
 import { type Operation, OPERATIONS } from "./row.ts";
@@ -82,7 +82,7 @@ export function planOf(stash: ProfiledStash, options: ProfileOptions): Plan {
     [serializer].flat().flatMap((serializer) =>
       [compress].flat().flatMap((compress) =>
         [b64].flat().map((b64) => {
-          const name = typeof engine === "object" ? engine.name : engine ?? "";
+          const name = engine === undefined ? "" : engineName(engine);
           const options = { engine, serializer, compress, b64, engineOptions: engineOptions[name] };
           return { options, about: describeCase(stash, options) };
         })

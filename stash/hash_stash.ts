@@ -1,66 +1,128 @@
-import { join } from "node:path";
-import type { ColumnTable } from "arquero";
-import { loadLibrary } from "../platform/library.ts";
-import { Codec, decodeKey, encodeKey } from "../codec/mod.ts";
-import type { CompleteEngine } from "../engines/complete.ts";
-import type { Entry, NewEntry } from "../engines/engine.ts";
-import type { Profile, ProfileOptions } from "../profile/mod.ts";
-import { backoff } from "../store/backoff.ts";
-import { checkStash } from "../store/check.ts";
+import { decodeKey, encodeKey } from "../codec/key.ts";
 import type { AnyFunction } from "../functions/function_key.ts";
-import { exclusive } from "../store/mutex.ts";
-import { keyTexts, type Pairs, pairsOf, type PairSource } from "../store/pairs.ts";
-import { refuseWithin, within } from "../store/reentry.ts";
-import { Session, shareSessions } from "../store/handle.ts";
-import { checkVersions, earlierVersions, openEnvelope } from "../store/versions.ts";
-import { KeyNotFoundError, showKey } from "../store/errors.ts";
 import { getOrSet, type GetOrSetOptions } from "../functions/get_or_set.ts";
+import { map, type MapOptions, mapped, type MappedReturn, type MapRun } from "../functions/map.ts";
 import {
-  map,
-  type MapOptions,
-  type MappedFunction,
-  type MappedReturn,
-  type MapRun,
-  stashMapped,
-  type StashMappedDecorator,
-} from "../functions/map.ts";
-import {
+  type CallOptions,
+  type Finish,
+  type FunctionOptions,
   run,
-  type StashedResult,
   stashedResult,
   type StashedReturn,
+  type StoredReturn,
 } from "../functions/memoize.ts";
+import { loadLibrary } from "../platform/library.ts";
+import type { ProfileOptions } from "../profile/plan.ts";
+import type { ProfiledStash } from "../profile/profiled.ts";
+import type { Profile } from "../profile/result.ts";
+import type { ArqueroTable } from "../store/arquero.ts";
+import { KeyNotFoundError } from "../store/errors.ts";
+import { showKey } from "../engines/errors.ts";
+import { ABSENT, Handle } from "../store/handle.ts";
+import { openHeader } from "../store/header.ts";
 import {
-  checkNames,
-  checkOptions,
-  deadline,
   flag,
   type HashStashJSON,
   type HashStashOptions,
-  needsRootDir,
-  plainOptions,
-  rootDirOf,
+  optionsJson,
+  optionsOf,
   type SetOptions,
   typeOf,
-  withoutFilePath,
 } from "../store/options.ts";
-import { type RecordsOptions, recordsTable, StashRecords } from "../store/records.ts";
-import { dumpStore, loadStore, loadVersions, type StoredRecord } from "../store/transfer.ts";
+import { keyTexts, type Pairs, type PairSource, textPairs } from "../store/pairs.ts";
+import {
+  checkPredicates,
+  type QueryPredicates,
+  recordsOf,
+  type RecordsOptions,
+  recordsTable,
+  type StashRecords,
+} from "../store/records.ts";
+import { dumpStore, loadStore, type StoredRecord } from "../store/transfer.ts";
 import type { AnyArguments, StashCheck, StashStats, Version } from "../store/types.ts";
 
-/**
- * Entries handed to an engine at once: enough to amortise a transaction, little enough to hold in
- * memory.
- */
-const BATCH = 500;
-const BATCH_BYTES = 4_000_000;
-
 const loadProfiler = loadLibrary<
-  { profile(stash: HashStash, options?: ProfileOptions): Promise<Profile> }
+  { profile(stash: ProfiledStash, options?: ProfileOptions): Promise<Profile> }
 >("profiler", new URL("../profile/mod", import.meta.url));
 
-/** Told apart from every value that can be stored. */
-const ABSENT = Symbol("absent");
+/**
+ * A function whose results are kept. Called as the function itself, it gives a promise of the
+ * result: computed by the first call with equal arguments, then from the stash.
+ *
+ * @typeParam A The function's arguments.
+ * @typeParam R What it returns.
+ */
+export interface StashedFunction<A extends unknown[], R> {
+  /** The result, stored or computed. */
+  (this: unknown, ...args: A): StashedReturn<R>;
+  /**
+   * The results: a stash inside the one that the function was given to. Its keys are the lists of
+   * arguments, or what the option `key` made of them.
+   */
+  readonly stash: HashStash<A, StoredReturn<R>>;
+  /** The key of a call. */
+  key(...args: A): unknown;
+  /** The stored result, without running the function; `undefined` when there is none. */
+  peek(...args: A): Promise<Awaited<StashedReturn<R>> | undefined>;
+  /** Runs the function and replaces the stored result. */
+  force(...args: A): StashedReturn<R>;
+  /** Removes the stored result; whether there was one. */
+  forget(...args: A): Promise<boolean>;
+  /** The same function, for calls with an `AbortSignal` or on an object. */
+  with(options: CallOptions): StashedFunction<A, R>;
+}
+
+/** Keeps the results of a function or method: what `stashedResult` with options gives. */
+export interface StashedResultDecorator {
+  /** As the decorator of a method. */
+  <This, A extends AnyArguments, R>(
+    method: (this: This, ...args: A) => R,
+    context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
+  ): (this: This, ...args: A) => StashedReturn<R>;
+  /** As a function of functions. */
+  <A extends AnyArguments, R>(fn: (...args: A) => R): StashedFunction<A, R>;
+}
+
+/** `stash.stashedResult`: around a function, as a decorator of methods, and with options either. */
+export interface StashedResult {
+  /** As the decorator of a method, without options. */
+  <This, A extends AnyArguments, R>(
+    method: (this: This, ...args: A) => R,
+    context: ClassMethodDecoratorContext<This, (this: This, ...args: A) => R>,
+  ): (this: This, ...args: A) => StashedReturn<R>;
+  // `A` in a form that nothing is inferred from: a `key` that takes fewer arguments must not narrow
+  // the function's. `NoInfer` is not taken apart as a list of arguments.
+  /** Around a function. */
+  <A extends AnyArguments, R>(
+    fn: (...args: A) => R,
+    options?: FunctionOptions<[A][A extends unknown ? 0 : never], Awaited<R>>,
+  ): StashedFunction<A, R>;
+  /** With options first: around a function, or as the decorator of a method. */
+  (options?: FunctionOptions): StashedResultDecorator;
+}
+
+/** `stash.stashMapped` with options: makes of a function one that goes over many inputs. */
+export interface StashMappedDecorator {
+  /** The function over many inputs, with further options for each run. */
+  <I, M extends AnyArguments, R>(fn: (item: I, ...more: M) => R): MappedFunction<I, M, R>;
+}
+
+/**
+ * A function that goes over many inputs: see `stashMapped`.
+ *
+ * @typeParam I An object.
+ * @typeParam M Further arguments.
+ * @typeParam R What the function returns.
+ */
+export interface MappedFunction<I, M extends unknown[], R> {
+  /** Starts a run. */
+  (
+    objects: Iterable<I> | AsyncIterable<I>,
+    options?: Pick<MapOptions<M>, "options" | "force" | "signal" | "progress">,
+  ): MapRun<[I, ...M], MappedReturn<R>>;
+  /** Where the results are kept. */
+  readonly stash: HashStash<[I, ...M], MappedReturn<R>>;
+}
 
 /**
  * An async, dictionary-like cache over a storage engine: a `Map` whose methods return promises and
@@ -85,11 +147,7 @@ const ABSENT = Symbol("absent");
  * ```
  */
 export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, AsyncIterable<[K, V]> {
-  readonly #session: Session;
-
-  static {
-    shareSessions((stash) => stash.#session);
-  }
+  readonly #handle: Handle;
 
   /**
    * Checks the options; opens nothing and needs no permission.
@@ -107,50 +165,51 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options What to keep where, and how.
    */
   constructor(name: string, options?: HashStashOptions);
-  constructor(nameOrOptions?: string | HashStashOptions, rest?: HashStashOptions) {
-    const options = checkOptions(nameOrOptions, rest);
-    const { serializer, compress, b64 } = options;
-    this.#session = new Session(options, new Codec({ serializer, compress, b64 }));
+  constructor(nameOrOptions?: string | HashStashOptions | Handle, rest?: HashStashOptions) {
+    // The handles that `sub`, `tmp` and functions make have been checked.
+    this.#handle = nameOrOptions instanceof Handle
+      ? nameOrOptions
+      : new Handle(optionsOf(nameOrOptions, rest));
   }
 
   /** The stash's name. */
   get name(): string {
-    return this.#session.options.name;
+    return this.#handle.options.name;
   }
 
   /** The store inside the stash; `/` nests. */
   get dbname(): string {
-    return this.#session.options.dbname;
+    return this.#handle.options.dbname;
   }
 
   /** The engine's name. */
   get engine(): string {
-    return this.#session.engine;
+    return this.#handle.engine;
   }
 
   /** The serializer's name. */
   get serializer(): string {
-    return this.#session.codec.serializer;
+    return this.#handle.codec.serializer;
   }
 
   /** The compressor's name, or `false`. */
   get compress(): string | false {
-    return this.#session.codec.compress;
+    return this.#handle.codec.compress;
   }
 
   /** Whether stored bytes are base64 text. */
   get b64(): boolean {
-    return this.#session.codec.b64;
+    return this.#handle.codec.b64;
   }
 
   /** Whether every version of a key is kept. */
   get appendMode(): boolean {
-    return this.#session.options.appendMode;
+    return this.#handle.options.appendMode;
   }
 
   /** Where the data lives: a path, or a URL without credentials. */
   get path(): string {
-    return this.#session.path;
+    return this.#handle.path;
   }
 
   /**
@@ -165,9 +224,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** The value, or the default when the key is absent. */
   get<D>(key: K, defaultValue: D): Promise<V | D>;
   get(key: K, defaultValue?: unknown): Promise<unknown> {
-    // Not async itself: see Session.get.
+    // Not async itself: the handle's promise is the only one.
     try {
-      return this.#session.get(encodeKey(key), defaultValue);
+      return this.#handle.get(encodeKey(key), defaultValue);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -194,17 +253,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options When the entry ends, if not by the stash's `ttl`.
    * @throws {TypeError} When the value can't be serialized; the message names the place (`$.a[2]`).
    */
-  async set(key: K, value: V, options?: SetOptions): Promise<void> {
-    const text = encodeKey(key);
-    const timestamp = Date.now();
-    const expiresAt = deadline(options, this.#session.options.ttl, timestamp);
-    // Encoded before anything is awaited: the caller may change the value once set has been called.
-    const encoding = this.#session.codec.encode(value);
-    await this.#session.run("set entry", async (store, bytes) => {
-      const entry = { value: bytes, expiresAt, timestamp };
-      await this.#session.put(store, text, entry);
-      this.#session.stats.sets++;
-    }, encoding);
+  set(key: K, value: V, options?: SetOptions): Promise<void> {
+    // Not async itself: the handle's promise is the only one.
+    try {
+      return this.#handle.set(encodeKey(key), value, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -213,8 +268,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param key The key.
    */
   async has(key: K): Promise<boolean> {
-    const text = encodeKey(key);
-    return await this.#session.run("look up entry", (store) => store.has(text));
+    return await this.#handle.has(encodeKey(key));
   }
 
   /**
@@ -224,11 +278,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns `Infinity` when it stays forever; `undefined` when it is absent.
    */
   async expiresAt(key: K): Promise<number | undefined> {
-    const text = encodeKey(key);
-    return await this.#session.run("look up entry", async (store) => {
-      const entry = await store.get(text);
-      return entry && (entry.expiresAt ?? Infinity);
-    });
+    return await this.#handle.expiresAt(encodeKey(key));
   }
 
   /**
@@ -238,19 +288,12 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns Whether it was there.
    */
   async delete(key: K): Promise<boolean> {
-    const text = encodeKey(key);
-    return await this.#session.run("delete entry", async (store) => {
-      const deleted = this.appendMode
-        ? await this.#session.take(store, text) !== undefined
-        : await store.delete(text);
-      if (deleted) this.#session.stats.deletes++;
-      return deleted;
-    });
+    return await this.#handle.delete(encodeKey(key));
   }
 
   /** How many keys there are. */
   async size(): Promise<number> {
-    return await this.#session.run("count entries", (store) => store.size());
+    return await this.#handle.run("size", (store) => store.size());
   }
 
   /**
@@ -259,11 +302,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options With `deep`, also those of the stashes inside it.
    */
   async clear(options: { deep?: boolean } = {}): Promise<void> {
-    const deep = flag(options, "deep");
-    await this.#session.run("clear", async (store) => {
-      await store.clear(deep);
-      if (this.appendMode) await (await this.#session.archive()).clear();
-    });
+    await this.#handle.clear(flag(options, "deep"));
   }
 
   /**
@@ -271,7 +310,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * caller thinks. Keys that are not touched meanwhile come exactly once.
    */
   async *keys(): AsyncGenerator<K, void, void> {
-    for await (const text of this.#session.iterate("list keys", (store) => store.keys())) {
+    for await (const text of this.#handle.iterate("keys", (store) => store.keys())) {
       yield decodeKey(text) as K;
     }
   }
@@ -284,10 +323,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** The pairs of key and value, as lazily as the keys. */
   async *entries(): AsyncGenerator<[K, V], void, void> {
     for await (
-      const [text, entry] of this.#session.iterate("list entries", (store) => store.entries())
+      const [text, entry] of this.#handle.iterate("entries", (store) => store.entries())
     ) {
       const key = decodeKey(text) as K;
-      yield [key, await this.#session.read(entry, text) as V];
+      yield [key, await this.#handle.read(entry, text) as V];
     }
   }
 
@@ -305,7 +344,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** Stores all properties of a plain object. */
   async update(other: Readonly<Record<string, V>>): Promise<void>;
   async update(other: PairSource<K, V>): Promise<void> {
-    await this.#setAll(other);
+    await this.#handle.setMany(textPairs(other));
   }
 
   /**
@@ -316,29 +355,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param defaultValue What to store when the key is absent; `null` by default.
    */
   async setDefault<D = null>(key: K, defaultValue?: D): Promise<V | D> {
-    const text = encodeKey(key);
     const value = arguments.length < 2 ? null : defaultValue;
-    return await this.#session.run("set default", async (store, bytes) => {
-      for (let attempt = 0;; attempt++) {
-        const entry = await store.get(text);
-        if (entry !== undefined) {
-          this.#session.stats.hits++;
-          return await this.#session.read(entry, text) as V;
-        }
-        const timestamp = Date.now();
-        const next = {
-          value: bytes,
-          expiresAt: deadline(undefined, this.#session.options.ttl, timestamp),
-          timestamp,
-        };
-        if (await this.#session.replace(store, text, undefined, next)) {
-          this.#session.stats.misses++;
-          this.#session.stats.sets++;
-          return value as D;
-        }
-        await backoff(attempt);
-      }
-    }, this.#session.codec.encode(value));
+    return await this.#handle.setDefault(encodeKey(key), value) as V | D;
   }
 
   /**
@@ -351,18 +369,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** Removes a key and returns its value, or the default when it is absent. */
   async pop<D>(key: K, defaultValue: D): Promise<V | D>;
   async pop(key: K, defaultValue?: unknown): Promise<unknown> {
-    const text = encodeKey(key);
-    return await this.#session.run("pop entry", async (store) => {
-      // Decoded before it is removed: a value that can't be read must not be lost.
-      const taken = await this.#session.take(
-        store,
-        text,
-        (entry) => this.#session.read(entry, text),
-      );
-      if (taken === undefined) return defaultValue;
-      this.#session.stats.deletes++;
-      return taken.result;
-    });
+    return await this.#handle.pop(encodeKey(key), defaultValue);
   }
 
   /**
@@ -397,19 +404,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     if (typeof fn !== "function") {
       throw new TypeError("Expected a function that makes the next value");
     }
-    return await this.#session.run("modify entry", async (store) => {
-      const operation = this.#session.modifying(text);
-      refuseWithin(() => operation, "modify entry inside the modify of its key");
-      return await exclusive(this.#session.identity(text), async () => {
-        for (let attempt = 0;; attempt++) {
-          const entry = await store.get(text);
-          const current = entry && await this.#session.read(entry, text) as V;
-          const next = await within(operation, () => fn(current));
-          if (await this.#modifyOnce(store, text, entry, next, options)) return next;
-          await backoff(attempt);
-        }
-      });
-    });
+    return await this.#handle.modify(text, fn as (current: unknown) => unknown, options) as V;
   }
 
   /**
@@ -419,19 +414,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param keys The keys.
    */
   async getMany(keys: Iterable<K>): Promise<(V | undefined)[]> {
-    const texts = keyTexts(keys);
-    return await this.#session.run("get entries", async (store) => {
-      const values: (V | undefined)[] = [];
-      for (let from = 0; from < texts.length; from += BATCH) {
-        for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
-          const text = texts[values.length];
-          values.push(entry && await this.#session.read(entry, text) as V);
-          if (entry) this.#session.stats.hits++;
-          else this.#session.stats.misses++;
-        }
-      }
-      return values;
-    });
+    return await this.#handle.getMany(keyTexts(keys)) as (V | undefined)[];
   }
 
   /**
@@ -445,38 +428,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** Stores all properties of a plain object. */
   async setMany(pairs: Readonly<Record<string, V>>, options?: SetOptions): Promise<void>;
   async setMany(pairs: PairSource<K, V>, options?: SetOptions): Promise<void> {
-    await this.#setAll(pairs, options);
-  }
-
-  async #setAll(pairs: PairSource<K, V>, options?: SetOptions): Promise<void> {
-    const { ttl } = this.#session.options;
-    deadline(options, ttl, 0);
-    const { codec, stats } = this.#session;
-    await this.#session.run("set entries", async (store) => {
-      let batch: [string, NewEntry][] = [];
-      let size = 0;
-      const flush = async () => {
-        if (this.appendMode) {
-          for (const [text, entry] of batch) await this.#session.put(store, text, entry);
-        } else await store.setMany(batch);
-        stats.sets += batch.length;
-        batch = [];
-        size = 0;
-      };
-      for await (const [key, value] of pairsOf(pairs)) {
-        const text = encodeKey(key);
-        const timestamp = Date.now();
-        const expiresAt = deadline(options, ttl, timestamp);
-        const encoding = codec.encode(value);
-        // Most are there at once; to wait for each nevertheless would show in the time of a batch.
-        const stored = encoding instanceof Promise ? await encoding : encoding;
-        const own = text.length + stored.length;
-        if (batch.length === BATCH || batch.length > 0 && size + own > BATCH_BYTES) await flush();
-        batch.push([text, { value: stored, expiresAt, timestamp }]);
-        size += own;
-      }
-      if (batch.length > 0) await flush();
-    });
+    await this.#handle.setMany(textPairs(pairs), options);
   }
 
   /**
@@ -486,19 +438,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns How many were there.
    */
   async deleteMany(keys: Iterable<K>): Promise<number> {
-    const texts = keyTexts(keys);
-    return await this.#session.run("delete entries", async (store) => {
-      let deleted = 0;
-      if (this.appendMode) {
-        for (const text of texts) if (await this.#session.take(store, text)) deleted++;
-      } else {
-        for (let from = 0; from < texts.length; from += BATCH) {
-          deleted += await store.deleteMany(texts.slice(from, from + BATCH));
-        }
-      }
-      this.#session.stats.deletes += deleted;
-      return deleted;
-    });
+    return await this.#handle.deleteMany(keyTexts(keys));
   }
 
   /** A plain in-memory copy that later writes do not change. */
@@ -520,20 +460,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async getAll(key: K, options?: { withMetadata?: boolean }): Promise<V[] | Version<V>[]>;
   async getAll(key: K, options: { withMetadata?: boolean } = {}): Promise<V[] | Version<V>[]> {
     const withMetadata = flag(options, "withMetadata");
-    const text = encodeKey(key);
-    const versions = await this.#session.run("get versions", async (store) => {
-      const head = await store.get(text);
-      if (head === undefined) return [];
-      const stored: Entry[] = [];
-      const { header } = openEnvelope(head.value);
-      if (header !== undefined && header.version > 1) {
-        const archive = await this.#session.archive();
-        for await (const entry of earlierVersions(archive, text, header)) stored.push(entry);
-      }
-      stored.push(head);
-      const versions = stored.map((entry) => this.#session.version(entry, text));
-      return await Promise.all(versions) as Version<V>[];
-    });
+    const versions = await this.#handle.getAll(encodeKey(key)) as Version<V>[];
     return withMetadata ? versions : versions.map(({ value }) => value);
   }
 
@@ -546,10 +473,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   sub<K2 = K, V2 = V>(dbname: string, options: HashStashOptions = {}): HashStash<K2, V2> {
     if (typeof dbname !== "string") throw new TypeError("Expected the dbname of the stash inside");
-    return new HashStash<K2, V2>({
-      ...this.#derivedOptions(options),
-      dbname: `${this.dbname}/${dbname}`,
-    });
+    return faceOf(this.#handle.sub(dbname, options)) as HashStash<K2, V2>;
   }
 
   /**
@@ -571,16 +495,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * ```
    */
   tmp<K2 = K, V2 = V>(options: HashStashOptions = {}): HashStash<K2, V2> {
-    const name = `.tmp-${crypto.randomUUID()}`;
-    const merged = this.#derivedOptions({ name, ...options });
-    merged.engineOptions = withoutFilePath(merged.engineOptions);
-    const checked = checkOptions(merged, undefined);
-    // In a folder of its parent's root: the permissions are there, and so is the disk that is
-    // measured.
-    const rootDir = needsRootDir(checked) ? join(rootDirOf(checked)!, name) : name;
-    const stash = new HashStash<K2, V2>({ ...merged, rootDir });
-    stash.#session.temporary = true;
-    return stash;
+    return faceOf(this.#handle.tmp(options)) as HashStash<K2, V2>;
   }
 
   /**
@@ -588,21 +503,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    *
    * @param predicates May be async.
    */
-  async *query(predicates: {
-    key?: (key: K) => boolean | PromiseLike<boolean>;
-    value?: (value: V) => boolean | PromiseLike<boolean>;
-  } = {}): AsyncGenerator<[K, V], void, void> {
-    checkNames(predicates, ["key", "value"]);
+  async *query(predicates: QueryPredicates<K, V> = {}): AsyncGenerator<[K, V], void, void> {
+    checkPredicates(predicates);
     const { key: acceptsKey, value: acceptsValue } = predicates;
-    for (const [name, predicate] of Object.entries(predicates)) {
-      if (predicate !== undefined && typeof predicate !== "function") {
-        throw new TypeError(`Expected ${name} to be a predicate, got ${typeOf(predicate)}`);
-      }
-    }
-    for await (const [text, entry] of this.#session.iterate("query", (store) => store.entries())) {
+    for await (const [text, entry] of this.#handle.iterate("query", (store) => store.entries())) {
       const key = decodeKey(text) as K;
       if (acceptsKey && !await acceptsKey(key)) continue;
-      const value = await this.#session.read(entry, text) as V;
+      const value = await this.#handle.read(entry, text) as V;
       if (!acceptsValue || await acceptsValue(value)) yield [key, value];
     }
   }
@@ -632,7 +539,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     options?: GetOrSetOptions<D>,
   ): Promise<unknown extends V ? D : V> {
     return await getOrSet(
-      this as HashStash,
+      this.#handle,
       key,
       factory as (key: unknown) => unknown,
       options as GetOrSetOptions,
@@ -647,7 +554,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param args Its arguments.
    */
   run<A extends AnyArguments, R>(fn: (...args: A) => R, ...args: A): StashedReturn<R> {
-    return run(this as HashStash, fn as AnyFunction, args) as StashedReturn<R>;
+    return run(this.#handle, fn as AnyFunction, args) as StashedReturn<R>;
   }
 
   /**
@@ -674,7 +581,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * ```
    */
   get stashedResult(): StashedResult {
-    return ((...args: unknown[]) => stashedResult(this as HashStash, ...args)) as StashedResult;
+    return ((first: unknown = {}, second: unknown = {}) =>
+      stashedResult(this.#handle, first, second, addStash)) as StashedResult;
   }
 
   /**
@@ -704,7 +612,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     objects: Iterable<I> | AsyncIterable<I>,
     options?: MapOptions<M, [item: I, ...more: M], Awaited<R>>,
   ): MapRun<[I, ...M], MappedReturn<R>> {
-    return map(this as HashStash, fn as AnyFunction, objects, options as MapOptions) as MapRun<
+    return map(this.#handle, fn as AnyFunction, objects, options as MapOptions) as MapRun<
       [I, ...M],
       MappedReturn<R>
     >;
@@ -731,8 +639,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   ): MappedFunction<I, M, R>;
   /** The same with the options first. */
   stashMapped(options?: MapOptions): StashMappedDecorator;
-  stashMapped(...args: unknown[]): unknown {
-    return stashMapped(this as HashStash, ...args);
+  stashMapped(first: unknown = {}, second: unknown = {}): unknown {
+    const make = (fn: AnyFunction, options: MapOptions) => {
+      const { handle, start } = mapped(this.#handle, fn, options);
+      return Object.assign(start, { stash: faceOf(handle) });
+    };
+    if (typeof first === "function") return make(first as AnyFunction, second as MapOptions);
+    return (fn: AnyFunction) => make(fn, first as MapOptions);
   }
 
   /**
@@ -753,7 +666,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * ```
    */
   records(options?: RecordsOptions): StashRecords {
-    return new StashRecords(this as HashStash, options);
+    return recordsOf(this.#handle, options);
   }
 
   /**
@@ -762,7 +675,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    *
    * @param options Which rows, and of what columns.
    */
-  async table(options?: RecordsOptions): Promise<ColumnTable> {
+  async table(options?: RecordsOptions): Promise<ArqueroTable> {
     return await recordsTable(this.records(options));
   }
 
@@ -798,8 +711,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     options: { wanted?: (keys: string[]) => Promise<string[]> } = {},
   ): AsyncGenerator<StoredRecord, void, void> {
     const { wanted = (keys) => Promise.resolve(keys) } = options;
-    const archive = () => this.#session.archive();
-    yield* this.#session.iterate("dump", (store) => dumpStore(store, archive, wanted));
+    yield* dumpStore(this.#handle, wanted);
   }
 
   /**
@@ -809,16 +721,12 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns How many were stored.
    */
   async load(records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>): Promise<number> {
-    return await this.#session.run("load", async (store) => {
-      if (!this.appendMode) return await loadStore(store, records);
-      const archive = await this.#session.archive();
-      return await loadVersions(store, archive, records, (key) => this.#session.take(store, key));
-    });
+    return await loadStore(this.#handle, records);
   }
 
   /** What this handle has done so far. */
   stats(): StashStats {
-    return { ...this.#session.stats, evictions: this.#session.evictions };
+    return { ...this.#handle.stats, evictions: this.#handle.evictions };
   }
 
   /**
@@ -827,12 +735,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @returns How many entries.
    */
   async prune(): Promise<number> {
-    return await this.#session.run("prune", async (store) => {
-      const pruned = await store.prune();
-      if (this.appendMode) await checkVersions(store, await this.#session.archive(), true);
-      await this.#session.pruneSpaces();
-      return pruned;
-    });
+    return await this.#handle.prune();
   }
 
   /**
@@ -842,24 +745,17 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options With `fix`, repairs what can be repaired and removes what can't.
    */
   async check(options: { fix?: boolean } = {}): Promise<StashCheck> {
-    const fix = flag(options, "fix");
-    return await this.#session.run("check", (store) => checkStash(this.#session, store, fix));
+    return await this.#handle.check(flag(options, "fix"));
   }
 
   /** Bytes on disk or in the server. */
   async byteSize(): Promise<number> {
-    return await this.#session.run("measure", async (store) => {
-      const bytes = await store.byteSize();
-      if (!this.appendMode) return bytes;
-      const archive = await this.#session.archive();
-      // Engines that keep all stores in one file count it whole for each.
-      return archive.path === store.path ? bytes : bytes + await archive.byteSize();
-    });
+    return await this.#handle.run("byteSize", (store) => store.byteSize());
   }
 
   /** Opens the engine; without it the first operation does. Idempotent. */
   async open(): Promise<this> {
-    await this.#session.run("open", () => undefined);
+    await this.#handle.open();
     return this;
   }
 
@@ -868,7 +764,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * stash stays closed.
    */
   async close(): Promise<void> {
-    await this.#session.close();
+    await this.#handle.close();
   }
 
   /** The same as `close()`. */
@@ -901,7 +797,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param value The value.
    */
   async encodeValue(value: V): Promise<Uint8Array> {
-    return await this.#session.codec.encode(value);
+    return await this.#handle.codec.encode(value);
   }
 
   /**
@@ -910,25 +806,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param bytes What `encodeValue` returned.
    */
   async decodeValue(bytes: Uint8Array): Promise<V> {
-    return await this.#session.codec.decode(openEnvelope(bytes).value) as V;
+    return await this.#handle.codec.decode(openHeader(bytes).value) as V;
   }
 
   /** The options as plain data: `fromJSON` makes an equal stash of it. */
   toJSON(): HashStashJSON {
-    const { name, dbname, appendMode, ttl } = this.#session.options;
-    const engineOptions = plainOptions(this.#session.options.engineOptions);
-    return {
-      name,
-      dbname,
-      engine: this.engine,
-      rootDir: rootDirOf(this.#session.options),
-      serializer: this.serializer,
-      compress: this.compress,
-      b64: this.b64,
-      appendMode,
-      ...(ttl === Infinity ? {} : { ttl }),
-      ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
-    };
+    const { serializer, compress, b64 } = this;
+    return optionsJson(this.#handle.options, { serializer, compress, b64 });
   }
 
   /**
@@ -941,42 +825,17 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
       (typeof json === "string" ? JSON.parse(json) : json) as HashStashOptions,
     );
   }
-
-  /** One try of `modify`; whether the entry was still as it was read. */
-  async #modifyOnce(
-    store: CompleteEngine,
-    text: string,
-    entry: Entry | undefined,
-    value: V | undefined,
-    options: SetOptions | undefined,
-  ): Promise<boolean> {
-    if (value === undefined) {
-      return entry === undefined || await store.compareAndSet(text, entry, undefined);
-    }
-    const timestamp = Date.now();
-    const own = options?.ttl !== undefined || options?.expiresAt !== undefined ||
-      this.#session.options.ttl !== Infinity;
-    const expiresAt = own
-      ? deadline(options, this.#session.options.ttl, timestamp)
-      : entry?.expiresAt;
-    const next = { value: await this.#session.codec.encode(value), expiresAt, timestamp };
-    if (!await this.#session.replace(store, text, entry, next)) return false;
-    this.#session.stats.sets++;
-    return true;
-  }
-
-  /**
-   * The options of a stash made from this one: the same but for `changes`; another engine has
-   * options of its own.
-   */
-  #derivedOptions(changes: HashStashOptions): HashStashOptions {
-    const { engine } = this.#session.options;
-    const same = changes.engine === undefined || changes.engine === engine;
-    return {
-      ...this.#session.options,
-      clear: false,
-      ...(same ? {} : { engineOptions: undefined }),
-      ...changes,
-    };
-  }
 }
+
+const faces = new WeakMap<Handle, HashStash>();
+
+/** The stash of a handle that a stash or a function made: the same one for all who ask. */
+function faceOf(handle: Handle): HashStash {
+  let face = faces.get(handle);
+  if (face === undefined) faces.set(handle, face = new HashStash(handle as never));
+  return face;
+}
+
+const addStash: Finish = (wrapped, results) => {
+  Object.assign(wrapped, { stash: faceOf(results) });
+};

@@ -1,6 +1,6 @@
 import { FLIGHT_OPTIONS } from "../functions/options.ts";
-import { HashStash } from "./hash_stash.ts";
-import type { FunctionOptions, StashedResultDecorator } from "../functions/memoize.ts";
+import { HashStash, type StashedResultDecorator } from "./hash_stash.ts";
+import type { FunctionOptions } from "../functions/memoize.ts";
 import { type HashStashOptions, typeOf } from "../store/options.ts";
 
 /**

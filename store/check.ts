@@ -1,37 +1,29 @@
-/** Looking at everything that a stash has stored. */
-import { decodeKey } from "../codec/mod.ts";
+/** Looking at everything that a store keeps. */
 import { DecodeError } from "../codec/errors.ts";
-import type { CompleteEngine } from "../engines/complete.ts";
+import { decodeKey } from "../codec/key.ts";
+import type { Store } from "../engines/complete.ts";
 import type { EngineProblem } from "../engines/engine.ts";
-import { safeDecodeKey } from "./guard.ts";
-import type { Session } from "./handle.ts";
-import { checkVersions } from "./versions.ts";
+import { safeDecodeKey } from "../engines/errors.ts";
+import type { StoredEntry } from "./header.ts";
 import type { StashCheck, StashProblem } from "./types.ts";
 
-/** What the engine finds, what can't be decoded, and in append mode what belongs to no key. */
-export async function checkStash(
-  session: Session,
-  store: CompleteEngine,
-  fix: boolean,
-): Promise<StashCheck> {
-  const found = await store.check({ fix });
-  const problems: StashProblem[] = found.problems.map(withDecodedKey);
-  problems.push(...await undecodable(session, store, fix, found.problems));
-  let checked = found.checked;
-  if (session.options.appendMode) {
-    const archive = await session.archive();
-    for (const report of [await archive.check({ fix }), await checkVersions(store, archive, fix)]) {
-      problems.push(...report.problems.map(withDecodedKey));
-    }
-    checked += await archive.size();
-  }
+/** Who decodes values: a handle. */
+interface Reader {
+  read(entry: Pick<StoredEntry, "value">, text: string): unknown;
+}
+
+/** What the engine, and what stands around it, finds, and what can't be decoded. */
+export async function checkStore(reader: Reader, store: Store, fix: boolean): Promise<StashCheck> {
+  const { checked, problems: found } = await store.check({ fix });
+  const problems: StashProblem[] = found.map(withDecodedKey);
+  problems.push(...await undecodable(reader, store, fix, found));
   return { ok: problems.every((problem) => problem.fixed), checked, problems };
 }
 
-/** Decodes every value; those that can't be and the engine has not found already. */
+/** Decodes every value; those that can't be and are not known yet. */
 async function undecodable(
-  session: Session,
-  store: CompleteEngine,
+  reader: Reader,
+  store: Store,
   fix: boolean,
   known: readonly EngineProblem[],
 ): Promise<StashProblem[]> {
@@ -42,16 +34,12 @@ async function undecodable(
     try {
       decodeKey(text);
       const entry = await store.getValue(text);
-      if (entry !== undefined) await session.read(entry, text);
+      if (entry !== undefined) await reader.read(entry, text);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       const fixed = fix && await store.delete(text);
-      problems.push({
-        kind: "undecodable",
-        key: safeDecodeKey(text),
-        detail: error.message,
-        fixed,
-      });
+      const key = safeDecodeKey(text);
+      problems.push({ kind: "undecodable", key, detail: error.message, fixed });
     }
   }
   return problems;

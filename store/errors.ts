@@ -27,9 +27,3 @@ export class KeyNotFoundError extends Error {
     this.key = key;
   }
 }
-
-/** The key as a person can recognise it in a message: at most 80 characters. */
-export function showKey(key: unknown): string {
-  const text = Deno.inspect(key, { depth: 3, strAbbreviateSize: 80, compact: true });
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}

@@ -1,32 +1,53 @@
-import type { Codec } from "../codec/mod.ts";
-import type { CompleteEngine } from "../engines/complete.ts";
-import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
-import { EngineError } from "../engines/errors.ts";
-import { backoff } from "./backoff.ts";
-import { safeDecodeKey, unreadable } from "./guard.ts";
-import { storeIdentity } from "./identity.ts";
-import { exclusive } from "./mutex.ts";
-import { refuseWithin } from "./reentry.ts";
-import { engineName, openStore, storePathOf } from "./open.ts";
-import { append, appendTo, openEnvelope, removeEarlier } from "./versions.ts";
-import type { HashStash } from "../stash/hash_stash.ts";
-import { type CheckedOptions, needsRootDir, RESERVED_DBNAMES } from "./options.ts";
-import type { StashStats, Version } from "./types.ts";
+import { join } from "node:path";
+import { Codec } from "../codec/codec.ts";
+import type { Store } from "../engines/complete.ts";
+import { batches } from "../engines/each.ts";
+import type { Awaitable, Entry, NewEntry } from "../engines/engine.ts";
+import { EngineError, unreadable } from "../engines/errors.ts";
+import { removeTree } from "../platform/files.ts";
+import { checkStore } from "./check.ts";
+import { backoff, exclusive, refuseWithin, within } from "./contention.ts";
+import { opened, type StoredEntry, valueOf } from "./header.ts";
+import { openStore, storeIdentity, storePathOf } from "./open.ts";
+import {
+  checkDeadline,
+  type CheckedOptions,
+  checkOptions,
+  deadline,
+  engineName,
+  type HashStashOptions,
+  needsRootDir,
+  RESERVED_DBNAMES,
+  rootDirOf,
+  type SetOptions,
+  withoutFilePath,
+} from "./options.ts";
+import type { StashCheck, StashStats, Version } from "./types.ts";
+import { Versions, versionsOf } from "./versions.ts";
+
+/** Entries handed to an engine at once: enough to amortise a transaction or a round trip … */
+const BATCH = 500;
+/** … and bytes: little enough to hold in memory. */
+const BATCH_BYTES = 4_000_000;
+
+/** Told apart from every value that can be stored. */
+export const ABSENT: unique symbol = Symbol("absent");
 
 /**
- * What is behind one handle on a stash: the opened store and those beside it, the operations under
- * way, and what is done with entries by the canonical text of their key. `HashStash` is its face;
- * the other modules of this folder use it too.
+ * One handle on a store: opens and closes it, and does what a stash does by the canonical text of a
+ * key. `HashStash` is its public face; functions, records and transfers work on it too.
  */
-export class Session {
+export class Handle implements AsyncDisposable {
   readonly options: CheckedOptions;
   readonly codec: Codec;
   readonly stats: StashStats = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
+  /** What its keys are: any, or the lists of a function's arguments. */
+  readonly kind: "stash" | "function";
   /** Whether everything is removed when it is closed. */
-  temporary = false;
-  #store: CompleteEngine | undefined;
-  #opening: Promise<CompleteEngine> | undefined;
-  readonly #spaces = new Map<string, Promise<CompleteEngine>>();
+  readonly #isTemporary: boolean;
+  #store: Store | undefined;
+  #opening: Promise<Store> | undefined;
+  readonly #sides = new Map<string, Promise<Store>>();
   readonly #children = new Set<AsyncDisposable>();
   #place: string | undefined;
   #closing: Promise<void> | undefined;
@@ -34,9 +55,17 @@ export class Session {
   #active = 0;
   #whenIdle: (() => void) | undefined;
 
-  constructor(options: CheckedOptions, codec: Codec) {
-    this.options = options;
-    this.codec = codec;
+  /** @throws {TypeError | RangeError} When an option makes no sense. */
+  constructor(
+    options: HashStashOptions,
+    { kind = "stash", temporary = false }: { kind?: "stash" | "function"; temporary?: boolean } =
+      {},
+  ) {
+    this.options = checkOptions(options);
+    const { serializer, compress, b64 } = this.options;
+    this.codec = new Codec({ serializer, compress, b64 });
+    this.kind = kind;
+    this.#isTemporary = temporary;
   }
 
   /** The engine's name. */
@@ -54,30 +83,21 @@ export class Session {
     return this.#store?.evictions ?? 0;
   }
 
-  /**
-   * Runs an operation on the opened store; `close` waits for it. `before` is what the caller has
-   * begun already: an encoding, made of the value as it was when the method was called.
-   */
-  async run<T, B = undefined>(
-    operation: string,
-    body: (store: CompleteEngine, before: B) => Awaitable<T>,
-    before?: Awaitable<B>,
-  ): Promise<T> {
-    const closed = this.#closing !== undefined;
+  /** Runs an operation on the opened store; `close` waits for it. */
+  async run<T>(operation: string, body: (store: Store) => Awaitable<T>): Promise<T> {
+    if (this.#closing !== undefined) this.#refuse(operation);
     this.#active++;
     try {
-      const ready = (before instanceof Promise ? await before : before) as B;
-      if (closed) this.#refuse(operation);
-      return await body(this.#store ?? await this.#open(), ready);
+      return await body(this.#store ?? await this.#open());
     } finally {
-      if (--this.#active === 0) this.#whenIdle?.();
+      this.#done();
     }
   }
 
-  /** Goes over items of the opened store, until the stash is closed. */
+  /** Goes over items of the opened store, until the handle is closed. */
   async *iterate<T>(
     operation: string,
-    items: (store: CompleteEngine) => Iterable<T> | AsyncIterable<T>,
+    items: (store: Store) => Iterable<T> | AsyncIterable<T>,
   ): AsyncGenerator<T> {
     if (this.#closing !== undefined) this.#refuse(operation);
     const store = this.#store ?? await this.#open();
@@ -87,29 +107,40 @@ export class Session {
     }
   }
 
-  /** A store that the stash keeps for itself, beside its own. */
-  async space(name: string): Promise<CompleteEngine> {
-    let opening = this.#spaces.get(name);
+  /** A side store: one that the handle keeps beside its own, for itself. */
+  async side(name: string): Promise<Store> {
+    let opening = this.#sides.get(name);
     if (opening === undefined) {
       opening = openStore(this.options, `${this.options.dbname}/${name}`);
-      this.#spaces.set(name, opening);
-      opening.catch(() => this.#spaces.delete(name));
+      this.#sides.set(name, opening);
+      opening.catch(() => this.#sides.delete(name));
     }
     return await opening;
   }
 
-  /** The store of earlier versions. */
-  archive(): Promise<CompleteEngine> {
-    return this.space(RESERVED_DBNAMES.versions);
+  /** A handle on a store inside this one, with the same options but for `changes`. */
+  sub(dbname: string, changes: HashStashOptions = {}, kind?: Handle["kind"]): Handle {
+    const options = {
+      ...this.#derivedOptions(changes),
+      dbname: `${this.options.dbname}/${dbname}`,
+    };
+    return new Handle(options, { kind });
   }
 
-  /** Drops what has expired from the stores beside that are open. */
-  async pruneSpaces(): Promise<void> {
-    for (const space of this.#spaces.values()) await (await space).prune();
+  /** A handle on a store of its own with the same options, removed when it is closed. */
+  tmp(changes: HashStashOptions): Handle {
+    const name = `.tmp-${crypto.randomUUID()}`;
+    const merged = this.#derivedOptions({ name, ...changes });
+    merged.engineOptions = withoutFilePath(merged.engineOptions);
+    const checked = checkOptions(merged);
+    // In a folder of its parent's root: the permissions are there, and so is the disk that is
+    // measured.
+    const rootDir = needsRootDir(checked) ? join(rootDirOf(checked)!, name) : name;
+    return new Handle({ ...merged, rootDir }, { temporary: true });
   }
 
   /**
-   * Disposes of the child when the stash is closed, before its stores are: at once if that has
+   * Disposes of the child when the handle is closed, before its stores are: at once if that has
    * been.
    */
   adopt(child: AsyncDisposable): void {
@@ -122,22 +153,16 @@ export class Session {
     this.#children.delete(child);
   }
 
-  /** A name for one key of this store in this process; the stash has been opened. */
+  /** A name for one key of this store in this process; the store has been opened. */
   identity(text: string): string {
     return (this.#place ??= storeIdentity(this.options, this.path)) + text;
   }
 
-  /** The name of the operation that changes a key. */
-  modifying(text: string): string {
-    return `modify ${this.identity(text)}`;
-  }
-
-  /**
-   * The value under a key, or the default. As `run`, but in one piece: at a microsecond or two for
-   * a read from memory or LMDB, each further promise shows.
-   */
+  // In one piece, as set is: at a microsecond or two for a read from memory or LMDB, each further
+  // promise shows.
+  /** The value under a key, or the default. */
   async get(text: string, defaultValue: unknown): Promise<unknown> {
-    if (this.#closing !== undefined) this.#refuse("get entry");
+    if (this.#closing !== undefined) this.#refuse("get");
     this.#active++;
     try {
       const store = this.#store ?? await this.#open();
@@ -152,90 +177,292 @@ export class Session {
       this.stats.hits++;
       return value;
     } finally {
-      if (--this.#active === 0) this.#whenIdle?.();
+      this.#done();
     }
   }
 
-  /** The value of an entry. */
-  read(entry: EntryValue, text: string): Awaitable<unknown> {
+  /** Stores the value as it is now. */
+  async set(text: string, value: unknown, options?: SetOptions): Promise<void> {
+    const timestamp = Date.now();
+    const expiresAt = deadline(options, this.options.ttl, timestamp);
+    // Before anything is awaited: the caller may change the value once set has been called.
+    const encoding = this.codec.encode(value);
+    if (this.#closing !== undefined) {
+      await encoding;
+      this.#refuse("set");
+    }
+    this.#active++;
     try {
-      const value = this.codec.decode(openEnvelope(entry.value).value);
+      const bytes = encoding instanceof Promise ? await encoding : encoding;
+      const store = this.#store ?? await this.#open();
+      // The modify around it would find the entry changed, and run its function again, for ever.
+      refuseWithin(() => this.#modifying(text), "set entry inside the modify of its key");
+      const done = store.set(text, { value: bytes, expiresAt, timestamp });
+      if (done instanceof Promise) await done;
+      this.stats.sets++;
+    } finally {
+      this.#done();
+    }
+  }
+
+  /** Whether the key is there. */
+  async has(text: string): Promise<boolean> {
+    return await this.run("has", (store) => store.has(text));
+  }
+
+  /** When the entry ends, ms since the epoch; `Infinity`: never; `undefined`: it is absent. */
+  async expiresAt(text: string): Promise<number | undefined> {
+    return await this.run("expiresAt", async (store) => {
+      const entry = await store.get(text);
+      return entry && (entry.expiresAt ?? Infinity);
+    });
+  }
+
+  /** Removes a key; whether it was there. */
+  async delete(text: string): Promise<boolean> {
+    return await this.run("delete", async (store) => {
+      const deleted = await store.delete(text);
+      if (deleted) this.stats.deletes++;
+      return deleted;
+    });
+  }
+
+  /** The stored value, or the default just stored. */
+  async setDefault(text: string, value: unknown): Promise<unknown> {
+    const encoding = this.codec.encode(value);
+    return await this.run("setDefault", async (store) => {
+      const bytes = await encoding;
+      for (let attempt = 0;; attempt++) {
+        const entry = await store.get(text);
+        if (entry !== undefined) {
+          this.stats.hits++;
+          return await this.read(entry, text);
+        }
+        const timestamp = Date.now();
+        const expiresAt = deadline(undefined, this.options.ttl, timestamp);
+        if (await store.compareAndSet(text, undefined, { value: bytes, expiresAt, timestamp })) {
+          this.stats.misses++;
+          this.stats.sets++;
+          return value;
+        }
+        await backoff(attempt);
+      }
+    });
+  }
+
+  /** Removes a key and gives its value to this caller alone; the default when it is absent. */
+  async pop(text: string, defaultValue: unknown): Promise<unknown> {
+    return await this.run("pop", async (store) => {
+      for (let attempt = 0;; attempt++) {
+        const entry = await store.get(text);
+        if (entry === undefined) return defaultValue;
+        // Decoded before it is removed: a value that can't be read must not be lost.
+        const value = await this.read(entry, text);
+        if (await store.compareAndSet(text, entry, undefined)) {
+          this.stats.deletes++;
+          return value;
+        }
+        await backoff(attempt);
+      }
+    });
+  }
+
+  /** Reads, changes and stores a value. */
+  async modify(
+    text: string,
+    fn: (current: unknown) => unknown,
+    options?: SetOptions,
+  ): Promise<unknown> {
+    return await this.run("modify", async (store) => {
+      const operation = this.#modifying(text);
+      refuseWithin(() => operation, "modify entry inside the modify of its key");
+      return await exclusive(this.identity(text), async () => {
+        for (let attempt = 0;; attempt++) {
+          const entry = await store.get(text);
+          const current = entry && await this.read(entry, text);
+          const next = await within(operation, () => fn(current));
+          if (await this.#modifyOnce(store, text, entry, next, options)) return next;
+          await backoff(attempt);
+        }
+      });
+    });
+  }
+
+  /** The values of many keys in their order, `undefined` where absent. */
+  async getMany(texts: string[]): Promise<unknown[]> {
+    return await this.run("getMany", async (store) => {
+      const values: unknown[] = [];
+      for (let from = 0; from < texts.length; from += BATCH) {
+        for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
+          const text = texts[values.length];
+          values.push(entry && await this.read(entry, text));
+          if (entry) this.stats.hits++;
+          else this.stats.misses++;
+        }
+      }
+      return values;
+    });
+  }
+
+  /** Stores many pairs of canonical text and value, in batches. */
+  async setMany(
+    pairs: Iterable<readonly [string, unknown]> | AsyncIterable<readonly [string, unknown]>,
+    options?: SetOptions,
+  ): Promise<void> {
+    const { ttl } = this.options;
+    checkDeadline(options);
+    await this.run("setMany", async (store) => {
+      let batch: [string, NewEntry][] = [];
+      let size = 0;
+      const flush = async () => {
+        await store.setMany(batch);
+        this.stats.sets += batch.length;
+        batch = [];
+        size = 0;
+      };
+      for await (const [text, value] of pairs) {
+        const timestamp = Date.now();
+        const expiresAt = deadline(options, ttl, timestamp);
+        const encoding = this.codec.encode(value);
+        // Most are there at once; to wait for each nevertheless would show in the time of a batch.
+        const bytes = encoding instanceof Promise ? await encoding : encoding;
+        const own = text.length + bytes.length;
+        if (batch.length === BATCH || batch.length > 0 && size + own > BATCH_BYTES) await flush();
+        batch.push([text, { value: bytes, expiresAt, timestamp }]);
+        size += own;
+      }
+      if (batch.length > 0) await flush();
+    });
+  }
+
+  /** Removes many keys; how many were there. */
+  async deleteMany(texts: string[]): Promise<number> {
+    return await this.run("deleteMany", async (store) => {
+      let deleted = 0;
+      for await (const batch of batches(texts, BATCH)) deleted += await store.deleteMany(batch);
+      this.stats.deletes += deleted;
+      return deleted;
+    });
+  }
+
+  /** Every version of a key, oldest first; without append mode the one there is. */
+  async getAll(text: string): Promise<Version<unknown>[]> {
+    return await this.run("getAll", async (store) => {
+      const head = await store.get(text);
+      if (head === undefined) return [];
+      const versions = await Array.fromAsync(this.versions(text, head));
+      return await Promise.all(versions.map((entry) => this.version(entry, text)));
+    });
+  }
+
+  /** Every version of a key from its latest one, oldest first, as they are stored. */
+  versions(text: string, head: Entry): AsyncGenerator<StoredEntry> {
+    return versionsOf(text, head, () => this.side(RESERVED_DBNAMES.versions));
+  }
+
+  /** The value of an entry. */
+  read(entry: Pick<StoredEntry, "value" | "header">, text: string): Awaitable<unknown> {
+    try {
+      const value = this.codec.decode(valueOf(entry));
       return value instanceof Promise
         ? value.catch((error) => {
-          throw unreadable(error, this.engine, safeDecodeKey(text));
+          throw unreadable(error, this.engine, text);
         })
         : value;
     } catch (error) {
-      throw unreadable(error, this.engine, safeDecodeKey(text));
+      throw unreadable(error, this.engine, text);
     }
   }
 
   /** The value of an entry with its version. */
-  async version(entry: Entry, text: string): Promise<Version<unknown>> {
-    const { header } = openEnvelope(entry.value);
+  async version(entry: StoredEntry, text: string): Promise<Version<unknown>> {
+    const value = await this.read(entry, text);
+    const { header } = opened(entry);
     return {
       version: header?.version ?? 1,
       timestamp: header?.timestamp ?? entry.timestamp ?? 0,
-      value: await this.read(entry, text),
+      value,
     };
   }
 
-  /** Stores; in append mode as a new version. */
-  put(store: CompleteEngine, text: string, entry: NewEntry): Awaitable<void> {
-    // The modify around it would find the entry changed, and run its function again, for ever.
-    refuseWithin(() => this.modifying(text), "set entry inside the modify of its key");
-    return this.options.appendMode ? this.#append(store, text, entry) : store.set(text, entry);
+  /** Removes all entries, with `deep` also those of the stores inside. */
+  async clear(deep: boolean): Promise<void> {
+    await this.run("clear", (store) => store.clear(deep));
   }
 
-  async #append(store: CompleteEngine, text: string, entry: NewEntry): Promise<void> {
-    const archive = await this.archive();
-    await exclusive(this.identity(text), () => append(store, archive, text, entry));
+  /** Drops what has expired; how many entries. */
+  async prune(): Promise<number> {
+    return await this.run("prune", async (store) => {
+      const pruned = await store.prune();
+      for (const side of this.#sides.values()) await (await side).prune();
+      return pruned;
+    });
   }
 
-  /**
-   * Stores if the entry is still as `expected`; whether it did. In append mode as a new version.
-   */
-  async replace(
-    store: CompleteEngine,
-    text: string,
-    expected: Entry | undefined,
-    next: NewEntry,
-  ): Promise<boolean> {
-    if (!this.options.appendMode) return await store.compareAndSet(text, expected, next);
-    return await appendTo(expected, store, await this.archive(), text, next);
+  /** Looks at everything that is stored. */
+  async check(fix: boolean): Promise<StashCheck> {
+    return await this.run("check", (store) => checkStore(this, store, fix));
   }
 
-  /**
-   * Removes an entry, with its versions, and hands it to this caller alone; `undefined` when there
-   * is none. What `use` makes of it comes before: when it throws, the entry stays.
-   */
-  async take<T>(
-    store: CompleteEngine,
-    text: string,
-    use?: (entry: Entry) => Awaitable<T>,
-  ): Promise<{ result: T | undefined } | undefined> {
-    for (let attempt = 0;; attempt++) {
-      const entry = await store.get(text);
-      if (entry === undefined) return undefined;
-      const result = await use?.(entry);
-      if (await store.compareAndSet(text, entry, undefined)) {
-        const { header } = openEnvelope(entry.value);
-        if (header !== undefined && header.version > 1) {
-          await removeEarlier(await this.archive(), text, header);
-        }
-        return { result };
-      }
-      await backoff(attempt);
-    }
+  /** Opens the store; without it the first operation does. */
+  async open(): Promise<void> {
+    await this.run("open", () => undefined);
   }
 
   /** Waits for the operations under way and releases what is held. */
   async close(): Promise<void> {
-    refuseWithin(() => this.modifying(""), "close the stash inside the function of a modify");
+    refuseWithin(() => this.#modifying(""), "close the stash inside the function of a modify");
     await (this.#closing ??= this.#close());
   }
 
-  async #open(): Promise<CompleteEngine> {
+  /** The same as `close()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** The name of the operation that changes a key. */
+  #modifying(text: string): string {
+    return `modify ${this.identity(text)}`;
+  }
+
+  /** One try of `modify`; whether the entry was still as it was read. */
+  async #modifyOnce(
+    store: Store,
+    text: string,
+    entry: Entry | undefined,
+    value: unknown,
+    options: SetOptions | undefined,
+  ): Promise<boolean> {
+    if (value === undefined) {
+      return entry === undefined || await store.compareAndSet(text, entry, undefined);
+    }
+    const timestamp = Date.now();
+    const { ttl } = this.options;
+    const isOwn = options?.ttl !== undefined || options?.expiresAt !== undefined ||
+      ttl !== Infinity;
+    const expiresAt = isOwn ? deadline(options, ttl, timestamp) : entry?.expiresAt;
+    const next = { value: await this.codec.encode(value), expiresAt, timestamp };
+    if (!await store.compareAndSet(text, entry, next)) return false;
+    this.stats.sets++;
+    return true;
+  }
+
+  /**
+   * The options of a handle made from this one: the same but for `changes`; another engine has
+   * options of its own.
+   */
+  #derivedOptions(changes: HashStashOptions): HashStashOptions {
+    const { engine } = this.options;
+    const same = changes.engine === undefined || changes.engine === engine;
+    return {
+      ...this.options,
+      clear: false,
+      ...(same ? {} : { engineOptions: undefined }),
+      ...changes,
+    };
+  }
+
+  async #open(): Promise<Store> {
     this.#opening ??= this.#openOnce();
     try {
       return await this.#opening;
@@ -246,12 +473,13 @@ export class Session {
     }
   }
 
-  async #openOnce(): Promise<CompleteEngine> {
-    const store = await openStore(this.options, this.options.dbname);
-    if (this.options.clear) {
-      await store.clear();
-      if (this.options.appendMode) await (await this.archive()).clear();
-    }
+  async #openOnce(): Promise<Store> {
+    const { options } = this;
+    const plain = await openStore(options, options.dbname);
+    const store = options.appendMode
+      ? new Versions(plain, () => this.side(RESERVED_DBNAMES.versions), () => this.identity(""))
+      : plain;
+    if (options.clear) await store.clear();
     this.#store = store;
     return store;
   }
@@ -263,20 +491,19 @@ export class Session {
     const used = this.#store !== undefined || this.#children.size > 0;
     for (const child of this.#children) await child[Symbol.asyncDispose]();
     try {
-      if (this.temporary && used) await (this.#store ?? await this.#open()).clear(true);
+      if (this.#isTemporary && used) await (this.#store ?? await this.#open()).clear(true);
     } finally {
-      for (const space of this.#spaces.values()) await (await space).close();
+      for (const side of this.#sides.values()) await (await side).close();
       await this.#store?.close();
     }
-    if (this.temporary && used) await this.#removeRoot();
+    // The folder that the engine of a temporary store made.
+    if (this.#isTemporary && used && needsRootDir(this.options)) {
+      await removeTree(this.options.rootDir!);
+    }
   }
 
-  /** Removes the folder that the engine of a temporary stash made. */
-  async #removeRoot(): Promise<void> {
-    if (!needsRootDir(this.options)) return;
-    await Deno.remove(this.options.rootDir!, { recursive: true }).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
+  #done(): void {
+    if (--this.#active === 0) this.#whenIdle?.();
   }
 
   #refuse(operation: string): never {
@@ -285,12 +512,4 @@ export class Session {
       operation,
     });
   }
-}
-
-/** The session of a stash: for the modules of this folder. */
-export let sessionOf: (stash: HashStash) => Session;
-
-/** Called once, by the class itself: only its own code reaches its private parts. */
-export function shareSessions(access: (stash: HashStash) => Session): void {
-  sessionOf = access;
 }

@@ -1,45 +1,78 @@
-/** Opening the engine of a stash: a built-in one by name, or the user's own object. */
-import { complete, type CompleteEngine } from "../engines/complete.ts";
+/** Opening a store: the engine that the options name, and what stands around it. */
+import { complete, type Store } from "../engines/complete.ts";
 import type { Engine, EngineFactory } from "../engines/engine.ts";
-import { EngineError } from "../engines/errors.ts";
-import { type EngineName, enginePath, loadEngine } from "../engines/registry.ts";
+import { engineError, messageOf } from "../engines/errors.ts";
+import { enginePath, isEngineName, loadEngine } from "../engines/registry.ts";
 import type { CheckedOptions } from "./options.ts";
-import { guard } from "./guard.ts";
-import { PrefixedEngine } from "./prefixed.ts";
 
-/** Opens the store of one dbname; the caller closes it. */
-export async function openStore(
-  { engine, name, rootDir, engineOptions }: CheckedOptions,
-  dbname: string,
-): Promise<CompleteEngine> {
-  const store = typeof engine === "string"
-    ? (await load(engine))({ rootDir, name, dbname }, engineOptions)
-    : new PrefixedEngine(engine, name, dbname);
-  const guarded = guard(complete(store));
-  await guarded.open();
-  return guarded;
+/** Opens the store of one dbname, without append mode; the caller closes it. */
+export async function openStore(options: CheckedOptions, dbname: string): Promise<Store> {
+  const { engine, name, rootDir, engineOptions } = options;
+  let store: Store;
+  if (typeof engine === "object") {
+    store = partOf(engine, name, dbname);
+  } else {
+    const create = typeof engine === "function" ? engine : await load(engine);
+    store = complete(create({ rootDir, name, dbname }, engineOptions));
+  }
+  await store.open();
+  return store;
 }
 
-async function load(name: EngineName): Promise<EngineFactory> {
+/**
+ * One store in an engine object: such an object is a single flat store, which several stashes and
+ * those inside them share; each has the keys that begin with its own name and dbname.
+ */
+export function partOf(engine: Engine, name: string, dbname: string): Store {
+  const place = `${escape(name)}:${escape(dbname)}`;
+  return complete(engine, { prefix: `${place}:`, nestedPrefix: `${place}/` });
+}
+
+async function load(name: Parameters<typeof loadEngine>[0]): Promise<EngineFactory> {
   try {
     return await loadEngine(name);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new EngineError(`Cannot open engine "${name}": its module can't be loaded: ${reason}`, {
-      cause,
-      engine: name,
-      operation: "open",
-    });
+    throw engineError(name, "open", `its module can't be loaded: ${messageOf(cause)}`, cause);
   }
 }
 
 /** Where the data of these options lives, without opening it. */
 export function storePathOf(options: CheckedOptions): string {
   const { engine, engineOptions } = options;
-  return typeof engine === "string" ? enginePath(engine, options, engineOptions) : engine.path;
+  if (typeof engine === "string") return enginePath(engine, options, engineOptions);
+  return typeof engine === "function" ? engine(options, engineOptions).path : engine.path;
 }
 
-/** The engine's name. */
-export function engineName(engine: CheckedOptions["engine"]): string {
-  return typeof engine === "string" ? engine : (engine as Engine).name;
+const ids = new WeakMap<object, number>();
+let count = 0;
+
+function idOf(thing: object): number {
+  let id = ids.get(thing);
+  if (id === undefined) ids.set(thing, id = ++count);
+  return id;
+}
+
+/**
+ * A name for the store of these options in this process: two handles on one store have one name,
+ * and two stores never do. A path is not enough for that: memory is kept apart by root too, and
+ * objects (an engine, an open client) may have any path.
+ */
+export function storeIdentity(options: CheckedOptions, path: string): string {
+  const { engine, rootDir, name, dbname, engineOptions } = options;
+  const objects = Object.values(engineOptions).filter((value) =>
+    typeof value === "object" && value !== null && !(value instanceof URL) && !Array.isArray(value)
+  ) as object[];
+  const kind = typeof engine === "string" ? engine : engine.name;
+  return JSON.stringify([
+    typeof engine !== "object" && isEngineName(kind) ? kind : idOf(engine as Engine),
+    kind === "memory" ? rootDir ?? null : null,
+    path,
+    name,
+    dbname,
+    ...objects.map(idOf),
+  ]);
+}
+
+function escape(text: string): string {
+  return text.replace(/[%:]/g, encodeURIComponent);
 }

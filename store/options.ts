@@ -2,8 +2,8 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CodecOptions } from "../codec/mod.ts";
 import { defaultRootDir } from "../engines/location.ts";
-import type { Engine } from "../engines/engine.ts";
-import { ENGINE_NAMES, type EngineName } from "../engines/registry.ts";
+import type { Engine, EngineFactory } from "../engines/engine.ts";
+import { ENGINE_NAMES, type EngineName, isEngineName, keepsFiles } from "../engines/registry.ts";
 
 /** What a stash is made with; all optional. */
 export interface HashStashOptions {
@@ -15,9 +15,10 @@ export interface HashStashOptions {
   /** The store inside the stash, `"main"` by default; `/` nests. */
   dbname?: string;
   /**
-   * A built-in engine by name (`"pairtree"` by default), or any object with the `Engine` interface.
+   * A built-in engine by name (`"pairtree"` by default), any object with the `Engine` interface, or
+   * a factory: one that `./engines/NAME` exports, or your own.
    */
-  engine?: EngineName | Engine;
+  engine?: EngineName | Engine | EngineFactory;
   /**
    * The folder of all stashes: a path or a `file:` URL. By default `$HASHSTASH_DIR`, else
    * `hashstash` in `$XDG_CACHE_HOME` or the platform's cache folder.
@@ -80,7 +81,7 @@ export interface HashStashJSON {
 export interface CheckedOptions extends HashStashOptions {
   name: string;
   dbname: string;
-  engine: EngineName | Engine;
+  engine: EngineName | Engine | EngineFactory;
   rootDir?: string;
   ttl: number;
   appendMode: boolean;
@@ -112,25 +113,32 @@ export const RESERVED_DBNAMES = {
 } as const;
 
 /**
+ * The options of `new HashStash(options)` and `new HashStash(name, options)`.
+ *
+ * @throws {TypeError} When they are neither.
+ */
+export function optionsOf(
+  nameOrOptions: string | HashStashOptions | undefined,
+  rest: HashStashOptions | undefined,
+): HashStashOptions {
+  const isName = typeof nameOrOptions === "string" || nameOrOptions === undefined;
+  if (!isName && rest !== undefined) {
+    throw new TypeError("Expected a name and options, or options alone, got options twice");
+  }
+  const given: unknown = isName ? rest : nameOrOptions;
+  if (given !== undefined && (typeof given !== "object" || given === null)) {
+    throw new TypeError(`Expected a name or an object of options, got ${typeOf(given)}`);
+  }
+  return typeof nameOrOptions === "string" ? { ...rest, name: nameOrOptions } : { ...given };
+}
+
+/**
  * Checks options; needs no permission and touches nothing.
  *
  * @throws {TypeError} On an unknown option or name, or a value of the wrong type.
  * @throws {RangeError} On a number out of range.
  */
-export function checkOptions(
-  nameOrOptions: string | HashStashOptions | undefined,
-  rest: HashStashOptions | undefined,
-): CheckedOptions {
-  const isName = typeof nameOrOptions === "string" || nameOrOptions === undefined;
-  if (!isName && rest !== undefined) {
-    throw new TypeError("Expected a name and options, or options alone, got options twice");
-  }
-  const given = isName ? rest : nameOrOptions;
-  if (given !== undefined && (typeof given !== "object" || given === null)) {
-    throw new TypeError(`Expected a name or an object of options, got ${typeOf(given)}`);
-  }
-  const options: HashStashOptions = { ...given };
-  if (typeof nameOrOptions === "string") options.name = nameOrOptions;
+export function checkOptions(options: HashStashOptions): CheckedOptions {
   checkNames(options, OPTION_NAMES);
   const engine = checkEngine(options.engine === undefined ? "pairtree" : options.engine);
   return {
@@ -174,10 +182,19 @@ export function deadline(
 }
 
 /**
+ * Checks the options of `set`.
+ *
+ * @throws {TypeError | RangeError} When they are not times.
+ */
+export function checkDeadline(options: SetOptions | undefined): void {
+  deadline(options, Infinity, 0);
+}
+
+/**
  * Whether the engine keeps files under a root folder, rather than at a path or server of its own.
  */
 export function needsRootDir({ engine, engineOptions }: CheckedOptions): boolean {
-  return keepsFiles(engine) && engineOptions.path === undefined && engineOptions.kv === undefined;
+  return isOfFiles(engine) && engineOptions.path === undefined && engineOptions.kv === undefined;
 }
 
 /** The root folder, absolute: the default one when none was given and one is needed. */
@@ -197,8 +214,26 @@ export function withoutFilePath(options: object | undefined): object {
   return isFile || path === undefined ? rest : { path, ...rest };
 }
 
-/** The options that are plain data: an open client can't be. */
-export function plainOptions(options: Record<string, unknown>): Record<string, unknown> {
+/** The options as plain data: an open client can't be, nor a serializer of the user's own. */
+export function optionsJson(
+  options: CheckedOptions,
+  codec: Pick<HashStashJSON, "serializer" | "compress" | "b64">,
+): HashStashJSON {
+  const { name, dbname, engine, appendMode, ttl } = options;
+  const engineOptions = plainOptions(options.engineOptions);
+  return {
+    name,
+    dbname,
+    engine: engineName(engine),
+    rootDir: rootDirOf(options),
+    ...codec,
+    appendMode,
+    ...(ttl === Infinity ? {} : { ttl }),
+    ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
+  };
+}
+
+function plainOptions(options: Record<string, unknown>): Record<string, unknown> {
   const plain: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
     if (value instanceof URL) plain[name] = value.href;
@@ -209,23 +244,33 @@ export function plainOptions(options: Record<string, unknown>): Record<string, u
   return plain;
 }
 
-function keepsFiles(engine: EngineName | Engine): boolean {
-  return typeof engine === "string" && engine !== "memory" && engine !== "redis";
+/** Whether the engine keeps files, by its name: a factory has the one of its function. */
+function isOfFiles(engine: CheckedOptions["engine"]): boolean {
+  const name = typeof engine === "object" ? "" : engineName(engine);
+  return isEngineName(name) && keepsFiles(name);
 }
 
-function checkEngine(engine: EngineName | Engine): EngineName | Engine {
-  if (typeof engine === "string" && ENGINE_NAMES.includes(engine)) return engine;
+/** The engine's name. */
+export function engineName(engine: CheckedOptions["engine"]): string {
+  return typeof engine === "string" ? engine : engine.name;
+}
+
+function checkEngine(engine: unknown): CheckedOptions["engine"] {
+  if (typeof engine === "string" && isEngineName(engine)) return engine;
+  if (typeof engine === "function") return engine as EngineFactory;
   if (typeof engine === "object" && engine !== null) {
     for (const method of ["open", "close", "get", "set", "delete", "compareAndSet", "keys"]) {
       if (typeof Reflect.get(engine, method) !== "function") {
         throw new TypeError(`The engine object has no method "${method}"`);
       }
     }
-    return engine;
+    return engine as Engine;
   }
   const got = typeof engine === "string" ? `"${engine}"` : typeOf(engine);
   throw new TypeError(
-    `Unknown engine ${got}, expected one of: ${ENGINE_NAMES.join(", ")}, or an Engine object`,
+    `Unknown engine ${got}, expected one of: ${
+      ENGINE_NAMES.join(", ")
+    }, an Engine object, or a factory of engines`,
   );
 }
 
@@ -259,7 +304,7 @@ function checkDbname(dbname: unknown): string {
   return dbname as string;
 }
 
-function checkRootDir(rootDir: unknown, engine: EngineName | Engine): string | undefined {
+function checkRootDir(rootDir: unknown, engine: CheckedOptions["engine"]): string | undefined {
   if (rootDir === undefined) return undefined;
   if (rootDir instanceof URL) {
     if (rootDir.protocol === "file:") return pathOf(rootDir);
@@ -271,7 +316,7 @@ function checkRootDir(rootDir: unknown, engine: EngineName | Engine): string | u
   }
   if (rootDir.startsWith("file:")) return pathOf(rootDir);
   // For memory it is a mere name.
-  return keepsFiles(engine) ? resolve(rootDir) : rootDir;
+  return isOfFiles(engine) ? resolve(rootDir) : rootDir;
 }
 
 /**

@@ -1,4 +1,5 @@
-import { encodeKey } from "../codec/mod.ts";
+import { encodeKey } from "../codec/key.ts";
+import { inspect } from "../platform/system.ts";
 import { typeOf } from "./options.ts";
 
 /** Pairs of key and value: a Map, an array of pairs, another stash, … */
@@ -23,6 +24,26 @@ export function pairsOf<K, V>(source: PairSource<K, V>): Pairs<K, V> {
   throw new TypeError(
     `Expected a Map, an iterable of pairs, a plain object or a stash, got ${described(source)}`,
   );
+}
+
+/** The same with the canonical texts of the keys. */
+export function textPairs(
+  source: PairSource<unknown, unknown>,
+): Iterable<readonly [string, unknown]> | AsyncIterable<readonly [string, unknown]> {
+  const pairs = pairsOf(source);
+  return Symbol.asyncIterator in pairs ? asyncTextPairs(pairs) : syncTextPairs(pairs);
+}
+
+async function* asyncTextPairs(
+  pairs: AsyncIterable<readonly [unknown, unknown]>,
+): AsyncGenerator<readonly [string, unknown]> {
+  for await (const [key, value] of pairs) yield [encodeKey(key), value];
+}
+
+function* syncTextPairs(
+  pairs: Iterable<readonly [unknown, unknown]>,
+): Generator<readonly [string, unknown]> {
+  for (const [key, value] of pairs) yield [encodeKey(key), value];
 }
 
 /** Whether it is an object that a literal could be. */
@@ -58,36 +79,11 @@ function* pairs<K, V>(source: Iterable<readonly [K, V]>): Generator<readonly [K,
 function checkPair<K, V>(pair: readonly [K, V]): readonly [K, V] {
   if (Array.isArray(pair) && pair.length === 2) return pair;
   throw new TypeError(
-    `Expected pairs of key and value, got ${Deno.inspect(pair, { depth: 1 })}`,
+    `Expected pairs of key and value, got ${inspect(pair, { depth: 1 })}`,
   );
 }
 
 function described(value: unknown): string {
   if (typeof value !== "object" || value === null) return typeOf(value);
-  return Deno.inspect(value, { depth: 0, strAbbreviateSize: 60 });
-}
-
-/**
- * Groups items into arrays of at most `count` items and, but for single larger ones, `bytes` in
- * all.
- */
-export async function* batches<T>(
-  items: AsyncIterable<T> | Iterable<T>,
-  count: number,
-  bytes = Infinity,
-  sizeOf: (item: T) => number = () => 0,
-): AsyncGenerator<T[]> {
-  let batch: T[] = [];
-  let size = 0;
-  for await (const item of items) {
-    const itemSize = sizeOf(item);
-    if (batch.length > 0 && (batch.length === count || size + itemSize > bytes)) {
-      yield batch;
-      batch = [];
-      size = 0;
-    }
-    batch.push(item);
-    size += itemSize;
-  }
-  if (batch.length > 0) yield batch;
+  return inspect(value, { depth: 0, strAbbreviateSize: 60 });
 }

@@ -1,13 +1,12 @@
 /** A stash as rows: what is stored, flat, one row per item, ready to be a table. */
-import type { ColumnTable } from "arquero";
+import type { ArqueroTable } from "./arquero.ts";
 import { loadLibrary } from "../platform/library.ts";
-import { decodeKey } from "../codec/mod.ts";
-import type { HashStash } from "../stash/hash_stash.ts";
+import { decodeKey } from "../codec/key.ts";
+import type { Handle } from "./handle.ts";
+import { dumpStore } from "./transfer.ts";
 import type { Version } from "./types.ts";
-import { sessionOf } from "./handle.ts";
-import { isFunctionStash } from "../functions/memoize.ts";
 import { isPlainObject } from "./pairs.ts";
-import { checkNames } from "./options.ts";
+import { checkNames, typeOf } from "./options.ts";
 
 /** Which rows, and of what columns. */
 export interface RecordsOptions {
@@ -41,57 +40,64 @@ export type StashRecord = Record<string, unknown>;
  * console.log(await stash.records()); // [{ _key: "john", age: 30, "home.city": "Leeds" }]
  * ```
  */
-export class StashRecords implements AsyncIterable<StashRecord>, PromiseLike<StashRecord[]> {
-  readonly #stash: HashStash;
-  readonly #options: RecordsOptions;
-
-  /**
-   * The rows of a stash: what `stash.records` gives.
-   *
-   * @param stash The stash.
-   * @param options Which rows, and of what columns.
-   */
-  constructor(stash: HashStash, options: RecordsOptions = {}) {
-    checkNames(options, ["flatten", "withMetadata", "allVersions"]);
-    this.#stash = stash;
-    this.#options = options;
-  }
-
+export interface StashRecords extends AsyncIterable<StashRecord>, PromiseLike<StashRecord[]> {
   /** The rows, one after the other. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<StashRecord, void, void> {
-    const { withMetadata = false, flatten = true } = this.#options;
-    const isFunction = isFunctionStash(this.#stash);
-    for await (const [key, { version, timestamp, value }] of this.#versions()) {
-      const keyColumns: StashRecord = isFunction && Array.isArray(key)
-        ? Object.fromEntries(key.map((arg, i) => [`_arg${i + 1}`, arg]))
-        : { _key: key };
-      const metadata = withMetadata ? { _version: version, _timestamp: timestamp } : undefined;
-      for (const columns of rowsOf(value, flatten)) {
-        yield { ...keyColumns, ...metadata, ...columns };
-      }
+  [Symbol.asyncIterator](): AsyncGenerator<StashRecord, void, void>;
+}
+
+/** `stash.records`. */
+export function recordsOf(handle: Handle, options: RecordsOptions = {}): StashRecords {
+  checkNames(options, ["flatten", "withMetadata", "allVersions"]);
+  const rows = () => rowsOf(handle, options);
+  return {
+    [Symbol.asyncIterator]: rows,
+    then: (onResolved, onRejected) => Array.fromAsync(rows()).then(onResolved, onRejected),
+  };
+}
+
+async function* rowsOf(
+  handle: Handle,
+  { withMetadata = false, flatten = true, allVersions = false }: RecordsOptions,
+): AsyncGenerator<StashRecord, void, void> {
+  for await (const [key, stored] of allVersions ? everyVersion(handle) : latest(handle)) {
+    const { version, timestamp, value } = stored;
+    const keyColumns: StashRecord = handle.kind === "function" && Array.isArray(key)
+      ? Object.fromEntries(key.map((arg, i) => [`_arg${i + 1}`, arg]))
+      : { _key: key };
+    const metadata = withMetadata ? { _version: version, _timestamp: timestamp } : undefined;
+    for (const columns of columnsOf(value, flatten)) {
+      yield { ...keyColumns, ...metadata, ...columns };
     }
   }
+}
 
-  /** All rows as an array. */
-  then<T = StashRecord[], E = never>(
-    onResolved?: ((rows: StashRecord[]) => T | PromiseLike<T>) | null,
-    onRejected?: ((error: unknown) => E | PromiseLike<E>) | null,
-  ): Promise<T | E> {
-    return Array.fromAsync(this).then(onResolved, onRejected);
+async function* latest(handle: Handle): AsyncGenerator<[unknown, Version<unknown>]> {
+  for await (const [text, entry] of handle.iterate("records", (store) => store.entries())) {
+    yield [decodeKey(text), await handle.version(entry, text)];
   }
+}
 
-  async *#versions(): AsyncGenerator<[unknown, Version<unknown>]> {
-    const session = sessionOf(this.#stash);
-    if (!this.#options.allVersions) {
-      const entries = session.iterate("list records", (store) => store.entries());
-      for await (const [text, entry] of entries) {
-        yield [decodeKey(text), await session.version(entry, text)];
-      }
-      return;
-    }
-    for await (const record of this.#stash.dump()) {
-      const { key: text, version, timestamp = 0 } = record;
-      yield [decodeKey(text), { version, timestamp, value: await session.read(record, text) }];
+async function* everyVersion(handle: Handle): AsyncGenerator<[unknown, Version<unknown>]> {
+  for await (const record of dumpStore(handle, (keys) => Promise.resolve(keys))) {
+    const { key: text, version, timestamp = 0 } = record;
+    yield [decodeKey(text), { version, timestamp, value: await handle.read(record, text) }];
+  }
+}
+
+/** Which pairs `query` yields; a predicate that is absent accepts all. */
+export interface QueryPredicates<K, V> {
+  /** Whether it wants a key. */
+  key?: (key: K) => boolean | PromiseLike<boolean>;
+  /** Whether it wants a value. */
+  value?: (value: V) => boolean | PromiseLike<boolean>;
+}
+
+/** @throws {TypeError} When they are no predicates. */
+export function checkPredicates(predicates: object): void {
+  checkNames(predicates, ["key", "value"]);
+  for (const [name, predicate] of Object.entries(predicates)) {
+    if (predicate !== undefined && typeof predicate !== "function") {
+      throw new TypeError(`Expected ${name} to be a predicate, got ${typeOf(predicate)}`);
     }
   }
 }
@@ -99,7 +105,7 @@ export class StashRecords implements AsyncIterable<StashRecord>, PromiseLike<Sta
 const RESERVED = /^_(key|value|version|timestamp|arg\d+)$/;
 
 /** The columns of a value: one row, or one for each item of a list. */
-function* rowsOf(value: unknown, flatten: boolean): Generator<StashRecord> {
+function* columnsOf(value: unknown, flatten: boolean): Generator<StashRecord> {
   for (const item of Array.isArray(value) ? value : [value]) {
     if (!isPlainObject(item)) {
       yield { _value: item };
@@ -138,13 +144,13 @@ function addColumns(
   around.delete(object);
 }
 
-const loadTable = loadLibrary<{ makeTable(columns: Map<string, unknown[]>): ColumnTable }>(
+const loadTable = loadLibrary<{ makeTable(columns: Map<string, unknown[]>): ArqueroTable }>(
   "table",
   new URL("./table", import.meta.url),
 );
 
 /** `stash.table`. */
-export async function recordsTable(records: AsyncIterable<StashRecord>): Promise<ColumnTable> {
+export async function recordsTable(records: AsyncIterable<StashRecord>): Promise<ArqueroTable> {
   const columns = new Map<string, unknown[]>();
   let length = 0;
   for await (const row of records) {

@@ -2,10 +2,9 @@
  * Moving entries between stashes as they are stored: no value is decoded, so none can be changed or
  * lost.
  */
-import type { CompleteEngine } from "../engines/complete.ts";
+import { batches } from "../engines/each.ts";
 import type { NewEntry } from "../engines/engine.ts";
-import { batches } from "./pairs.ts";
-import { append, earlierVersions, openEnvelope } from "./versions.ts";
+import type { Handle } from "./handle.ts";
 
 /** One version of a key, as it is stored. */
 export interface StoredRecord {
@@ -30,73 +29,53 @@ const BATCH_BYTES = 4_000_000;
  * first.
  */
 export async function* dumpStore(
-  store: CompleteEngine,
-  archive: () => Promise<CompleteEngine>,
+  handle: Handle,
   wanted: (keys: string[]) => Promise<string[]>,
 ): AsyncGenerator<StoredRecord> {
-  for await (const batch of batches(store.keys(), BATCH)) {
-    const keys = await wanted(batch);
-    for (const [i, head] of (await store.getMany(keys)).entries()) {
-      if (head === undefined) continue;
-      const key = keys[i];
-      const { header, value } = openEnvelope(head.value);
-      if (header !== undefined && header.version > 1) {
-        for await (const earlier of earlierVersions(await archive(), key, header)) {
-          const { header, value } = openEnvelope(earlier.value);
+  yield* handle.iterate("dump", async function* (store) {
+    for await (const batch of batches(store.keys(), BATCH)) {
+      const keys = await wanted(batch);
+      for (const [i, head] of (await store.getMany(keys)).entries()) {
+        if (head === undefined) continue;
+        const key = keys[i];
+        for await (const entry of handle.versions(key, head)) {
+          const { value, header, expiresAt, timestamp } = entry;
           yield {
             key,
             value,
             version: header?.version ?? 1,
-            timestamp: header?.timestamp ?? earlier.timestamp,
-            expiresAt: earlier.expiresAt,
+            timestamp: header?.timestamp ?? timestamp,
+            expiresAt,
           };
         }
       }
-      yield {
-        key,
-        value,
-        version: header?.version ?? 1,
-        timestamp: header?.timestamp ?? head.timestamp,
-        expiresAt: head.expiresAt,
-      };
     }
-  }
-}
-
-/** Stores records, a later one of a key in the place of an earlier one; how many. */
-export async function loadStore(
-  store: CompleteEngine,
-  records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
-): Promise<number> {
-  let loaded = 0;
-  const sizeOf = ({ key, value }: StoredRecord) => key.length + value.length;
-  for await (const batch of batches(records, BATCH, BATCH_BYTES, sizeOf)) {
-    await store.setMany(batch.map((record) => [record.key, entryOf(record)]));
-    loaded += batch.length;
-  }
-  return loaded;
+  });
 }
 
 /**
- * Stores records as versions, those of a key in the place of what was there; how many.
- *
- * @param remove Removes a key with all its versions.
+ * Stores records; how many. In append mode each is a version, those of a key in the place of what
+ * was there; else a later one of a key takes the place of an earlier one.
  */
-export async function loadVersions(
-  store: CompleteEngine,
-  archive: CompleteEngine,
+export async function loadStore(
+  handle: Handle,
   records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
-  remove: (key: string) => Promise<unknown>,
 ): Promise<number> {
-  let loaded = 0;
-  let current: string | undefined;
-  for await (const record of records) {
-    if (record.key !== current) await remove(record.key);
-    current = record.key;
-    await append(store, archive, record.key, entryOf(record));
-    loaded++;
-  }
-  return loaded;
+  return await handle.run("load", async (store) => {
+    let loaded = 0;
+    let last: string | undefined;
+    const sizeOf = ({ key, value }: StoredRecord) => key.length + value.length;
+    for await (const batch of batches(records, BATCH, BATCH_BYTES, sizeOf)) {
+      if (handle.options.appendMode) {
+        const keys = [...new Set(batch.map(({ key }) => key))].filter((key) => key !== last);
+        await store.deleteMany(keys);
+      }
+      await store.setMany(batch.map((record) => [record.key, entryOf(record)]));
+      last = batch[batch.length - 1].key;
+      loaded += batch.length;
+    }
+    return loaded;
+  });
 }
 
 function entryOf({ value, expiresAt, timestamp }: StoredRecord): NewEntry {

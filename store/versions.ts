@@ -1,197 +1,258 @@
 /**
- * Append mode: every version of a key. The latest stands under the key itself, in an envelope that
- * says which version it is; the ones before it stand in a store beside, one entry each.
+ * Append mode: every version of a key. The latest stands under the key itself, with a header that
+ * says which version it is; the ones before it stand in a side store, one entry each.
  *
- * Appending copies the latest to that store and then replaces it with one `compareAndSet`: two
+ * Appending copies the latest to the side store and then replaces it with one `compareAndSet`: two
  * writes, at the thousandth version as at the first. A version never changes, so it does no harm
  * that several writers copy the same one, and a crash between the two writes leaves only a copy
  * that the next append makes again. A series (the life of a key from its first set to its delete)
  * has an identifier of its own, so that a new life never meets the remains of an earlier one.
  */
 import { DecodeError } from "../codec/errors.ts";
-import type { EngineProblem, Entry, NewEntry } from "../engines/engine.ts";
-import type { CompleteEngine } from "../engines/complete.ts";
-import { backoff } from "./backoff.ts";
+import type { Store } from "../engines/complete.ts";
+import type {
+  EngineCheck,
+  EngineCheckOptions,
+  EngineProblem,
+  Entry,
+  EntryValue,
+  NewEntry,
+} from "../engines/engine.ts";
+import { backoff, exclusive } from "./contention.ts";
+import { Decorator } from "./decorator.ts";
+import { opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
 
-/** First byte of the envelope, `V`: its place in the table of layers is in codec/format.ts. */
-const ENVELOPE = 0x56;
-const NEWLINE = 0x0a;
 /** Versions read at once: bounds memory, and amortises round trips. */
 const BATCH = 256;
 
-/** What the envelope says of a version. */
-export interface VersionHeader {
-  /** From 1. */
+/** Which version an entry is: what the header says of it. */
+interface VersionHeader {
   readonly version: number;
-  /** Which life of the key. */
   readonly series: string;
-  /** When it was set, ms since the epoch. */
   readonly timestamp: number;
 }
 
-/** A stored version: its header, when it has one, and the stored bytes of its value. */
-export interface StoredVersion {
-  readonly header?: VersionHeader;
-  readonly value: Uint8Array;
-}
+/** A store that keeps every version of a key. */
+export class Versions extends Decorator {
+  readonly #openSide: () => Promise<Store>;
+  readonly #identity: () => string;
 
-/** Takes the envelope off, when there is one. */
-export function openEnvelope(stored: Uint8Array): StoredVersion {
-  if (stored[0] !== ENVELOPE) return { value: stored };
-  const end = stored.indexOf(NEWLINE);
-  if (end === -1) throw new DecodeError("The header of its version has no end");
-  try {
-    const header = JSON.parse(new TextDecoder().decode(stored.subarray(1, end)));
-    if (!Number.isSafeInteger(header.version) || typeof header.series !== "string") {
-      throw new TypeError("version or series is missing");
+  /**
+   * @param inner Where the latest version of each key is.
+   * @param openSide Opens the side store, where the versions before it are; whoever gave it closes
+   * it.
+   * @param identity A name for the store in this process.
+   */
+  constructor(inner: Store, openSide: () => Promise<Store>, identity: () => string) {
+    super(inner);
+    this.#openSide = openSide;
+    this.#identity = identity;
+  }
+
+  override async get(key: string): Promise<StoredEntry | undefined> {
+    const entry = await this.inner.get(key);
+    return entry && opened(entry);
+  }
+
+  override async getValue(key: string): Promise<EntryValue | undefined> {
+    const entry = await this.inner.getValue(key);
+    return entry && openHeader(entry.value);
+  }
+
+  override async getMany(keys: string[]): Promise<(StoredEntry | undefined)[]> {
+    return (await this.inner.getMany(keys)).map((entry) => entry && opened(entry));
+  }
+
+  override async getValues(keys: string[]): Promise<(EntryValue | undefined)[]> {
+    return (await this.inner.getValues(keys)).map((entry) => entry && openHeader(entry.value));
+  }
+
+  override async *entries(prefix?: string): AsyncGenerator<[string, StoredEntry]> {
+    for await (const [key, entry] of this.inner.entries(prefix)) yield [key, opened(entry)];
+  }
+
+  /** Adds a version; two writes. */
+  override async set(key: string, entry: NewEntry): Promise<void> {
+    // In turn: the callers of one process would only make each other's compareAndSet fail.
+    await exclusive(this.#identity() + key, async () => {
+      for (let attempt = 0;; attempt++) {
+        if (await this.compareAndSet(key, await this.get(key), entry)) return;
+        await backoff(attempt);
+      }
+    });
+  }
+
+  /** Adds a version for each pair, in their order. */
+  override async setMany(pairs: [string, NewEntry][]): Promise<void> {
+    for (const [key, entry] of pairs) await this.set(key, entry);
+  }
+
+  /** Removes a key with all its versions. */
+  override async delete(key: string): Promise<boolean> {
+    for (let attempt = 0;; attempt++) {
+      const head = await this.inner.get(key);
+      if (head === undefined) return false;
+      if (await this.#remove(key, head)) return true;
+      await backoff(attempt);
     }
-    return { header, value: stored.subarray(end + 1) };
-  } catch (cause) {
-    throw new DecodeError("The header of its version is damaged", { cause });
+  }
+
+  override async deleteMany(keys: string[]): Promise<number> {
+    let deleted = 0;
+    for (const key of keys) if (await this.delete(key)) deleted++;
+    return deleted;
+  }
+
+  /** Adds a version to the latest one as it was read, or removes the key with all its versions. */
+  override async compareAndSet(
+    key: string,
+    expected: StoredEntry | undefined,
+    next: NewEntry | undefined,
+  ): Promise<boolean> {
+    if (next !== undefined) return await this.#append(key, expected, next);
+    if (expected === undefined) return await this.inner.compareAndSet(key, undefined, undefined);
+    return await this.#remove(key, expected);
+  }
+
+  override async clear(deep?: boolean): Promise<void> {
+    await this.inner.clear(deep);
+    await (await this.#openSide()).clear();
+  }
+
+  /** Drops what has expired, and the earlier versions of keys that have. */
+  override async prune(): Promise<number> {
+    const pruned = await this.inner.prune();
+    const side = await this.#openSide();
+    await side.prune();
+    await this.#orphans(side, true);
+    return pruned;
+  }
+
+  override async check({ fix }: EngineCheckOptions): Promise<EngineCheck> {
+    const side = await this.#openSide();
+    const own = await this.inner.check({ fix });
+    const earlier = await side.check({ fix });
+    const problems = [...own.problems, ...earlier.problems, ...await this.#orphans(side, fix)];
+    return { checked: own.checked + await side.size(), problems };
+  }
+
+  override async byteSize(): Promise<number> {
+    const bytes = await this.inner.byteSize();
+    const side = await this.#openSide();
+    // Engines that keep all stores in one file count it whole for each.
+    return side.path === this.path ? bytes : bytes + await side.byteSize();
+  }
+
+  async #append(key: string, head: StoredEntry | undefined, entry: NewEntry): Promise<boolean> {
+    const before = head && headerOf(head, entry.timestamp);
+    if (head !== undefined && before !== undefined) {
+      await (await this.#openSide()).set(sideKey(key, before.series, before.version), {
+        value: withHeader(head.value, before),
+        expiresAt: head.expiresAt,
+        timestamp: before.timestamp,
+      });
+    }
+    const header: VersionHeader = {
+      version: (before?.version ?? 0) + 1,
+      series: before?.series ?? newSeries(),
+      timestamp: Math.max(entry.timestamp, before?.timestamp ?? -Infinity),
+    };
+    const value = withHeader(entry.value, header);
+    return await this.inner.compareAndSet(key, given(head), { ...entry, value });
+  }
+
+  async #remove(key: string, head: StoredEntry): Promise<boolean> {
+    if (!await this.inner.compareAndSet(key, given(head), undefined)) return false;
+    const { version = 1, series } = opened(head).header ?? {};
+    if (series === undefined || version === 1) return true;
+    const side = await this.#openSide();
+    for (let first = 1; first < version; first += BATCH) {
+      await side.deleteMany(sideKeys(key, series, first, version));
+    }
+    return true;
+  }
+
+  /** Finds, and removes with `fix`, versions whose key is gone or lives another life. */
+  async #orphans(side: Store, fix: boolean): Promise<EngineProblem[]> {
+    const problems: EngineProblem[] = [];
+    for await (const text of side.keys()) {
+      const { series, version, key } = parseSideKey(text);
+      try {
+        const head = await this.get(key);
+        // A copy of the latest itself is an append under way, or one that was cut off and is made
+        // again.
+        if (head?.header?.series === series && version <= (head.header.version ?? 0)) continue;
+      } catch (error) {
+        // The check of the entries names the damaged one; its earlier versions are still good.
+        if (error instanceof DecodeError) continue;
+        throw error;
+      }
+      const fixed = fix && await side.delete(text);
+      const detail = `Version ${version} of a key that is gone`;
+      problems.push({ kind: "orphan", key, detail, fixed });
+    }
+    return problems;
   }
 }
 
-function seal(header: VersionHeader, value: Uint8Array): Uint8Array {
-  const line = new TextEncoder().encode(`V${JSON.stringify(header)}\n`);
-  const sealed = new Uint8Array(line.length + value.length);
-  sealed.set(line);
-  sealed.set(value, line.length);
-  return sealed;
+/**
+ * Every version of a key from its latest one, oldest first; a batch at a time.
+ *
+ * @param openSide Opens the side store: only called when there are earlier versions, which are
+ * there also for who reads without append mode.
+ */
+export async function* versionsOf(
+  key: string,
+  head: Entry,
+  openSide: () => Promise<Store>,
+): AsyncGenerator<StoredEntry> {
+  const latest = opened(head);
+  const { version = 1, series } = latest.header ?? {};
+  if (series !== undefined && version > 1) {
+    const side = await openSide();
+    for (let first = 1; first < version; first += BATCH) {
+      for (const entry of await side.getMany(sideKeys(key, series, first, version))) {
+        if (entry) yield opened(entry);
+      }
+    }
+  }
+  yield latest;
 }
 
-/** The key of an earlier version in the store beside. */
-function archiveKey(key: string, series: string, version: number): string {
+/** Which version an entry is; one that was set without append mode is the first of its series. */
+function headerOf(entry: StoredEntry, now: number): VersionHeader {
+  const { version, series, timestamp } = opened(entry).header ?? {};
+  return {
+    version: version ?? 1,
+    series: series ?? newSeries(),
+    timestamp: timestamp ?? entry.timestamp ?? now,
+  };
+}
+
+/** The entry as the engine gave it: only that is a state of it. */
+function given(entry: StoredEntry | undefined): Entry | undefined {
+  return entry?.given ?? entry;
+}
+
+function newSeries(): string {
+  return crypto.randomUUID().slice(0, 8) + Date.now().toString(36);
+}
+
+/** The key of a version in the side store. */
+function sideKey(key: string, series: string, version: number): string {
   return `${series}/${version}/${key}`;
 }
 
-function parseArchiveKey(text: string): { series: string; version: number; key: string } {
+function sideKeys(key: string, series: string, first: number, end: number): string[] {
+  const length = Math.min(BATCH, end - first);
+  return Array.from({ length }, (_, i) => sideKey(key, series, first + i));
+}
+
+function parseSideKey(text: string): { series: string; version: number; key: string } {
   const [series, version] = text.split("/", 2);
   return {
     series,
     version: Number(version),
     key: text.slice(series.length + version.length + 2),
   };
-}
-
-/** The entry that makes `entry` the version after `head`, and the copy of `head` to be kept. */
-function nextVersion(key: string, head: Entry | undefined, entry: NewEntry): {
-  next: NewEntry;
-  archive?: [string, NewEntry];
-} {
-  if (head === undefined) {
-    const series = crypto.randomUUID().slice(0, 8) + Date.now().toString(36);
-    const header = { version: 1, series, timestamp: entry.timestamp };
-    return { next: { ...entry, value: seal(header, entry.value) } };
-  }
-  // A value that was set without append mode is the first of its series.
-  const current = openEnvelope(head.value);
-  const before = current.header ??
-    {
-      version: 1,
-      series: crypto.randomUUID().slice(0, 8) + Date.now().toString(36),
-      timestamp: head.timestamp ?? entry.timestamp,
-    };
-  const header = {
-    version: before.version + 1,
-    series: before.series,
-    timestamp: Math.max(entry.timestamp, before.timestamp),
-  };
-  return {
-    next: { ...entry, value: seal(header, entry.value) },
-    archive: [archiveKey(key, before.series, before.version), {
-      value: seal(before, current.value),
-      expiresAt: head.expiresAt,
-      timestamp: before.timestamp,
-    }],
-  };
-}
-
-/** Replaces `head`, in the state it was read, by `entry` as the next version; whether it did. */
-export async function appendTo(
-  head: Entry | undefined,
-  store: CompleteEngine,
-  archive: CompleteEngine,
-  key: string,
-  entry: NewEntry,
-): Promise<boolean> {
-  const { next, archive: copy } = nextVersion(key, head, entry);
-  if (copy) await archive.set(...copy);
-  return await store.compareAndSet(key, head, next);
-}
-
-/** Adds a version; two writes. */
-export async function append(
-  store: CompleteEngine,
-  archive: CompleteEngine,
-  key: string,
-  entry: NewEntry,
-): Promise<void> {
-  for (let attempt = 0;; attempt++) {
-    const head = await store.get(key);
-    if (await appendTo(head, store, archive, key, entry)) return;
-    await backoff(attempt);
-  }
-}
-
-/** The earlier versions of the key whose latest is `head`, oldest first; a batch at a time. */
-export async function* earlierVersions(
-  archive: CompleteEngine,
-  key: string,
-  head: VersionHeader,
-): AsyncGenerator<Entry> {
-  for (let first = 1; first < head.version; first += BATCH) {
-    for (const entry of await archive.getMany(archiveKeys(key, head, first))) {
-      if (entry) yield entry;
-    }
-  }
-}
-
-function archiveKeys(key: string, head: VersionHeader, first: number): string[] {
-  const length = Math.min(BATCH, head.version - first);
-  return Array.from({ length }, (_, i) => archiveKey(key, head.series, first + i));
-}
-
-/** Removes the earlier versions of a key that has been removed. */
-export async function removeEarlier(
-  archive: CompleteEngine,
-  key: string,
-  head: VersionHeader,
-): Promise<void> {
-  for (let first = 1; first < head.version; first += BATCH) {
-    await archive.deleteMany(archiveKeys(key, head, first));
-  }
-}
-
-/** Finds (and removes, with `fix`) versions whose key is gone or lives another life. */
-export async function checkVersions(
-  store: CompleteEngine,
-  archive: CompleteEngine,
-  fix: boolean,
-): Promise<{ checked: number; problems: EngineProblem[] }> {
-  const problems: EngineProblem[] = [];
-  let checked = 0;
-  for await (const text of archive.keys()) {
-    checked++;
-    const { series, version, key } = parseArchiveKey(text);
-    let head: Entry | undefined;
-    try {
-      head = await store.get(key);
-      const header = head && openEnvelope(head.value).header;
-      // A copy of the latest itself is an append under way, or one that was cut off and is made
-      // again.
-      if (header?.series === series && version <= header.version) continue;
-    } catch (error) {
-      // The check of the entries names the damaged one; its earlier versions are still good.
-      if (error instanceof DecodeError) continue;
-      throw error;
-    }
-    const fixed = fix && await archive.delete(text);
-    problems.push({
-      kind: "orphan",
-      key,
-      detail: `Version ${version} of a key that is gone`,
-      fixed,
-    });
-  }
-  return { checked, problems };
 }

@@ -1,9 +1,9 @@
-import type { CompleteEngine } from "../complete.ts";
+import type { Store } from "../complete.ts";
 import { bounded, type Case, claim, entry, keysOf, modify, same, text } from "./support.ts";
 
 const COUNT = 300;
 
-async function fill(engine: CompleteEngine): Promise<string[]> {
+async function fill(engine: Store): Promise<string[]> {
   const keys = Array.from({ length: COUNT }, (_, i) => `key ${i}`);
   await engine.setMany(keys.map((key) => [key, entry(key)]));
   return keys;

@@ -3,7 +3,7 @@
  * claims. The claims are our own, because this module is published and must not bring a test
  * library into a program.
  */
-import { complete, type CompleteEngine } from "../complete.ts";
+import { complete, type Store } from "../complete.ts";
 import type { Awaitable, Engine, Entry, EntryValue, NewEntry } from "../engine.ts";
 import { delay, inTime } from "../../platform/timers.ts";
 
@@ -33,14 +33,14 @@ let scopes = 0;
 export class Scope {
   readonly #harness: ContractHarness;
   readonly #name = `contract${++scopes}-${crypto.randomUUID().slice(0, 8)}`;
-  readonly #open = new Set<CompleteEngine>();
+  readonly #open = new Set<Store>();
 
   constructor(harness: ContractHarness) {
     this.#harness = harness;
   }
 
   /** Opens a handle on a store of this case; `suffix` is added to the case's own name. */
-  async open(dbname = "main", suffix = ""): Promise<CompleteEngine> {
+  async open(dbname = "main", suffix = ""): Promise<Store> {
     const location = { name: this.#name + suffix, dbname };
     const engine = complete(await this.#harness.create(location));
     await engine.open();
@@ -49,7 +49,7 @@ export class Scope {
   }
 
   /** Closes a handle, as a user would. */
-  async close(engine: CompleteEngine): Promise<void> {
+  async close(engine: Store): Promise<void> {
     this.#open.delete(engine);
     await engine.close();
   }
@@ -77,14 +77,14 @@ export function text(entry: EntryValue | undefined): string | undefined {
 }
 
 /** What `keys` yields, sorted. */
-export async function keysOf(engine: CompleteEngine, prefix?: string): Promise<string[]> {
+export async function keysOf(engine: Store, prefix?: string): Promise<string[]> {
   const keys: string[] = [];
   for await (const key of engine.keys(prefix)) keys.push(key);
   return keys.sort();
 }
 
 /** What `entries` yields, as `key=text`, sorted. */
-export async function pairsOf(engine: CompleteEngine, prefix?: string): Promise<string[]> {
+export async function pairsOf(engine: Store, prefix?: string): Promise<string[]> {
   const pairs: string[] = [];
   for await (const [key, entry] of engine.entries(prefix)) pairs.push(`${key}=${text(entry)}`);
   return pairs.sort();
@@ -97,7 +97,7 @@ export async function until(time: number): Promise<void> {
 
 /** Reads, changes and writes the text of one key by `compareAndSet`, until it takes. */
 export async function modify(
-  engine: CompleteEngine,
+  engine: Store,
   key: string,
   change: (text: string | undefined) => string,
 ): Promise<void> {

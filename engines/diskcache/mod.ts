@@ -498,7 +498,7 @@ function seconds(): number {
 }
 
 /** Makes the engine "diskcache". */
-export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+export function diskcache(location: EngineLocation, options: EngineOptions): Engine {
   checkOptionNames(NAME, options, [
     "path",
     "sizeLimit",

@@ -6,7 +6,7 @@
 import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
 import { EngineError } from "../errors.ts";
-import { engineError, messageOf } from "../failures.ts";
+import { engineError, messageOf } from "../errors.ts";
 import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
 import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
 import { delay } from "../../platform/timers.ts";

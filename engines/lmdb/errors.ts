@@ -1,6 +1,6 @@
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../errors.ts";
-import { engineError, messageOf } from "../failures.ts";
+import { engineError, messageOf } from "../errors.ts";
 
 /** Does synchronous work; what LMDB throws comes out as an `EngineError`. */
 export function attempt<T>(operation: string, action: () => T): T {

@@ -135,7 +135,7 @@ class LmdbEngine implements Engine {
 }
 
 /** Makes the engine "lmdb". */
-export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+export function lmdb(location: EngineLocation, options: EngineOptions): Engine {
   checkOptionNames("lmdb", options, ["path", "mapSize", "maxReaders"]);
   return new LmdbEngine(sharedPath("lmdb", location, options), location.dbname, {
     mapSize: integerOption("lmdb", options, "mapSize"),

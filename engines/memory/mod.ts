@@ -287,7 +287,7 @@ class MemoryEngine implements Engine {
 }
 
 /** Makes the engine "memory". */
-export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+export function memory(location: EngineLocation, options: EngineOptions): Engine {
   checkOptionNames("memory", options, ["maxEntries", "maxBytes"]);
   return new MemoryEngine(
     location,

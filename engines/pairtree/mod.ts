@@ -416,7 +416,7 @@ function* nestedStores(folder: string): Generator<string> {
 }
 
 /** Makes the engine "pairtree". */
-export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+export function pairtree(location: EngineLocation, options: EngineOptions): Engine {
   checkOptionNames(NAME, options, []);
   return new PairtreeEngine(
     location.rootDir ?? defaultRootDir(),

@@ -219,7 +219,7 @@ class PickledbEngine implements Engine {
 }
 
 /** Makes the engine "pickledb". */
-export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+export function pickledb(location: EngineLocation, options: EngineOptions): Engine {
   checkOptionNames(NAME, options, ["path"]);
   const nested = storePath(NAME, { ...location, dbname: `${location.dbname}/-` }, options, ENDING);
   return new PickledbEngine(storePath(NAME, location, options, ENDING), dirname(nested));

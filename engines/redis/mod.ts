@@ -20,7 +20,7 @@ import type {
   EntryValue,
   NewEntry,
 } from "../engine.ts";
-import { engineError } from "../failures.ts";
+import { engineError } from "../errors.ts";
 import { type RedisAddress, redisAddress } from "./address.ts";
 import {
   connect,
@@ -310,5 +310,5 @@ function* batches(pairs: [string, NewEntry][]): Generator<[string, NewEntry][]> 
 }
 
 /** Makes the engine "redis"; connects to nothing yet. */
-export const createEngine: EngineFactory = (location, options) =>
+export const redis: EngineFactory = (location, options) =>
   new RedisEngine(location, redisAddress(options));

@@ -1,4 +1,4 @@
-import { each } from "../complete.ts";
+import { each, groupsOf } from "../each.ts";
 import type { EngineProblem } from "../engine.ts";
 import type { KvClient } from "./client.ts";
 import { type ChunkPlace, isPointer, type KeyId, type StoreKeys } from "./keys.ts";
@@ -251,13 +251,6 @@ export class ChunkStore {
 function isPointedAt(old: Chunks | undefined, next: Chunks): boolean {
   return old?.generation === next.generation && old.count === next.count &&
     old.expiresAt === undefined && next.expiresAt === undefined;
-}
-
-/** Items in groups of at most `size`, in their order. */
-export function groupsOf<T>(items: readonly T[], size: number): T[][] {
-  const groups: T[][] = [];
-  for (let i = 0; i < items.length; i += size) groups.push(items.slice(i, i + size));
-  return groups;
 }
 
 /** What a stored value says, or `undefined` when it is none of ours. */

@@ -1,6 +1,5 @@
-import { each } from "../complete.ts";
-import { messageOf } from "../failures.ts";
-import { groupsOf } from "./chunks.ts";
+import { each, groupsOf } from "../each.ts";
+import { messageOf } from "../errors.ts";
 import type {
   Kv,
   KvCommit,

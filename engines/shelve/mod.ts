@@ -1,7 +1,7 @@
 import { DecodeError } from "../../codec/errors.ts";
 import type { Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
 import { EngineError } from "../errors.ts";
-import { engineError, messageOf } from "../failures.ts";
+import { engineError, messageOf } from "../errors.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import type { Hold } from "../shared.ts";
 import { isBusy, isDamage, type KvClient } from "./client.ts";
@@ -161,7 +161,7 @@ function explain(error: unknown, { kind, path }: Place): string {
 }
 
 /** Makes the engine "shelve". */
-export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+export function shelve(location: EngineLocation, options: EngineOptions): Engine {
   checkOptionNames("shelve", options, ["path", "kv"]);
   return new ShelveEngine(location, placeOf(location, options));
 }

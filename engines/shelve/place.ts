@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import type { EngineLocation } from "../engine.ts";
-import { messageOf } from "../failures.ts";
+import { messageOf } from "../errors.ts";
 import type { EngineOptions } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import { type Hold, SharedResources } from "../shared.ts";

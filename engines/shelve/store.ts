@@ -1,8 +1,8 @@
 import { DecodeError } from "../../codec/errors.ts";
-import { each } from "../complete.ts";
+import { each, groupsOf } from "../each.ts";
 import type { EngineCheck, EngineProblem, Entry, NewEntry } from "../engine.ts";
-import { ChunkStore, groupsOf, KEYS_PER_READ, optional, type Revision } from "./chunks.ts";
-import { messageOf } from "../failures.ts";
+import { ChunkStore, KEYS_PER_READ, optional, type Revision } from "./chunks.ts";
+import { messageOf } from "../errors.ts";
 import { isDamage, type KvClient } from "./client.ts";
 import { isPointer, type KeyId, keyId, StoreKeys } from "./keys.ts";
 import { packRecord, type StoredRecord, unpackRecord } from "./records.ts";

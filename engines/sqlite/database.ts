@@ -2,7 +2,7 @@ import { basename, dirname, join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { makeFolder, realPath } from "../../platform/files.ts";
 import { env, isGranted } from "../../platform/system.ts";
-import { engineError, messageOf } from "../failures.ts";
+import { engineError, messageOf } from "../errors.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import type { DriverName, SqlConnection, SqlDriver } from "./driver.ts";
 import { loadFfiDriver } from "./ffi.ts";

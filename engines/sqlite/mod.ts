@@ -353,7 +353,7 @@ function configure(connection: SqlConnection): void {
 }
 
 /** Makes the engine "sqlite". */
-export function createEngine(location: EngineLocation, options: EngineOptions): Engine {
+export function sqlite(location: EngineLocation, options: EngineOptions): Engine {
   checkOptionNames("sqlite", options, ["driver", "path"]);
   return new SqliteEngine(
     location,

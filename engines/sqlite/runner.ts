@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { tryAgain } from "../../platform/retry.ts";
 import type { Awaitable } from "../engine.ts";
-import { engineError, messageOf } from "../failures.ts";
+import { engineError, messageOf } from "../errors.ts";
 import { fileError } from "../file_failures.ts";
 import type { SqlConnection } from "./driver.ts";
 

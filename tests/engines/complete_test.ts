@@ -6,7 +6,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { complete } from "../../engines/complete.ts";
 import { engineContract } from "../../engines/contract/mod.ts";
 import type { Engine, EngineLocation } from "../../engines/engine.ts";
-import { createEngine } from "../../engines/memory/mod.ts";
+import { memory as createEngine } from "../../engines/memory/mod.ts";
 
 /** Memory without its optional methods. */
 function required(location: EngineLocation): Engine {

@@ -15,12 +15,12 @@ import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { decodeKey, encodeKey } from "../../codec/key.ts";
 import { DecodeError } from "../../codec/errors.ts";
-import { createEngine } from "../../engines/diskcache/mod.ts";
+import { diskcache as createEngine } from "../../engines/diskcache/mod.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
 import { runScript } from "../support/child.ts";
 import { answerOf, python, startPython } from "../support/python.ts";
-import { bedTests, type CompleteEngine, type Options, type TestBed } from "../support/bed.ts";
+import { bedTests, type Options, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -49,7 +49,7 @@ function openIn(
   bed: TestBed,
   options: Options = {},
   dbname = "main",
-): Promise<CompleteEngine> {
+): Promise<Store> {
   return bed.open({ path: directoryOf(bed), ...options }, { dbname });
 }
 

@@ -16,7 +16,7 @@ import { open } from "lmdb";
 import { dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
-import { createEngine } from "../../engines/lmdb/mod.ts";
+import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
 import { bedTests, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
 import { REPOSITORY, runScript } from "../support/child.ts";
@@ -147,7 +147,7 @@ test("grows its map, also when another process has written more than it", async 
   await engine.set("first", entryOf("value"));
   const { success, stderr } = await runScript(
     `
-      import { createEngine } from "./engines/lmdb/mod.ts";
+      import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
       const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
       const engine = createEngine(location, { mapSize: 64 * 1024 });
       await engine.open();
@@ -174,7 +174,7 @@ test("sees what another process wrote, without a turn of the event loop", async 
   const engine = await bed.open();
   await engine.set("go", entryOf("value"));
   const script = `
-    import { createEngine } from "./engines/lmdb/mod.ts";
+    import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
     const engine = createEngine({ rootDir: ${
     JSON.stringify(bed.root)
   }, name: "test", dbname: "main" }, {});
@@ -196,7 +196,7 @@ test("sees what another process wrote, without a turn of the event loop", async 
 test("serves threads of one process", async (bed) => {
   const engine = await bed.open();
   const source = `
-    import { createEngine } from "${new URL("../../engines/lmdb/mod.ts", import.meta.url)}";
+    import { lmdb as createEngine } from "${new URL("../../engines/lmdb/mod.ts", import.meta.url)}";
     self.onmessage = async ({ data: { rootDir, id } }) => {
       const engine = createEngine({ rootDir, name: "test", dbname: "main" }, {});
       await engine.open();
@@ -454,7 +454,7 @@ test("lists page after page of long and short keys", async (bed) => {
 test("keeps what was there when a write fails, and works on", async (bed) => {
   if (Deno.build.os === "windows") return; // No limit for files there.
   const script = `
-    import { createEngine } from "./engines/lmdb/mod.ts";
+    import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
     const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
     const engine = createEngine(location, {});
     await engine.open();
@@ -507,7 +507,7 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
 
 test("works with the permissions that it names, and names them", async (bed) => {
   const script = `
-    import { createEngine } from "./engines/lmdb/mod.ts";
+    import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
     const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
     const engine = createEngine(location, {});
     try {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { createEngine } from "../../engines/memory/mod.ts";
+import { memory as createEngine } from "../../engines/memory/mod.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { entryOf } from "../support/entries.ts";

@@ -12,11 +12,11 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { bedTests, complete, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { FileLock } from "../../platform/file_lock.ts";
 import { keyAt, placeOf } from "../../engines/pairtree/names.ts";
 import { EngineError } from "../../engines/errors.ts";
-import { createEngine } from "../../engines/pairtree/mod.ts";
+import { pairtree as createEngine } from "../../engines/pairtree/mod.ts";
 import { runScript } from "../support/child.ts";
 import { entryOf, keysOf, textOf } from "../support/entries.ts";
 import { whileReadOnly } from "../support/read_only.ts";
@@ -33,17 +33,17 @@ killTests("pairtree");
 stashProcessesTest("pairtree");
 
 /** A bed with a store in it. */
-interface Store {
+interface Filled {
   readonly bed: TestBed;
   readonly root: string;
-  readonly engine: CompleteEngine;
+  readonly engine: Store;
   /** The path of an entry's file. */
   file(key: string): string;
 }
 
 const register = bedTests("pairtree", "pairtree:");
 
-function pairtreeTest(name: string, fn: (store: Store) => Promise<void>): void {
+function pairtreeTest(name: string, fn: (store: Filled) => Promise<void>): void {
   register(name, async (bed) => {
     const { root } = bed;
     await fn({ bed, root, engine: await bed.open(), file: (key) => fileOf(root, key) });
@@ -355,7 +355,7 @@ pairtreeTest(
     await Deno.writeTextFile(
       script,
       `
-    import { createEngine } from ${
+    import { pairtree as createEngine } from ${
         JSON.stringify(new URL("../../engines/pairtree/mod.ts", import.meta.url).href)
       };
     const engine = createEngine({ rootDir: ${
@@ -387,7 +387,7 @@ pairtreeTest(
 );
 
 const CHILD = (root: string) => `
-  import { createEngine } from "./engines/pairtree/mod.ts";
+  import { pairtree as createEngine } from "./engines/pairtree/mod.ts";
   const engine = createEngine({ rootDir: ${
   JSON.stringify(root)
 }, name: "test", dbname: "main" }, {});
@@ -421,7 +421,7 @@ pairtreeTest("permissions that are missing are named", async ({ root, engine }) 
 pairtreeTest("it needs no more than to read and write its root", async ({ root }) => {
   const contract = `
     import { engineContract } from "./engines/contract/mod.ts";
-    import { createEngine } from "./engines/pairtree/mod.ts";
+    import { pairtree as createEngine } from "./engines/pairtree/mod.ts";
     const create = (location: { name: string; dbname: string }) =>
       createEngine({ rootDir: ${JSON.stringify(root)}, ...location }, {});
     const cases = engineContract({ create });

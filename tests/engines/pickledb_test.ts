@@ -11,11 +11,11 @@ import {
 } from "@std/assert";
 import { basename, dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { bedTests, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { bedTests, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
 import { runPython } from "../support/python.ts";
 import { EngineError } from "../../engines/errors.ts";
-import { createEngine } from "../../engines/pickledb/mod.ts";
+import { pickledb as createEngine } from "../../engines/pickledb/mod.ts";
 import { runScript } from "../support/child.ts";
 import { RandomValues, testSeed } from "../support/random.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -36,16 +36,16 @@ killTests("pickledb", undefined, {
 stashProcessesTest("pickledb");
 
 /** A file in a folder of its own, and an engine on it. */
-interface Store {
+interface Filled {
   readonly bed: TestBed;
   readonly path: string;
-  readonly engine: CompleteEngine;
+  readonly engine: Store;
 }
 
 const register = bedTests("pickledb", "pickledb:");
 
 /** Registers a test on a file; with `content`, that is in it at first. */
-function test(name: string, fn: (store: Store) => Promise<void>, content?: string): void {
+function test(name: string, fn: (store: Filled) => Promise<void>, content?: string): void {
   register(name, async (bed) => {
     const path = join(bed.root, "db.json");
     if (content !== undefined) await Deno.writeTextFile(path, content);
@@ -389,7 +389,7 @@ test("options and use are checked", async ({ path, engine }) => {
 
 test("needs to read and write its folder, and names the flags that it lacks", async ({ path }) => {
   const script = `
-    import { createEngine } from "./engines/pickledb/mod.ts";
+    import { pickledb as createEngine } from "./engines/pickledb/mod.ts";
     const engine = createEngine({ name: "n", dbname: "main" }, ${JSON.stringify({ path })});
     try {
       await engine.open();

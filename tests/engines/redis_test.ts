@@ -10,7 +10,7 @@ import {
 import { Cluster, Redis } from "ioredis";
 import { fileURLToPath } from "node:url";
 import { enginePath } from "../../engines/registry.ts";
-import { createEngine } from "../../engines/redis/mod.ts";
+import { redis as createEngine } from "../../engines/redis/mod.ts";
 import { HashStash } from "../../mod.ts";
 import { entryOf, keysOf } from "../support/entries.ts";
 import { eventually, LOCATION, openRedis, pair } from "../support/redis.ts";
@@ -388,7 +388,7 @@ Deno.test("redis: a program ends though it closes nothing", strict, async () => 
   await using secure = await startRedis({ tls: true });
   await using cluster = await startRedisCluster();
   const program = `
-    import { createEngine } from ${
+    import { redis as createEngine } from ${
     JSON.stringify(new URL("../../engines/redis/mod.ts", import.meta.url))
   };
     const engine = createEngine({ name: "name", dbname: "main" }, JSON.parse(Deno.args[0]));
@@ -418,7 +418,7 @@ Deno.test("redis: it needs the network and the environment, no more", strict, as
   const folder = await Deno.makeTempDir();
   try {
     const program = `
-      import { createEngine } from ${
+      import { redis as createEngine } from ${
       JSON.stringify(new URL("../../engines/redis/mod.ts", import.meta.url))
     };
       const engine = createEngine({ name: "name", dbname: "main" }, { url: Deno.args[0] });

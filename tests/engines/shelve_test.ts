@@ -11,11 +11,11 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { bedTests, type CompleteEngine, disposable, type Options } from "../support/bed.ts";
+import { bedTests, disposable, type Options, type Store } from "../support/bed.ts";
 import { entryOf } from "../support/entries.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { enginePath } from "../../engines/registry.ts";
-import { createEngine } from "../../engines/shelve/mod.ts";
+import { shelve as createEngine } from "../../engines/shelve/mod.ts";
 import { runScript } from "../support/child.ts";
 import { startKvConnect } from "../support/kv_connect_server.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -35,13 +35,13 @@ stashProcessesTest("shelve");
 const NAME = "shelve_test";
 const MB = 1024 * 1024;
 
-function make(options: Options, dbname = "main"): CompleteEngine & AsyncDisposable {
+function make(options: Options, dbname = "main"): Store & AsyncDisposable {
   return disposable(createEngine({ name: NAME, dbname }, options));
 }
 
 /** A database that the test looks into too. */
 async function withKv(
-  fn: (engine: CompleteEngine, kv: Deno.Kv) => Promise<void>,
+  fn: (engine: Store, kv: Deno.Kv) => Promise<void>,
 ): Promise<void> {
   using kv = await Deno.openKv(":memory:");
   await using engine = make({ kv });
@@ -335,7 +335,7 @@ test("a server that refuses the token or is not there is an error without secret
 /** Sets and gets an entry in a process with these flags; what it printed. */
 async function runWith(flags: string[], options: unknown, env: Record<string, string> = {}) {
   const script = `
-    import { createEngine } from "./engines/shelve/mod.ts";
+    import { shelve as createEngine } from "./engines/shelve/mod.ts";
     const engine = createEngine({ name: "n", dbname: "main" }, ${JSON.stringify(options)});
     try {
       await engine.open();
@@ -391,7 +391,7 @@ test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says -
 
 test("batches work with npm:@deno/kv too, which takes fewer checks in a commit", async () => {
   const script = `
-    import { createEngine } from "./engines/shelve/mod.ts";
+    import { shelve as createEngine } from "./engines/shelve/mod.ts";
     import { complete } from "./engines/complete.ts";
     const engine = complete(createEngine({ name: "s", dbname: "main" }, { path: ":memory:" }));
     await engine.open();

@@ -16,9 +16,9 @@ import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { attempt } from "../../engines/sqlite/runner.ts";
 import { EngineError } from "../../engines/errors.ts";
-import { createEngine } from "../../engines/sqlite/mod.ts";
+import { sqlite as createEngine } from "../../engines/sqlite/mod.ts";
 import { runScript } from "../support/child.ts";
-import { bedTests, type CompleteEngine, type TestBed } from "../support/bed.ts";
+import { bedTests, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
 import { DRIVERS, FFI_ERROR } from "../support/sqlite_drivers.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -48,7 +48,7 @@ function fileOf({ root }: TestBed): string {
   return join(root, "test.db");
 }
 
-function openIn(bed: TestBed, dbname = "main", path = fileOf(bed)): Promise<CompleteEngine> {
+function openIn(bed: TestBed, dbname = "main", path = fileOf(bed)): Promise<Store> {
   return bed.open({ path, driver: "node:sqlite" }, { dbname });
 }
 

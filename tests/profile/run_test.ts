@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { type Engine, HashStash } from "../../mod.ts";
-import { createEngine } from "../../engines/memory/mod.ts";
+import { memory as createEngine } from "../../engines/memory/mod.ts";
 import { TestBed } from "../support/bed.ts";
 import { runScript } from "../support/child.ts";
 import { OPERATIONS, type ProfileJSON, type ProfileRow } from "../../profile/mod.ts";

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import type { Engine, Entry, NewEntry } from "../../engines/mod.ts";
 import { engineContract } from "../../engines/mod.ts";
-import { PrefixedEngine } from "../../store/prefixed.ts";
+import { partOf } from "../../store/open.ts";
 import { DecodeError, EngineError, HashStash } from "../../mod.ts";
 
 /** What a user would write: the required methods alone, over a Map. */
@@ -148,7 +148,7 @@ Deno.test("21, 53: damaged bytes are a DecodeError with engine and key, found by
 
 const shared = new MapEngine();
 const contract = engineContract({
-  create: ({ name, dbname }) => new PrefixedEngine(shared, name, dbname),
+  create: ({ name, dbname }) => partOf(shared, name, dbname),
 });
 for (const { name, fn } of contract) {
   Deno.test(`a part of an engine object ${name}`, fn);

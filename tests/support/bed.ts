@@ -2,13 +2,13 @@
  * A place for a test: a temporary folder, an engine, the server that it needs, and the engines and
  * stashes that the test opens on it; all gone at the end.
  */
-import { complete, type CompleteEngine } from "../../engines/complete.ts";
+import { complete, type Store } from "../../engines/complete.ts";
 import type { Engine, EngineLocation } from "../../engines/engine.ts";
 import { type EngineName, loadEngine } from "../../engines/registry.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
 import { startRedis } from "./redis_server.ts";
 
-export { complete, type CompleteEngine, type EngineName };
+export { complete, type EngineName, type Store };
 
 /** The engines, for tests that run on all. */
 export const ENGINES: readonly EngineName[] = [
@@ -56,14 +56,14 @@ export async function makeEngine(
 export async function openEngine(
   place: Place,
   location: EngineLocation,
-): Promise<CompleteEngine> {
+): Promise<Store> {
   const handle = complete(await makeEngine(place, location));
   await handle.open();
   return handle;
 }
 
 /** A handle, not opened, that `await using` closes. */
-export function disposable(engine: Engine): CompleteEngine & AsyncDisposable {
+export function disposable(engine: Engine): Store & AsyncDisposable {
   const handle = complete(engine);
   return Object.assign(handle, {
     [Symbol.asyncDispose]: async () => await handle.close(),
@@ -78,7 +78,7 @@ export class TestBed implements AsyncDisposable {
   /** The temporary folder. */
   readonly root: string;
   readonly #options: Options;
-  readonly #handles = new Set<CompleteEngine>();
+  readonly #handles = new Set<Store>();
   readonly #stack = new AsyncDisposableStack();
 
   private constructor(engine: EngineName, root: string, options: Options) {
@@ -110,7 +110,7 @@ export class TestBed implements AsyncDisposable {
   async open(
     options: Options = {},
     location: Partial<EngineLocation> = {},
-  ): Promise<CompleteEngine> {
+  ): Promise<Store> {
     const place = { ...this.place, options: { ...this.#options, ...options } };
     const handle = await openEngine(place, { name: "test", dbname: "main", ...location });
     this.#handles.add(handle);

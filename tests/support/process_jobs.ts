@@ -3,7 +3,7 @@
  * test then judges.
  */
 import type { NewEntry } from "../../engines/engine.ts";
-import type { CompleteEngine } from "./bed.ts";
+import type { Store } from "./bed.ts";
 import { entryOf, textOf } from "./entries.ts";
 
 /** Which of the processes this is. */
@@ -12,7 +12,7 @@ export interface Worker {
   readonly count: number;
 }
 
-type Job = (engine: CompleteEngine, worker: Worker, times: number) => Promise<unknown>;
+type Job = (engine: Store, worker: Worker, times: number) => Promise<unknown>;
 
 /** Values that differ in length and whose bytes are all the same, so that a mixture shows. */
 export function evenValue(i: number): Uint8Array {
@@ -25,7 +25,7 @@ export function isEven(value: Uint8Array): boolean {
 }
 
 async function modify(
-  engine: CompleteEngine,
+  engine: Store,
   key: string,
   change: (text: string | undefined) => string,
 ): Promise<void> {
@@ -37,7 +37,7 @@ async function modify(
 }
 
 /** Whether the first process has not yet set the key that ends a job; throws when it never does. */
-async function waiting(engine: CompleteEngine, key: string, since: number): Promise<boolean> {
+async function waiting(engine: Store, key: string, since: number): Promise<boolean> {
   if (Date.now() - since > 60_000) throw new Error(`"${key}" is not there after a minute`);
   return !await engine.has(key);
 }

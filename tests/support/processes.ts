@@ -3,7 +3,7 @@
  * shared.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { type CompleteEngine, type EngineName, type Setup, TestBed } from "./bed.ts";
+import { type EngineName, type Setup, type Store, TestBed } from "./bed.ts";
 import { WorkerProcess } from "./child.ts";
 import { entryOf, textOf } from "./entries.ts";
 import { evenValue, type JobName } from "./process_jobs.ts";
@@ -39,7 +39,7 @@ class Fleet {
   }
 
   /** Opens the job's store here. */
-  async use(job: JobName, fn: (engine: CompleteEngine) => Promise<void>): Promise<void> {
+  async use(job: JobName, fn: (engine: Store) => Promise<void>): Promise<void> {
     await fn(await this.#bed.open({}, { name: job }));
     await this.#bed.close();
   }

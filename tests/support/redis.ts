@@ -1,7 +1,7 @@
 /** Handles on Redis servers that a test starts itself. */
 import type { EngineLocation, NewEntry } from "../../engines/engine.ts";
-import { createEngine } from "../../engines/redis/mod.ts";
-import { type CompleteEngine, disposable, type Options } from "./bed.ts";
+import { redis as createEngine } from "../../engines/redis/mod.ts";
+import { disposable, type Options, type Store } from "./bed.ts";
 import { entryOf } from "./entries.ts";
 
 export const LOCATION = { name: "name", dbname: "main" };
@@ -10,7 +10,7 @@ export const LOCATION = { name: "name", dbname: "main" };
 export function redisAt(
   options: Options,
   location: EngineLocation = LOCATION,
-): CompleteEngine & AsyncDisposable {
+): Store & AsyncDisposable {
   return disposable(createEngine(location, options));
 }
 
@@ -18,7 +18,7 @@ export function redisAt(
 export async function openRedis(
   options: Options,
   location?: EngineLocation,
-): Promise<CompleteEngine & AsyncDisposable> {
+): Promise<Store & AsyncDisposable> {
   const engine = redisAt(options, location);
   await engine.open();
   return engine;

@@ -1,0 +1,68 @@
+import type { Awaitable } from "../platform/awaitable.ts";
+import { Turns } from "../platform/timers.ts";
+
+/** How many calls are in flight at once. */
+const IN_FLIGHT = 32;
+
+/** Calls `fn` with each item, a bounded number in flight; results in the order of the items. */
+export async function each<T, R>(
+  items: readonly T[],
+  fn: (item: T, index: number) => Awaitable<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  const turns = new Turns();
+  let next = 0;
+  async function work(): Promise<void> {
+    while (next < items.length) {
+      if (turns.due()) {
+        await turns.next();
+        continue;
+      }
+      const i = next++;
+      const result = fn(items[i], i);
+      // A synchronous engine answers at once: a turn of the event loop for each would cost more
+      // than the answer.
+      results[i] = result instanceof Promise ? await result : result;
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, items.length) }, work));
+  } finally {
+    next = items.length;
+  }
+  return results;
+}
+
+/**
+ * Groups items into arrays of at most `count` items and, but for single larger ones, `weight` in
+ * all.
+ *
+ * @param weigh What an item weighs: its bytes, say.
+ */
+export async function* batches<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  count: number,
+  weight = Infinity,
+  weigh: (item: T) => number = () => 0,
+): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  let size = 0;
+  for await (const item of items) {
+    const own = weigh(item);
+    if (batch.length > 0 && (batch.length === count || size + own > weight)) {
+      yield batch;
+      batch = [];
+      size = 0;
+    }
+    batch.push(item);
+    size += own;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Items in groups of at most `size`, in their order. */
+export function groupsOf<T>(items: readonly T[], size: number): T[][] {
+  const groups: T[][] = [];
+  for (let i = 0; i < items.length; i += size) groups.push(items.slice(i, i + size));
+  return groups;
+}

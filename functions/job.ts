@@ -1,0 +1,13 @@
+import type { Handle } from "../store/handle.ts";
+import type { CheckedFlightOptions } from "./options.ts";
+
+/** One computation: what its result is stored under, and how to make it. */
+export interface Job {
+  /** Where the result is stored. */
+  readonly target: Handle;
+  /** The canonical text of its key. */
+  readonly text: string;
+  readonly options: CheckedFlightOptions;
+  /** Makes it. */
+  compute(): unknown;
+}

@@ -1,0 +1,97 @@
+/**
+ * The header of an entry: what a store keeps of it besides the value, in front of the stored bytes.
+ *
+ *     00 48 53 45   the mark "\0HSE", with which no serialized value and no known file format begins
+ *     {"version":2,"series":"k3x9…","timestamp":1764115200000}
+ *     0A            a line feed; JSON text has none
+ *     the stored bytes of the value, as without a header
+ *
+ * It is written only when one of its fields is used, so that a plain value stays plain JSON for
+ * every other program.
+ */
+import { DecodeError } from "../codec/errors.ts";
+import { ENTRY_MARK } from "../codec/format.ts";
+import type { Entry, EntryValue } from "../engines/engine.ts";
+
+/** What a header may say; a field that is absent is not used. */
+export interface Header {
+  /** Which version of the key this is, from 1. */
+  readonly version?: number;
+  /** Which life of the key, from its first set to its delete, the version belongs to. */
+  readonly series?: string;
+  /** When it was set, ms since the epoch, where the engine's own time is not the one that counts. */
+  readonly timestamp?: number;
+}
+
+/** An entry whose header has been read; without one it is the entry as the engine gave it. */
+export interface StoredEntry extends Entry {
+  readonly header?: Header;
+  /** The entry as the engine gave it, for `compareAndSet`; absent when it is the same. */
+  readonly given?: Entry;
+}
+
+const MARK = Uint8Array.from(ENTRY_MARK);
+const LINE_FEED = 0x0a;
+
+/** The bytes with a header in front of them, or with these fields in the header they have. */
+export function withHeader(stored: Uint8Array, fields: Header): Uint8Array {
+  const { header, value } = openHeader(stored);
+  const line = new TextEncoder().encode(`${JSON.stringify({ ...header, ...fields })}\n`);
+  const sealed = new Uint8Array(MARK.length + line.length + value.length);
+  sealed.set(MARK);
+  sealed.set(line, MARK.length);
+  sealed.set(value, MARK.length + line.length);
+  return sealed;
+}
+
+/**
+ * The header, when there is one, and the bytes behind it.
+ *
+ * @throws {DecodeError} When the header is damaged.
+ */
+export function openHeader(stored: Uint8Array): { header?: Header; value: Uint8Array } {
+  // The first byte alone tells almost every value from a header: this is done at each read.
+  if (stored[0] !== MARK[0] || !MARK.every((byte, i) => stored[i] === byte)) {
+    return { value: stored };
+  }
+  const end = stored.indexOf(LINE_FEED, MARK.length);
+  if (end === -1) throw new DecodeError("The header of its entry has no end");
+  let header: unknown;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true });
+    header = JSON.parse(text.decode(stored.subarray(MARK.length, end)));
+  } catch (cause) {
+    throw new DecodeError("The header of its entry is damaged", { cause });
+  }
+  const fault = faultOf(header);
+  if (fault !== undefined) throw new DecodeError(`The header of its entry is damaged: ${fault}`);
+  return { header: header as Header, value: stored.subarray(end + 1) };
+}
+
+/** The stored bytes of the value, without a header. */
+export function valueOf(entry: EntryValue & { readonly header?: Header }): Uint8Array {
+  return entry.header === undefined && entry.value[0] === MARK[0]
+    ? openHeader(entry.value).value
+    : entry.value;
+}
+
+/** The entry with its header beside the value instead of in front of it. */
+export function opened(entry: StoredEntry): StoredEntry {
+  if (entry.header !== undefined) return entry;
+  const { header, value } = openHeader(entry.value);
+  return header === undefined ? entry : { ...entry, value, header, given: entry };
+}
+
+/** What is wrong with the fields of a header; `undefined`: nothing. */
+function faultOf(header: unknown): string | undefined {
+  if (typeof header !== "object" || header === null || Array.isArray(header)) {
+    return "it is no object";
+  }
+  const { version, series, timestamp } = header as Record<string, unknown>;
+  if (version !== undefined && !(Number.isSafeInteger(version) && version as number >= 1)) {
+    return "its version is no number from 1 on";
+  }
+  if ((version === undefined) !== (series === undefined)) return "version or series is missing";
+  if (series !== undefined && typeof series !== "string") return "its series is no text";
+  if (timestamp !== undefined && !Number.isFinite(timestamp)) return "its timestamp is no number";
+}
