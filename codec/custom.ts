@@ -1,9 +1,7 @@
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
-import type { Compression } from "./compressors/types.ts";
-import { attempt } from "./attempt.ts";
-import { DecodeError } from "./errors.ts";
+import { attempt, DecodeError } from "./errors.ts";
+import type { Compression, ValueFormat } from "./format.ts";
 import { seal, unseal } from "./seal.ts";
-import type { Format } from "./serializers/types.ts";
 import { fromBytes, toBytes } from "./text.ts";
 
 /**
@@ -52,7 +50,7 @@ const serializers = new Map<string, CustomSerializer>();
 const compressors = new Map<string, Compressor>();
 
 /** Makes a custom serializer known in this process, and gives its format. */
-export function customFormat(serializer: CustomSerializer): Format {
+export function customFormat(serializer: CustomSerializer): ValueFormat {
   const { name } = serializer;
   serializers.set(name, serializer);
   return {

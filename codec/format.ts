@@ -3,6 +3,33 @@
  *
  * @module
  */
+import type { Awaitable } from "../platform/awaitable.ts";
+
+/** The names of the serializers. */
+export type SerializerName = "hashstash" | "json" | "msgpack" | "v8";
+/** The names of the compressors. */
+export type CompressorName = "zstd" | "lz4" | "gzip" | "zlib" | "brotli";
+
+/** Values to self-describing bytes and back. */
+export interface ValueFormat {
+  readonly name: string;
+  serialize(value: unknown): Awaitable<Uint8Array>;
+  /** Gets bytes whose beginning says that they are of this format. */
+  deserialize(bytes: Uint8Array): Awaitable<unknown>;
+}
+
+/**
+ * Bytes to fewer bytes and back; plain results when it is quick, promises when it has to yield or
+ * to load a library.
+ */
+export interface Compression {
+  readonly name: string;
+  compress(content: Uint8Array): Awaitable<Uint8Array>;
+  /**
+   * `length` is that of the content: the result has exactly as many bytes, or there is an error.
+   */
+  decompress(frame: Uint8Array, length: number): Awaitable<Uint8Array>;
+}
 
 /** One thing that stored bytes can be, told by what they begin with. */
 export interface Layer {

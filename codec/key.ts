@@ -7,9 +7,18 @@ import { DecodeError } from "./errors.ts";
 import { classOfPrototype } from "./classes.ts";
 import { errorName, hiddenProperties } from "./error_kinds.ts";
 import { leafOf, refuseProperties } from "./leaves.ts";
-import { holeyIndices, isMatch, ownNames } from "./shapes.ts";
+import { isMatch } from "./plain.ts";
+import {
+  holeyIndices,
+  located,
+  MAX_DEPTH,
+  ownNames,
+  propertyStep,
+  Refusal,
+  refusalError,
+  refuse,
+} from "./refusal.ts";
 import { TreeReader } from "./tree.ts";
-import { located, MAX_DEPTH, propertyStep, Refusal, refuse, refusing } from "./refusal.ts";
 
 /** The first character of the text of every key that is not its own text. */
 const MARK = "\u0001";
@@ -39,10 +48,11 @@ export function encodeKey(key: unknown): string {
   if (typeof key === "string") {
     return isOwnText(key) ? key : MARK + JSON.stringify(key);
   }
-  return MARK + refusing(
-    "Cannot encode key",
-    () => isQuick(key) ? JSON.stringify(key) : new KeyWriter().write(key),
-  );
+  try {
+    return MARK + (isQuick(key) ? JSON.stringify(key) : new KeyWriter().write(key));
+  } catch (error) {
+    throw refusalError("Cannot encode key", error);
+  }
 }
 
 /**
@@ -128,7 +138,7 @@ function isSorted(object: Record<string, unknown>, level: number): boolean {
   return true;
 }
 
-/** Writes the tagged JSON of `_tree.ts`, sorted, without identity: references are written out. */
+/** Writes the tagged JSON of `tree.ts`, sorted, without identity: references are written out. */
 class KeyWriter {
   readonly #ancestors: object[] = [];
 

@@ -3,9 +3,9 @@
  * Keys and values share them.
  */
 import process from "node:process";
-import { fromBase64, toBase64 } from "./base64.ts";
-import { Refusal } from "./refusal.ts";
 import { DecodeError } from "./errors.ts";
+import { Refusal } from "./refusal.ts";
+import { fromBase64, toBase64 } from "./text.ts";
 
 interface Leaf {
   readonly tag: string;

@@ -1,5 +1,3 @@
-import { isMatch } from "./shapes.ts";
-
 /** The one property of an object that holds a tagged tree. */
 export const RICH = "$rich";
 
@@ -7,19 +5,17 @@ export const RICH = "$rich";
  * Whether `JSON.stringify` and `JSON.parse` give back exactly this value: JSON's own types, no
  * `-0`, no shared or circular references, nothing that JSON would drop or convert. One pass without
  * recursion, at about half the cost of `JSON.stringify`.
- *
- * @param accept Whether another part is fine as well, for formats that know more than JSON.
  */
-export function isPlain(root: unknown, accept: (part: unknown) => boolean = refuseAll): boolean {
+export function isPlain(root: unknown): boolean {
   try {
-    return walk(root, accept);
+    return walk(root);
   } catch {
     return false; // What a getter throws, the walk that names places meets again.
   }
 }
 
-function walk(root: unknown, accept: (part: unknown) => boolean): boolean {
-  if (typeof root !== "object" || root === null) return isPlainLeaf(root) || accept(root);
+function walk(root: unknown): boolean {
+  if (typeof root !== "object" || root === null) return isPlainLeaf(root);
   const met = new Met(root);
   for (let i = 0; i < met.objects.length; i++) {
     const container = met.objects[i];
@@ -32,7 +28,7 @@ function walk(root: unknown, accept: (part: unknown) => boolean): boolean {
         if (typeof item === "string") continue;
         if (typeof item === "object" && item !== null) {
           if (!met.add(item)) return false;
-        } else if (!isPlainLeaf(item) && !accept(item)) return false;
+        } else if (!isPlainLeaf(item)) return false;
       }
     } else if (prototype === Object.prototype) {
       if (Object.getOwnPropertySymbols(container).length > 0) return false;
@@ -41,9 +37,9 @@ function walk(root: unknown, accept: (part: unknown) => boolean): boolean {
         if (typeof item === "string") continue;
         if (typeof item === "object" && item !== null) {
           if (!met.add(item)) return false;
-        } else if (!isPlainLeaf(item) && !accept(item)) return false;
+        } else if (!isPlainLeaf(item)) return false;
       }
-    } else if (!accept(container)) return false;
+    } else return false;
   }
   return !looksRich(root);
 }
@@ -85,6 +81,11 @@ function isPlainLeaf(value: unknown): boolean {
   return typeof value === "string" || typeof value === "boolean" || value === null;
 }
 
-function refuseAll(): boolean {
-  return false;
+/**
+ * Whether an array is the result of a RegExp match: the one sort of array with properties besides
+ * its items that programs meet. Looking for any such property costs as much as `JSON.stringify`, so
+ * the fast paths look for this one only.
+ */
+export function isMatch(array: unknown[]): boolean {
+  return (array as { index?: unknown }).index !== undefined;
 }

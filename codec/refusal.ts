@@ -52,22 +52,18 @@ export function propertyStep(name: string): string {
 }
 
 /**
- * Runs an encoder and turns what stopped it into the `TypeError` of the public surface.
+ * The `TypeError` that the user gets, of what stopped an encoder.
  *
- * @param doing What was being done, as in "Cannot serialize value".
+ * @param failure What was not possible, as in "Cannot serialize value".
  */
-export function refusing<T>(doing: string, encode: () => T): T {
-  try {
-    return encode();
-  } catch (error) {
-    if (isLimit(error)) {
-      throw new TypeError(`${doing}: it is nested too deeply or too long: ${error.message}`, {
-        cause: error,
-      });
-    }
-    const { path, message, cause } = asRefusal(error);
-    throw new TypeError(`${doing}: ${path} ${message}`, cause === undefined ? {} : { cause });
+export function refusalError(failure: string, error: unknown): TypeError {
+  if (isLimit(error)) {
+    return new TypeError(`${failure}: it is nested too deeply or too long: ${error.message}`, {
+      cause: error,
+    });
   }
+  const { path, message, cause } = asRefusal(error);
+  return new TypeError(`${failure}: ${path} ${message}`, cause === undefined ? {} : { cause });
 }
 
 /** The refusal of a value that no serializer takes. */
@@ -90,4 +86,33 @@ function className(value: unknown): string {
   const prototype: unknown = Object.getPrototypeOf(value);
   const name = (prototype as { constructor?: { name?: unknown } } | null)?.constructor?.name;
   return typeof name === "string" && name !== "" ? name : "an anonymous class";
+}
+
+/**
+ * The names of an object's own enumerable properties.
+ *
+ * @throws {Refusal} When it also has enumerable properties named by symbols: they would be lost.
+ */
+export function ownNames(value: object): string[] {
+  for (const symbol of Object.getOwnPropertySymbols(value)) {
+    if (Object.prototype.propertyIsEnumerable.call(value, symbol)) {
+      throw new Refusal(`has a property named by a symbol, ${String(symbol)}, that would be lost`);
+    }
+  }
+  return Object.keys(value);
+}
+
+/**
+ * The indices of the items that an array has, as text, when it has holes; `undefined` when it has
+ * none.
+ *
+ * @throws {Refusal} When it has properties besides its items: they would be lost.
+ */
+export function holeyIndices(array: unknown[]): string[] | undefined {
+  const names = Object.keys(array);
+  const last = names.at(-1);
+  if (last !== undefined && !(Number(last) < array.length)) {
+    throw new Refusal(`is an array with a property ${JSON.stringify(last)}, that would be lost`);
+  }
+  return names.length === array.length ? undefined : names;
 }

@@ -1,4 +1,4 @@
-import { zlib } from "./compressors/node_zlib.ts";
+import { nodeZlib } from "./compressors/zlib.ts";
 import { DecodeError } from "./errors.ts";
 
 /**
@@ -65,5 +65,5 @@ function numbersOf(bytes: Uint8Array): DataView {
 
 /** The CRC-32 of sealed bytes up to the number itself. */
 function checksum(bytes: Uint8Array): number {
-  return zlib().crc32(bytes.subarray(0, bytes.length - 4));
+  return nodeZlib().crc32(bytes.subarray(0, bytes.length - 4));
 }

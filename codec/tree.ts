@@ -21,8 +21,16 @@ import { classNamed, classOfPrototype } from "./classes.ts";
 import { DecodeError } from "./errors.ts";
 import { errorName, hiddenProperties, isHidden, makeError } from "./error_kinds.ts";
 import { damaged, decodeLeaf, leafOf, list, refuseProperties, text } from "./leaves.ts";
-import { holeyIndices, ownNames } from "./shapes.ts";
-import { indexStep, located, MAX_DEPTH, propertyStep, Refusal, refuse } from "./refusal.ts";
+import {
+  holeyIndices,
+  indexStep,
+  located,
+  MAX_DEPTH,
+  ownNames,
+  propertyStep,
+  Refusal,
+  refuse,
+} from "./refusal.ts";
 
 type Parent = Record<string | number, unknown> | unknown[];
 

@@ -10,21 +10,6 @@ export const MAX_CONTENT = 2 ** 30;
  */
 export const SYNC_CONTENT = 256 * 1024;
 
-/** How long work goes on before the event loop gets a turn, in ms. */
-const SLICE = 4;
-
-/** Lets the event loop have its turn from time to time. */
-export class Slices {
-  #since = performance.now();
-
-  /** Resolves at once, or after a turn of the event loop when the time is up. */
-  async pause(): Promise<void> {
-    if (performance.now() - this.#since < SLICE) return;
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#since = performance.now();
-  }
-}
-
 /** Gathers what comes out piece by piece. */
 export interface Gathering {
   /** Takes the next piece, an array that nobody writes to afterwards. */

@@ -1,30 +1,33 @@
+import type { ValueFormat } from "../format.ts";
 import { isPlain, looksRich, RICH } from "../plain.ts";
 import {
+  holeyIndices,
   indexStep,
   located,
   MAX_DEPTH,
+  ownNames,
   propertyStep,
   Refusal,
+  refusalError,
   refuse,
-  refusing,
 } from "../refusal.ts";
-import { holeyIndices, ownNames } from "../shapes.ts";
 import { toBytes } from "../text.ts";
 import { toTree } from "../tree.ts";
 import { deserializeJson } from "./json_text.ts";
-import type { Format } from "./types.ts";
 
 /**
  * JSON and nothing else: what it cannot say exactly is refused. It has no references, so an object
  * that comes twice comes back as two equal ones.
  */
-export const json: Format = {
+export const json: ValueFormat = {
   name: "json",
-  serialize: (value) =>
-    refusing(
-      "Cannot serialize value as JSON",
-      () => toBytes(isPlain(value) ? JSON.stringify(value) : strictText(value)),
-    ),
+  serialize: (value) => {
+    try {
+      return toBytes(isPlain(value) ? JSON.stringify(value) : strictText(value));
+    } catch (error) {
+      throw refusalError("Cannot serialize value as JSON", error);
+    }
+  },
   deserialize: deserializeJson,
 };
 

@@ -1,12 +1,12 @@
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
-import { isBytes } from "../leaves.ts";
 import { loadLibrary } from "../../platform/library.ts";
-import { refusing } from "../refusal.ts";
 import { DecodeError } from "../errors.ts";
+import type { ValueFormat } from "../format.ts";
+import { isBytes } from "../leaves.ts";
+import { refusalError } from "../refusal.ts";
 import { hashstash } from "./hashstash.ts";
 import { checkMessagePack } from "./msgpack_check.ts";
 import { isNative, type NativeFormat } from "./native.ts";
-import type { Format } from "./types.ts";
 
 /** The byte that MessagePack never uses. */
 const MARK = 0xc1;
@@ -47,16 +47,20 @@ function loadPackr(): Awaitable<Packr> {
 }
 
 /** MessagePack behind 0xC1. */
-export const msgpack: Format = {
+export const msgpack: ValueFormat = {
   name: "msgpack",
   serialize: (value) => {
     if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
     return whenReady(loadPackr(), (packr) => {
-      const packed = refusing("Cannot serialize value", () => packr.pack(value));
-      const bytes = new Uint8Array(packed.length + 1);
-      bytes[0] = MARK;
-      bytes.set(packed, 1);
-      return bytes;
+      try {
+        const packed = packr.pack(value);
+        const bytes = new Uint8Array(packed.length + 1);
+        bytes[0] = MARK;
+        bytes.set(packed, 1);
+        return bytes;
+      } catch (error) {
+        throw refusalError("Cannot serialize value", error);
+      }
     });
   },
   deserialize: (bytes) => {

@@ -1,6 +1,5 @@
+import { isMatch, looksRich } from "../plain.ts";
 import { MAX_DEPTH } from "../refusal.ts";
-import { looksRich } from "../plain.ts";
-import { isMatch } from "../shapes.ts";
 
 /**
  * What a binary format gives back exactly, besides null, booleans and plain objects and arrays of
