@@ -50,19 +50,19 @@ export interface Layer {
  * media files that begin with a zero go on with another byte, and text has no zero. A single byte
  * would be found at the beginning of other programs' data.
  */
-const MARK = [0x00, 0x48, 0x53];
+const [ZERO, H, S] = [0x00, 0x48, 0x53];
 
 /** What raw bytes (a `Uint8Array` value) begin with: `"\0HSR"`. */
-export const RAW_MARK: readonly number[] = [...MARK, 0x52];
+export const RAW_MARK: Uint8Array = new Uint8Array([ZERO, H, S, 0x52]);
 /** What protected bytes begin with, a layer whose content would look like another: `"\0HSP"`. */
-export const PROTECTED_MARK: readonly number[] = [...MARK, 0x50];
+export const PROTECTED_MARK: Uint8Array = new Uint8Array([ZERO, H, S, 0x50]);
 /** What an entry with a header begins with, which the store writes and reads: `"\0HSE"`. */
-export const ENTRY_MARK: readonly number[] = [...MARK, 0x45];
+export const ENTRY_MARK: Uint8Array = new Uint8Array([ZERO, H, S, 0x45]);
 
 const INNER: Layer[] = [
   { name: "json", kind: "content", firstBytes: codes('"[{-0123456789tfn') },
-  withMagic("bytes", "content", RAW_MARK),
-  withMagic("protected", "content", PROTECTED_MARK),
+  withMagic("bytes", "content", [...RAW_MARK]),
+  withMagic("protected", "content", [...PROTECTED_MARK]),
   { name: "custom serializer", kind: "content", firstBytes: [0x02] },
   { name: "msgpack", kind: "content", firstBytes: [0xc1] },
   { name: "v8", kind: "content", firstBytes: [0xff] },
@@ -95,19 +95,19 @@ export const LAYERS: readonly Layer[] = [
     kind: "base64",
     firstBytes: [...new Set(INNER.flatMap(({ firstBytes }) => firstBytes.map(base64Letter)))],
   },
-  withMagic("entry", "entry", ENTRY_MARK),
+  withMagic("entry", "entry", [...ENTRY_MARK]),
 ];
 
 const byFirstByte: (Layer | undefined)[] = Array.from(
   { length: 256 },
   (_, byte) => LAYERS.find(({ firstBytes }) => firstBytes.includes(byte)),
 );
-const marked = LAYERS.filter(({ firstBytes }) => firstBytes.includes(MARK[0]));
+const marked = LAYERS.filter(({ firstBytes }) => firstBytes.includes(ZERO));
 
 /** What the bytes are; `undefined` when they are none of the layers. */
 export function layerOf(bytes: Uint8Array): Layer | undefined {
   const first = bytes[0];
-  if (first !== MARK[0]) return byFirstByte[first];
+  if (first !== ZERO) return byFirstByte[first];
   return marked.find(({ magic }) => magic?.every((byte, i) => bytes[i] === byte));
 }
 

@@ -1,4 +1,5 @@
 /** The layers around serialized bytes: compression and base64. */
+import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
 import { lz4 } from "./compressors/lz4.ts";
 import { MAX_CONTENT } from "./compressors/pieces.ts";
@@ -41,10 +42,7 @@ function withMark(content: Uint8Array, b64: boolean): Uint8Array {
     ? b64
     : layer.kind !== "content" || layer.name === "protected";
   if (!mistaken && (!isSealed(content) || isOwnSeal(content, layer))) return content;
-  const frame = new Uint8Array(PROTECTED_MARK.length + content.length);
-  frame.set(PROTECTED_MARK);
-  frame.set(content, PROTECTED_MARK.length);
-  return seal({ frame, length: content.length });
+  return seal({ frame: concat([PROTECTED_MARK, content]), length: content.length });
 }
 
 /** Whether the seal at the end is part of the content: those of custom serializers bring theirs. */

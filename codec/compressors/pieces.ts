@@ -1,3 +1,5 @@
+import { concat } from "@std/bytes/concat";
+
 /**
  * The longest content that is compressed: 1 GiB. Longer content is stored as it is, and a frame
  * that claims more (a decompression bomb) is refused before anything is decompressed.
@@ -21,17 +23,13 @@ export interface Gathering {
 /** Pieces of which nobody knows how many bytes they have together. */
 export class Pieces implements Gathering {
   readonly #pieces: Uint8Array[] = [];
-  #length = 0;
 
   add(piece: Uint8Array): void {
     this.#pieces.push(piece);
-    this.#length += piece.length;
   }
 
   whole(): Uint8Array {
-    const content = new Content(this.#length);
-    for (const piece of this.#pieces) content.add(piece);
-    return content.whole();
+    return concat(this.#pieces);
   }
 }
 

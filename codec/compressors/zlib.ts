@@ -1,15 +1,16 @@
 /** The compressors of `node:zlib`: brotli, gzip, zlib and zstd. */
-import process from "node:process";
+import { concat } from "@std/bytes/concat";
 import type { Transform } from "node:stream";
 import type { BrotliOptions, ZlibOptions, ZstdOptions } from "node:zlib";
 import { whenReady } from "../../platform/awaitable.ts";
+import { builtinModule } from "../../platform/system.ts";
 import { Turns } from "../../platform/timers.ts";
 import type { Compression } from "../format.ts";
 import { Content, type Gathering, Pieces, SYNC_CONTENT } from "./pieces.ts";
 
 /** `node:zlib`, loaded at its first use: that costs 27 ms. */
 export function nodeZlib(): typeof import("node:zlib") {
-  return process.getBuiltinModule("node:zlib");
+  return builtinModule("node:zlib");
 }
 
 type Options = ZlibOptions & BrotliOptions & ZstdOptions;
@@ -171,12 +172,7 @@ const BROTLI_MAGIC = new Uint8Array([0xce, 0xb2, 0xcf, 0x81]);
 export const brotli: Compression = {
   name: "brotli",
   compress: (content) =>
-    whenReady(brotliStream.compress(content), (compressed) => {
-      const frame = new Uint8Array(BROTLI_MAGIC.length + compressed.length);
-      frame.set(BROTLI_MAGIC);
-      frame.set(compressed, BROTLI_MAGIC.length);
-      return frame;
-    }),
+    whenReady(brotliStream.compress(content), (compressed) => concat([BROTLI_MAGIC, compressed])),
   decompress: (frame, length) =>
     brotliStream.decompress(frame.subarray(BROTLI_MAGIC.length), length),
 };

@@ -1,3 +1,4 @@
+import { concat } from "@std/bytes/concat";
 import { RAW_MARK, type ValueFormat } from "../format.ts";
 import { isBytes, refuseDetached } from "../leaves.ts";
 import { isPlain, RICH } from "../plain.ts";
@@ -23,10 +24,7 @@ export const hashstash: ValueFormat = {
 /** Raw bytes: their mark and the bytes. */
 function serializeBytes(value: Uint8Array): Uint8Array {
   refuseDetached(value);
-  const bytes = new Uint8Array(RAW_MARK.length + value.length);
-  bytes.set(RAW_MARK);
-  bytes.set(value, RAW_MARK.length);
-  return bytes;
+  return concat([RAW_MARK, value]);
 }
 
 /** The value of raw bytes: a copy, since the reader may write to it. */

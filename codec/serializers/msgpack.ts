@@ -1,3 +1,4 @@
+import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import { loadLibrary } from "../../platform/library.ts";
 import { DecodeError } from "../errors.ts";
@@ -9,7 +10,7 @@ import { checkMessagePack } from "./msgpack_check.ts";
 import { isNative, type NativeFormat } from "./native.ts";
 
 /** The byte that MessagePack never uses. */
-const MARK = 0xc1;
+const MARK = new Uint8Array([0xc1]);
 
 /**
  * JSON's types, bytes, NaN and infinities. The library has extensions for more, but not for all of
@@ -53,18 +54,14 @@ export const msgpack: ValueFormat = {
     if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
     return whenReady(loadPackr(), (packr) => {
       try {
-        const packed = packr.pack(value);
-        const bytes = new Uint8Array(packed.length + 1);
-        bytes[0] = MARK;
-        bytes.set(packed, 1);
-        return bytes;
+        return concat([MARK, packr.pack(value)]);
       } catch (error) {
         throw refusalError("Cannot serialize value", error);
       }
     });
   },
   deserialize: (bytes) => {
-    const packed = bytes.subarray(1);
+    const packed = bytes.subarray(MARK.length);
     checkMessagePack(packed);
     return whenReady(loadPackr(), (packr) => {
       try {

@@ -1,4 +1,4 @@
-import process from "node:process";
+import { builtinModule } from "../../platform/system.ts";
 import { DecodeError } from "../errors.ts";
 import type { ValueFormat } from "../format.ts";
 import { isBytes } from "../leaves.ts";
@@ -32,7 +32,7 @@ export const v8: ValueFormat = {
   serialize: (value) => {
     if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
     try {
-      const { serialize } = process.getBuiltinModule("node:v8");
+      const { serialize } = builtinModule("node:v8");
       const { buffer, byteOffset, byteLength } = serialize(value);
       return new Uint8Array(buffer, byteOffset, byteLength);
     } catch (error) {
@@ -41,7 +41,7 @@ export const v8: ValueFormat = {
   },
   deserialize: (bytes) => {
     try {
-      return process.getBuiltinModule("node:v8").deserialize(bytes);
+      return builtinModule("node:v8").deserialize(bytes);
     } catch (cause) {
       throw new DecodeError("Cannot decode value: its V8 structured clone is damaged", { cause });
     }
