@@ -26,7 +26,7 @@ export interface CodecOptions {
  * Values to stored bytes and back. The options matter for encoding only: bytes say what they are,
  * and every codec decodes what any other encoded.
  *
- * What an object holds are its own enumerable properties with names of text: getters are read, and
+ * Of an object, its own enumerable properties with string names are stored: getters are read, and
  * whether it was frozen is not kept. Objects and arrays that come twice in a value, or hold
  * themselves, come back as such.
  *
@@ -58,7 +58,7 @@ export class Codec {
   /**
    * Checks the options, and loads nothing.
    *
-   * @throws {TypeError} When an option is none of the valid ones, which the message lists.
+   * @throws {TypeError} When an option is not valid; the message lists the valid ones.
    */
   constructor(options: CodecOptions = {}) {
     const { compress = false, b64 = false } = options;
@@ -90,8 +90,8 @@ export class Codec {
    * The value of stored bytes.
    *
    * @param bytes They are not changed, and the value does not change with them.
-   * @throws {DecodeError} When the bytes are damaged, none of ours, or name a class, serializer or
-   * compressor that is not known.
+   * @throws {DecodeError} When the bytes are damaged, are of no known format, or name a class,
+   * serializer or compressor that is not known.
    */
   decode(bytes: Uint8Array): Awaitable<unknown> {
     const layer = layerOf(bytes);

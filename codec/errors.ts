@@ -47,7 +47,10 @@ export class DecodeError extends Error {
   }
 }
 
-/** Runs a decoder; what it throws, at once or later, becomes a `DecodeError` with the message. */
+/**
+ * Runs a decoder. When it throws or rejects, the error becomes the cause of a `DecodeError` with
+ * the message.
+ */
 export function attempt<T>(message: string, decode: () => Awaitable<T>): Awaitable<T> {
   const fail = (cause: unknown): never => {
     // A library that cannot be loaded says nothing about the bytes.

@@ -34,10 +34,12 @@ export function pack(
   });
 }
 
-/** The content as it is where it is taken for what it is; else protected, by a mark and a seal. */
+/**
+ * The content, protected by a mark and a seal when a reader would take it for another layer.
+ */
 function withMark(content: Uint8Array, b64: boolean): Uint8Array {
   const layer = layerOf(content);
-  // Unknown content is handed back as it is, but base64 of it need not begin as base64 does here.
+  // The reader leaves unknown bytes as they are, but recognises base64 only of known layers.
   const mistaken = layer === undefined
     ? b64
     : layer.kind !== "content" || layer.name === "protected";
@@ -45,7 +47,7 @@ function withMark(content: Uint8Array, b64: boolean): Uint8Array {
   return seal({ frame: concat([PROTECTED_MARK, content]), length: content.length });
 }
 
-/** Whether the seal at the end is part of the content: those of custom serializers bring theirs. */
+/** Whether the seal is part of the content: custom serializers seal theirs. */
 function isOwnSeal(content: Uint8Array, layer: Layer | undefined): boolean {
   return layer?.name === "custom serializer" && isIntact(content);
 }
@@ -85,7 +87,7 @@ export function unpack(
   if (layer?.name === "protected") {
     return unseal(bytes, "bytes").frame.subarray(PROTECTED_MARK.length);
   }
-  // What ends in a seal is sealed, whatever its first byte has become.
+  // Bytes that end in a seal were sealed, even if damage has changed their first byte.
   if (isSealed(bytes)) {
     unseal(bytes, "bytes");
     if (layer?.name !== "custom serializer") {

@@ -10,24 +10,24 @@ export function isPlain(root: unknown): boolean {
   try {
     return walk(root);
   } catch {
-    return false; // What a getter throws, the walk that names places meets again.
+    return false; // A getter threw: it will again in the walk whose error names the place.
   }
 }
 
 function walk(root: unknown): boolean {
   if (typeof root !== "object" || root === null) return isPlainLeaf(root);
-  const met = new Met(root);
-  for (let i = 0; i < met.objects.length; i++) {
-    const container = met.objects[i];
+  const seen = new SeenObjects(root);
+  for (let i = 0; i < seen.objects.length; i++) {
+    const container = seen.objects[i];
     const prototype: object | null = Object.getPrototypeOf(container);
     if (prototype === Array.prototype) {
       const array = container as unknown[];
-      if (isMatch(array)) return false;
+      if (isRegExpMatch(array)) return false;
       for (let i = 0; i < array.length; i++) {
         const item = array[i];
         if (typeof item === "string") continue;
         if (typeof item === "object" && item !== null) {
-          if (!met.add(item)) return false;
+          if (!seen.add(item)) return false;
         } else if (!isPlainLeaf(item)) return false;
       }
     } else if (prototype === Object.prototype) {
@@ -36,7 +36,7 @@ function walk(root: unknown): boolean {
         const item = (container as Record<string, unknown>)[name];
         if (typeof item === "string") continue;
         if (typeof item === "object" && item !== null) {
-          if (!met.add(item)) return false;
+          if (!seen.add(item)) return false;
         } else if (!isPlainLeaf(item)) return false;
       }
     } else return false;
@@ -53,8 +53,8 @@ export function looksRich(value: object): value is { [RICH]: unknown } {
 /** How many objects are looked through one by one: about here a Set becomes faster. */
 const FEW = 64;
 
-/** Objects in the order in which they were met, each once. */
-class Met {
+/** Objects in the order in which they were seen, each once. */
+class SeenObjects {
   readonly objects: object[];
   #set: Set<object> | undefined;
 
@@ -86,6 +86,6 @@ function isPlainLeaf(value: unknown): boolean {
  * its items that programs meet. Looking for any such property costs as much as `JSON.stringify`, so
  * the fast paths look for this one only.
  */
-export function isMatch(array: unknown[]): boolean {
+export function isRegExpMatch(array: unknown[]): boolean {
   return (array as { index?: unknown }).index !== undefined;
 }

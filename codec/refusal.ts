@@ -20,7 +20,7 @@ export class Refusal extends Error {
 /** Levels of nesting that the recursive walks take: well below what the call stack allows. */
 export const MAX_DEPTH = 1_000;
 
-/** Adds the step to a refusal on its way up; what else was thrown, as by a getter, becomes one. */
+/** Adds the step to a refusal on its way up. Other errors, as of a getter, become refusals. */
 export function located(error: unknown, step: string): unknown {
   return isLimit(error) ? error : asRefusal(error).from(step);
 }
@@ -52,9 +52,9 @@ export function propertyStep(name: string): string {
 }
 
 /**
- * The `TypeError` that the user gets, of what stopped an encoder.
+ * The `TypeError` that the user gets when an encoder was stopped by an error.
  *
- * @param failure What was not possible, as in "Cannot serialize value".
+ * @param failure What could not be done, as in "Cannot serialize value".
  */
 export function refusalError(failure: string, error: unknown): TypeError {
   if (isLimit(error)) {
@@ -67,7 +67,7 @@ export function refusalError(failure: string, error: unknown): TypeError {
 }
 
 /** The refusal of a value that no serializer takes. */
-export function refuse(value: unknown): Refusal {
+export function refusalOf(value: unknown): Refusal {
   if (typeof value === "function") {
     return new Refusal(
       value.name ? `is a function (${value.name}), not data` : "is a function, not data",

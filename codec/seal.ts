@@ -38,7 +38,7 @@ export function isSealed(bytes: Uint8Array): boolean {
   return at > 0 && bytes[at] === HEAD[0] && HEAD.every((byte, i) => bytes[at + i] === byte);
 }
 
-/** Whether the bytes end in a seal of theirs. */
+/** Whether the bytes end in a seal whose checksum is right. */
 export function isIntact(bytes: Uint8Array): boolean {
   return isSealed(bytes) && numbersOf(bytes).getUint32(CHECKSUM_AT, true) === checksum(bytes);
 }

@@ -28,9 +28,9 @@ export function fromBytes(bytes: Uint8Array): string {
 }
 
 /**
- * Standard base64 text with padding, of exactly these bytes. The native one and not that of
- * `@std/encoding`: it is 7.6 × as fast, and reading 3.6 ×, which shows in
- * values of megabytes; and it refuses bits set behind the end (`QR==`).
+ * Standard base64 text with padding, of exactly these bytes. Native, and not by
+ * `@std/encoding`: the native encoder is 7.6 × as fast and the decoder 3.6 ×, which shows in values
+ * of megabytes, and the decoder refuses bits set after the end (`QR==`).
  */
 export function toBase64(bytes: Uint8Array): string {
   return bytes.toBase64();
@@ -40,7 +40,7 @@ export function toBase64(bytes: Uint8Array): string {
  * The bytes of standard base64 text.
  *
  * @throws {DecodeError} When the text is not what `toBase64` writes, to the last bit: no white
- * space, no missing padding, no bits set behind the end.
+ * space, no missing padding, no bits set after the end.
  */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   let bytes: Uint8Array<ArrayBuffer>;

@@ -29,7 +29,7 @@ import {
   ownNames,
   propertyStep,
   Refusal,
-  refuse,
+  refusalOf,
 } from "./refusal.ts";
 
 type Parent = Record<string | number, unknown> | unknown[];
@@ -125,7 +125,7 @@ class TreeWriter {
         ],
       };
     }
-    throw refuse(value);
+    throw refusalOf(value);
   }
 
   #plainObject(value: object): unknown {
@@ -213,7 +213,7 @@ function primitive(value: unknown): unknown {
     case "object":
       return null;
     default:
-      throw refuse(value);
+      throw refusalOf(value);
   }
 }
 

@@ -12,15 +12,15 @@ export const MAX_CONTENT = 2 ** 30;
  */
 export const SYNC_CONTENT = 256 * 1024;
 
-/** Gathers what comes out piece by piece. */
+/** Collects output that comes in pieces. */
 export interface Gathering {
-  /** Takes the next piece, an array that nobody writes to afterwards. */
+  /** Takes the next piece, an array that is not written to afterwards. */
   add(piece: Uint8Array): void;
   /** All pieces in one array. */
   whole(): Uint8Array;
 }
 
-/** Pieces of which nobody knows how many bytes they have together. */
+/** Pieces whose total length is not known. */
 export class Pieces implements Gathering {
   readonly #pieces: Uint8Array[] = [];
 
@@ -33,7 +33,7 @@ export class Pieces implements Gathering {
   }
 }
 
-/** Pieces of so many bytes at most. The memory is taken at once, and filled bit by bit. */
+/** Pieces of at most so many bytes in total. The memory is taken at once, and filled bit by bit. */
 export class Content implements Gathering {
   readonly #bytes: Uint8Array;
   #at = 0;

@@ -73,9 +73,8 @@ function owned(result: Uint8Array): Uint8Array {
 }
 
 /**
- * Feeds a stream piece by piece and gathers what comes out. node:zlib's own asynchronous calls hold
- * the event loop in Deno for as long as the synchronous ones do, so the pieces are what lets others
- * have a turn.
+ * Feeds a stream piece by piece and gathers what comes out. In Deno, node:zlib's own asynchronous
+ * calls block the event loop as long as the synchronous ones do; between pieces others get a turn.
  */
 function streamed(
   stream: Transform,
@@ -100,7 +99,8 @@ function streamed(
 async function feed(stream: Transform, input: Uint8Array, step: number): Promise<void> {
   const turns = new Turns();
   for (let at = 0; at < input.length && !stream.destroyed; at += step) {
-    // Not behind the last piece: all the output may be there, and nobody waits for this timer.
+    // Before a piece and never after the last one: the output may be complete by then, and the
+    // timer would outlive the work.
     if (turns.due()) await turns.next();
     await new Promise((resolve) => stream.write(input.subarray(at, at + step), resolve));
   }

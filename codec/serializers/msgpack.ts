@@ -13,8 +13,8 @@ import { isNative, type NativeFormat } from "./native.ts";
 const MARK = new Uint8Array([0xc1]);
 
 /**
- * JSON's types, bytes, NaN and infinities. The library has extensions for more, but not for all of
- * ours, and reading them looks up classes: they are not used.
+ * JSON's types, bytes, NaN and infinities. The library's extensions are not used: they lack some of
+ * the types that we store, and reading them looks up classes.
  */
 const NATIVE: NativeFormat = {
   number: (value) => !Object.is(value, -0),
