@@ -1,4 +1,6 @@
 import { shuffle } from "@std/random/shuffle";
+import { arch, cpuCount, os, runtimeVersion } from "../platform/system.ts";
+import { Turns } from "../platform/timers.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import { type Case, caseStash, entrySample, prepareCases, type Sample, sampleOf } from "./cases.ts";
 import { type Plan, planOf, type ProfileOptions } from "./plan.ts";
@@ -18,9 +20,6 @@ const MOST_TIMES = 20_000;
 
 /** The most bytes that one sample writes before they are removed again. */
 const MOST_BYTES = 4_000_000;
-
-/** How long the event loop may be kept busy, ms, by operations that never wait for anything. */
-const BUSY_TIME = 20;
 
 /**
  * Times operations of a stash on other engines, codecs and sizes of data: what `stash.profile()`
@@ -68,7 +67,7 @@ class Runner {
   readonly #signal?: AbortSignal;
   /** Why engines could not be opened: waiting once for a server that isn't there is enough. */
   readonly #unusable = new Map<CaseOptions["engine"], unknown>();
-  #turnStarted = performance.now();
+  readonly #turns = new Turns();
 
   constructor(
     stash: ProfiledStash,
@@ -142,10 +141,7 @@ class Runner {
 
   /** One sample of a case, between which others have their turn. */
   async #step<T>(row: FailedCase, body: () => Promise<T>): Promise<T | undefined> {
-    if (performance.now() - this.#turnStarted > BUSY_TIME) {
-      await new Promise((resolve) => setTimeout(resolve));
-      this.#turnStarted = performance.now();
-    }
+    if (this.#turns.due()) await this.#turns.next();
     this.#signal?.throwIfAborted();
     this.#progress.tick(1, `${row.engine} ${row.encoding} ${row.operation}`);
     return await this.#attempt(row, body);
@@ -191,9 +187,9 @@ async function timeOf(of: Case, times: number): Promise<number> {
 function about({ iterations }: Plan): ProfileAbout {
   return {
     date: new Date().toISOString().slice(0, 10),
-    deno: Deno.version.deno,
-    system: `${Deno.build.os} ${Deno.build.arch}`,
-    cores: String(navigator.hardwareConcurrency),
+    deno: runtimeVersion(),
+    system: `${os()} ${arch()}`,
+    cores: String(cpuCount()),
     iterations: String(iterations),
   };
 }

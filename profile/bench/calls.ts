@@ -10,7 +10,7 @@ import { Session } from "node:inspector/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type EngineName, HashStash } from "../../mod.ts";
-import { startRedis } from "../../tests/redis_server.ts";
+import { startRedis } from "../../tests/support/redis_server.ts";
 
 const ENGINES: EngineName[] = ["memory", "pairtree", "redis", "shelve"];
 

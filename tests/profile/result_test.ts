@@ -76,6 +76,8 @@ Deno.test("profile.best: small size, a mix, a choice of engines, several sizes",
   assertEquals(lasting.engine, "sqlite");
   assertEquals(lasting.goal, "50 % read + 50 % write");
   assertEquals(lasting.sizes, [1_000, 10_000]);
+  const of = "Best of sqlite and pairtree, for 50 % read + 50 % write of 1 kB, 10 kB: sqlite with";
+  assertStringIncludes(lasting.verdict, of);
   assertAlmostEquals(lasting.time, Math.sqrt((5e-5 + 5e-6) * (5e-5 + 5e-5)));
 });
 
@@ -136,7 +138,10 @@ Deno.test("String(profile): an aligned table, what could not run, and what is re
   assertMatch(lines[2], /^1 kB +memory +raw +1\.00 +6\.00 µs +6\.00 µs +5\.00 µs +5\.00 µs$/);
   assertEquals(failed, "Could not run redis: no server");
   assertMatch(verdicts, /^Best for reads of 1 kB, 10 kB: memory with raw/);
-  assertMatch(verdicts, /\nBest of the engines that outlive the process, for reads of 1 kB, 10 kB: sqlite with raw/);
+  assertMatch(
+    verdicts,
+    /\nBest of the engines that outlive the process, for reads of 1 kB, 10 kB: sqlite with raw/,
+  );
   assertEquals(String(new Profile([])), "size  engine  codec  ratio\n────  ──────  ─────  ─────");
 });
 
