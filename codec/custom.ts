@@ -1,9 +1,8 @@
+import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
-import type { Compression } from "./compressors/types.ts";
-import { attempt } from "./attempt.ts";
-import { DecodeError } from "./errors.ts";
+import { attempt, DecodeError } from "./errors.ts";
+import type { Compression, ValueFormat } from "./format.ts";
 import { seal, unseal } from "./seal.ts";
-import type { Format } from "./serializers/types.ts";
 import { fromBytes, toBytes } from "./text.ts";
 
 /**
@@ -52,7 +51,7 @@ const serializers = new Map<string, CustomSerializer>();
 const compressors = new Map<string, Compressor>();
 
 /** Makes a custom serializer known in this process, and gives its format. */
-export function customFormat(serializer: CustomSerializer): Format {
+export function customFormat(serializer: CustomSerializer): ValueFormat {
   const { name } = serializer;
   serializers.set(name, serializer);
   return {
@@ -109,11 +108,7 @@ export function decompressCustom(frame: Uint8Array, own?: Compressor): Awaitable
 /** The mark, the length of the name, the name, and the content. */
 function named(mark: number, name: string, content: Uint8Array): Uint8Array {
   const text = toBytes(name);
-  const bytes = new Uint8Array(2 + text.length + content.length);
-  bytes.set([mark, text.length]);
-  bytes.set(text, 2);
-  bytes.set(content, 2 + text.length);
-  return bytes;
+  return concat([new Uint8Array([mark, text.length]), text, content]);
 }
 
 function readNamed(bytes: Uint8Array): { name: string; content: Uint8Array } {

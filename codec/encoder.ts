@@ -1,6 +1,5 @@
-import type { Compression } from "./compressors/types.ts";
 import type { Compressor } from "./custom.ts";
-import type { CompressorName } from "./names.ts";
+import { type Compression, type CompressorName, layerOf } from "./format.ts";
 import { b64Of, compressionOf } from "./options.ts";
 import { pack, unpack } from "./pack.ts";
 
@@ -72,7 +71,7 @@ export class Decoder {
    * them.
    */
   async decode(bytes: Uint8Array): Promise<Uint8Array> {
-    return await unpack(checked("decode", bytes), this.#own);
+    return await unpack(checked("decode", bytes), layerOf(bytes), this.#own);
   }
 }
 

@@ -1,3 +1,6 @@
+import type { Awaitable } from "../platform/awaitable.ts";
+import { LibraryError } from "../platform/library.ts";
+
 /** What an error about stored bytes knows besides its message. */
 export interface DecodeErrorOptions extends ErrorOptions {
   /** The engine that held the bytes. */
@@ -41,5 +44,23 @@ export class DecodeError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.engine = options.engine;
     this.key = options.key;
+  }
+}
+
+/**
+ * Runs a decoder. When it throws or rejects, the error becomes the cause of a `DecodeError` with
+ * the message.
+ */
+export function attempt<T>(message: string, decode: () => Awaitable<T>): Awaitable<T> {
+  const fail = (cause: unknown): never => {
+    // A library that cannot be loaded says nothing about the bytes.
+    if (cause instanceof DecodeError || cause instanceof LibraryError) throw cause;
+    throw new DecodeError(message, { cause });
+  };
+  try {
+    const result = decode();
+    return result instanceof Promise ? result.catch(fail) : result;
+  } catch (cause) {
+    return fail(cause);
   }
 }

@@ -3,39 +3,66 @@
  *
  * @module
  */
+import type { Awaitable } from "../platform/awaitable.ts";
 
-/** One thing that stored bytes can be, told by what they begin with. */
+/** The names of the serializers. */
+export type SerializerName = "hashstash" | "json" | "msgpack" | "v8";
+/** The names of the compressors. */
+export type CompressorName = "zstd" | "lz4" | "gzip" | "zlib" | "brotli";
+
+/** Values to self-describing bytes and back. */
+export interface ValueFormat {
+  readonly name: string;
+  serialize(value: unknown): Awaitable<Uint8Array>;
+  /** Gets bytes whose beginning says that they are of this format. */
+  deserialize(bytes: Uint8Array): Awaitable<unknown>;
+}
+
+/**
+ * Bytes to fewer bytes and back; plain results when it is quick, promises when it has to yield or
+ * to load a library.
+ */
+export interface Compression {
+  readonly name: string;
+  compress(content: Uint8Array): Awaitable<Uint8Array>;
+  /**
+   * `length` is that of the content: the result has exactly as many bytes, or there is an error.
+   */
+  decompress(frame: Uint8Array, length: number): Awaitable<Uint8Array>;
+}
+
+/** A kind of stored bytes, recognised by how they begin. */
 export interface Layer {
-  /** What it is: the name of a serializer or compressor, or of one of the other layers. */
+  /** The name of a serializer or compressor, or of one of the other layers. */
   readonly name: string;
   /**
-   * Where it stands: `base64` outside, then `compressed`, then `content`; `entry` around all.
+   * Its place: `base64` outermost, then `compressed`, then `content`; `entry` around all of them.
    */
   readonly kind: "content" | "compressed" | "base64" | "entry";
   /** The first bytes that it can have. Layers that share one differ in their `magic`. */
   readonly firstBytes: readonly number[];
-  /** What the bytes begin with, where that is more than one byte. */
+  /** All the bytes that it begins with, when that is more than one. */
   readonly magic?: readonly number[];
 }
 
 /**
- * Marks of our own are a zero, `HS`, and a letter. No file format begins so: images, archives and
- * media files that begin with a zero go on with another byte, and text has no zero. A single byte
- * would be found at the beginning of other programs' data.
+ * Marks of this package are a zero, `HS`, and a letter. No file format begins like that: images,
+ * archives and media files that begin with a zero go on with another byte, and text has no zero. A
+ * mark of a single byte was found in other programs' data.
  */
-const MARK = [0x00, 0x48, 0x53];
+const [ZERO, H, S] = [0x00, 0x48, 0x53];
 
-/** What raw bytes (a `Uint8Array` value) begin with: `"\0HSR"`. */
-export const RAW_MARK: readonly number[] = [...MARK, 0x52];
-/** What protected bytes begin with, a layer whose content would look like another: `"\0HSP"`. */
-export const PROTECTED_MARK: readonly number[] = [...MARK, 0x50];
-/** What an entry with a header begins with, which the store writes and reads: `"\0HSE"`. */
-export const ENTRY_MARK: readonly number[] = [...MARK, 0x45];
+/** Begins raw bytes, the content of a `Uint8Array` value: `"\0HSR"`. */
+export const RAW_MARK: Uint8Array = new Uint8Array([ZERO, H, S, 0x52]);
+/** Begins protected bytes, which a reader would otherwise take for another layer: `"\0HSP"`. */
+export const PROTECTED_MARK: Uint8Array = new Uint8Array([ZERO, H, S, 0x50]);
+/** Begins an entry with a header, which the store writes and reads: `"\0HSE"`. */
+export const ENTRY_MARK: Uint8Array = new Uint8Array([ZERO, H, S, 0x45]);
 
 const INNER: Layer[] = [
   { name: "json", kind: "content", firstBytes: codes('"[{-0123456789tfn') },
-  withMagic("bytes", "content", RAW_MARK),
-  withMagic("protected", "content", PROTECTED_MARK),
+  withMagic("bytes", "content", [...RAW_MARK]),
+  withMagic("protected", "content", [...PROTECTED_MARK]),
   { name: "custom serializer", kind: "content", firstBytes: [0x02] },
   { name: "msgpack", kind: "content", firstBytes: [0xc1] },
   { name: "v8", kind: "content", firstBytes: [0xff] },
@@ -49,9 +76,9 @@ const INNER: Layer[] = [
 
 /**
  * Every layer of the stored format. A serialized value is `content`; compressing it puts a
- * `compressed` layer around, base64 a `base64` one around that. An entry about which the stash keeps
- * more than its value (the number of its version, …) is an `entry`: a header, then the stored bytes
- * of the value.
+ * `compressed` layer around, base64 a `base64` one around that. An entry of which the stash keeps
+ * more than its value, such as the number of its version, is an `entry`: a header, then the stored
+ * bytes of the value.
  *
  * @example
  * ```ts
@@ -68,19 +95,19 @@ export const LAYERS: readonly Layer[] = [
     kind: "base64",
     firstBytes: [...new Set(INNER.flatMap(({ firstBytes }) => firstBytes.map(base64Letter)))],
   },
-  withMagic("entry", "entry", ENTRY_MARK),
+  withMagic("entry", "entry", [...ENTRY_MARK]),
 ];
 
 const byFirstByte: (Layer | undefined)[] = Array.from(
   { length: 256 },
   (_, byte) => LAYERS.find(({ firstBytes }) => firstBytes.includes(byte)),
 );
-const marked = LAYERS.filter(({ firstBytes }) => firstBytes.includes(MARK[0]));
+const marked = LAYERS.filter(({ firstBytes }) => firstBytes.includes(ZERO));
 
-/** What the bytes are; `undefined` when they are none of the layers. */
+/** The layer that the bytes begin with; `undefined` when they begin as none does. */
 export function layerOf(bytes: Uint8Array): Layer | undefined {
   const first = bytes[0];
-  if (first !== MARK[0]) return byFirstByte[first];
+  if (first !== ZERO) return byFirstByte[first];
   return marked.find(({ magic }) => magic?.every((byte, i) => bytes[i] === byte));
 }
 

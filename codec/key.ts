@@ -7,9 +7,18 @@ import { DecodeError } from "./errors.ts";
 import { classOfPrototype } from "./classes.ts";
 import { errorName, hiddenProperties } from "./error_kinds.ts";
 import { leafOf, refuseProperties } from "./leaves.ts";
-import { holeyIndices, isMatch, ownNames } from "./shapes.ts";
+import { isRegExpMatch } from "./plain.ts";
+import {
+  holeyIndices,
+  located,
+  MAX_DEPTH,
+  ownNames,
+  propertyStep,
+  Refusal,
+  refusalError,
+  refusalOf,
+} from "./refusal.ts";
 import { TreeReader } from "./tree.ts";
-import { located, MAX_DEPTH, propertyStep, Refusal, refuse, refusing } from "./refusal.ts";
 
 /** The first character of the text of every key that is not its own text. */
 const MARK = "\u0001";
@@ -39,17 +48,18 @@ export function encodeKey(key: unknown): string {
   if (typeof key === "string") {
     return isOwnText(key) ? key : MARK + JSON.stringify(key);
   }
-  return MARK + refusing(
-    "Cannot encode key",
-    () => isQuick(key) ? JSON.stringify(key) : new KeyWriter().write(key),
-  );
+  try {
+    return MARK + (isQuick(key) ? JSON.stringify(key) : new KeyWriter().write(key));
+  } catch (error) {
+    throw refusalError("Cannot encode key", error);
+  }
 }
 
 /**
- * The key of a canonical text. A text that is not marked is itself, whoever wrote it.
+ * The key of a canonical text. A text without the mark is a string key: itself.
  *
  * @param text What `encodeKey` returned, or any string.
- * @throws {DecodeError} When the text is marked, and is none that `encodeKey` returns.
+ * @throws {DecodeError} When the text has the mark, but `encodeKey` never returns it.
  *
  * @example
  * ```ts
@@ -87,7 +97,7 @@ function isQuick(key: unknown): boolean {
   try {
     return isCanonical(key, 0);
   } catch {
-    return false; // What a getter throws, the writer meets again, and names the place.
+    return false; // A getter threw: it will again in the writer, whose error names the place.
   }
 }
 
@@ -107,7 +117,7 @@ function isCanonical(part: unknown, level: number): boolean {
   if (level > SHALLOW) return false;
   const prototype: object | null = Object.getPrototypeOf(part);
   if (prototype === Object.prototype) return isSorted(part as Record<string, unknown>, level + 1);
-  if (prototype !== Array.prototype || isMatch(part as unknown[])) return false;
+  if (prototype !== Array.prototype || isRegExpMatch(part as unknown[])) return false;
   for (let i = 0; i < (part as unknown[]).length; i++) {
     if (!isCanonical((part as unknown[])[i], level + 1)) return false;
   }
@@ -128,7 +138,7 @@ function isSorted(object: Record<string, unknown>, level: number): boolean {
   return true;
 }
 
-/** Writes the tagged JSON of `_tree.ts`, sorted, without identity: references are written out. */
+/** Writes the tagged JSON of `tree.ts`, sorted, without identity: references are written out. */
 class KeyWriter {
   readonly #ancestors: object[] = [];
 
@@ -146,7 +156,7 @@ class KeyWriter {
       case "object":
         return value === null ? "null" : this.#object(value);
       default:
-        throw refuse(value);
+        throw refusalOf(value);
     }
   }
 
@@ -181,7 +191,7 @@ class KeyWriter {
       const hidden = this.#properties(value, hiddenProperties(value));
       return `{"$Error":["${name}",${hidden},${this.#properties(value, ownNames(value))}]}`;
     }
-    throw refuse(value);
+    throw refusalOf(value);
   }
 
   #plainObject(value: object): string {
@@ -195,15 +205,15 @@ class KeyWriter {
     return `[${this.#named(value, names, ",")}]`;
   }
 
-  /** Names and values, sorted, with what stands between a name and its value. */
-  #named(value: object, names: string[], between: string, escape = ""): string {
+  /** Names and values, sorted by name, with a separator between a name and its value. */
+  #named(value: object, names: string[], separator: string, escape = ""): string {
     let text = "";
     let name = "";
     try {
       for (name of names.sort()) {
         if (text !== "") text += ",";
         const part = (value as Record<string, unknown>)[name];
-        text += JSON.stringify(escape + name) + between + this.write(part);
+        text += JSON.stringify(escape + name) + separator + this.write(part);
       }
     } catch (error) {
       throw located(error, propertyStep(name));
@@ -232,7 +242,7 @@ class KeyWriter {
     return `{"$Set":[${this.#items(value, ".values").sort().join()}]}`;
   }
 
-  /** The texts of items; `place` and the index, or what stands for it, are where an item is. */
+  /** The texts of items. Errors locate an item by `place` and its index, or the one in `indices`. */
   #items(values: Iterable<unknown>, place: string, indices?: string[]): string[] {
     const texts: string[] = [];
     try {

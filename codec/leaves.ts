@@ -2,10 +2,10 @@
  * Values that JSON lacks and that hold no other values: each is a tag and a payload of plain JSON.
  * Keys and values share them.
  */
-import process from "node:process";
-import { fromBase64, toBase64 } from "./base64.ts";
-import { Refusal } from "./refusal.ts";
+import { builtinModule } from "../platform/system.ts";
 import { DecodeError } from "./errors.ts";
+import { Refusal } from "./refusal.ts";
+import { fromBase64, toBase64 } from "./text.ts";
 
 interface Leaf {
   readonly tag: string;
@@ -163,7 +163,7 @@ export function isBytes(value: unknown): value is Uint8Array {
 
 function isBufferPrototype(prototype: object): boolean {
   return prototype instanceof Uint8Array &&
-    prototype === process.getBuiltinModule("node:buffer").Buffer.prototype;
+    prototype === builtinModule("node:buffer").Buffer.prototype;
 }
 
 /** The error of a tag whose payload is not what the encoder writes. */

@@ -17,7 +17,7 @@
  *   bytes) and {@linkcode encode} (bytes
  *   to compressed bytes or base64), as functions and classes.
  * - {@linkcode registerClass}: makes instances of your classes storable.
- * - {@linkcode LAYERS}: what the first byte of stored bytes says.
+ * - {@linkcode LAYERS}: what the beginning of stored bytes says.
  *
  * @module
  */
@@ -27,8 +27,7 @@ export { Codec, type CodecOptions } from "./codec.ts";
 export type { Compressor, CustomSerializer } from "./custom.ts";
 export { decode, Decoder, encode, Encoder, type EncoderOptions } from "./encoder.ts";
 export { DecodeError, type DecodeErrorOptions } from "./errors.ts";
-export { type Layer, LAYERS } from "./format.ts";
+export { type CompressorName, type Layer, LAYERS, type SerializerName } from "./format.ts";
 export { hash } from "./hash.ts";
 export { decodeKey, encodeKey } from "./key.ts";
-export { type CompressorName, type SerializerName } from "./names.ts";
 export { deserialize, Deserializer, serialize, Serializer } from "./serializer.ts";

@@ -1,22 +1,21 @@
 /** Checks of the codec's options. */
-import type { Compression } from "./compressors/types.ts";
 import {
   type Compressor,
   customCompression,
   customFormat,
   type CustomSerializer,
 } from "./custom.ts";
-import { FORMATS } from "./formats.ts";
+import type { Compression, ValueFormat } from "./format.ts";
 import { COMPRESSIONS } from "./pack.ts";
-import type { Format } from "./serializers/types.ts";
+import { SERIALIZERS } from "./serializers/mod.ts";
 import { toBytes } from "./text.ts";
 
 /** The serializer of an option: a built-in name, or an object. */
-export function formatOf(option: unknown): Format {
-  if (typeof option === "string" && Object.hasOwn(FORMATS, option)) {
-    return (FORMATS as Record<string, Format>)[option];
+export function formatOf(option: unknown): ValueFormat {
+  if (typeof option === "string" && Object.hasOwn(SERIALIZERS, option)) {
+    return (SERIALIZERS as Record<string, ValueFormat>)[option];
   }
-  const names = Object.keys(FORMATS);
+  const names = Object.keys(SERIALIZERS);
   if (!isCustom<CustomSerializer>(option, "serialize", "deserialize")) {
     throw unknownOption("serializer", option, names, "serialize and deserialize");
   }

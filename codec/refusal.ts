@@ -20,7 +20,7 @@ export class Refusal extends Error {
 /** Levels of nesting that the recursive walks take: well below what the call stack allows. */
 export const MAX_DEPTH = 1_000;
 
-/** Adds the step to a refusal on its way up; what else was thrown, as by a getter, becomes one. */
+/** Adds the step to a refusal on its way up. Other errors, as of a getter, become refusals. */
 export function located(error: unknown, step: string): unknown {
   return isLimit(error) ? error : asRefusal(error).from(step);
 }
@@ -52,26 +52,22 @@ export function propertyStep(name: string): string {
 }
 
 /**
- * Runs an encoder and turns what stopped it into the `TypeError` of the public surface.
+ * The `TypeError` that the user gets when an encoder was stopped by an error.
  *
- * @param doing What was being done, as in "Cannot serialize value".
+ * @param failure What could not be done, as in "Cannot serialize value".
  */
-export function refusing<T>(doing: string, encode: () => T): T {
-  try {
-    return encode();
-  } catch (error) {
-    if (isLimit(error)) {
-      throw new TypeError(`${doing}: it is nested too deeply or too long: ${error.message}`, {
-        cause: error,
-      });
-    }
-    const { path, message, cause } = asRefusal(error);
-    throw new TypeError(`${doing}: ${path} ${message}`, cause === undefined ? {} : { cause });
+export function refusalError(failure: string, error: unknown): TypeError {
+  if (isLimit(error)) {
+    return new TypeError(`${failure}: it is nested too deeply or too long: ${error.message}`, {
+      cause: error,
+    });
   }
+  const { path, message, cause } = asRefusal(error);
+  return new TypeError(`${failure}: ${path} ${message}`, cause === undefined ? {} : { cause });
 }
 
 /** The refusal of a value that no serializer takes. */
-export function refuse(value: unknown): Refusal {
+export function refusalOf(value: unknown): Refusal {
   if (typeof value === "function") {
     return new Refusal(
       value.name ? `is a function (${value.name}), not data` : "is a function, not data",
@@ -90,4 +86,33 @@ function className(value: unknown): string {
   const prototype: unknown = Object.getPrototypeOf(value);
   const name = (prototype as { constructor?: { name?: unknown } } | null)?.constructor?.name;
   return typeof name === "string" && name !== "" ? name : "an anonymous class";
+}
+
+/**
+ * The names of an object's own enumerable properties.
+ *
+ * @throws {Refusal} When it also has enumerable properties named by symbols: they would be lost.
+ */
+export function ownNames(value: object): string[] {
+  for (const symbol of Object.getOwnPropertySymbols(value)) {
+    if (Object.prototype.propertyIsEnumerable.call(value, symbol)) {
+      throw new Refusal(`has a property named by a symbol, ${String(symbol)}, that would be lost`);
+    }
+  }
+  return Object.keys(value);
+}
+
+/**
+ * The indices of the items that an array has, as text, when it has holes; `undefined` when it has
+ * none.
+ *
+ * @throws {Refusal} When it has properties besides its items: they would be lost.
+ */
+export function holeyIndices(array: unknown[]): string[] | undefined {
+  const names = Object.keys(array);
+  const last = names.at(-1);
+  if (last !== undefined && !(Number(last) < array.length)) {
+    throw new Refusal(`is an array with a property ${JSON.stringify(last)}, that would be lost`);
+  }
+  return names.length === array.length ? undefined : names;
 }

@@ -1,4 +1,4 @@
-import { zlib } from "./compressors/node_zlib.ts";
+import { nodeZlib } from "./compressors/zlib.ts";
 import { DecodeError } from "./errors.ts";
 
 /**
@@ -38,7 +38,7 @@ export function isSealed(bytes: Uint8Array): boolean {
   return at > 0 && bytes[at] === HEAD[0] && HEAD.every((byte, i) => bytes[at + i] === byte);
 }
 
-/** Whether the bytes end in a seal of theirs. */
+/** Whether the bytes end in a seal whose checksum is right. */
 export function isIntact(bytes: Uint8Array): boolean {
   return isSealed(bytes) && numbersOf(bytes).getUint32(CHECKSUM_AT, true) === checksum(bytes);
 }
@@ -65,5 +65,5 @@ function numbersOf(bytes: Uint8Array): DataView {
 
 /** The CRC-32 of sealed bytes up to the number itself. */
 function checksum(bytes: Uint8Array): number {
-  return zlib().crc32(bytes.subarray(0, bytes.length - 4));
+  return nodeZlib().crc32(bytes.subarray(0, bytes.length - 4));
 }

@@ -1,8 +1,7 @@
 import type { CustomSerializer } from "./custom.ts";
-import { deserializeContent } from "./formats.ts";
-import type { SerializerName } from "./names.ts";
+import { layerOf, type SerializerName, type ValueFormat } from "./format.ts";
 import { formatOf } from "./options.ts";
-import type { Format } from "./serializers/types.ts";
+import { deserializeContent } from "./serializers/mod.ts";
 
 /**
  * Values to bytes, without compression or base64.
@@ -20,7 +19,7 @@ export class Serializer {
   readonly name: string;
   /** What was given: a built-in name, or a serializer of your own. */
   readonly given: SerializerName | CustomSerializer;
-  readonly #format: Format;
+  readonly #format: ValueFormat;
 
   /**
    * Checks the name, and loads nothing.
@@ -65,7 +64,7 @@ export class Deserializer {
    * @param bytes What a `Serializer` returned. They are not changed.
    */
   async deserialize(bytes: Uint8Array): Promise<unknown> {
-    return await deserializeContent(bytes, this.#own);
+    return await deserializeContent(bytes, layerOf(bytes), this.#own);
   }
 }
 

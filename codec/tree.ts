@@ -21,8 +21,16 @@ import { classNamed, classOfPrototype } from "./classes.ts";
 import { DecodeError } from "./errors.ts";
 import { errorName, hiddenProperties, isHidden, makeError } from "./error_kinds.ts";
 import { damaged, decodeLeaf, leafOf, list, refuseProperties, text } from "./leaves.ts";
-import { holeyIndices, ownNames } from "./shapes.ts";
-import { indexStep, located, MAX_DEPTH, propertyStep, Refusal, refuse } from "./refusal.ts";
+import {
+  holeyIndices,
+  indexStep,
+  located,
+  MAX_DEPTH,
+  ownNames,
+  propertyStep,
+  Refusal,
+  refusalOf,
+} from "./refusal.ts";
 
 type Parent = Record<string | number, unknown> | unknown[];
 
@@ -117,7 +125,7 @@ class TreeWriter {
         ],
       };
     }
-    throw refuse(value);
+    throw refusalOf(value);
   }
 
   #plainObject(value: object): unknown {
@@ -205,7 +213,7 @@ function primitive(value: unknown): unknown {
     case "object":
       return null;
     default:
-      throw refuse(value);
+      throw refusalOf(value);
   }
 }
 

@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { sha256 } from "../codec/sha256.ts";
+import { hash } from "../codec/hash.ts";
 import { env, os } from "../platform/system.ts";
 import type { EngineLocation } from "./engine.ts";
 
@@ -16,7 +16,7 @@ export function encodeSegment(text: string): string {
     !WINDOWS_DEVICES.test(text)
   ) return text;
   const readable = text.replace(/[^A-Za-z0-9_-]+/g, "_").slice(0, 40);
-  return `${readable}~${sha256(text).slice(0, 12)}`;
+  return `${readable}~${hash(text).slice(0, 12)}`;
 }
 
 /**

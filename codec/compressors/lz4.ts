@@ -7,8 +7,9 @@
  */
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import { loadLibrary } from "../../platform/library.ts";
-import { Content, type Gathering, Pieces, Slices, SYNC_CONTENT } from "./pieces.ts";
-import type { Compression } from "./types.ts";
+import { Turns } from "../../platform/timers.ts";
+import type { Compression } from "../format.ts";
+import { Content, type Gathering, Pieces, SYNC_CONTENT } from "./pieces.ts";
 
 // Written out: even the types of a module put its packages into the graph of every program.
 interface Library {
@@ -96,10 +97,10 @@ function gather(
 }
 
 async function gatherInTurns(pieces: Iterable<Uint8Array>, all: Gathering): Promise<Uint8Array> {
-  const slices = new Slices();
+  const turns = new Turns();
   for (const piece of pieces) {
     all.add(piece);
-    await slices.pause();
+    if (turns.due()) await turns.next();
   }
   return all.whole();
 }

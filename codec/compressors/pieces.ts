@@ -1,3 +1,5 @@
+import { concat } from "@std/bytes/concat";
+
 /**
  * The longest content that is compressed: 1 GiB. Longer content is stored as it is, and a frame
  * that claims more (a decompression bomb) is refused before anything is decompressed.
@@ -10,47 +12,28 @@ export const MAX_CONTENT = 2 ** 30;
  */
 export const SYNC_CONTENT = 256 * 1024;
 
-/** How long work goes on before the event loop gets a turn, in ms. */
-const SLICE = 4;
-
-/** Lets the event loop have its turn from time to time. */
-export class Slices {
-  #since = performance.now();
-
-  /** Resolves at once, or after a turn of the event loop when the time is up. */
-  async pause(): Promise<void> {
-    if (performance.now() - this.#since < SLICE) return;
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#since = performance.now();
-  }
-}
-
-/** Gathers what comes out piece by piece. */
+/** Collects output that comes in pieces. */
 export interface Gathering {
-  /** Takes the next piece, an array that nobody writes to afterwards. */
+  /** Takes the next piece, an array that is not written to afterwards. */
   add(piece: Uint8Array): void;
   /** All pieces in one array. */
   whole(): Uint8Array;
 }
 
-/** Pieces of which nobody knows how many bytes they have together. */
+/** Pieces whose total length is not known. */
 export class Pieces implements Gathering {
   readonly #pieces: Uint8Array[] = [];
-  #length = 0;
 
   add(piece: Uint8Array): void {
     this.#pieces.push(piece);
-    this.#length += piece.length;
   }
 
   whole(): Uint8Array {
-    const content = new Content(this.#length);
-    for (const piece of this.#pieces) content.add(piece);
-    return content.whole();
+    return concat(this.#pieces);
   }
 }
 
-/** Pieces of so many bytes at most. The memory is taken at once, and filled bit by bit. */
+/** Pieces of at most so many bytes in total. The memory is taken at once, and filled bit by bit. */
 export class Content implements Gathering {
   readonly #bytes: Uint8Array;
   #at = 0;

@@ -1,10 +1,178 @@
-import { nodeCompression, zlib as node } from "./node_zlib.ts";
+/** The compressors of `node:zlib`: brotli, gzip, zlib and zstd. */
+import { concat } from "@std/bytes/concat";
+import type { Transform } from "node:stream";
+import type { BrotliOptions, ZlibOptions, ZstdOptions } from "node:zlib";
+import { whenReady } from "../../platform/awaitable.ts";
+import { builtinModule } from "../../platform/system.ts";
+import { Turns } from "../../platform/timers.ts";
+import type { Compression } from "../format.ts";
+import { Content, type Gathering, Pieces, SYNC_CONTENT } from "./pieces.ts";
+
+/** `node:zlib`, loaded at its first use: that costs 27 ms. */
+export function nodeZlib(): typeof import("node:zlib") {
+  return builtinModule("node:zlib");
+}
+
+type Options = ZlibOptions & BrotliOptions & ZstdOptions;
+
+/** One direction of one of node:zlib's formats. */
+interface Direction {
+  /** All at once. */
+  sync: (input: Uint8Array, options: Options) => Uint8Array;
+  /** In pieces. */
+  stream: (options: Options) => Transform;
+  options: Options;
+}
+
+/**
+ * Bytes of content that are compressed or decompressed at once: some 3 ms of work for the slowest
+ * compressor.
+ */
+const STEP = 128 * 1024;
+/** Bytes that a stream puts out at once. */
+const OUTPUT = 64 * 1024;
+
+/**
+ * A compressor of node:zlib. Its directions are functions, so that nothing is loaded before it is
+ * used.
+ */
+function nodeCompression(
+  name: string,
+  compression: (content: Uint8Array) => Direction,
+  decompression: () => Direction,
+): Compression {
+  return {
+    name,
+    compress: (content) => {
+      const { sync, stream, options } = compression(content);
+      if (content.length <= SYNC_CONTENT) return owned(sync(content, options));
+      return streamed(stream({ ...options, chunkSize: OUTPUT }), content, STEP, new Pieces());
+    },
+    decompress: (frame, length) => {
+      const { sync, stream, options } = decompression();
+      if (length <= SYNC_CONTENT) {
+        return owned(sync(frame, { ...options, maxOutputLength: length }));
+      }
+      // A few bytes of a frame may be a thousand times as many of content.
+      const step = Math.ceil(frame.length * STEP / length);
+      return streamed(
+        stream({ ...options, chunkSize: OUTPUT }),
+        frame,
+        step,
+        new Content(length),
+      );
+    },
+  };
+}
+
+/**
+ * A copy: node:zlib's results are parts of buffers of 16 KiB and more, which they would keep alive.
+ */
+function owned(result: Uint8Array): Uint8Array {
+  return new Uint8Array(result);
+}
+
+/**
+ * Feeds a stream piece by piece and gathers what comes out. In Deno, node:zlib's own asynchronous
+ * calls block the event loop as long as the synchronous ones do; between pieces others get a turn.
+ */
+function streamed(
+  stream: Transform,
+  input: Uint8Array,
+  step: number,
+  output: Gathering,
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    stream.on("error", reject);
+    stream.on("end", () => resolve(output.whole()));
+    stream.on("data", (piece: Uint8Array) => {
+      try {
+        output.add(piece);
+      } catch (error) {
+        stream.destroy(error as Error);
+      }
+    });
+    feed(stream, input, step).catch(reject);
+  });
+}
+
+async function feed(stream: Transform, input: Uint8Array, step: number): Promise<void> {
+  const turns = new Turns();
+  for (let at = 0; at < input.length && !stream.destroyed; at += step) {
+    // Before a piece and never after the last one: the output may be complete by then, and the
+    // timer would outlive the work.
+    if (turns.due()) await turns.next();
+    await new Promise((resolve) => stream.write(input.subarray(at, at + step), resolve));
+  }
+  stream.end();
+}
+
+/** Level 1, with the content's size and checksum in the frame. */
+export const zstd: Compression = nodeCompression("zstd", (content) => {
+  const { constants, createZstdCompress, zstdCompressSync } = nodeZlib();
+  return {
+    sync: zstdCompressSync,
+    stream: createZstdCompress,
+    options: {
+      params: {
+        [constants.ZSTD_c_compressionLevel]: 1,
+        [constants.ZSTD_c_checksumFlag]: 1,
+      },
+      pledgedSrcSize: content.length,
+    },
+  };
+}, () => {
+  const { createZstdDecompress, zstdDecompressSync } = nodeZlib();
+  return { sync: zstdDecompressSync, stream: createZstdDecompress, options: {} };
+});
 
 /** Level 6. */
-export const zlib = nodeCompression("zlib", () => {
-  const { createDeflate, deflateSync } = node();
+export const gzip: Compression = nodeCompression("gzip", () => {
+  const { createGzip, gzipSync } = nodeZlib();
+  return { sync: gzipSync, stream: createGzip, options: {} };
+}, () => {
+  const { createGunzip, gunzipSync } = nodeZlib();
+  return { sync: gunzipSync, stream: createGunzip, options: {} };
+});
+
+/** Level 6. */
+export const zlib: Compression = nodeCompression("zlib", () => {
+  const { createDeflate, deflateSync } = nodeZlib();
   return { sync: deflateSync, stream: createDeflate, options: {} };
 }, () => {
-  const { createInflate, inflateSync } = node();
+  const { createInflate, inflateSync } = nodeZlib();
   return { sync: inflateSync, stream: createInflate, options: {} };
 });
+
+/** Quality 4: 11, brotli's default, takes 50 × as long. */
+const brotliStream = nodeCompression("brotli", (content) => {
+  const { brotliCompressSync, constants, createBrotliCompress } = nodeZlib();
+  return {
+    sync: brotliCompressSync,
+    stream: createBrotliCompress,
+    options: {
+      params: {
+        [constants.BROTLI_PARAM_QUALITY]: 4,
+        [constants.BROTLI_PARAM_SIZE_HINT]: content.length,
+      },
+    },
+  };
+}, () => {
+  const { brotliDecompressSync, createBrotliDecompress } = nodeZlib();
+  return { sync: brotliDecompressSync, stream: createBrotliDecompress, options: {} };
+});
+
+/**
+ * A brotli stream has no mark of its own to begin with; this is the one that its framing format
+ * proposes.
+ */
+const BROTLI_MAGIC = new Uint8Array([0xce, 0xb2, 0xcf, 0x81]);
+
+/** The magic number and the stream. */
+export const brotli: Compression = {
+  name: "brotli",
+  compress: (content) =>
+    whenReady(brotliStream.compress(content), (compressed) => concat([BROTLI_MAGIC, compressed])),
+  decompress: (frame, length) =>
+    brotliStream.decompress(frame.subarray(BROTLI_MAGIC.length), length),
+};

@@ -1,19 +1,33 @@
-import { isBytes } from "../leaves.ts";
+import { concat } from "@std/bytes/concat";
+import { RAW_MARK, type ValueFormat } from "../format.ts";
+import { isBytes, refuseDetached } from "../leaves.ts";
 import { isPlain, RICH } from "../plain.ts";
-import { refusing } from "../refusal.ts";
+import { refusalError } from "../refusal.ts";
 import { toBytes } from "../text.ts";
 import { toTree } from "../tree.ts";
-import { serializeBytes } from "./bytes.ts";
 import { deserializeJson } from "./json_text.ts";
-import type { Format } from "./types.ts";
 
 /** Plain JSON where that is exact, bytes as they are, and else a tagged tree in JSON. */
-export const hashstash: Format = {
+export const hashstash: ValueFormat = {
   name: "hashstash",
-  serialize: (value) =>
-    refusing("Cannot serialize value", () => {
+  serialize: (value) => {
+    try {
       if (isBytes(value)) return serializeBytes(value);
       return toBytes(JSON.stringify(isPlain(value) ? value : { [RICH]: toTree(value) }));
-    }),
+    } catch (error) {
+      throw refusalError("Cannot serialize value", error);
+    }
+  },
   deserialize: deserializeJson,
 };
+
+/** Raw bytes: their mark and the bytes. */
+function serializeBytes(value: Uint8Array): Uint8Array {
+  refuseDetached(value);
+  return concat([RAW_MARK, value]);
+}
+
+/** The value of raw bytes: a copy, since the reader may write to it. */
+export function deserializeBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.subarray(RAW_MARK.length));
+}

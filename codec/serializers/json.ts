@@ -1,41 +1,44 @@
+import type { ValueFormat } from "../format.ts";
 import { isPlain, looksRich, RICH } from "../plain.ts";
 import {
+  holeyIndices,
   indexStep,
   located,
   MAX_DEPTH,
+  ownNames,
   propertyStep,
   Refusal,
-  refuse,
-  refusing,
+  refusalError,
+  refusalOf,
 } from "../refusal.ts";
-import { holeyIndices, ownNames } from "../shapes.ts";
 import { toBytes } from "../text.ts";
 import { toTree } from "../tree.ts";
 import { deserializeJson } from "./json_text.ts";
-import type { Format } from "./types.ts";
 
 /**
- * JSON and nothing else: what it cannot say exactly is refused. It has no references, so an object
- * that comes twice comes back as two equal ones.
+ * JSON and nothing else: a value that JSON cannot express exactly is refused. It has no references,
+ * so an object that occurs twice comes back as two equal ones.
  */
-export const json: Format = {
+export const json: ValueFormat = {
   name: "json",
-  serialize: (value) =>
-    refusing(
-      "Cannot serialize value as JSON",
-      () => toBytes(isPlain(value) ? JSON.stringify(value) : strictText(value)),
-    ),
+  serialize: (value) => {
+    try {
+      return toBytes(isPlain(value) ? JSON.stringify(value) : strictText(value));
+    } catch (error) {
+      throw refusalError("Cannot serialize value as JSON", error);
+    }
+  },
   deserialize: deserializeJson,
 };
 
 function strictText(value: unknown): string {
   const text = new StrictWriter().write(value);
-  // What looks like the holder of a tagged tree is written as the tree of itself.
+  // A value that looks like the holder of a tagged tree is itself written as a tagged tree.
   const holder = typeof value === "object" && value !== null && looksRich(value);
   return holder ? JSON.stringify({ [RICH]: toTree(value) }) : text;
 }
 
-/** Writes what `JSON.stringify` would, and `-0`, and refuses whatever would not come back. */
+/** Writes what `JSON.stringify` would, and `-0`, and refuses values that would not come back. */
 class StrictWriter {
   readonly #ancestors: object[] = [];
 
@@ -53,7 +56,7 @@ class StrictWriter {
       case "bigint":
         throw new Refusal(`is ${typeof value}, which JSON does not have`);
       default:
-        throw refuse(value);
+        throw refusalOf(value);
     }
   }
 

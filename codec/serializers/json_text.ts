@@ -37,9 +37,9 @@ export function deserializeJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * Whether the text has an integer that is no JavaScript number. It looks at one byte in 16, and
- * closer where that is a digit; it may be wrong about digits inside of strings, which costs time
- * and nothing else.
+ * Whether the text has an integer that JavaScript numbers cannot hold exactly. It looks at one byte
+ * in 16, and closer where that is a digit; it may be wrong about digits inside of strings, which
+ * costs time and nothing else.
  */
 function hasLongInteger(bytes: Uint8Array): boolean {
   for (let i = SURE_DIGITS; i < bytes.length; i += SURE_DIGITS + 1) {

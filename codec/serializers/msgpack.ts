@@ -1,19 +1,20 @@
+import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
-import { isBytes } from "../leaves.ts";
 import { loadLibrary } from "../../platform/library.ts";
-import { refusing } from "../refusal.ts";
 import { DecodeError } from "../errors.ts";
+import type { ValueFormat } from "../format.ts";
+import { isBytes } from "../leaves.ts";
+import { refusalError } from "../refusal.ts";
 import { hashstash } from "./hashstash.ts";
 import { checkMessagePack } from "./msgpack_check.ts";
 import { isNative, type NativeFormat } from "./native.ts";
-import type { Format } from "./types.ts";
 
 /** The byte that MessagePack never uses. */
-const MARK = 0xc1;
+const MARK = new Uint8Array([0xc1]);
 
 /**
- * JSON's types, bytes, NaN and infinities. The library has extensions for more, but not for all of
- * ours, and reading them looks up classes: they are not used.
+ * JSON's types, bytes, NaN and infinities. The library's extensions are not used: they lack some of
+ * the types that we store, and reading them looks up classes.
  */
 const NATIVE: NativeFormat = {
   number: (value) => !Object.is(value, -0),
@@ -47,20 +48,20 @@ function loadPackr(): Awaitable<Packr> {
 }
 
 /** MessagePack behind 0xC1. */
-export const msgpack: Format = {
+export const msgpack: ValueFormat = {
   name: "msgpack",
   serialize: (value) => {
     if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
     return whenReady(loadPackr(), (packr) => {
-      const packed = refusing("Cannot serialize value", () => packr.pack(value));
-      const bytes = new Uint8Array(packed.length + 1);
-      bytes[0] = MARK;
-      bytes.set(packed, 1);
-      return bytes;
+      try {
+        return concat([MARK, packr.pack(value)]);
+      } catch (error) {
+        throw refusalError("Cannot serialize value", error);
+      }
     });
   },
   deserialize: (bytes) => {
-    const packed = bytes.subarray(1);
+    const packed = bytes.subarray(MARK.length);
     checkMessagePack(packed);
     return whenReady(loadPackr(), (packr) => {
       try {

@@ -1,6 +1,5 @@
+import { isRegExpMatch, looksRich } from "../plain.ts";
 import { MAX_DEPTH } from "../refusal.ts";
-import { looksRich } from "../plain.ts";
-import { isMatch } from "../shapes.ts";
 
 /**
  * What a binary format gives back exactly, besides null, booleans and plain objects and arrays of
@@ -18,14 +17,15 @@ export interface NativeFormat {
 }
 
 /**
- * Whether the format gives back exactly this value. What it does not is stored as "hashstash" does.
+ * Whether the format gives back exactly this value. Other values are stored in the format of
+ * "hashstash".
  */
 export function isNative(value: unknown, format: NativeFormat): boolean {
   try {
     if (typeof value === "object" && value !== null && looksRich(value)) return false;
     return new NativeCheck(format).passes(value, 0);
   } catch {
-    return false; // What a getter throws, "hashstash" meets again, and names the place.
+    return false; // A getter threw: it will again in "hashstash", whose error names the place.
   }
 }
 
@@ -80,7 +80,7 @@ class NativeCheck {
   }
 
   #array(value: unknown[], depth: number): boolean {
-    if (isMatch(value)) return false;
+    if (isRegExpMatch(value)) return false;
     for (let i = 0; i < value.length; i++) {
       const item = value[i];
       if (item === undefined && !(i in value)) return false;

@@ -1,10 +1,10 @@
-import process from "node:process";
+import { builtinModule } from "../../platform/system.ts";
 import { DecodeError } from "../errors.ts";
+import type { ValueFormat } from "../format.ts";
 import { isBytes } from "../leaves.ts";
-import { refusing } from "../refusal.ts";
+import { refusalError } from "../refusal.ts";
 import { hashstash } from "./hashstash.ts";
 import { isNative, type NativeFormat } from "./native.ts";
-import type { Format } from "./types.ts";
 
 /**
  * Typed arrays are left to "hashstash": those that node:v8 gives back are views of all the bytes
@@ -27,20 +27,21 @@ const NATIVE: NativeFormat = {
  * V8's structured clone, whose first byte is 0xFF: bytes that newer versions of V8 read, and older
  * ones may not.
  */
-export const v8: Format = {
+export const v8: ValueFormat = {
   name: "v8",
   serialize: (value) => {
     if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
-    return refusing("Cannot serialize value", () => {
-      const { buffer, byteOffset, byteLength } = process.getBuiltinModule("node:v8").serialize(
-        value,
-      );
+    try {
+      const { serialize } = builtinModule("node:v8");
+      const { buffer, byteOffset, byteLength } = serialize(value);
       return new Uint8Array(buffer, byteOffset, byteLength);
-    });
+    } catch (error) {
+      throw refusalError("Cannot serialize value", error);
+    }
   },
   deserialize: (bytes) => {
     try {
-      return process.getBuiltinModule("node:v8").deserialize(bytes);
+      return builtinModule("node:v8").deserialize(bytes);
     } catch (cause) {
       throw new DecodeError("Cannot decode value: its V8 structured clone is damaged", { cause });
     }

@@ -1,6 +1,6 @@
 import { DecodeError } from "../../codec/errors.ts";
 import { isSealed } from "../../codec/seal.ts";
-import { zlib } from "../../codec/compressors/node_zlib.ts";
+import { nodeZlib } from "../../codec/compressors/zlib.ts";
 import { hashstash } from "../../codec/serializers/hashstash.ts";
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import type { ValueFiles } from "./files.ts";
@@ -65,7 +65,7 @@ function withoutJsonDisk(bytes: Uint8Array): Uint8Array {
   if (bytes[0] !== ZLIB || isSealed(bytes)) return bytes;
   try {
     // The types don't know what `info` does to the result.
-    const { buffer, engine } = zlib().inflateSync(bytes, {
+    const { buffer, engine } = nodeZlib().inflateSync(bytes, {
       info: true,
       maxOutputLength: MAX_JSON,
     }) as unknown as { buffer: Uint8Array; engine: { bytesWritten: number } };

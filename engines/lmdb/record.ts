@@ -19,7 +19,7 @@
  */
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
-import { builtinModule } from "../../platform/system.ts";
+import { hash } from "../../codec/hash.ts";
 import type { NewEntry } from "../engine.ts";
 
 const LAYOUT = 1;
@@ -82,11 +82,10 @@ export function firstLmdbKey(prefix: string): Uint8Array | undefined {
 }
 
 function shorten(bytes: Uint8Array): Uint8Array {
-  const { createHash } = builtinModule("node:crypto");
   const lmdbKey = new Uint8Array(MAX_KEY);
   lmdbKey.set(bytes.subarray(0, KEPT));
   lmdbKey[KEPT] = MARK;
-  lmdbKey.set(createHash("sha256").update(bytes).digest(), KEPT + 1);
+  lmdbKey.set(Uint8Array.fromHex(hash(bytes)), KEPT + 1);
   return lmdbKey;
 }
 

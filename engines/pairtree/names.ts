@@ -9,7 +9,7 @@
  *
  * The entry lies in the folder named after the first two digits of the hash.
  */
-import { sha256 } from "../../codec/sha256.ts";
+import { hash as sha256 } from "../../codec/hash.ts";
 
 /** File systems take 255 bytes, encrypted ones 143, and Windows 260 for the whole path. */
 const MAX_STEM = 120;

@@ -14,7 +14,7 @@
  */
 import type { EngineLocation } from "../engine.ts";
 import { encodeSegment } from "../location.ts";
-import { sha256 } from "../../codec/sha256.ts";
+import { hash } from "../../codec/hash.ts";
 import type { KvKey } from "../../platform/kv.ts";
 
 const ROOT = "hashstash";
@@ -132,7 +132,7 @@ export function isPointer(key: KvKey): boolean {
 /** Where a key's entry lies in its store. */
 export function keyId(key: string): KeyId {
   if (key.length * 3 <= TEXT_LIMIT || byteLength(key) <= TEXT_LIMIT) return [key];
-  return [headOf(key), Uint8Array.fromHex(sha256(key))];
+  return [headOf(key), Uint8Array.fromHex(hash(key))];
 }
 
 function headOf(text: string): string {

@@ -35,7 +35,7 @@ Deno.test("no bytes can begin as two layers do", () => {
 Deno.test("layers share a first byte only where it is the zero of our own marks", () => {
   const marks = [RAW_MARK, PROTECTED_MARK, ENTRY_MARK];
   for (const mark of marks) {
-    assertEquals(mark.slice(0, 3), [...new TextEncoder().encode("\0HS")]);
+    assertEquals(mark.slice(0, 3), new TextEncoder().encode("\0HS"));
     assertEquals(mark.length, 4);
   }
   for (let byte = 0; byte < 256; byte++) {

@@ -42,7 +42,7 @@ Deno.test({
   sanitizeOps: true,
   sanitizeResources: true,
   async fn() {
-    const bytes = content(12 * MIB);
+    const bytes = content(24 * MIB);
     for (const compress of COMPRESSORS) {
       let encoded = bytes;
       const turns = await turnsDuring(async () => encoded = await encode(bytes, { compress }));
