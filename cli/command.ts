@@ -1,18 +1,22 @@
 /** What a command of the command line is, and the options that all of them have. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { HashStash, type HashStashOptions } from "../mod.ts";
+import { env } from "../platform/system.ts";
+import { isInputTerminal } from "../platform/terminal.ts";
 
-/** Exit statuses: all is well; absent or damaged; used wrongly. */
+/** Exit status: the command did what it says. */
 export const OK = 0;
+/** Exit status: what was asked for is absent or damaged, or could not be done. */
 export const FAILED = 1;
+/** Exit status: the command was called with wrong arguments. */
 export const USAGE = 2;
 
-/** What a command finds wrong with how it was called: exit status 2. */
+/** The arguments of a command are wrong: exit status 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** The options of the command line, by name. */
+/** Options as `parseArgs` takes them. */
 type OptionConfigs = NonNullable<ParseArgsConfig["options"]>;
 
 /** An option as `--help` shows it. */
@@ -93,7 +97,7 @@ export const COMMON_OPTIONS: Record<string, Option> = {
   help: { type: "boolean", short: "h", help: "Prints this" },
 };
 
-/** The same options for another stash: `--to-engine`, …; their defaults are that of the first. */
+/** The same options for a second stash (`--to-engine`, …), whose defaults are the first one's. */
 export function prefixed(prefix: string, options: Record<string, Option>): Record<string, Option> {
   return Object.fromEntries(
     Object.entries(options).map(([name, { type, value, help }]) =>
@@ -110,7 +114,7 @@ export function optionsOf(command: Command): Record<string, Option> {
 /**
  * Parses what follows the command's name.
  *
- * @throws {UsageError} On options that it does not have.
+ * @throws {UsageError} When an option is not one of the command's.
  */
 export function parse(command: Command, args: string[]): Invocation {
   const options: OptionConfigs = {};
@@ -130,11 +134,21 @@ export function parse(command: Command, args: string[]): Invocation {
 }
 
 /**
+ * The arguments, when they are no more than a command takes.
+ *
+ * @throws {UsageError} When there are more.
+ */
+export function onlyPositionals(positionals: string[], most: number): string[] {
+  if (positionals.length > most) throw new UsageError(`Unexpected argument "${positionals[most]}"`);
+  return positionals;
+}
+
+/**
  * The stash that the options and HASHSTASH_* variables name.
  *
- * @param prefix `"to-"` for the second stash of a command: variables don't count there, and what is
- * not given is as in the first.
- * @throws {UsageError} When there can be no such stash.
+ * @param prefix `"to-"` for the second stash of a command, which no variables name.
+ * @param overrides Options that stand above those of the command line.
+ * @throws {UsageError} When no stash can have these options.
  */
 export function stashOf(
   { values }: Invocation,
@@ -143,7 +157,7 @@ export function stashOf(
 ): HashStash {
   const text = (name: string) => values[`${prefix}${name}`] as string | undefined;
   const textOrVariable = (name: string) =>
-    text(name) ?? (prefix === "" ? Deno.env.get(`HASHSTASH_${name.toUpperCase()}`) : undefined);
+    text(name) ?? (prefix === "" ? env(`HASHSTASH_${name.toUpperCase()}`) : undefined);
   const engineOptions = withoutAbsent({ path: text("path"), url: textOrVariable("url") });
   try {
     return new HashStash(withoutAbsent({
@@ -171,9 +185,9 @@ function withoutAbsent(options: Record<string, unknown>): Record<string, unknown
 }
 
 /**
- * The number that an option gives.
+ * The value of an option that takes a number.
  *
- * @throws {UsageError} When it is none, or less than `min`.
+ * @throws {UsageError} When it is not a number, or less than `min`.
  */
 export function numberOption(
   { values }: Invocation,
@@ -190,13 +204,14 @@ export function numberOption(
 }
 
 /**
- * Asks before something is removed: on a terminal the person, elsewhere `--yes` must be given.
+ * Whether something may be removed: with `--yes`, or when the person at the terminal agrees.
  *
- * @throws {UsageError} Elsewhere without `--yes`.
+ * @param what What would be done, as a question without its question mark.
+ * @throws {UsageError} When there is neither `--yes` nor a terminal to ask on.
  */
 export function confirmed({ values }: Invocation, what: string): boolean {
   if (values.yes) return true;
-  if (!Deno.stdin.isTerminal()) {
+  if (!isInputTerminal()) {
     throw new UsageError(`${what}: pass --yes to do it without a terminal`);
   }
   return confirm(`${what}?`);

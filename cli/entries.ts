@@ -1,5 +1,14 @@
 /** The commands on single entries: ls, get, set, rm. */
-import { type Command, FAILED, numberOption, OK, stashOf, UsageError, YES } from "./command.ts";
+import {
+  type Command,
+  FAILED,
+  numberOption,
+  OK,
+  onlyPositionals,
+  stashOf,
+  UsageError,
+  YES,
+} from "./command.ts";
 import {
   KEY_OPTIONS,
   keyOf,
@@ -123,9 +132,3 @@ export const rm: Command = {
     return removed === 0 ? FAILED : OK;
   },
 };
-
-/** @throws {UsageError} When there are more than `most`. */
-export function onlyPositionals(positionals: string[], most: number): string[] {
-  if (positionals.length > most) throw new UsageError(`Unexpected argument "${positionals[most]}"`);
-  return positionals;
-}

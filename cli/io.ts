@@ -1,18 +1,18 @@
 /** What the commands read and print. */
+import { DelimiterStream } from "@std/streams/delimiter-stream";
 import { decodeKey, deserialize, serialize } from "../mod.ts";
+import { isPlain } from "../codec/plain.ts";
+import { readFile } from "../platform/files.ts";
+import { inspect } from "../platform/system.ts";
+import { standardInput, writeOutput } from "../platform/terminal.ts";
 import { type Invocation, type Option, UsageError } from "./command.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-/** Writes all bytes to the standard output: a pipe may take them in parts. */
-export async function write(bytes: Uint8Array): Promise<void> {
-  for (let from = 0; from < bytes.length;) from += await Deno.stdout.write(bytes.subarray(from));
-}
-
 /** Writes a line to the standard output. */
 export async function print(line: string): Promise<void> {
-  await write(encoder.encode(`${line}\n`));
+  await writeOutput(encoder.encode(`${line}\n`));
 }
 
 /** Writes a line of JSON to the standard output. */
@@ -23,7 +23,8 @@ export async function printJSON(value: unknown): Promise<void> {
 /** A value as JSON text that keeps every type: plain values are plain JSON, others are tagged. */
 export async function toTaggedJSON(value: unknown): Promise<string> {
   if (!(value instanceof Uint8Array)) return decoder.decode(await serialize(value));
-  // The one value that the serializer does not write as text, unless it is part of another.
+  // Bytes are the one value that the serializer does not write as text, unless they are part of
+  // another value: so they are written as the item of an array, and then taken out of it.
   const [[tag, [tagged]]] = Object.entries(JSON.parse(await toTaggedJSON([value]))) as [
     [string, [unknown]],
   ];
@@ -36,32 +37,23 @@ export async function fromTaggedJSON(text: string): Promise<unknown> {
 }
 
 /**
- * A value for a person: text and bytes as they are, plain data as JSON, the rest as Deno shows it.
+ * Prints a value for a person: text and bytes as they are, plain data as JSON, the rest as the
+ * runtime's console shows it.
  */
 export async function show(value: unknown): Promise<void> {
-  if (value instanceof Uint8Array) await write(value);
+  if (value instanceof Uint8Array) await writeOutput(value);
   else if (typeof value === "string") await print(value);
-  else await print(isPlain(value) ? JSON.stringify(value, null, 2) : Deno.inspect(value, INSPECT));
+  else await print(isPlain(value) ? JSON.stringify(value, null, 2) : inspect(value, INSPECT));
 }
 
 const INSPECT = { depth: 20, iterableLimit: 1_000, strAbbreviateSize: 10_000 };
 
-function isPlain(value: unknown): boolean {
-  if (value === null || ["boolean", "string"].includes(typeof value)) return true;
-  if (typeof value === "number") return Number.isFinite(value);
-  if (Array.isArray(value)) return value.every(isPlain);
-  return typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype &&
-    Object.values(value).every(isPlain);
-}
-
-/** A key as a person reads it: text as it is, anything else as Deno shows it. */
+/** A key for a person: text as it is, anything else as the runtime's console shows it. */
 export function showKey(key: unknown): string {
-  return typeof key === "string"
-    ? key
-    : Deno.inspect(key, { compact: true, breakLength: Infinity });
+  return typeof key === "string" ? key : inspect(key, { compact: true, breakLength: Infinity });
 }
 
-/** The options that say how a KEY argument is meant. */
+/** The options that say how to read a KEY argument. */
 export const KEY_OPTIONS: Record<string, Option> = {
   "json-key": {
     type: "boolean",
@@ -71,9 +63,9 @@ export const KEY_OPTIONS: Record<string, Option> = {
 };
 
 /**
- * The key that an argument means: the text itself, or with `--json-key` what it says as JSON.
+ * The key of a KEY argument: the text itself, or with `--json-key` what the text says as JSON.
  *
- * @throws {UsageError} When it is absent or no JSON.
+ * @throws {UsageError} When it is missing, or not JSON.
  */
 export function keyOf(text: string | undefined, { values }: Invocation): unknown {
   if (text === undefined) throw new UsageError("Expected a KEY");
@@ -90,7 +82,7 @@ export const VALUE_OPTIONS: Record<string, Option> = {
 };
 
 /**
- * The value that argument, file or standard input give: JSON, text or bytes.
+ * The value that an argument, a file or the standard input gives: JSON, text or bytes.
  *
  * @throws {UsageError} When it is not JSON, or given twice.
  */
@@ -105,8 +97,8 @@ export async function valueOf(
   const bytes = argument !== undefined && argument !== "-"
     ? encoder.encode(argument)
     : file !== undefined
-    ? await Deno.readFile(String(file))
-    : await new Response(Deno.stdin.readable).bytes();
+    ? await readFile(String(file))
+    : await new Response(standardInput()).bytes();
   if (values.binary) return bytes;
   const text = decoder.decode(bytes);
   return values.text ? text : parseJSON(text, "VALUE");
@@ -121,21 +113,14 @@ function parseJSON(text: string, what: string): unknown {
   }
 }
 
-/** The lines of a stream, without their ends; at most one line in memory. */
+const NEWLINE = encoder.encode("\n");
+
+/**
+ * The lines of UTF-8 text, without their ends; at most one line in memory. Not `TextLineStream`:
+ * its time grows with the square of a line's length, and an entry is a line.
+ */
 export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let parts: string[] = [];
-  for await (
-    const chunk of stream.pipeThrough(
-      new TextDecoderStream() as TransformStream<Uint8Array, string>,
-    )
-  ) {
-    const lines = chunk.split("\n");
-    parts.push(lines[0]);
-    for (let i = 1; i < lines.length; i++) {
-      yield parts.join("");
-      parts = [lines[i]];
-    }
+  for await (const line of stream.pipeThrough(new DelimiterStream(NEWLINE))) {
+    yield decoder.decode(line);
   }
-  const last = parts.join("");
-  if (last !== "") yield last;
 }

@@ -1,17 +1,19 @@
 /** The commands that move entries: copy, export, import. */
 import { DecodeError, deserialize, type HashStash, type StoredRecord } from "../mod.ts";
+import { openFile } from "../platform/files.ts";
+import { isErrorTerminal, standardInput, standardOutput } from "../platform/terminal.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import {
   type Command,
   FAILED,
   type Invocation,
   OK,
+  onlyPositionals,
   prefixed,
   STASH_OPTIONS,
   stashOf,
   UsageError,
 } from "./command.ts";
-import { onlyPositionals } from "./entries.ts";
 import { fromTaggedJSON, linesOf, print, printJSON, toTaggedJSON } from "./io.ts";
 
 const PROGRESS = {
@@ -54,7 +56,7 @@ export const copy: Command = {
   },
 };
 
-/** The other stash of a copy: as the first, but for the `--to-` options. */
+/** The stash to copy to: like the first, except for what the `--to-` options say. */
 function targetOf(invocation: Invocation, from: HashStash): HashStash {
   const { values } = invocation;
   const { rootDir, engine, ...like } = from.toJSON();
@@ -87,7 +89,7 @@ interface Line {
   expiresAt?: number;
   /** The value as JSON, tagged where JSON lacks its type. */
   value?: unknown;
-  /** In its place, of a value that only its own program can read: the stored bytes in base64. */
+  /** In place of `value` where only the program that stored it can read it: the bytes in base64. */
   stored?: string;
 }
 
@@ -107,10 +109,10 @@ export const exportEntries: Command = {
       new TextEncoderStream(),
     );
     const output = file === undefined
-      ? Deno.stdout
-      : await Deno.open(file, { write: true, create: true, truncate: true });
+      ? standardOutput()
+      : (await openFile(file, { write: true, create: true, truncate: true })).writable;
     try {
-      await lines.pipeTo(output.writable, { preventClose: file === undefined });
+      await lines.pipeTo(output, { preventClose: file === undefined });
     } finally {
       progress?.stop();
     }
@@ -138,8 +140,8 @@ async function valueField({ value }: StoredRecord): Promise<string> {
   try {
     return `"value":${await toTaggedJSON(await deserialize(value))}`;
   } catch (error) {
-    // A class or codec that only its own program knows; damage comes here too, and is kept as it
-    // is.
+    // A class or codec that only the program that stored it knows. A damaged value ends here too,
+    // and is kept as it is.
     if (!(error instanceof DecodeError)) throw error;
     return `"stored":"${value.toBase64()}"`;
   }
@@ -155,7 +157,7 @@ export const importEntries: Command = {
   options: PROGRESS,
   async run(invocation) {
     const [file] = onlyPositionals(invocation.positionals, 1);
-    const input = file === undefined ? Deno.stdin.readable : (await Deno.open(file)).readable;
+    const input = file === undefined ? standardInput() : (await openFile(file)).readable;
     await using stash = stashOf(invocation);
     const progress = await progressOf(invocation, "import");
     const failure: { line?: string } = {};
@@ -217,7 +219,5 @@ async function progressOf(
   label: string,
   total?: number,
 ): Promise<Progress | undefined> {
-  return values.quiet || !Deno.stderr.isTerminal()
-    ? undefined
-    : await createProgress({ label, total });
+  return values.quiet || !isErrorTerminal() ? undefined : await createProgress({ label, total });
 }
