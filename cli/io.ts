@@ -1,13 +1,14 @@
 /** What the commands read and print. */
 import { DelimiterStream } from "@std/streams/delimiter-stream";
-import { decodeKey, deserialize, serialize } from "../mod.ts";
+import { decodeKey } from "../mod.ts";
 import { isPlain } from "../codec/plain.ts";
 import { readFile } from "../platform/files.ts";
 import { inspect } from "../platform/system.ts";
 import { standardInput, writeOutput } from "../platform/terminal.ts";
 import { type Invocation, type Option, UsageError } from "./command.ts";
+import { canonicalKey, parseJSON } from "./json.ts";
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** Writes a line to the standard output. */
@@ -18,22 +19,6 @@ export async function print(line: string): Promise<void> {
 /** Writes a line of JSON to the standard output. */
 export async function printJSON(value: unknown): Promise<void> {
   await print(JSON.stringify(value));
-}
-
-/** A value as JSON text that keeps every type: plain values are plain JSON, others are tagged. */
-export async function toTaggedJSON(value: unknown): Promise<string> {
-  if (!(value instanceof Uint8Array)) return decoder.decode(await serialize(value));
-  // Bytes are the one value that the serializer does not write as text, unless they are part of
-  // another value: so they are written as the item of an array, and then taken out of it.
-  const [[tag, [tagged]]] = Object.entries(JSON.parse(await toTaggedJSON([value]))) as [
-    [string, [unknown]],
-  ];
-  return JSON.stringify({ [tag]: tagged });
-}
-
-/** The value of what `toTaggedJSON` made. */
-export async function fromTaggedJSON(text: string): Promise<unknown> {
-  return await deserialize(encoder.encode(text));
 }
 
 /**
@@ -67,11 +52,11 @@ export const KEY_OPTIONS: Record<string, Option> = {
  *
  * @throws {UsageError} When it is missing, or not JSON.
  */
-export function keyOf(text: string | undefined, { values }: Invocation): unknown {
+export async function keyOf(text: string | undefined, { values }: Invocation): Promise<unknown> {
   if (text === undefined) throw new UsageError("Expected a KEY");
   if (!values["json-key"]) return text;
-  const key = parseJSON(text, "KEY");
-  return typeof key === "string" ? decodeKey(key) : key;
+  const key = jsonOf(text, "KEY");
+  return typeof key === "string" ? decodeKey(await canonicalKey(key)) : key;
 }
 
 /** The options that say what a VALUE is. */
@@ -94,33 +79,54 @@ export async function valueOf(
   if (argument !== undefined && file !== undefined) {
     throw new UsageError("Expected VALUE or --file, got both");
   }
-  const bytes = argument !== undefined && argument !== "-"
-    ? encoder.encode(argument)
-    : file !== undefined
+  if (argument !== undefined && argument !== "-") {
+    if (values.binary) return encoder.encode(argument);
+    return values.text ? argument : jsonOf(argument, "VALUE");
+  }
+  const bytes = file !== undefined
     ? await readFile(String(file))
     : await new Response(standardInput()).bytes();
   if (values.binary) return bytes;
-  const text = decoder.decode(bytes);
-  return values.text ? text : parseJSON(text, "VALUE");
+  let text: string;
+  try {
+    text = decodeText(bytes);
+  } catch (cause) {
+    throw new UsageError("VALUE is not UTF-8 text: pass --binary for bytes", { cause });
+  }
+  return values.text ? text : jsonOf(withoutMark(text), "VALUE");
 }
 
-function parseJSON(text: string, what: string): unknown {
+function jsonOf(text: string, what: "KEY" | "VALUE"): unknown {
   try {
-    return JSON.parse(text);
+    return parseJSON(text);
   } catch (cause) {
+    if (cause instanceof RangeError) throw new UsageError(`${what}: ${cause.message}`, { cause });
     const hint = what === "VALUE" ? ": pass --text for text or --binary for bytes" : "";
     throw new UsageError(`${what} is not JSON${hint}`, { cause });
   }
 }
 
+/**
+ * The text of UTF-8 bytes.
+ *
+ * @throws {TypeError} When they are something else.
+ */
+export function decodeText(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** The text without the byte order mark that some editors begin JSON files with. */
+export function withoutMark(text: string): string {
+  return text.startsWith("\ufeff") ? text.slice(1) : text;
+}
+
 const NEWLINE = encoder.encode("\n");
 
 /**
- * The lines of UTF-8 text, without their ends; at most one line in memory. Not `TextLineStream`:
- * its time grows with the square of a line's length, and an entry is a line.
+ * The lines of bytes, without their ends; at most one in memory. Not `TextLineStream`: it can't
+ * tell in which line there are bytes that are not UTF-8, and its time grows with the square of a
+ * line's length.
  */
-export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  for await (const line of stream.pipeThrough(new DelimiterStream(NEWLINE))) {
-    yield decoder.decode(line);
-  }
+export function linesOf(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  return stream.pipeThrough(new DelimiterStream(NEWLINE));
 }
