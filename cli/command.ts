@@ -143,38 +143,111 @@ export function onlyPositionals(positionals: string[], most: number): string[] {
   return positionals;
 }
 
+/** The options that say where an engine's store is, and the engines that have them. */
+const PLACES: Record<"path" | "url", readonly string[]> = {
+  path: ["sqlite", "shelve", "pickledb", "diskcache", "lmdb"],
+  url: ["redis"],
+};
+
+/** What a command line leaves unsaid of a stash. */
+interface Defaults {
+  readonly name?: string;
+  readonly dbname?: string;
+  readonly engine: string;
+  readonly rootDir?: string;
+  /** By option: those that the engine doesn't have don't count. */
+  readonly place: { readonly path?: string; readonly url?: string };
+}
+
 /**
  * The stash that the options and HASHSTASH_* variables name.
  *
- * @param prefix `"to-"` for the second stash of a command, which no variables name.
- * @param overrides Options that stand above those of the command line.
  * @throws {UsageError} When no stash can have these options.
  */
-export function stashOf(
+export function stashOf(invocation: Invocation): HashStash {
+  return makeStash(invocation, "", {
+    name: env("HASHSTASH_NAME"),
+    dbname: env("HASHSTASH_DBNAME"),
+    engine: env("HASHSTASH_ENGINE") ?? "pairtree",
+    place: { url: env("HASHSTASH_URL") },
+  });
+}
+
+/**
+ * The stash that the `--to-` options name. What they leave unsaid is as in the first stash: the
+ * server and the path too, where the engine is the same and no other root is given.
+ *
+ * @throws {UsageError} When no stash can have these options, or it is the first one.
+ */
+export function secondStashOf(invocation: Invocation, first: HashStash): HashStash {
+  const { engine, name, dbname, rootDir, engineOptions } = first.toJSON();
+  const toEngine = invocation.values["to-engine"] ?? engine;
+  const url = env("HASHSTASH_URL");
+  const place = { url, ...(toEngine === engine ? engineOptions : {}) } as Defaults["place"];
+  const second = makeStash(invocation, "to-", {
+    name,
+    dbname,
+    engine,
+    rootDir,
+    place: invocation.values["to-root"] === undefined ? place : { url: place.url },
+  });
+  // On other engines the path tells stores of different names apart, or they are one store.
+  const holdsManyNames = ["memory", "redis", "shelve"].includes(engine);
+  if (
+    second.engine === engine && second.path === first.path && second.dbname === dbname &&
+    (second.name === name || !holdsManyNames)
+  ) {
+    const options = ["engine", "name", "root", "dbname", "path"].map((name) => `--to-${name}`);
+    throw new UsageError(`The other stash is this one: pass one of ${options.join(", ")}`);
+  }
+  return second;
+}
+
+function makeStash(
   { values }: Invocation,
-  prefix: "" | "to-" = "",
-  overrides: HashStashOptions = {},
+  prefix: "" | "to-",
+  { place, ...defaults }: Defaults,
 ): HashStash {
   const text = (name: string) => values[`${prefix}${name}`] as string | undefined;
-  const textOrVariable = (name: string) =>
-    text(name) ?? (prefix === "" ? env(`HASHSTASH_${name.toUpperCase()}`) : undefined);
-  const engineOptions = withoutAbsent({ path: text("path"), url: textOrVariable("url") });
-  try {
-    return new HashStash(withoutAbsent({
-      name: textOrVariable("name"),
-      dbname: textOrVariable("dbname"),
-      engine: textOrVariable("engine"),
-      rootDir: text("root"),
+  const engine = text("engine") ?? defaults.engine;
+  const engineOptions: Record<string, string | undefined> = {};
+  for (const [option, engines] of Object.entries(PLACES)) {
+    if (engines.includes(engine)) engineOptions[option] = text(option) ?? place[option as "path"];
+    else if (text(option) !== undefined) {
+      throw new UsageError(
+        `--${prefix}${option} is for ${engines.join(", ")}, not for the engine "${engine}"`,
+      );
+    }
+  }
+  return orUsageError(() => {
+    const stash = new HashStash(withoutAbsent({
+      name: text("name") ?? defaults.name,
+      dbname: text("dbname") ?? defaults.dbname,
+      engine,
+      rootDir: text("root") ?? defaults.rootDir,
       serializer: text("serializer"),
       compress: text("compress"),
       b64: values[`${prefix}b64`],
       appendMode: values[`${prefix}append`],
-      engineOptions,
-      ...overrides,
+      engineOptions: withoutAbsent(engineOptions),
     }) as HashStashOptions);
+    // What is wrong with a path or URL shows only when it is asked for.
+    void stash.path;
+    return stash;
+  });
+}
+
+/**
+ * What `action` returns.
+ *
+ * @throws {UsageError} When it refuses what it was given.
+ */
+export function orUsageError<T>(action: () => T): T {
+  try {
+    return action();
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {
-      throw new UsageError(error.message);
+      throw new UsageError(error.message, { cause: error });
     }
     throw error;
   }

@@ -10,9 +10,9 @@ import {
   OK,
   onlyPositionals,
   prefixed,
+  secondStashOf,
   STASH_OPTIONS,
   stashOf,
-  UsageError,
 } from "./command.ts";
 import { decodeText, linesOf, print, printJSON, withoutMark } from "./io.ts";
 import { canonicalKey, fromTaggedJSON, parseJSON, toTaggedJSON } from "./json.ts";
@@ -38,7 +38,7 @@ export const copy: Command = {
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
     await using from = stashOf(invocation);
-    await using to = targetOf(invocation, from);
+    await using to = secondStashOf(invocation, from);
     const progress = await progressOf(invocation, "copy", await from.size());
     const wanted = async (keys: string[]) => {
       progress?.tick(keys.length);
@@ -56,27 +56,6 @@ export const copy: Command = {
     return OK;
   },
 };
-
-/** The stash to copy to: like the first, except for what the `--to-` options say. */
-function targetOf(invocation: Invocation, from: HashStash): HashStash {
-  const { values } = invocation;
-  const { rootDir, engine, ...like } = from.toJSON();
-  const to = stashOf(invocation, "to-", {
-    name: String(values["to-name"] ?? like.name),
-    dbname: String(values["to-dbname"] ?? like.dbname),
-    rootDir: (values["to-root"] as string | undefined) ?? rootDir,
-    engine: (values["to-engine"] ?? engine) as "memory",
-  });
-  if (
-    to.engine === from.engine && to.path === from.path && to.name === from.name &&
-    to.dbname === from.dbname
-  ) {
-    throw new UsageError(
-      "The other stash is this one: pass --to-engine, --to-name, --to-root or --to-dbname",
-    );
-  }
-  return to;
-}
 
 /** A line of an export: a record, with its value as JSON. */
 interface Line extends Omit<StoredRecord, "value" | "version"> {

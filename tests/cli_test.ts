@@ -1,8 +1,9 @@
 /** Every command as a child process. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { EngineName } from "../engines/mod.ts";
+import { HashStash } from "../mod.ts";
 import { hashstash } from "./support/cli.ts";
-import { PERSISTENT, TestBed } from "./support/bed.ts";
+import { ENGINES, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
 import { runPython } from "./support/python.ts";
 
 const COMMANDS = [
@@ -401,6 +402,99 @@ Deno.test("export writes compressed values as what they are", async () => {
   await stash.set("k", "x".repeat(500));
   const { stdout } = await hashstash(["export", ...optionsOf(bed)]);
   assertEquals(JSON.parse(stdout).value, "x".repeat(500));
+});
+
+Deno.test("copy goes to the same server and path unless told otherwise", async () => {
+  await using redis = await TestBed.create("redis");
+  const { url } = redis.options().engineOptions as { url: string };
+  await using one = redis.stash({ name: "one" });
+  await one.set("k", 1);
+  const copy = (args: string[], env = {}) => hashstash(["copy", ...args], { env });
+  const where = ["--engine", "redis", "--url", url, "--name", "one"];
+  const same = await copy([...where, "--to-name", "two"]);
+  assertEquals([same.code, same.stderr], [0, ""]);
+  await using two = redis.stash({ name: "two" });
+  assertEquals(await two.get("k"), 1);
+
+  // Paths: where a path holds stores of many names, and where of many dbnames.
+  const path = `${redis.root}/store`;
+  for (const [engine, to] of [["shelve", { name: "n" }], ["sqlite", { dbname: "d" }]] as const) {
+    const engineOptions = { path: `${path}.${engine}` };
+    await using from = new HashStash({ engine, engineOptions });
+    await from.set("k", engine);
+    const [[option, value]] = Object.entries(to);
+    const there = ["--engine", engine, "--path", engineOptions.path];
+    const { code, stderr } = await copy([...there, `--to-${option}`, value]);
+    assertEquals([code, stderr], [0, ""]);
+    await using copied = new HashStash({ engine, engineOptions, ...to });
+    assertEquals(await copied.get("k"), engine);
+    // Another root is another place.
+    const root = `${redis.root}/${engine}`;
+    assertEquals((await copy([...there, "--to-root", root])).code, 0);
+    await using rooted = new HashStash({ engine, rootDir: root });
+    assertEquals(await rooted.get("k"), engine);
+  }
+  const itself = await copy(["--engine", "sqlite", "--path", `${path}.sqlite`, "--to-name", "x"]);
+  assertEquals(itself.code, 2);
+  assertStringIncludes(itself.stderr, "--to-path");
+
+  // A variable is for whichever of the two is on redis.
+  const env = { HASHSTASH_URL: url };
+  const toRedis = await copy(
+    ["--engine", "sqlite", "--path", `${path}.sqlite`, "--to-engine", "redis", "--to-name", "e"],
+    env,
+  );
+  assertEquals([toRedis.code, toRedis.stderr], [0, ""]);
+  await using byVariable = redis.stash({ name: "e" });
+  assertEquals(await byVariable.get("k"), "sqlite");
+  const fromRedis = await copy(
+    ["--engine", "redis", "--name", "e", "--to-engine", "sqlite", "--to-root", redis.root],
+    env,
+  );
+  assertEquals([fromRedis.code, fromRedis.stderr], [0, ""]);
+});
+
+Deno.test("--path and --url are for the engines that have them, a variable for redis", async () => {
+  await using bed = await TestBed.create("memory");
+  const place = { path: `${bed.root}/place`, url: "redis://127.0.0.1:1" };
+  await Promise.all(
+    ENGINES.flatMap((engine) =>
+      Object.entries(place).map(async ([option, value]) => {
+        let isKnown = true;
+        try {
+          await makeEngine(
+            { engine, rootDir: bed.root, options: { [option]: value } },
+            { name: "n", dbname: "main" },
+          );
+        } catch (error) {
+          isKnown = !(error instanceof TypeError);
+        }
+        // Stops short of the engine: the other stash is the same one.
+        const args = ["copy", "--engine", engine, "--root", bed.root, `--${option}`, value];
+        const { code, stderr } = await hashstash(args);
+        const refused = stderr.includes(`--${option} is for`);
+        assertEquals([engine, option, code, refused], [engine, option, 2, !isKnown]);
+      })
+    ),
+  );
+  const env = { HASHSTASH_URL: place.url, HASHSTASH_DIR: bed.root };
+  for (const engine of ["sqlite", "pairtree", "memory"]) {
+    const { code, stderr } = await hashstash(["ls", "--engine", engine], { env });
+    assertEquals([engine, code, stderr], [engine, 0, ""]);
+  }
+  for (
+    const args of [
+      ["ls", "--engine", "redis", "--url", "http://127.0.0.1:1"],
+      ["ls", "--engine", "redis", "--url", "nonsense"],
+      ["ls", "--engine", "shelve", "--path", "https://"],
+      ["ls", "--engine", "sqlite", "--path", ""],
+      ["copy", "--engine", "memory", "--to-engine", "sqlite", "--to-url", place.url],
+    ]
+  ) {
+    const { code, stderr } = await hashstash(args);
+    assertEquals([args, code], [args, 2]);
+    assertStringIncludes(stderr, "Usage");
+  }
 });
 
 Deno.test("copy --resume leaves what is there", async () => {
