@@ -1,18 +1,22 @@
 /** What a command of the command line is, and the options that all of them have. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { HashStash, type HashStashOptions } from "../mod.ts";
+import { env } from "../platform/system.ts";
+import { isInputTerminal } from "../platform/terminal.ts";
 
-/** Exit statuses: all is well; absent or damaged; used wrongly. */
+/** Exit status: the command did what it says. */
 export const OK = 0;
+/** Exit status: what was asked for is absent or damaged, or could not be done. */
 export const FAILED = 1;
+/** Exit status: the command was called with wrong arguments. */
 export const USAGE = 2;
 
-/** What a command finds wrong with how it was called: exit status 2. */
+/** The arguments of a command are wrong: exit status 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** The options of the command line, by name. */
+/** Options as `parseArgs` takes them. */
 type OptionConfigs = NonNullable<ParseArgsConfig["options"]>;
 
 /** An option as `--help` shows it. */
@@ -93,7 +97,7 @@ export const COMMON_OPTIONS: Record<string, Option> = {
   help: { type: "boolean", short: "h", help: "Prints this" },
 };
 
-/** The same options for another stash: `--to-engine`, …; their defaults are that of the first. */
+/** The same options for a second stash (`--to-engine`, …), whose defaults are the first one's. */
 export function prefixed(prefix: string, options: Record<string, Option>): Record<string, Option> {
   return Object.fromEntries(
     Object.entries(options).map(([name, { type, value, help }]) =>
@@ -110,7 +114,7 @@ export function optionsOf(command: Command): Record<string, Option> {
 /**
  * Parses what follows the command's name.
  *
- * @throws {UsageError} On options that it does not have.
+ * @throws {UsageError} When an option is not one of the command's.
  */
 export function parse(command: Command, args: string[]): Invocation {
   const options: OptionConfigs = {};
@@ -130,37 +134,120 @@ export function parse(command: Command, args: string[]): Invocation {
 }
 
 /**
+ * The arguments, when they are no more than a command takes.
+ *
+ * @throws {UsageError} When there are more.
+ */
+export function onlyPositionals(positionals: string[], most: number): string[] {
+  if (positionals.length > most) throw new UsageError(`Unexpected argument "${positionals[most]}"`);
+  return positionals;
+}
+
+/** The options that say where an engine's store is, and the engines that have them. */
+const PLACES: Record<"path" | "url", readonly string[]> = {
+  path: ["sqlite", "shelve", "pickledb", "diskcache", "lmdb"],
+  url: ["redis"],
+};
+
+/** What a command line leaves unsaid of a stash. */
+interface Defaults {
+  readonly name?: string;
+  readonly dbname?: string;
+  readonly engine: string;
+  readonly rootDir?: string;
+  /** By option: those that the engine doesn't have don't count. */
+  readonly place: { readonly path?: string; readonly url?: string };
+}
+
+/**
  * The stash that the options and HASHSTASH_* variables name.
  *
- * @param prefix `"to-"` for the second stash of a command: variables don't count there, and what is
- * not given is as in the first.
- * @throws {UsageError} When there can be no such stash.
+ * @throws {UsageError} When no stash can have these options.
  */
-export function stashOf(
+export function stashOf(invocation: Invocation): HashStash {
+  return makeStash(invocation, "", {
+    name: env("HASHSTASH_NAME"),
+    dbname: env("HASHSTASH_DBNAME"),
+    engine: env("HASHSTASH_ENGINE") ?? "pairtree",
+    place: { url: env("HASHSTASH_URL") },
+  });
+}
+
+/**
+ * The stash that the `--to-` options name. What they leave unsaid is as in the first stash: the
+ * server and the path too, where the engine is the same and no other root is given.
+ *
+ * @throws {UsageError} When no stash can have these options, or it is the first one.
+ */
+export function secondStashOf(invocation: Invocation, first: HashStash): HashStash {
+  const { engine, name, dbname, rootDir, engineOptions } = first.toJSON();
+  const toEngine = invocation.values["to-engine"] ?? engine;
+  const url = env("HASHSTASH_URL");
+  const place = { url, ...(toEngine === engine ? engineOptions : {}) } as Defaults["place"];
+  const second = makeStash(invocation, "to-", {
+    name,
+    dbname,
+    engine,
+    rootDir,
+    place: invocation.values["to-root"] === undefined ? place : { url: place.url },
+  });
+  // On other engines the path tells stores of different names apart, or they are one store.
+  const holdsManyNames = ["memory", "redis", "shelve"].includes(engine);
+  if (
+    second.engine === engine && second.path === first.path && second.dbname === dbname &&
+    (second.name === name || !holdsManyNames)
+  ) {
+    const options = ["engine", "name", "root", "dbname", "path"].map((name) => `--to-${name}`);
+    throw new UsageError(`The other stash is this one: pass one of ${options.join(", ")}`);
+  }
+  return second;
+}
+
+function makeStash(
   { values }: Invocation,
-  prefix: "" | "to-" = "",
-  overrides: HashStashOptions = {},
+  prefix: "" | "to-",
+  { place, ...defaults }: Defaults,
 ): HashStash {
   const text = (name: string) => values[`${prefix}${name}`] as string | undefined;
-  const textOrVariable = (name: string) =>
-    text(name) ?? (prefix === "" ? Deno.env.get(`HASHSTASH_${name.toUpperCase()}`) : undefined);
-  const engineOptions = withoutAbsent({ path: text("path"), url: textOrVariable("url") });
-  try {
-    return new HashStash(withoutAbsent({
-      name: textOrVariable("name"),
-      dbname: textOrVariable("dbname"),
-      engine: textOrVariable("engine"),
-      rootDir: text("root"),
+  const engine = text("engine") ?? defaults.engine;
+  const engineOptions: Record<string, string | undefined> = {};
+  for (const [option, engines] of Object.entries(PLACES)) {
+    if (engines.includes(engine)) engineOptions[option] = text(option) ?? place[option as "path"];
+    else if (text(option) !== undefined) {
+      throw new UsageError(
+        `--${prefix}${option} is for ${engines.join(", ")}, not for the engine "${engine}"`,
+      );
+    }
+  }
+  return orUsageError(() => {
+    const stash = new HashStash(withoutAbsent({
+      name: text("name") ?? defaults.name,
+      dbname: text("dbname") ?? defaults.dbname,
+      engine,
+      rootDir: text("root") ?? defaults.rootDir,
       serializer: text("serializer"),
       compress: text("compress"),
       b64: values[`${prefix}b64`],
       appendMode: values[`${prefix}append`],
-      engineOptions,
-      ...overrides,
+      engineOptions: withoutAbsent(engineOptions),
     }) as HashStashOptions);
+    // What is wrong with a path or URL shows only when it is asked for.
+    void stash.path;
+    return stash;
+  });
+}
+
+/**
+ * What `action` returns.
+ *
+ * @throws {UsageError} When it refuses what it was given.
+ */
+export function orUsageError<T>(action: () => T): T {
+  try {
+    return action();
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {
-      throw new UsageError(error.message);
+      throw new UsageError(error.message, { cause: error });
     }
     throw error;
   }
@@ -171,9 +258,9 @@ function withoutAbsent(options: Record<string, unknown>): Record<string, unknown
 }
 
 /**
- * The number that an option gives.
+ * The value of an option that takes a number.
  *
- * @throws {UsageError} When it is none, or less than `min`.
+ * @throws {UsageError} When it is not a number, or less than `min`.
  */
 export function numberOption(
   { values }: Invocation,
@@ -190,13 +277,14 @@ export function numberOption(
 }
 
 /**
- * Asks before something is removed: on a terminal the person, elsewhere `--yes` must be given.
+ * Whether something may be removed: with `--yes`, or when the person at the terminal agrees.
  *
- * @throws {UsageError} Elsewhere without `--yes`.
+ * @param what What would be done, as a question without its question mark.
+ * @throws {UsageError} When there is neither `--yes` nor a terminal to ask on.
  */
 export function confirmed({ values }: Invocation, what: string): boolean {
   if (values.yes) return true;
-  if (!Deno.stdin.isTerminal()) {
+  if (!isInputTerminal()) {
     throw new UsageError(`${what}: pass --yes to do it without a terminal`);
   }
   return confirm(`${what}?`);

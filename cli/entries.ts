@@ -1,5 +1,14 @@
 /** The commands on single entries: ls, get, set, rm. */
-import { type Command, FAILED, numberOption, OK, stashOf, UsageError, YES } from "./command.ts";
+import {
+  type Command,
+  FAILED,
+  numberOption,
+  OK,
+  onlyPositionals,
+  stashOf,
+  UsageError,
+  YES,
+} from "./command.ts";
 import {
   KEY_OPTIONS,
   keyOf,
@@ -7,10 +16,10 @@ import {
   printJSON,
   show,
   showKey,
-  toTaggedJSON,
   VALUE_OPTIONS,
   valueOf,
 } from "./io.ts";
+import { toTaggedJSON } from "./json.ts";
 
 const ABSENT = Symbol("absent");
 
@@ -63,7 +72,7 @@ export const get: Command = {
   },
   async run(invocation) {
     const [text] = onlyPositionals(invocation.positionals, 1);
-    const key = keyOf(text, invocation);
+    const key = await keyOf(text, invocation);
     await using stash = stashOf(invocation);
     const values = invocation.values.all
       ? await stash.getAll(key)
@@ -93,7 +102,7 @@ export const set: Command = {
   },
   async run(invocation) {
     const [text, argument] = onlyPositionals(invocation.positionals, 2);
-    const key = keyOf(text, invocation);
+    const key = await keyOf(text, invocation);
     const ttl = numberOption(invocation, "ttl");
     await using stash = stashOf(invocation);
     const value = await valueOf(argument, invocation);
@@ -113,7 +122,9 @@ export const rm: Command = {
   options: { ...KEY_OPTIONS, ...YES },
   async run(invocation) {
     if (invocation.positionals.length === 0) throw new UsageError("Expected a KEY");
-    const keys = invocation.positionals.map((text) => keyOf(text, invocation));
+    const keys = await Promise.all(
+      invocation.positionals.map((text) => keyOf(text, invocation)),
+    );
     await using stash = stashOf(invocation);
     const removed = await stash.deleteMany(keys);
     if (invocation.json) await printJSON({ removed });
@@ -123,9 +134,3 @@ export const rm: Command = {
     return removed === 0 ? FAILED : OK;
   },
 };
-
-/** @throws {UsageError} When there are more than `most`. */
-export function onlyPositionals(positionals: string[], most: number): string[] {
-  if (positionals.length > most) throw new UsageError(`Unexpected argument "${positionals[most]}"`);
-  return positionals;
-}

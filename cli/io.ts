@@ -1,18 +1,19 @@
 /** What the commands read and print. */
-import { decodeKey, deserialize, serialize } from "../mod.ts";
+import { DelimiterStream } from "@std/streams/delimiter-stream";
+import { decodeKey } from "../mod.ts";
+import { isPlain } from "../codec/plain.ts";
+import { readFile } from "../platform/files.ts";
+import { inspect } from "../platform/system.ts";
+import { standardInput, writeOutput } from "../platform/terminal.ts";
 import { type Invocation, type Option, UsageError } from "./command.ts";
+import { canonicalKey, parseJSON } from "./json.ts";
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
-
-/** Writes all bytes to the standard output: a pipe may take them in parts. */
-export async function write(bytes: Uint8Array): Promise<void> {
-  for (let from = 0; from < bytes.length;) from += await Deno.stdout.write(bytes.subarray(from));
-}
 
 /** Writes a line to the standard output. */
 export async function print(line: string): Promise<void> {
-  await write(encoder.encode(`${line}\n`));
+  await writeOutput(encoder.encode(`${line}\n`));
 }
 
 /** Writes a line of JSON to the standard output. */
@@ -20,48 +21,24 @@ export async function printJSON(value: unknown): Promise<void> {
   await print(JSON.stringify(value));
 }
 
-/** A value as JSON text that keeps every type: plain values are plain JSON, others are tagged. */
-export async function toTaggedJSON(value: unknown): Promise<string> {
-  if (!(value instanceof Uint8Array)) return decoder.decode(await serialize(value));
-  // The one value that the serializer does not write as text, unless it is part of another.
-  const [[tag, [tagged]]] = Object.entries(JSON.parse(await toTaggedJSON([value]))) as [
-    [string, [unknown]],
-  ];
-  return JSON.stringify({ [tag]: tagged });
-}
-
-/** The value of what `toTaggedJSON` made. */
-export async function fromTaggedJSON(text: string): Promise<unknown> {
-  return await deserialize(encoder.encode(text));
-}
-
 /**
- * A value for a person: text and bytes as they are, plain data as JSON, the rest as Deno shows it.
+ * Prints a value for a person: text and bytes as they are, plain data as JSON, the rest as the
+ * runtime's console shows it.
  */
 export async function show(value: unknown): Promise<void> {
-  if (value instanceof Uint8Array) await write(value);
+  if (value instanceof Uint8Array) await writeOutput(value);
   else if (typeof value === "string") await print(value);
-  else await print(isPlain(value) ? JSON.stringify(value, null, 2) : Deno.inspect(value, INSPECT));
+  else await print(isPlain(value) ? JSON.stringify(value, null, 2) : inspect(value, INSPECT));
 }
 
 const INSPECT = { depth: 20, iterableLimit: 1_000, strAbbreviateSize: 10_000 };
 
-function isPlain(value: unknown): boolean {
-  if (value === null || ["boolean", "string"].includes(typeof value)) return true;
-  if (typeof value === "number") return Number.isFinite(value);
-  if (Array.isArray(value)) return value.every(isPlain);
-  return typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype &&
-    Object.values(value).every(isPlain);
-}
-
-/** A key as a person reads it: text as it is, anything else as Deno shows it. */
+/** A key for a person: text as it is, anything else as the runtime's console shows it. */
 export function showKey(key: unknown): string {
-  return typeof key === "string"
-    ? key
-    : Deno.inspect(key, { compact: true, breakLength: Infinity });
+  return typeof key === "string" ? key : inspect(key, { compact: true, breakLength: Infinity });
 }
 
-/** The options that say how a KEY argument is meant. */
+/** The options that say how to read a KEY argument. */
 export const KEY_OPTIONS: Record<string, Option> = {
   "json-key": {
     type: "boolean",
@@ -71,15 +48,15 @@ export const KEY_OPTIONS: Record<string, Option> = {
 };
 
 /**
- * The key that an argument means: the text itself, or with `--json-key` what it says as JSON.
+ * The key of a KEY argument: the text itself, or with `--json-key` what the text says as JSON.
  *
- * @throws {UsageError} When it is absent or no JSON.
+ * @throws {UsageError} When it is missing, or not JSON.
  */
-export function keyOf(text: string | undefined, { values }: Invocation): unknown {
+export async function keyOf(text: string | undefined, { values }: Invocation): Promise<unknown> {
   if (text === undefined) throw new UsageError("Expected a KEY");
   if (!values["json-key"]) return text;
-  const key = parseJSON(text, "KEY");
-  return typeof key === "string" ? decodeKey(key) : key;
+  const key = jsonOf(text, "KEY");
+  return typeof key === "string" ? decodeKey(await canonicalKey(key)) : key;
 }
 
 /** The options that say what a VALUE is. */
@@ -90,7 +67,7 @@ export const VALUE_OPTIONS: Record<string, Option> = {
 };
 
 /**
- * The value that argument, file or standard input give: JSON, text or bytes.
+ * The value that an argument, a file or the standard input gives: JSON, text or bytes.
  *
  * @throws {UsageError} When it is not JSON, or given twice.
  */
@@ -102,40 +79,54 @@ export async function valueOf(
   if (argument !== undefined && file !== undefined) {
     throw new UsageError("Expected VALUE or --file, got both");
   }
-  const bytes = argument !== undefined && argument !== "-"
-    ? encoder.encode(argument)
-    : file !== undefined
-    ? await Deno.readFile(String(file))
-    : await new Response(Deno.stdin.readable).bytes();
+  if (argument !== undefined && argument !== "-") {
+    if (values.binary) return encoder.encode(argument);
+    return values.text ? argument : jsonOf(argument, "VALUE");
+  }
+  const bytes = file !== undefined
+    ? await readFile(String(file))
+    : await new Response(standardInput()).bytes();
   if (values.binary) return bytes;
-  const text = decoder.decode(bytes);
-  return values.text ? text : parseJSON(text, "VALUE");
+  let text: string;
+  try {
+    text = decodeText(bytes);
+  } catch (cause) {
+    throw new UsageError("VALUE is not UTF-8 text: pass --binary for bytes", { cause });
+  }
+  return values.text ? text : jsonOf(withoutMark(text), "VALUE");
 }
 
-function parseJSON(text: string, what: string): unknown {
+function jsonOf(text: string, what: "KEY" | "VALUE"): unknown {
   try {
-    return JSON.parse(text);
+    return parseJSON(text);
   } catch (cause) {
+    if (cause instanceof RangeError) throw new UsageError(`${what}: ${cause.message}`, { cause });
     const hint = what === "VALUE" ? ": pass --text for text or --binary for bytes" : "";
     throw new UsageError(`${what} is not JSON${hint}`, { cause });
   }
 }
 
-/** The lines of a stream, without their ends; at most one line in memory. */
-export async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let parts: string[] = [];
-  for await (
-    const chunk of stream.pipeThrough(
-      new TextDecoderStream() as TransformStream<Uint8Array, string>,
-    )
-  ) {
-    const lines = chunk.split("\n");
-    parts.push(lines[0]);
-    for (let i = 1; i < lines.length; i++) {
-      yield parts.join("");
-      parts = [lines[i]];
-    }
-  }
-  const last = parts.join("");
-  if (last !== "") yield last;
+/**
+ * The text of UTF-8 bytes.
+ *
+ * @throws {TypeError} When they are something else.
+ */
+export function decodeText(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** The text without the byte order mark that some editors begin JSON files with. */
+export function withoutMark(text: string): string {
+  return text.startsWith("\ufeff") ? text.slice(1) : text;
+}
+
+const NEWLINE = encoder.encode("\n");
+
+/**
+ * The lines of bytes, without their ends; at most one in memory. Not `TextLineStream`: it can't
+ * tell in which line there are bytes that are not UTF-8, and its time grows with the square of a
+ * line's length.
+ */
+export function linesOf(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  return stream.pipeThrough(new DelimiterStream(NEWLINE));
 }

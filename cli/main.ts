@@ -14,6 +14,9 @@
  * @module
  */
 import { DecodeError, EngineError, KeyNotFoundError } from "../mod.ts";
+import { isNotFound } from "../platform/errors.ts";
+import { inspect } from "../platform/system.ts";
+import { exit, programArguments } from "../platform/terminal.ts";
 import {
   type Command,
   COMMON_OPTIONS,
@@ -25,7 +28,26 @@ import {
   USAGE,
   UsageError,
 } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
+import { get, ls, rm, set } from "./entries.ts";
+import { check, clear, prune, stats } from "./maintenance.ts";
+import { profile } from "./profile.ts";
+import { copy, exportEntries, importEntries } from "./transfer.ts";
+
+/** The commands, in the order in which `--help` lists them. */
+const COMMANDS: readonly Command[] = [
+  ls,
+  get,
+  set,
+  rm,
+  clear,
+  stats,
+  copy,
+  exportEntries,
+  importEntries,
+  check,
+  prune,
+  profile,
+];
 
 function helpOf(command: Command): string {
   const own = command.options ?? {};
@@ -99,13 +121,16 @@ function report(command: Command, error: unknown): number {
     console.error(`Usage: hashstash ${command.name} ${command.usage} ${options}`.trimEnd());
     return USAGE;
   }
-  const isOurs = error instanceof EngineError || error instanceof DecodeError ||
-    error instanceof KeyNotFoundError || error instanceof TypeError ||
-    error instanceof RangeError ||
-    error instanceof Deno.errors.NotFound;
   // Anything else is a fault of this program: its stack says where.
-  console.error(`hashstash ${command.name}: ${isOurs ? error.message : Deno.inspect(error)}`);
+  console.error(`hashstash ${command.name}: ${isExpected(error) ? error.message : inspect(error)}`);
   return FAILED;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+/** Whether an error tells the user what is wrong. */
+function isExpected(error: unknown): error is Error {
+  return [EngineError, DecodeError, KeyNotFoundError, TypeError, RangeError].some((kind) =>
+    error instanceof kind
+  ) || isNotFound(error);
+}
+
+if (import.meta.main) exit(await main(programArguments()));

@@ -1,6 +1,5 @@
 /** The commands on whole stashes: clear, stats, check, prune. */
-import { type Command, confirmed, FAILED, OK, stashOf, YES } from "./command.ts";
-import { onlyPositionals } from "./entries.ts";
+import { type Command, confirmed, FAILED, OK, onlyPositionals, stashOf, YES } from "./command.ts";
 import { print, printJSON, showKey } from "./io.ts";
 
 /** Removes all entries. */

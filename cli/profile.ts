@@ -1,9 +1,20 @@
 /** The command that measures engines and codecs. */
-import { type Command, FAILED, numberOption, OK, stashOf, UsageError } from "./command.ts";
-import { onlyPositionals } from "./entries.ts";
+import { extname } from "@std/path";
+import { writeFile } from "../platform/files.ts";
+import { isErrorTerminal } from "../platform/terminal.ts";
+import {
+  type Command,
+  FAILED,
+  numberOption,
+  OK,
+  onlyPositionals,
+  stashOf,
+  UsageError,
+} from "./command.ts";
 import { print, printJSON } from "./io.ts";
 
-const FORMATS = ["csv", "html", "json", "svg"];
+/** How a result can be written: what the name of the file ends in says it. */
+const FORMATS = [".csv", ".html", ".json", ".svg"];
 
 /** Measures engines and codecs. */
 export const profile: Command = {
@@ -28,9 +39,9 @@ export const profile: Command = {
     const { values } = invocation;
     const list = (name: string) => (values[name] as string | undefined)?.split(",");
     const output = values.output as string | undefined;
-    const format = output?.slice(output.lastIndexOf(".") + 1);
+    const format = output && extname(output);
     if (format !== undefined && !FORMATS.includes(format)) {
-      throw new UsageError(`Expected --output to end in ${FORMATS.map((f) => `.${f}`).join(", ")}`);
+      throw new UsageError(`Expected --output to end in ${FORMATS.join(", ")}`);
     }
     await using stash = stashOf(invocation);
     const result = await stash.profile({
@@ -40,17 +51,17 @@ export const profile: Command = {
       b64: list("base64")?.map((text) => text === "true"),
       size: list("sizes")?.map(Number),
       iterations: numberOption(invocation, "iterations", 1),
-      progress: !values.quiet && Deno.stderr.isTerminal(),
+      progress: !values.quiet && isErrorTerminal(),
     });
     if (output !== undefined) {
-      const text = format === "csv"
+      const text = format === ".csv"
         ? result.toCSV()
-        : format === "html"
+        : format === ".html"
         ? await result.toHTML()
-        : format === "svg"
+        : format === ".svg"
         ? await result.toSVG()
         : JSON.stringify(result);
-      await Deno.writeTextFile(output, text);
+      await writeFile(output, text);
     }
     if (invocation.json) await printJSON(result);
     else await print(String(result));

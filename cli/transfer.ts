@@ -1,18 +1,21 @@
 /** The commands that move entries: copy, export, import. */
-import { DecodeError, deserialize, type HashStash, type StoredRecord } from "../mod.ts";
+import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
+import { openFile } from "../platform/files.ts";
+import { isErrorTerminal, standardInput, standardOutput } from "../platform/terminal.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import {
   type Command,
   FAILED,
   type Invocation,
   OK,
+  onlyPositionals,
   prefixed,
+  secondStashOf,
   STASH_OPTIONS,
   stashOf,
-  UsageError,
 } from "./command.ts";
-import { onlyPositionals } from "./entries.ts";
-import { fromTaggedJSON, linesOf, print, printJSON, toTaggedJSON } from "./io.ts";
+import { decodeText, linesOf, print, printJSON, withoutMark } from "./io.ts";
+import { canonicalKey, fromTaggedJSON, parseJSON, toTaggedJSON } from "./json.ts";
 
 const PROGRESS = {
   quiet: { type: "boolean", short: "q", help: "Shows no progress" },
@@ -35,7 +38,7 @@ export const copy: Command = {
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
     await using from = stashOf(invocation);
-    await using to = targetOf(invocation, from);
+    await using to = secondStashOf(invocation, from);
     const progress = await progressOf(invocation, "copy", await from.size());
     const wanted = async (keys: string[]) => {
       progress?.tick(keys.length);
@@ -54,40 +57,13 @@ export const copy: Command = {
   },
 };
 
-/** The other stash of a copy: as the first, but for the `--to-` options. */
-function targetOf(invocation: Invocation, from: HashStash): HashStash {
-  const { values } = invocation;
-  const { rootDir, engine, ...like } = from.toJSON();
-  const to = stashOf(invocation, "to-", {
-    name: String(values["to-name"] ?? like.name),
-    dbname: String(values["to-dbname"] ?? like.dbname),
-    rootDir: (values["to-root"] as string | undefined) ?? rootDir,
-    engine: (values["to-engine"] ?? engine) as "memory",
-  });
-  if (
-    to.engine === from.engine && to.path === from.path && to.name === from.name &&
-    to.dbname === from.dbname
-  ) {
-    throw new UsageError(
-      "The other stash is this one: pass --to-engine, --to-name, --to-root or --to-dbname",
-    );
-  }
-  return to;
-}
-
-/** A line of an export. */
-interface Line {
-  /** The key's canonical text. */
-  key: string;
+/** A line of an export: a record, with its value as JSON. */
+interface Line extends Omit<StoredRecord, "value" | "version"> {
   /** From 1; absent when there is one version only. */
   version?: number;
-  /** When it was set, ms since the epoch. */
-  timestamp?: number;
-  /** Its deadline, ms since the epoch. */
-  expiresAt?: number;
   /** The value as JSON, tagged where JSON lacks its type. */
   value?: unknown;
-  /** In its place, of a value that only its own program can read: the stored bytes in base64. */
+  /** In place of `value` where only the program that stored it can read it: the bytes in base64. */
   stored?: string;
 }
 
@@ -107,10 +83,10 @@ export const exportEntries: Command = {
       new TextEncoderStream(),
     );
     const output = file === undefined
-      ? Deno.stdout
-      : await Deno.open(file, { write: true, create: true, truncate: true });
+      ? standardOutput()
+      : (await openFile(file, { write: true, create: true, truncate: true })).writable;
     try {
-      await lines.pipeTo(output.writable, { preventClose: file === undefined });
+      await lines.pipeTo(output, { preventClose: file === undefined });
     } finally {
       progress?.stop();
     }
@@ -121,25 +97,20 @@ export const exportEntries: Command = {
 async function* exportLines(stash: HashStash, progress?: Progress): AsyncGenerator<string> {
   for await (const record of stash.dump()) {
     progress?.tick();
-    const { key, version, timestamp, expiresAt } = record;
-    const facts = JSON.stringify({
-      key,
-      version: version === 1 ? undefined : version,
-      timestamp,
-      expiresAt,
-    });
+    const { value, version, ...rest } = record;
+    const facts = JSON.stringify({ ...rest, version: version === 1 ? undefined : version });
     // Put together by hand: parsing the value's text, only to write it again, would cost twice its
     // size.
-    yield `${facts.slice(0, -1)},${await valueField(record)}}\n`;
+    yield `${facts.slice(0, -1)},${await valueField(value, stash)}}\n`;
   }
 }
 
-async function valueField({ value }: StoredRecord): Promise<string> {
+async function valueField(value: Uint8Array, stash: HashStash): Promise<string> {
   try {
-    return `"value":${await toTaggedJSON(await deserialize(value))}`;
+    return `"value":${await toTaggedJSON(await stash.decodeValue(value))}`;
   } catch (error) {
-    // A class or codec that only its own program knows; damage comes here too, and is kept as it
-    // is.
+    // A class or codec that only the program that stored it knows. A damaged value ends here too,
+    // and is kept as it is.
     if (!(error instanceof DecodeError)) throw error;
     return `"stored":"${value.toBase64()}"`;
   }
@@ -155,7 +126,7 @@ export const importEntries: Command = {
   options: PROGRESS,
   async run(invocation) {
     const [file] = onlyPositionals(invocation.positionals, 1);
-    const input = file === undefined ? Deno.stdin.readable : (await Deno.open(file)).readable;
+    const input = file === undefined ? standardInput() : (await openFile(file)).readable;
     await using stash = stashOf(invocation);
     const progress = await progressOf(invocation, "import");
     const failure: { line?: string } = {};
@@ -183,12 +154,14 @@ async function* importRecords(
   progress?: Progress,
 ): AsyncGenerator<StoredRecord> {
   let number = 0;
-  for await (const text of linesOf(input)) {
+  for await (const bytes of linesOf(input)) {
     number++;
-    if (text.trim() === "") continue;
     let record: StoredRecord;
     try {
-      record = await toRecord(text, stash);
+      const text = decodeText(bytes);
+      const line = number === 1 ? withoutMark(text) : text;
+      if (line.trim() === "") continue;
+      record = await toRecord(parseJSON(line), stash);
     } catch (error) {
       // What was read so far is stored; the rest is not guessed at.
       failure.line = `line ${number}: ${error instanceof Error ? error.message : error}`;
@@ -199,17 +172,57 @@ async function* importRecords(
   }
 }
 
-async function toRecord(text: string, stash: HashStash): Promise<StoredRecord> {
-  const line: Line = JSON.parse(text);
-  const { key, version = 1, timestamp, expiresAt, stored } = line;
-  if (typeof key !== "string") throw new TypeError("it has no key");
-  stash.decodeKey(key);
-  if (stored !== undefined) {
-    return { key, version, timestamp, expiresAt, value: Uint8Array.fromBase64(stored) };
+/** The fields of a line. */
+const FIELDS = ["key", "version", "timestamp", "expiresAt", "value", "stored"];
+
+async function toRecord(line: unknown, stash: HashStash): Promise<StoredRecord> {
+  if (!isObject(line)) throw new TypeError("it is not a JSON object");
+  for (const name of Object.keys(line)) {
+    if (FIELDS.includes(name)) continue;
+    throw new TypeError(`unknown field "${name}", expected some of: ${FIELDS.join(", ")}`);
   }
-  if (!("value" in line)) throw new TypeError("it has no value");
-  const value = await stash.encodeValue(await fromTaggedJSON(JSON.stringify(line.value)));
-  return { key, version, timestamp, expiresAt, value };
+  if (typeof line.key !== "string") throw new TypeError("it has no key that is a string");
+  const version = numberIn(line, "version") ?? 1;
+  if (!Number.isInteger(version) || version < 1) throw new TypeError("its version is not a count");
+  const timestamp = numberIn(line, "timestamp");
+  if (timestamp === Infinity) throw new TypeError("its timestamp is not finite");
+  const expiresAt = numberIn(line, "expiresAt") ?? Infinity;
+  return {
+    key: await canonicalKey(line.key),
+    version,
+    timestamp: timestamp && Math.floor(timestamp),
+    // What no clock reaches is no deadline.
+    expiresAt: expiresAt < Number.MAX_SAFE_INTEGER ? Math.ceil(expiresAt) : undefined,
+    value: await valueIn(line, stash),
+  };
+}
+
+function isObject(line: unknown): line is { [_ in keyof Line]: unknown } {
+  return typeof line === "object" && line !== null && !Array.isArray(line);
+}
+
+/** A field that is a number; `null`, as Python writes `None`, is the same as none. */
+function numberIn(line: { [_ in keyof Line]: unknown }, name: keyof Line): number | undefined {
+  const field = line[name];
+  if (field === undefined || field === null) return undefined;
+  const number = typeof field === "bigint" ? Number(field) : field;
+  if (typeof number !== "number" || !(number >= 0)) {
+    throw new TypeError(`its ${name} is not a number from 0 on`);
+  }
+  return number;
+}
+
+async function valueIn(
+  { value, stored }: { [_ in keyof Line]: unknown },
+  stash: HashStash,
+): Promise<Uint8Array> {
+  if (value === undefined && stored === undefined) throw new TypeError("it has no value");
+  if (value !== undefined && stored !== undefined) {
+    throw new TypeError("it has a value twice: value and stored");
+  }
+  if (typeof stored === "string") return Uint8Array.fromBase64(stored);
+  if (stored !== undefined) throw new TypeError("its stored bytes are not base64 text");
+  return await stash.encodeValue(await fromTaggedJSON(value));
 }
 
 async function progressOf(
@@ -217,7 +230,5 @@ async function progressOf(
   label: string,
   total?: number,
 ): Promise<Progress | undefined> {
-  return values.quiet || !Deno.stderr.isTerminal()
-    ? undefined
-    : await createProgress({ label, total });
+  return values.quiet || !isErrorTerminal() ? undefined : await createProgress({ label, total });
 }

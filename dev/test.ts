@@ -1,110 +1,28 @@
 /**
- * `deno task test [ARGUMENTS OF deno test]`: installs what the tests judge us by, then runs them.
+ * `deno task test [--install] [ARGUMENTS OF deno test]`: runs the tests.
  *
- * Real backends and judges are used throughout: a Redis server, Python's DiskCache, a browser for
- * the plots. On Debian and its kin they are installed here; elsewhere this says what is missing,
- * and the tests that need it fail.
+ * They use real backends and judges: a Redis server, Python's DiskCache, a browser for the plots.
+ * What is missing is named, and the tests that need it fail. With `--install`, or in CI, it is
+ * installed first, as `deno task setup` does: nobody else's machine is changed unasked.
  */
 import { deno } from "./run.ts";
+import { howToGet, installTools, missingTools } from "./tools.ts";
 
-interface Tool {
-  readonly name: string;
-  /** Commands of which one succeeds when the tool is there. */
-  readonly probes: string[][];
-  readonly debianPackage: string;
-  readonly elsewhere: string;
-}
+const INSTALL = "--install";
+const mayInstall = Deno.args.includes(INSTALL) || Deno.env.get("CI") === "true";
 
-const TOOLS: Tool[] = [
-  {
-    name: "Redis server",
-    probes: [["redis-server", "--version"]],
-    debianPackage: "redis-server",
-    elsewhere: "`redis-server` on the PATH (macOS: `brew install redis`)",
-  },
-  {
-    name: "Python's DiskCache",
-    // Debian's own Python, whatever other one comes first on the PATH: apt installs modules for it.
-    probes: [[
-      Deno.build.os === "linux" ? "/usr/bin/python3" : "python3",
-      "-c",
-      "import diskcache",
-    ]],
-    debianPackage: "python3-diskcache",
-    elsewhere: "`python3` with `python3 -m pip install diskcache`",
-  },
-  {
-    name: "Chromium",
-    probes: ["chromium", "chromium-browser", "google-chrome"].map((name) => [name, "--version"]),
-    debianPackage: "chromium",
-    elsewhere: "`chromium` on the PATH",
-  },
-  {
-    name: "SQLite's shell",
-    probes: [["sqlite3", "--version"]],
-    debianPackage: "sqlite3",
-    elsewhere: "`sqlite3` on the PATH",
-  },
-  {
-    name: "OpenSSL",
-    probes: [["openssl", "version"]],
-    debianPackage: "openssl",
-    elsewhere: "`openssl` on the PATH",
-  },
-];
-
-async function succeeds([command, ...args]: string[]): Promise<boolean> {
-  try {
-    const { success } = await new Deno.Command(command, {
-      args,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).output();
-    return success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-async function missing(): Promise<Tool[]> {
-  const there = await Promise.all(TOOLS.map(({ probes }) => Promise.all(probes.map(succeeds))));
-  return TOOLS.filter((_, i) => !there[i].includes(true));
-}
-
-/** What goes before `apt-get` for it to work, or `undefined` when it can't. */
-async function aptPrefix(): Promise<string[] | undefined> {
-  if (!await succeeds(["apt-get", "--version"])) return undefined;
-  if (Deno.uid() === 0) return [];
-  return await succeeds(["sudo", "-n", "true"]) ? ["sudo", "-n"] : undefined;
-}
-
-async function install(prefix: string[], packages: string[]): Promise<void> {
-  console.log(`Installing ${packages.join(", ")}`);
-  const apt = [...prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"];
-  for (const step of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
-    const [command, ...args] = [...apt, ...step];
-    await new Deno.Command(command, { args, stdin: "null", stdout: "null" }).spawn().status;
-  }
-}
-
-let absent = await missing();
-if (absent.length > 0) {
-  const prefix = await aptPrefix();
-  if (prefix !== undefined) {
-    await install(prefix, absent.map((tool) => tool.debianPackage));
-    absent = await missing();
-  }
-}
-if (absent.length > 0) {
-  const packages = absent.map((tool) => tool.debianPackage).join(" ");
+let missing = await missingTools();
+if (mayInstall) missing = await installTools(missing);
+if (missing.length > 0) {
   console.error(
     [
-      "Some tests are going to fail: these are missing and could not be installed from here.",
-      ...absent.map((tool) => `  ${tool.name}: ${tool.elsewhere}`),
-      `On Debian or Ubuntu: sudo apt-get update && sudo apt-get install -y ${packages}`,
+      `Some tests are going to fail: these are missing${
+        mayInstall ? " and could not be installed from here" : ""
+      }.`,
+      ...howToGet(missing),
+      ...mayInstall ? [] : ["`deno task setup` installs them where it can"],
     ].join("\n"),
   );
 }
-Deno.exit(await deno(["test", "-A", "--parallel", ...Deno.args]) ? 0 : 1);
+const args = Deno.args.filter((arg) => arg !== INSTALL);
+Deno.exit(await deno(["test", "-A", "--parallel", ...args]) ? 0 : 1);

@@ -1,8 +1,10 @@
 /** Every command as a child process. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { EngineName } from "../engines/mod.ts";
+import { HashStash } from "../mod.ts";
 import { hashstash } from "./support/cli.ts";
-import { PERSISTENT, TestBed } from "./support/bed.ts";
+import { ENGINES, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
+import { runPython } from "./support/python.ts";
 
 const COMMANDS = [
   "ls",
@@ -229,6 +231,270 @@ Deno.test("import says which line is bad, and keeps those before it", async () =
   assertStringIncludes(stderr, "line 3");
   await using stash = bed.stash({ name: "cli" });
   assertEquals(await stash.toMap(), new Map([["a", 1]]));
+});
+
+Deno.test("numbers are stored as they are written: set, import, --json-key", async () => {
+  await using bed = await TestBed.create("sqlite");
+  const where = optionsOf(bed);
+  await using stash = bed.stash({ name: "cli" });
+  const id = 1152921504606846977n;
+  for (
+    const [json, value] of [
+      [`{"id":${id},"text":"${id}"}`, { id, text: String(id) }],
+      [`[-${id}, 12345678901234567890.0]`, [-id, 12345678901234567000]],
+      ["-0", -0],
+      ['{"$rich":-0}', { $rich: -0 }],
+    ] as const
+  ) {
+    assertEquals((await hashstash(["set", ...where, "--", "k", json])).code, 0, json);
+    assertEquals(await stash.get("k"), value);
+    const input = `{"key":"k","value":${json.replace("$rich", "$other")}}\n`;
+    assertEquals((await hashstash(["import", ...where], { input })).code, 0, json);
+    const imported = "$rich" in Object(value) ? { $other: -0 } : value;
+    assertEquals(await stash.get("k"), imported);
+  }
+  const tagged = `{"key":"t","value":{"$rich":{"n":${id},"zero":-0,"$$":[{"$bigint":"5"}]}}}`;
+  assertEquals((await hashstash(["import", ...where], { input: tagged })).code, 0);
+  assertEquals(await stash.get("t"), { n: id, zero: -0, $$: [5n] });
+
+  await stash.set(id, "by a bigint");
+  assertEquals((await hashstash(["get", String(id), "-k", ...where])).stdout, "by a bigint\n");
+  const large = await hashstash(["set", "k", "[1e400]", ...where]);
+  assertEquals(large.code, 2);
+  assertStringIncludes(large.stderr, "1e400");
+});
+
+Deno.test("bytes that are not UTF-8 are refused, a byte order mark is text", async () => {
+  await using bed = await TestBed.create("sqlite");
+  const where = optionsOf(bed);
+  await using stash = bed.stash({ name: "cli" });
+  const set = (input: Uint8Array | string, ...args: string[]) =>
+    hashstash(["set", "k", ...args, ...where], { input });
+  // "é" in Latin-1, alone and in JSON; a surrogate as UTF-8; a character that is cut off.
+  for (const bytes of [[0xe9], [0x22, 0xe9, 0x22], [0xed, 0xa0, 0x80], [0xe2, 0x82]]) {
+    for (const args of [[], ["--text"]]) {
+      const { code, stderr } = await set(Uint8Array.from(bytes), ...args);
+      assertEquals([code, stderr.includes("UTF-8")], [2, true], `${bytes} ${args}`);
+    }
+  }
+  assertEquals(await stash.size(), 0);
+
+  assertEquals((await set("\ufefftext", "--text")).code, 0);
+  assertEquals(await stash.get("k"), "\ufefftext");
+  assertEquals((await hashstash(["get", "k", ...where])).bytes.slice(0, 3), MARK);
+  assertEquals((await hashstash(["set", "k", "\ufeffa", "--text", ...where])).code, 0);
+  assertEquals(await stash.get("k"), "\ufeffa");
+  // In front of JSON it says that the file is UTF-8, and is no part of the value.
+  assertEquals((await set('\ufeff"\ufeff"')).code, 0);
+  assertEquals(await stash.get("k"), "\ufeff");
+  const lines = '\ufeff{"key":"a","value":1}\n{"key":"b","value":"\ufeff"}\n';
+  assertEquals((await hashstash(["import", ...where], { input: lines })).code, 0);
+  assertEquals([await stash.get("a"), await stash.get("b")], [1, "\ufeff"]);
+
+  const input = new TextEncoder().encode('{"key":"c","value":1}\n{"key":"d","value":"?"}\n');
+  input[input.lastIndexOf("?".charCodeAt(0))] = 0xe9;
+  const { code, stderr } = await hashstash(["import", ...where], { input });
+  assertEquals(code, 1);
+  assertMatch(stderr, /line 2: .*1 entries before it/);
+  assertEquals([await stash.get("c"), await stash.has("d")], [1, false]);
+});
+
+/** The byte order mark in UTF-8. */
+const MARK = new Uint8Array([0xef, 0xbb, 0xbf]);
+
+Deno.test("import refuses a line whose fields are not what they should be", async () => {
+  await using bed = await TestBed.create("sqlite");
+  const where = optionsOf(bed);
+  const wrong: [string, string][] = [
+    ['{"key":"k","value":1,"expiresAt":"soon"}', "expiresAt"],
+    ['{"key":"k","value":1,"expiresAt":-1}', "expiresAt"],
+    ['{"key":"k","value":1,"expiresAt":NaN}', "expiresAt"],
+    ['{"key":"k","value":1,"timestamp":"2026-01-01"}', "timestamp"],
+    ['{"key":"k","value":1,"timestamp":Infinity}', "timestamp"],
+    ['{"key":"k","value":1,"version":"two"}', "version"],
+    ['{"key":"k","value":1,"version":0}', "version"],
+    ['{"key":"k","value":1,"ttl":5}', "ttl"],
+    ['{"key":"k","value":1,"stored":"MQ=="}', "twice"],
+    ['{"key":"k","stored":5}', "base64"],
+    ['{"key":"k","stored":"*"}', "line 1"],
+    ['{"key":5,"value":1}', "key"],
+    ['{"value":1}', "key"],
+    ['{"key":"k"}', "value"],
+    ['["k",1]', "object"],
+    ["null", "object"],
+    ['{"key":"k","value":{"$rich":{"$nonsense":1}}}', "nonsense"],
+    ['{"key":"\\u0001[","value":1}', "line 1"],
+    ['{"key":"\\u0001{\\"$nonsense\\":1}","value":1}', "nonsense"],
+  ];
+  for (const [input, named] of wrong) {
+    const { code, stderr } = await hashstash(["import", ...where], { input });
+    assertEquals([code, stderr.split("\n").length], [1, 2], `${input}: ${stderr}`);
+    assertStringIncludes(stderr, named);
+  }
+  await using stash = bed.stash({ name: "cli" });
+  assertEquals(await stash.size(), 0);
+  const ends = Date.now() + 60_000.5;
+  const lines = [
+    { key: "some", value: null, expiresAt: ends, timestamp: 1.5, version: null },
+    { key: "none", value: 1, expiresAt: null },
+    { key: "past", value: 1, expiresAt: 0 },
+  ].map((line) => JSON.stringify(line));
+  const input = [...lines, '{"key":"never","value":2,"expiresAt":9223372036854775807}'].join("\n");
+  assertEquals((await hashstash(["import", ...where], { input })).code, 0);
+  assertEquals(await stash.expiresAt("some"), Math.ceil(ends));
+  assertEquals(await stash.expiresAt("none"), Infinity);
+  assertEquals(await stash.expiresAt("past"), undefined);
+  assertEquals(await stash.expiresAt("never"), Infinity);
+});
+
+Deno.test("what Python's json writes is imported: the recipe of docs/migrating.md", async () => {
+  await using bed = await TestBed.create("sqlite");
+  const guide = await Deno.readTextFile(new URL("../docs/migrating.md", import.meta.url));
+  const [recipe] = guide.match(/^ {4}for key, value[^]*?(?=^```)/m) ?? [];
+  assert(recipe !== undefined);
+  const { stdout, stderr } = await hashstash(["import", ...optionsOf(bed)], {
+    input: await runPython(String.raw`
+import json, sys
+nan = float("nan")
+pairs = [
+    ("text", 2 ** 60 + 1), ("caf\u00e9", [1.0, -0.0, 1e16, 1e22]), ("\x01odd", "\ud83d\ude00"),
+    ("nan", {"a": nan, "b": [float("inf"), -float("inf")], "c": "NaN, -Infinity"}),
+    (("caf\u00e9",), 1), (2.0, 2), (1e16, 3), (-0.0, 4), (nan, 5), (float("inf"), 6),
+    (2 ** 60 + 1, 7), (("b", ("a", 1.5)), 8), (None, 9), (True, 10), ("a\0b", 11), ("\ud800", 12),
+]
+class HashStash(dict):
+    def __init__(self, name):
+        super().__init__(pairs)
+if True:
+    out = sys.stdout
+${recipe}`),
+  });
+  assertEquals([stdout, stderr], ["Imported 16 entries\n", ""]);
+  const id = 2n ** 60n + 1n;
+  await using stash = bed.stash({ name: "cli" });
+  assertEquals(
+    await stash.toMap(),
+    new Map<unknown, unknown>([
+      ["text", id],
+      ["caf\u00e9", [1, -0, 1e16, 1e22]],
+      ["\u0001odd", "\ud83d\ude00"],
+      ["nan", { a: NaN, b: [Infinity, -Infinity], c: "NaN, -Infinity" }],
+      [["caf\u00e9"], 1],
+      [2, 2],
+      [1e16, 3],
+      [0, 4],
+      [NaN, 5],
+      [Infinity, 6],
+      [id, 7],
+      [["b", ["a", 1.5]], 8],
+      [null, 9],
+      [true, 10],
+      ["a\0b", 11],
+      ["\ud800", 12],
+    ]),
+  );
+  for (const key of [["caf\u00e9"], 1e16, -0, NaN, id]) assert(await stash.has(key), String(key));
+});
+
+Deno.test("export writes compressed values as what they are", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli", compress: "gzip", b64: true });
+  await stash.set("k", "x".repeat(500));
+  const { stdout } = await hashstash(["export", ...optionsOf(bed)]);
+  assertEquals(JSON.parse(stdout).value, "x".repeat(500));
+});
+
+Deno.test("copy goes to the same server and path unless told otherwise", async () => {
+  await using redis = await TestBed.create("redis");
+  const { url } = redis.options().engineOptions as { url: string };
+  await using one = redis.stash({ name: "one" });
+  await one.set("k", 1);
+  const copy = (args: string[], env = {}) => hashstash(["copy", ...args], { env });
+  const where = ["--engine", "redis", "--url", url, "--name", "one"];
+  const same = await copy([...where, "--to-name", "two"]);
+  assertEquals([same.code, same.stderr], [0, ""]);
+  await using two = redis.stash({ name: "two" });
+  assertEquals(await two.get("k"), 1);
+
+  // Paths: where a path holds stores of many names, and where of many dbnames.
+  const path = `${redis.root}/store`;
+  for (const [engine, to] of [["shelve", { name: "n" }], ["sqlite", { dbname: "d" }]] as const) {
+    const engineOptions = { path: `${path}.${engine}` };
+    await using from = new HashStash({ engine, engineOptions });
+    await from.set("k", engine);
+    const [[option, value]] = Object.entries(to);
+    const there = ["--engine", engine, "--path", engineOptions.path];
+    const { code, stderr } = await copy([...there, `--to-${option}`, value]);
+    assertEquals([code, stderr], [0, ""]);
+    await using copied = new HashStash({ engine, engineOptions, ...to });
+    assertEquals(await copied.get("k"), engine);
+    // Another root is another place.
+    const root = `${redis.root}/${engine}`;
+    assertEquals((await copy([...there, "--to-root", root])).code, 0);
+    await using rooted = new HashStash({ engine, rootDir: root });
+    assertEquals(await rooted.get("k"), engine);
+  }
+  const itself = await copy(["--engine", "sqlite", "--path", `${path}.sqlite`, "--to-name", "x"]);
+  assertEquals(itself.code, 2);
+  assertStringIncludes(itself.stderr, "--to-path");
+
+  // A variable is for whichever of the two is on redis.
+  const env = { HASHSTASH_URL: url };
+  const toRedis = await copy(
+    ["--engine", "sqlite", "--path", `${path}.sqlite`, "--to-engine", "redis", "--to-name", "e"],
+    env,
+  );
+  assertEquals([toRedis.code, toRedis.stderr], [0, ""]);
+  await using byVariable = redis.stash({ name: "e" });
+  assertEquals(await byVariable.get("k"), "sqlite");
+  const fromRedis = await copy(
+    ["--engine", "redis", "--name", "e", "--to-engine", "sqlite", "--to-root", redis.root],
+    env,
+  );
+  assertEquals([fromRedis.code, fromRedis.stderr], [0, ""]);
+});
+
+Deno.test("--path and --url are for the engines that have them, a variable for redis", async () => {
+  await using bed = await TestBed.create("memory");
+  const place = { path: `${bed.root}/place`, url: "redis://127.0.0.1:1" };
+  await Promise.all(
+    ENGINES.flatMap((engine) =>
+      Object.entries(place).map(async ([option, value]) => {
+        let isKnown = true;
+        try {
+          await makeEngine(
+            { engine, rootDir: bed.root, options: { [option]: value } },
+            { name: "n", dbname: "main" },
+          );
+        } catch (error) {
+          isKnown = !(error instanceof TypeError);
+        }
+        // Stops short of the engine: the other stash is the same one.
+        const args = ["copy", "--engine", engine, "--root", bed.root, `--${option}`, value];
+        const { code, stderr } = await hashstash(args);
+        const refused = stderr.includes(`--${option} is for`);
+        assertEquals([engine, option, code, refused], [engine, option, 2, !isKnown]);
+      })
+    ),
+  );
+  const env = { HASHSTASH_URL: place.url, HASHSTASH_DIR: bed.root };
+  for (const engine of ["sqlite", "pairtree", "memory"]) {
+    const { code, stderr } = await hashstash(["ls", "--engine", engine], { env });
+    assertEquals([engine, code, stderr], [engine, 0, ""]);
+  }
+  for (
+    const args of [
+      ["ls", "--engine", "redis", "--url", "http://127.0.0.1:1"],
+      ["ls", "--engine", "redis", "--url", "nonsense"],
+      ["ls", "--engine", "shelve", "--path", "https://"],
+      ["ls", "--engine", "sqlite", "--path", ""],
+      ["copy", "--engine", "memory", "--to-engine", "sqlite", "--to-url", place.url],
+    ]
+  ) {
+    const { code, stderr } = await hashstash(args);
+    assertEquals([args, code], [args, 2]);
+    assertStringIncludes(stderr, "Usage");
+  }
 });
 
 Deno.test("copy --resume leaves what is there", async () => {

@@ -8,7 +8,7 @@ import { escape } from "@std/html";
 import { writeAll } from "@std/io";
 import * as path from "@std/path";
 import { shuffle } from "@std/random";
-import { TextLineStream } from "@std/streams";
+import { DelimiterStream, TextLineStream } from "@std/streams";
 
 const lines = async (pieces: string[], options?: { allowCR?: boolean }) =>
   await Array.fromAsync(ReadableStream.from(pieces).pipeThrough(new TextLineStream(options)));
@@ -52,8 +52,8 @@ Deno.test("stand-ins: fs", async () => {
     assertEquals(relative(await Array.fromAsync(walk(root, { maxDepth: 1 }))), ["", "a", "c"]);
     assertEquals(relative([...walkSync(root, { includeDirs: false })]), ["a/b/x.txt"]);
     assertEquals(relative([...walkSync(root, { exts: ["txt"] })]), ["a/b/x.txt"]);
-    assertEquals(relative([...walkSync(root, { match: [/b$/] })]), ["a/b"]);
-    assertEquals(relative([...walkSync(root, { skip: [/a$/] })]), ["", "c"]);
+    assertEquals(relative([...walkSync(root, { match: [/[\\/]b$/] })]), ["a/b"]);
+    assertEquals(relative([...walkSync(root, { skip: [/[\\/]a$/] })]), ["", "c"]);
     const absent = walk(path.join(root, "none"));
     await assertRejects(async () => await Array.fromAsync(absent), Deno.errors.NotFound);
   } finally {
@@ -96,6 +96,11 @@ Deno.test("stand-ins: streams", async () => {
   assertEquals(await lines(["a\r", "\nb", "c\n\n", "d\re"]), ["a", "bc", "", "d\re"]);
   assertEquals(await lines(["a\r", "b\r\n", "c\r"], { allowCR: true }), ["a", "b", "c"]);
   assertEquals(await lines(["a\n"]), ["a"]);
+
+  const pieces = ReadableStream.from(["a", "b,c", ",", ",d"]).pipeThrough(new TextEncoderStream());
+  const parts = pieces.pipeThrough(new DelimiterStream(new TextEncoder().encode(",")))
+    .pipeThrough(new TextDecoderStream());
+  assertEquals((await Array.fromAsync(parts)).join("|"), "ab|c|d");
 });
 
 Deno.test("stand-ins: async, delay", async () => {

@@ -4,4 +4,5 @@
  *
  * @module
  */
+export * from "./delimiter_stream.ts";
 export * from "./text_line_stream.ts";

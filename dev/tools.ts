@@ -1,0 +1,104 @@
+/**
+ * What the tests judge this library by: real servers, and other programs that read and write the
+ * same formats.
+ */
+
+/** A program that tests run. */
+export interface Tool {
+  readonly name: string;
+  /** Commands of which one succeeds when the tool is there. */
+  readonly probes: string[][];
+  readonly debianPackage: string;
+  /** How to get it on other systems. */
+  readonly elsewhere: string;
+}
+
+const TOOLS: Tool[] = [
+  {
+    name: "Redis server",
+    probes: [["redis-server", "--version"]],
+    debianPackage: "redis-server",
+    elsewhere: "`redis-server` on the PATH (macOS: `brew install redis`)",
+  },
+  {
+    name: "Python's DiskCache",
+    // Debian's own Python, whatever other one comes first on the PATH: apt installs modules for it.
+    probes: [[
+      Deno.build.os === "linux" ? "/usr/bin/python3" : "python3",
+      "-c",
+      "import diskcache",
+    ]],
+    debianPackage: "python3-diskcache",
+    elsewhere: "`python3` with `python3 -m pip install diskcache`",
+  },
+  {
+    name: "Chromium",
+    probes: ["chromium", "chromium-browser", "google-chrome"].map((name) => [name, "--version"]),
+    debianPackage: "chromium",
+    elsewhere: "`chromium` on the PATH",
+  },
+  {
+    name: "SQLite's shell",
+    probes: [["sqlite3", "--version"]],
+    debianPackage: "sqlite3",
+    elsewhere: "`sqlite3` on the PATH",
+  },
+  {
+    name: "OpenSSL",
+    probes: [["openssl", "version"]],
+    debianPackage: "openssl",
+    elsewhere: "`openssl` on the PATH",
+  },
+];
+
+async function succeeds([command, ...args]: string[]): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(command, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The tools that are not there. */
+export async function missingTools(): Promise<Tool[]> {
+  const there = await Promise.all(TOOLS.map(({ probes }) => Promise.all(probes.map(succeeds))));
+  return TOOLS.filter((_, i) => !there[i].includes(true));
+}
+
+/** Installs the tools where Debian's packages can be installed; what is missing after it. */
+export async function installTools(tools: Tool[]): Promise<Tool[]> {
+  if (tools.length === 0) return [];
+  const prefix = await aptPrefix();
+  if (prefix === undefined) return tools;
+  const packages = tools.map((tool) => tool.debianPackage);
+  console.log(`Installing ${packages.join(", ")}`);
+  const apt = [...prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"];
+  for (const step of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
+    const [command, ...args] = [...apt, ...step];
+    await new Deno.Command(command, { args, stdin: "null", stdout: "null" }).spawn().status;
+  }
+  return await missingTools();
+}
+
+/** What goes before `apt-get` for it to work, or `undefined` when it can't. */
+async function aptPrefix(): Promise<string[] | undefined> {
+  if (!await succeeds(["apt-get", "--version"])) return undefined;
+  if (Deno.uid() === 0) return [];
+  return await succeeds(["sudo", "-n", "true"]) ? ["sudo", "-n"] : undefined;
+}
+
+/** Which tools are missing, and how to get each, a line each. */
+export function howToGet(tools: Tool[]): string[] {
+  const packages = tools.map((tool) => tool.debianPackage).join(" ");
+  return [
+    ...tools.map((tool) => `  ${tool.name}: ${tool.elsewhere}`),
+    `On Debian or Ubuntu: sudo apt-get update && sudo apt-get install -y ${packages}`,
+  ];
+}
