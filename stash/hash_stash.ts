@@ -27,7 +27,6 @@ import {
   optionsJson,
   optionsOf,
   type SetOptions,
-  typeOf,
 } from "../store/options.ts";
 import { keyTexts, type Pairs, type PairSource, textPairs } from "../store/pairs.ts";
 import {
