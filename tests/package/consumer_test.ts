@@ -2,7 +2,7 @@
  * The package as others get it: the published files alone, from a project outside the repository.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT_URL = new URL("../../", import.meta.url);
@@ -36,6 +36,13 @@ async function pack(folder: string): Promise<string[]> {
     await Deno.copyFile(join(ROOT, file), join(folder, file));
   }
   return files;
+}
+
+/** The folders in dev/ of what stands in for packages where JSR can't be reached. */
+function standIns(): string[] {
+  return Array.from(Deno.readDirSync(join(ROOT, "dev")))
+    .filter(({ name, isDirectory }) => isDirectory && name.startsWith("std_"))
+    .map(({ name }) => name);
 }
 
 /** What a project of somebody else's does with each entry point. */
@@ -84,7 +91,7 @@ Deno.test("a project outside the repository checks and runs against the publishe
       join(app, "deno.json"),
       JSON.stringify({
         imports: { "@hashstash/hashstash": "jsr:@hashstash/hashstash@^0.1.0" },
-        links: ["../packed"],
+        links: ["../packed", ...standIns().map((name) => relative(app, join(ROOT, "dev", name)))],
         nodeModulesDir: "none",
         minimumDependencyAge: "2026-10-01",
       }),
