@@ -546,6 +546,8 @@ Deno.test("100,000 entries are copied in little memory", async () => {
         "run",
         "-A",
         "--no-check",
+        "--config",
+        new URL("../deno.json", import.meta.url).pathname,
         "--v8-flags=--max-old-space-size=200",
         `data:text/typescript,${encodeURIComponent(code)}`,
         JSON.stringify([from.toJSON(), entries]),
