@@ -1,6 +1,8 @@
 /** What a command of the command line is, and the options that all of them have. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { HashStash, type HashStashOptions } from "../mod.ts";
+import { isNotFound } from "../platform/errors.ts";
+import { stat } from "../platform/files.ts";
 import { env } from "../platform/system.ts";
 import { isInputTerminal } from "../platform/terminal.ts";
 
@@ -26,6 +28,8 @@ export interface Option {
   /** What stands for the value in the help: `MS`. */
   readonly value?: string;
   readonly help: string;
+  /** What an option was called formerly: still read, and no longer shown. */
+  readonly former?: boolean;
 }
 
 /** The parsed command line of a command. */
@@ -106,9 +110,16 @@ export function prefixed(prefix: string, options: Record<string, Option>): Recor
   );
 }
 
+/** The options that say which stash is meant, but for those that mean something else here. */
+export function stashOptionsOf({ options = {} }: Command): Record<string, Option> {
+  return Object.fromEntries(
+    Object.entries(STASH_OPTIONS).filter(([name]) => !Object.hasOwn(options, name)),
+  );
+}
+
 /** All options of a command. */
 export function optionsOf(command: Command): Record<string, Option> {
-  return { ...command.options, ...STASH_OPTIONS, ...COMMON_OPTIONS };
+  return { ...command.options, ...stashOptionsOf(command), ...COMMON_OPTIONS };
 }
 
 /**
@@ -148,6 +159,11 @@ const PLACES: Record<"path" | "url", readonly string[]> = {
   path: ["sqlite", "shelve", "pickledb", "diskcache", "lmdb"],
   url: ["redis"],
 };
+
+/** Engines whose stores are files and folders. */
+const FILES: readonly string[] = ["pairtree", ...PLACES.path];
+/** What shelve takes in place of a path. */
+const NO_FILE = /^(:memory:|default|https?:.*)$/;
 
 /** What a command line leaves unsaid of a stash. */
 interface Defaults {
@@ -219,7 +235,7 @@ function makeStash(
       );
     }
   }
-  return orUsageError(() => {
+  try {
     const stash = new HashStash(withoutAbsent({
       name: text("name") ?? defaults.name,
       dbname: text("dbname") ?? defaults.dbname,
@@ -234,23 +250,32 @@ function makeStash(
     // What is wrong with a path or URL shows only when it is asked for.
     void stash.path;
     return stash;
-  });
+  } catch (error) {
+    throw usageErrorOf(error);
+  }
 }
 
 /**
- * What `action` returns.
- *
- * @throws {UsageError} When it refuses what it was given.
+ * The stash itself, or an empty one in memory when nothing is at its path: to look for something
+ * must not make the folders and files that opening an engine makes.
  */
-export function orUsageError<T>(action: () => T): T {
+export async function orEmpty(stash: HashStash): Promise<HashStash> {
+  const { name, dbname, engine, path } = stash;
+  if (!FILES.includes(engine) || NO_FILE.test(path)) return stash;
   try {
-    return action();
+    await stat(path);
+    return stash;
   } catch (error) {
-    if (error instanceof TypeError || error instanceof RangeError) {
-      throw new UsageError(error.message, { cause: error });
-    }
-    throw error;
+    // Whatever else is wrong with it, the engine says better.
+    if (!isNotFound(error)) return stash;
+    return new HashStash({ engine: "memory", name, dbname, rootDir: crypto.randomUUID() });
   }
+}
+
+/** What is thrown for arguments that are wrong, as an error about how the command was called. */
+export function usageErrorOf(error: unknown): unknown {
+  const isArguments = error instanceof TypeError || error instanceof RangeError;
+  return isArguments ? new UsageError(error.message, { cause: error }) : error;
 }
 
 function withoutAbsent(options: Record<string, unknown>): Record<string, unknown> {

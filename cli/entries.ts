@@ -5,6 +5,7 @@ import {
   numberOption,
   OK,
   onlyPositionals,
+  orEmpty,
   stashOf,
   UsageError,
   YES,
@@ -18,6 +19,7 @@ import {
   showKey,
   VALUE_OPTIONS,
   valueOf,
+  warn,
 } from "./io.ts";
 import { toTaggedJSON } from "./json.ts";
 
@@ -38,7 +40,7 @@ export const ls: Command = {
   async run(invocation) {
     const limit = numberOption(invocation, "limit") ?? Infinity;
     const [prefix] = onlyPositionals(invocation.positionals, 1);
-    await using stash = stashOf(invocation);
+    await using stash = await orEmpty(stashOf(invocation));
     let listed = 0;
     for await (const key of stash.keys()) {
       if (listed >= limit) break;
@@ -73,12 +75,12 @@ export const get: Command = {
   async run(invocation) {
     const [text] = onlyPositionals(invocation.positionals, 1);
     const key = await keyOf(text, invocation);
-    await using stash = stashOf(invocation);
+    await using stash = await orEmpty(stashOf(invocation));
     const values = invocation.values.all
       ? await stash.getAll(key)
       : [await stash.get(key, ABSENT)].filter((value) => value !== ABSENT);
     if (values.length === 0) {
-      console.error(`hashstash get: no key ${showKey(key)} in stash "${stash.name}"`);
+      warn(`hashstash get: no key ${showKey(key)} in stash "${stash.name}"`);
       return FAILED;
     }
     for (const value of values) {
@@ -125,11 +127,11 @@ export const rm: Command = {
     const keys = await Promise.all(
       invocation.positionals.map((text) => keyOf(text, invocation)),
     );
-    await using stash = stashOf(invocation);
+    await using stash = await orEmpty(stashOf(invocation));
     const removed = await stash.deleteMany(keys);
     if (invocation.json) await printJSON({ removed });
     else if (removed < keys.length) {
-      console.error(`hashstash rm: ${keys.length - removed} not found`);
+      warn(`hashstash rm: ${keys.length - removed} not found`);
     }
     return removed === 0 ? FAILED : OK;
   },

@@ -2,7 +2,8 @@
 import { DelimiterStream } from "@std/streams/delimiter-stream";
 import { decodeKey } from "../mod.ts";
 import { isPlain } from "../codec/plain.ts";
-import { readFile } from "../platform/files.ts";
+import { errorCode } from "../platform/errors.ts";
+import { type OpenFile, openFile, readFile, writeAll } from "../platform/files.ts";
 import { inspect } from "../platform/system.ts";
 import { standardInput, writeOutput } from "../platform/terminal.ts";
 import { type Invocation, type Option, UsageError } from "./command.ts";
@@ -11,9 +12,71 @@ import { canonicalKey, parseJSON } from "./json.ts";
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
+/** Text is handed on in pieces of about this many characters, */
+const PIECE = 65_536;
+/** or, when it comes slowly, after this many ms: somebody may be reading along. */
+const PATIENCE = 100;
+
+/** Text and bytes on their way to a file or to the standard output. */
+export class Output {
+  readonly #name: string;
+  readonly #send: (bytes: Uint8Array) => Promise<void>;
+  #text = "";
+  #sent = performance.now();
+
+  /**
+   * Makes an output.
+   *
+   * @param name Where it goes, for messages.
+   * @param send Writes all bytes.
+   */
+  constructor(name: string, send: (bytes: Uint8Array) => Promise<void>) {
+    this.#name = name;
+    this.#send = send;
+  }
+
+  /** Writes text, now or together with what follows. */
+  async print(text: string): Promise<void> {
+    this.#text += text;
+    const isDue = this.#text.length >= PIECE || performance.now() - this.#sent >= PATIENCE;
+    if (isDue) await this.flush();
+  }
+
+  /** Writes bytes. */
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.flush();
+    await this.#write(bytes);
+  }
+
+  /** Writes what has been printed and not yet been handed on. */
+  async flush(): Promise<void> {
+    const text = this.#text;
+    this.#text = "";
+    if (text !== "") await this.#write(encoder.encode(text));
+    this.#sent = performance.now();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#send(bytes);
+    } catch (error) {
+      if (errorCode(error) === "EPIPE") throw new ReaderGone();
+      throw named(error, `Cannot write to ${this.#name}`);
+    }
+  }
+}
+
+/** Nobody reads the output any more: `hashstash ls | head -1` has what it wanted. */
+export class ReaderGone extends Error {
+  override readonly name = "ReaderGone";
+}
+
+/** The standard output. */
+export const output: Output = new Output("the standard output", writeOutput);
+
 /** Writes a line to the standard output. */
 export async function print(line: string): Promise<void> {
-  await writeOutput(encoder.encode(`${line}\n`));
+  await output.print(`${line}\n`);
 }
 
 /** Writes a line of JSON to the standard output. */
@@ -21,21 +84,97 @@ export async function printJSON(value: unknown): Promise<void> {
   await print(JSON.stringify(value));
 }
 
+/** Writes a line to the standard error. */
+export function warn(line: string): void {
+  try {
+    console.error(line);
+  } catch {
+    // It is closed or full: the exit status is left to say it.
+  }
+}
+
+/** The same error of the system with a message that says what could not be done. */
+function named(error: unknown, what: string): unknown {
+  const code = errorCode(error);
+  if (!(error instanceof Error) || !isSystemCode(code)) return error;
+  const reason = error.message.replace(/ \(os error.*/, "");
+  return Object.assign(new Error(`${what}: ${reason}`, { cause: error }), { code });
+}
+
+/** Whether an error's code is the system's (`ENOSPC`), not one of the runtime's (`ERR_…`). */
+export function isSystemCode(code: string | undefined): boolean {
+  return /^E[A-Z0-9]+$/.test(code ?? "");
+}
+
+/** Writes texts to a file, or to the standard output. */
+export async function writeTo(
+  path: string | undefined,
+  texts: Iterable<string> | AsyncIterable<string>,
+): Promise<void> {
+  if (path === undefined) return await printAll(output, texts);
+  using file = await openToWrite(path);
+  await printAll(new Output(path, (bytes) => writeAll(file, bytes)), texts);
+}
+
+async function openToWrite(path: string): Promise<OpenFile> {
+  try {
+    return await openFile(path, { write: true, create: true, truncate: true });
+  } catch (error) {
+    throw named(error, `Cannot write to ${path}`);
+  }
+}
+
+async function printAll(
+  to: Output,
+  texts: Iterable<string> | AsyncIterable<string>,
+): Promise<void> {
+  for await (const text of texts) await to.print(text);
+  await to.flush();
+}
+
+/** The bytes of a file. */
+export async function bytesOf(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw named(error, `Cannot read ${path}`);
+  }
+}
+
 /**
  * Prints a value for a person: text and bytes as they are, plain data as JSON, the rest as the
  * runtime's console shows it.
  */
 export async function show(value: unknown): Promise<void> {
-  if (value instanceof Uint8Array) await writeOutput(value);
+  if (value instanceof Uint8Array) await output.write(value);
   else if (typeof value === "string") await print(value);
   else await print(isPlain(value) ? JSON.stringify(value, null, 2) : inspect(value, INSPECT));
 }
 
-const INSPECT = { depth: 20, iterableLimit: 1_000, strAbbreviateSize: 10_000 };
+/** Nothing is left out. */
+const INSPECT = { depth: Infinity, iterableLimit: Infinity, strAbbreviateSize: Infinity };
 
-/** A key for a person: text as it is, anything else as the runtime's console shows it. */
+/** What a terminal obeys instead of showing it, and what ends a line or turns the order of text. */
+const CONTROLS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Text from the store for a person: what could play tricks on a terminal is written as escapes. */
+export function showText(text: string): string {
+  return text.replace(
+    CONTROLS,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * A key for a person: text as it is, or as a JSON string where it would not be seen or would look
+ * like something else; anything else as the runtime's console shows it.
+ */
 export function showKey(key: unknown): string {
-  return typeof key === "string" ? key : inspect(key, { compact: true, breakLength: Infinity });
+  if (typeof key !== "string") {
+    return showText(inspect(key, { ...INSPECT, compact: true, breakLength: Infinity }));
+  }
+  const isSeen = key !== "" && key[0] !== '"' && key.search(CONTROLS) < 0;
+  return isSeen ? key : showText(JSON.stringify(key));
 }
 
 /** The options that say how to read a KEY argument. */
@@ -84,7 +223,7 @@ export async function valueOf(
     return values.text ? argument : jsonOf(argument, "VALUE");
   }
   const bytes = file !== undefined
-    ? await readFile(String(file))
+    ? await bytesOf(String(file))
     : await new Response(standardInput()).bytes();
   if (values.binary) return bytes;
   let text: string;
@@ -123,10 +262,15 @@ export function withoutMark(text: string): string {
 const NEWLINE = encoder.encode("\n");
 
 /**
- * The lines of bytes, without their ends; at most one in memory. Not `TextLineStream`: it can't
- * tell in which line there are bytes that are not UTF-8, and its time grows with the square of a
- * line's length.
+ * The lines of a file or of the standard input as bytes, without their ends; at most one in memory.
+ * Not `TextLineStream`: it can't tell in which line there are bytes that are not UTF-8, and its
+ * time grows with the square of a line's length.
  */
-export function linesOf(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-  return stream.pipeThrough(new DelimiterStream(NEWLINE));
+export async function* linesOf(path: string | undefined): AsyncGenerator<Uint8Array> {
+  try {
+    const stream = path === undefined ? standardInput() : (await openFile(path)).readable;
+    yield* stream.pipeThrough(new DelimiterStream(NEWLINE));
+  } catch (error) {
+    throw named(error, `Cannot read ${path ?? "the standard input"}`);
+  }
 }

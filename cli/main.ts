@@ -14,7 +14,8 @@
  * @module
  */
 import { DecodeError, EngineError, KeyNotFoundError } from "../mod.ts";
-import { isNotFound } from "../platform/errors.ts";
+import { errorCode, isPermissionDenied } from "../platform/errors.ts";
+import { LibraryError } from "../platform/library.ts";
 import { inspect } from "../platform/system.ts";
 import { exit, programArguments } from "../platform/terminal.ts";
 import {
@@ -24,11 +25,12 @@ import {
   OK,
   type Option,
   parse,
-  STASH_OPTIONS,
+  stashOptionsOf,
   USAGE,
   UsageError,
 } from "./command.ts";
 import { get, ls, rm, set } from "./entries.ts";
+import { isSystemCode, output, print, ReaderGone, warn } from "./io.ts";
 import { check, clear, prune, stats } from "./maintenance.ts";
 import { profile } from "./profile.ts";
 import { copy, exportEntries, importEntries } from "./transfer.ts";
@@ -58,7 +60,7 @@ function helpOf(command: Command): string {
     ...(Object.keys(own).length > 0 ? ["", "Options:", describe(own)] : []),
     "",
     "Which stash:",
-    describe(STASH_OPTIONS),
+    describe(stashOptionsOf(command)),
     "",
     "Common:",
     describe(COMMON_OPTIONS),
@@ -66,7 +68,8 @@ function helpOf(command: Command): string {
 }
 
 function describe(options: Record<string, Option>): string {
-  const rows = Object.entries(options).map(([name, { short, value, help }]) =>
+  const shown = Object.entries(options).filter(([, { former }]) => !former);
+  const rows = shown.map(([name, { short, value, help }]) =>
     [`${short ? `-${short}, ` : "    "}--${name}${value ? ` ${value}` : ""}`, help] as const
   );
   const width = Math.max(...rows.map(([left]) => left.length));
@@ -80,9 +83,13 @@ function overview(): string {
     "Usage: hashstash COMMAND [OPTIONS]\n",
     "Commands:",
     ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
-    "\nhashstash COMMAND --help says more. Exit status: 0 done, 1 absent, damaged or failed, 2 used wrongly.",
+    "\nhashstash COMMAND --help says more, --version prints the version.",
+    "Exit status: 0 done, 1 absent, damaged or failed, 2 used wrongly.",
   ].join("\n");
 }
+
+/** Of the package; a test compares it with deno.json's. */
+const VERSION = "0.1.0";
 
 /**
  * Runs the command line.
@@ -92,45 +99,74 @@ function overview(): string {
  */
 export async function main(args: string[]): Promise<number> {
   const [name, ...rest] = args;
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    console.log(overview());
-    return name === undefined ? USAGE : OK;
-  }
   const command = COMMANDS.find((command) => command.name === name);
-  if (command === undefined) {
-    const names = COMMANDS.map(({ name }) => name).join(", ");
-    console.error(`hashstash: unknown command "${name}", expected one of: ${names}`);
-    return USAGE;
-  }
   try {
-    const invocation = parse(command, rest);
-    if (invocation.values.help) {
-      console.log(helpOf(command));
-      return OK;
-    }
-    return await command.run(invocation);
+    const status = command ? await runCommand(command, rest) : await runWithout(name);
+    await output.flush();
+    return status;
   } catch (error) {
-    return report(command, error);
+    // Whoever reads the output has enough of it: nothing has failed.
+    if (error instanceof ReaderGone) return OK;
+    // What was printed before it failed is still wanted, if it can be written.
+    await output.flush().catch(() => undefined);
+    return report(error, command);
   }
 }
 
-function report(command: Command, error: unknown): number {
-  if (error instanceof UsageError) {
-    const options = Object.keys(command.options ?? {}).map((name) => `[--${name}]`).join(" ");
-    console.error(`hashstash ${command.name}: ${error.message}`);
-    console.error(`Usage: hashstash ${command.name} ${command.usage} ${options}`.trimEnd());
-    return USAGE;
+/** What the program does without a command. */
+async function runWithout(name: string | undefined): Promise<number> {
+  switch (name) {
+    case "--version":
+    case "-V":
+      await print(`hashstash ${VERSION}`);
+      return OK;
+    case undefined:
+    case "--help":
+    case "-h":
+    case "help":
+      await print(overview());
+      return name === undefined ? USAGE : OK;
+    default: {
+      const names = COMMANDS.map(({ name }) => name).join(", ");
+      throw new UsageError(`unknown command "${name}", expected one of: ${names}`);
+    }
   }
-  // Anything else is a fault of this program: its stack says where.
-  console.error(`hashstash ${command.name}: ${isExpected(error) ? error.message : inspect(error)}`);
-  return FAILED;
 }
 
-/** Whether an error tells the user what is wrong. */
+async function runCommand(command: Command, args: string[]): Promise<number> {
+  const invocation = parse(command, args);
+  if (!invocation.values.help) return await command.run(invocation);
+  await print(helpOf(command));
+  return OK;
+}
+
+function report(error: unknown, command?: Command): number {
+  const program = command === undefined ? "hashstash" : `hashstash ${command.name}`;
+  // Anything unexpected is a fault of this program: its stack says where.
+  warn(`${program}: ${isExpected(error) ? error.message : inspect(error)}`);
+  if (!(error instanceof UsageError)) return FAILED;
+  if (command !== undefined) {
+    const options = Object.entries(command.options ?? {})
+      .flatMap(([name, { former }]) => former ? [] : [`[--${name}]`]);
+    warn(["Usage:", program, command.usage, ...options].filter((part) => part !== "").join(" "));
+  }
+  return USAGE;
+}
+
+const EXPECTED = [
+  UsageError,
+  EngineError,
+  DecodeError,
+  KeyNotFoundError,
+  LibraryError,
+  TypeError,
+  RangeError,
+];
+
+/** Whether an error's message tells the user what is wrong. */
 function isExpected(error: unknown): error is Error {
-  return [EngineError, DecodeError, KeyNotFoundError, TypeError, RangeError].some((kind) =>
-    error instanceof kind
-  ) || isNotFound(error);
+  return EXPECTED.some((kind) => error instanceof kind) ||
+    isSystemCode(errorCode(error)) || isPermissionDenied(error);
 }
 
 if (import.meta.main) exit(await main(programArguments()));

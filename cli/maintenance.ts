@@ -1,6 +1,15 @@
 /** The commands on whole stashes: clear, stats, check, prune. */
-import { type Command, confirmed, FAILED, OK, onlyPositionals, stashOf, YES } from "./command.ts";
-import { print, printJSON, showKey } from "./io.ts";
+import {
+  type Command,
+  confirmed,
+  FAILED,
+  OK,
+  onlyPositionals,
+  orEmpty,
+  stashOf,
+  YES,
+} from "./command.ts";
+import { print, printJSON, showKey, showText } from "./io.ts";
 
 /** Removes all entries. */
 export const clear: Command = {
@@ -13,11 +22,14 @@ export const clear: Command = {
   },
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
-    await using stash = stashOf(invocation);
+    const deep = invocation.values.deep === true;
+    const named = stashOf(invocation);
+    // Stashes inside it can be there though it is not.
+    await using stash = deep ? named : await orEmpty(named);
     const removed = await stash.size();
-    const what = `Remove ${removed} entries of stash "${stash.name}" in ${stash.path}`;
+    const what = `Remove ${removed} entries of stash "${named.name}" in ${named.path}`;
     if (!confirmed(invocation, what)) return FAILED;
-    await stash.clear({ deep: invocation.values.deep === true });
+    await stash.clear({ deep });
     if (invocation.json) await printJSON({ removed });
     else await print(`Removed ${removed} entries`);
     return OK;
@@ -31,12 +43,13 @@ export const stats: Command = {
   summary: "Says where the stash is, how many entries it has and how large it is",
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
-    await using stash = stashOf(invocation);
+    const { name, dbname, engine, path } = stashOf(invocation);
+    await using stash = await orEmpty(stashOf(invocation));
     const facts = {
-      name: stash.name,
-      dbname: stash.dbname,
-      engine: stash.engine,
-      path: stash.path,
+      name,
+      dbname,
+      engine,
+      path,
       entries: await stash.size(),
       bytes: await stash.byteSize(),
     };
@@ -63,8 +76,9 @@ export const check: Command = {
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
     const fix = invocation.values.fix === true;
-    await using stash = stashOf(invocation);
-    const what = `Repair stash "${stash.name}" in ${stash.path}, removing what can't be read`;
+    const named = stashOf(invocation);
+    await using stash = await orEmpty(named);
+    const what = `Repair stash "${named.name}" in ${named.path}, removing what can't be read`;
     if (fix && !confirmed(invocation, what)) return FAILED;
     const { ok, checked, problems } = await stash.check({ fix });
     if (invocation.json) {
@@ -79,7 +93,7 @@ export const check: Command = {
     } else {
       for (const { kind, key, detail, fixed } of problems) {
         const where = key === undefined ? "" : ` ${showKey(key)}`;
-        await print(`${fixed ? "fixed" : "found"}  ${kind}${where}: ${detail}`);
+        await print(`${fixed ? "fixed" : "found"}  ${kind}${where}: ${showText(detail)}`);
       }
       await print(`${checked} checked, ${problems.length} problems`);
     }
@@ -94,7 +108,7 @@ export const prune: Command = {
   summary: "Drops what has expired",
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
-    await using stash = stashOf(invocation);
+    await using stash = await orEmpty(stashOf(invocation));
     const pruned = await stash.prune();
     if (invocation.json) await printJSON({ pruned });
     else await print(`Dropped ${pruned} entries`);

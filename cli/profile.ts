@@ -1,20 +1,36 @@
 /** The command that measures engines and codecs. */
 import { extname } from "@std/path";
-import { writeFile } from "../platform/files.ts";
+import { ENGINE_NAMES } from "../engines/registry.ts";
+import { env } from "../platform/system.ts";
 import { isErrorTerminal } from "../platform/terminal.ts";
+import type { ProfileOptions } from "../profile/mod.ts";
 import {
   type Command,
   FAILED,
+  type Invocation,
   numberOption,
   OK,
   onlyPositionals,
+  type Option,
   stashOf,
   UsageError,
+  usageErrorOf,
 } from "./command.ts";
-import { print, printJSON } from "./io.ts";
+import { print, printJSON, writeTo } from "./io.ts";
 
 /** How a result can be written: what the name of the file ends in says it. */
 const FORMATS = [".csv", ".html", ".json", ".svg"];
+
+const list = (help: string): Option => ({ type: "string", value: "LIST", help });
+
+/** What the options were called at first, by what they are called now. */
+const FORMER: Record<string, string> = {
+  engine: "engines",
+  serializer: "serializers",
+  compress: "compressors",
+  b64: "base64",
+  size: "sizes",
+};
 
 /** Measures engines and codecs. */
 export const profile: Command = {
@@ -22,36 +38,37 @@ export const profile: Command = {
   usage: "",
   summary: "Measures engines and codecs, and says which suit",
   details:
-    "In temporary stashes that vanish. Lists are separated by commas: --engines pairtree,sqlite --compressors none,zstd.\n" +
+    "In temporary stashes that vanish. Lists are separated by commas: --engine pairtree,sqlite --compress false,zstd.\n" +
     "The file's ending says what is written: .csv, .html, .json or .svg.",
   options: {
-    engines: { type: "string", value: "LIST", help: "Which engines; by default the stash's own" },
-    serializers: { type: "string", value: "LIST", help: "Which serializers" },
-    compressors: { type: "string", value: "LIST", help: "Which compressors; none is without" },
-    base64: { type: "string", value: "LIST", help: "true, false or both" },
-    sizes: { type: "string", value: "LIST", help: "Of how many bytes of JSON" },
-    iterations: { type: "string", short: "i", value: "N", help: "How often each case is measured" },
+    engine: { ...list("Which engines; by default all"), short: "e" },
+    serializer: list("Which serializers; by default hashstash"),
+    compress: list("Which compressors; false is without. By default false,zstd"),
+    b64: list("Whether as base64; by default false,true"),
+    size: list("Of how many bytes of JSON; by default 1000,10000,100000"),
+    operation: list("Which operations (write, read, …); by default all"),
+    iterations: { type: "string", short: "i", value: "N", help: "How often each is timed; 5" },
+    redis: { type: "string", value: "URL", help: "The redis server; --url, $HASHSTASH_URL" },
     output: { type: "string", short: "o", value: "FILE", help: "Also writes the result to a file" },
     quiet: { type: "boolean", short: "q", help: "Shows no progress" },
+    ...Object.fromEntries(
+      Object.values(FORMER).map((name) => [name, { type: "string", help: "", former: true }]),
+    ),
   },
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
     const { values } = invocation;
-    const list = (name: string) => (values[name] as string | undefined)?.split(",");
     const output = values.output as string | undefined;
     const format = output && extname(output);
     if (format !== undefined && !FORMATS.includes(format)) {
       throw new UsageError(`Expected --output to end in ${FORMATS.join(", ")}`);
     }
-    await using stash = stashOf(invocation);
-    const result = await stash.profile({
-      engine: list("engines") as ["memory"] | undefined,
-      serializer: list("serializers") as ["json"] | undefined,
-      compress: list("compressors")?.map((name) => name === "none" ? false : name) as [false],
-      b64: list("base64")?.map((text) => text === "true"),
-      size: list("sizes")?.map(Number),
-      iterations: numberOption(invocation, "iterations", 1),
-      progress: !values.quiet && isErrorTerminal(),
+    const options = profileOptions(invocation);
+    // It only says below which root the temporary stashes are.
+    const { root, name, dbname } = values;
+    await using stash = stashOf({ ...invocation, values: { root, name, dbname } });
+    const result = await stash.profile(options).catch((error) => {
+      throw usageErrorOf(error);
     });
     if (output !== undefined) {
       const text = format === ".csv"
@@ -61,10 +78,47 @@ export const profile: Command = {
         : format === ".svg"
         ? await result.toSVG()
         : JSON.stringify(result);
-      await writeFile(output, text);
+      await writeTo(output, [text]);
     }
     if (invocation.json) await printJSON(result);
     else await print(String(result));
     return result.rows.length === 0 ? FAILED : OK;
   },
 };
+
+/** The options of `stash.profile`, as `deno task profile` reads them from its command line too. */
+function profileOptions(invocation: Invocation): ProfileOptions {
+  const { values } = invocation;
+  const listOf = (name: string) => {
+    const text = values[FORMER[name]] ?? values[name];
+    return text === undefined ? undefined : String(text).split(",");
+  };
+  const engine = listOf("engine") ?? ENGINE_NAMES;
+  for (const name of engine) {
+    if ((ENGINE_NAMES as string[]).includes(name)) continue;
+    throw new UsageError(`Unknown engine "${name}", expected some of: ${ENGINE_NAMES.join(", ")}`);
+  }
+  const url = values.redis ?? values.url ?? env("HASHSTASH_URL");
+  return {
+    engine: engine as ProfileOptions["engine"],
+    serializer: listOf("serializer") as ProfileOptions["serializer"],
+    compress: listOf("compress")?.map((name) =>
+      name === "none" || name === "false" ? false : name === "true" || name
+    ) as ProfileOptions["compress"],
+    b64: listOf("b64")?.map(flagOf),
+    size: listOf("size")?.map(Number),
+    operation: listOf("operation") as ProfileOptions["operation"],
+    iterations: numberOption(invocation, "iterations", 1),
+    engineOptions: {
+      ...(url === undefined ? {} : { redis: { url } }),
+      // Only shelve has places that are no files: temporary stashes have files of their own.
+      ...(values.path === undefined ? {} : { shelve: { path: values.path } }),
+    },
+    progress: !values.quiet && isErrorTerminal(),
+  };
+}
+
+function flagOf(text: string): boolean {
+  if (text === "true" || text === "false") return text === "true";
+  throw new UsageError(`Expected --b64 to be of true and false, got "${text}"`);
+}

@@ -1,7 +1,6 @@
 /** The commands that move entries: copy, export, import. */
 import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
-import { openFile } from "../platform/files.ts";
-import { isErrorTerminal, standardInput, standardOutput } from "../platform/terminal.ts";
+import { isErrorTerminal } from "../platform/terminal.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import {
   type Command,
@@ -9,12 +8,13 @@ import {
   type Invocation,
   OK,
   onlyPositionals,
+  orEmpty,
   prefixed,
   secondStashOf,
   STASH_OPTIONS,
   stashOf,
 } from "./command.ts";
-import { decodeText, linesOf, print, printJSON, withoutMark } from "./io.ts";
+import { decodeText, linesOf, print, printJSON, warn, withoutMark, writeTo } from "./io.ts";
 import { canonicalKey, fromTaggedJSON, parseJSON, toTaggedJSON } from "./json.ts";
 
 const PROGRESS = {
@@ -37,8 +37,9 @@ export const copy: Command = {
   },
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
-    await using from = stashOf(invocation);
-    await using to = secondStashOf(invocation, from);
+    const named = stashOf(invocation);
+    await using to = secondStashOf(invocation, named);
+    await using from = await orEmpty(named);
     const progress = await progressOf(invocation, "copy", await from.size());
     const wanted = async (keys: string[]) => {
       progress?.tick(keys.length);
@@ -77,16 +78,10 @@ export const exportEntries: Command = {
   options: PROGRESS,
   async run(invocation) {
     const [file] = onlyPositionals(invocation.positionals, 1);
-    await using stash = stashOf(invocation);
+    await using stash = await orEmpty(stashOf(invocation));
     const progress = await progressOf(invocation, "export", await stash.size());
-    const lines = ReadableStream.from(exportLines(stash, progress)).pipeThrough(
-      new TextEncoderStream(),
-    );
-    const output = file === undefined
-      ? standardOutput()
-      : (await openFile(file, { write: true, create: true, truncate: true })).writable;
     try {
-      await lines.pipeTo(output, { preventClose: file === undefined });
+      await writeTo(file, exportLines(stash, progress));
     } finally {
       progress?.stop();
     }
@@ -126,18 +121,17 @@ export const importEntries: Command = {
   options: PROGRESS,
   async run(invocation) {
     const [file] = onlyPositionals(invocation.positionals, 1);
-    const input = file === undefined ? standardInput() : (await openFile(file)).readable;
     await using stash = stashOf(invocation);
     const progress = await progressOf(invocation, "import");
     const failure: { line?: string } = {};
     try {
-      const imported = await stash.load(importRecords(input, stash, failure, progress));
+      const imported = await stash.load(importRecords(file, stash, failure, progress));
       if (failure.line === undefined) {
         if (invocation.json) await printJSON({ imported });
         else await print(`Imported ${imported} entries`);
         return OK;
       }
-      console.error(
+      warn(
         `hashstash import: ${failure.line}; the ${imported} entries before it are imported`,
       );
       return FAILED;
@@ -148,13 +142,13 @@ export const importEntries: Command = {
 };
 
 async function* importRecords(
-  input: ReadableStream<Uint8Array>,
+  file: string | undefined,
   stash: HashStash,
   failure: { line?: string },
   progress?: Progress,
 ): AsyncGenerator<StoredRecord> {
   let number = 0;
-  for await (const bytes of linesOf(input)) {
+  for await (const bytes of linesOf(file)) {
     number++;
     let record: StoredRecord;
     try {

@@ -1,8 +1,16 @@
 /** Every command as a child process. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { Output } from "../cli/io.ts";
 import type { EngineName } from "../engines/mod.ts";
 import { HashStash } from "../mod.ts";
-import { hashstash } from "./support/cli.ts";
+import { ARGUMENTS } from "../profile/bench/arguments.ts";
+import { hashstash, hashstashArguments, MAIN } from "./support/cli.ts";
 import { ENGINES, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
 import { runPython } from "./support/python.ts";
 
@@ -538,6 +546,8 @@ Deno.test("100,000 entries are copied in little memory", async () => {
         "run",
         "-A",
         "--no-check",
+        "--config",
+        new URL("../deno.json", import.meta.url).pathname,
         "--v8-flags=--max-old-space-size=200",
         `data:text/typescript,${encodeURIComponent(code)}`,
         JSON.stringify([from.toJSON(), entries]),
@@ -551,6 +561,228 @@ Deno.test("100,000 entries are copied in little memory", async () => {
   assertEquals([few, all], [10_000, 100_000]);
   // 90,000 entries more are 50 MB of values: held in memory, they would show.
   assert(much - little < 45_000_000, `${little} bytes for 10,000 entries, ${much} for 100,000`);
+});
+
+/** What a command leaves when its reader goes after the first piece: status and messages. */
+async function readFirstPiece(args: string[]): Promise<{ code: number; stderr: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...hashstashArguments, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  assert((await reader.read()).value);
+  await reader.cancel();
+  const [{ code }, stderr] = await Promise.all([
+    child.status,
+    new Response(child.stderr).text(),
+  ]);
+  return { code, stderr };
+}
+
+Deno.test("a reader that has enough is no failure", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  // More than a pipe holds.
+  const pairs = Array.from({ length: 20_000 }, (_, i) => [`key number ${i}, of a few`, i] as const);
+  await stash.setMany(pairs);
+  await stash.set("text", "x".repeat(2_000_000));
+  await stash.set("bytes", new Uint8Array(2_000_000));
+  for (
+    const args of [["ls"], ["ls", "--json", "--long"], ["export"], ["get", "text"], [
+      "get",
+      "bytes",
+    ]]
+  ) {
+    const { code, stderr } = await readFirstPiece([...args, ...optionsOf(bed)]);
+    assertEquals([args, code, stderr], [args, 0, ""]);
+  }
+});
+
+Deno.test("what the system refuses is said in one line, with status 1", async () => {
+  await using bed = await TestBed.create("sqlite");
+  const where = optionsOf(bed);
+  await using stash = bed.stash({ name: "cli" });
+  await stash.set("k", "value");
+  const file = `${bed.root}/file`;
+  await Deno.writeTextFile(file, "");
+  for (
+    const [args, named] of [
+      [["import", "/"], "/"],
+      [["import", `${bed.root}/absent`], "absent"],
+      [["set", "k", "--file", "/"], "/"],
+      [["set", "k", "--file", `${file}/inside`], "inside"],
+      [["export", "/"], "/"],
+      [["export", `${bed.root}/absent/export`], "absent"],
+      [["profile", "--engine", "memory", "--size", "9", "-i", "1", "--output", "/a/b.csv"], "/a/b"],
+    ] as [string[], string][]
+  ) {
+    const { code, stderr } = await hashstash([...args, ...where]);
+    assertEquals([args, code, stderr.trimEnd().split("\n").length], [args, 1, 1], stderr);
+    assertMatch(stderr, /^hashstash \w+: Cannot (read|write to) /);
+    assertStringIncludes(stderr, named);
+  }
+  const denied = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-check", "--no-prompt", MAIN, "ls"],
+  }).output();
+  assertEquals(denied.code, 1);
+  assertMatch(new TextDecoder().decode(denied.stderr), /^hashstash ls: .*--allow-env.*\n$/);
+});
+
+Deno.test("a full disk is said in one line, with status 1", async () => {
+  if (Deno.build.os !== "linux") return; // Elsewhere there is no /dev/full.
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  await stash.set("k", "value");
+  const where = optionsOf(bed);
+  for (
+    const command of [["ls"], ["get", "k"], ["stats"], ["export"], ["--help"], ["--version"]]
+  ) {
+    const { code, stderr } = await new Deno.Command("sh", {
+      args: [
+        "-c",
+        'exec "$@" > /dev/full',
+        "sh",
+        Deno.execPath(),
+        ...hashstashArguments,
+        ...command,
+        ...(command[0].startsWith("-") ? [] : where),
+      ],
+    }).output();
+    const text = new TextDecoder().decode(stderr);
+    assertEquals([command, code], [command, 1]);
+    assertMatch(text, /^hashstash.*: Cannot write to the standard output: No space left.*\n$/);
+  }
+  const exported = await hashstash(["export", "/dev/full", ...where]);
+  assertEquals(exported.code, 1);
+  assertMatch(exported.stderr, /^hashstash export: Cannot write to \/dev\/full: .*\n$/);
+});
+
+Deno.test("ls shows each key on a line, and nothing that a terminal obeys", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  const keys: [key: unknown, shown: string][] = [
+    ["plain é 日本 👩‍👧", "plain é 日本 👩‍👧"],
+    ["", '""'],
+    ["two\nlines", '"two\\nlines"'],
+    ["\x1b[31mred", '"\\u001b[31mred"'],
+    ["\x9b31m\x7f", '"\\u009b31m\\u007f"'],
+    ["abc\u202ecba", '"abc\\u202ecba"'],
+    ['"quoted"', '"\\"quoted\\""'],
+    [["a\x1b"], '[ "a\\x1b" ]'],
+  ];
+  for (const [key] of keys) await stash.set(key, 1);
+  const { stdout } = await hashstash(["ls", ...optionsOf(bed)]);
+  assertEquals(stdout.trimEnd().split("\n").sort(), keys.map(([, shown]) => shown).sort());
+});
+
+Deno.test("what is printed is written in large pieces, what comes slowly at once", async () => {
+  const pieces: string[] = [];
+  const output = new Output("here", (bytes) => {
+    pieces.push(new TextDecoder().decode(bytes));
+    return Promise.resolve();
+  });
+  const lines = Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`);
+  for (const line of lines) await output.print(line);
+  await output.write(new Uint8Array([0x2e]));
+  assertEquals(pieces.join(""), `${lines.join("")}.`);
+  assert(pieces.length < 20, `${pieces.length} pieces`);
+  pieces.length = 0;
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await output.print("slow");
+  assertEquals(pieces, ["slow"]);
+});
+
+Deno.test("get leaves nothing out", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  const items = Array.from({ length: 1_500 }, (_, i) => i);
+  let deep: unknown = "innermost";
+  for (let i = 0; i < 50; i++) deep = { deep };
+  const values = {
+    map: new Map(items.map((i) => [i, `item ${i}`])),
+    set: new Set(items.map((i) => `item ${i}`)),
+    array: [1n, ...items.map((i) => `item ${i}`)],
+    text: [1n, `${"x".repeat(20_000)} item 1499`],
+    deep: [1n, deep, "item 1499"],
+    bytes: [new Uint8Array(5_000).fill(7), "item 1499"],
+  };
+  for (const [key, value] of Object.entries(values)) {
+    await stash.set(key, value);
+    const { stdout } = await hashstash(["get", key, ...optionsOf(bed)]);
+    assert(!/more items|\.\.\. |\[Object\]/.test(stdout), key);
+    assertStringIncludes(stdout, key === "deep" ? "innermost" : "item 1499");
+  }
+});
+
+Deno.test("--version is the package's", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
+  for (const option of ["--version", "-V"]) {
+    const { code, stdout } = await hashstash([option]);
+    assertEquals([code, stdout], [0, `hashstash ${version}\n`]);
+  }
+});
+
+for (const engine of ENGINES.filter((engine) => engine !== "redis")) {
+  Deno.test(`looking for what is not there makes no folder on ${engine}`, async () => {
+    await using bed = await TestBed.create(engine);
+    const root = `${bed.root}/root`;
+    const looks: [args: string[], code: number, stdout?: string][] = [
+      [["stats", "--json"], 0],
+      [["ls"], 0, ""],
+      [["get", "k"], 1, ""],
+      [["get", "k", "--all", "--append"], 1, ""],
+      [["rm", "k", "--yes"], 1, ""],
+      [["clear", "--yes"], 0, "Removed 0 entries\n"],
+      [["check"], 0, "0 checked, 0 problems\n"],
+      [["check", "--fix", "--yes"], 0, "0 checked, 0 problems\n"],
+      [["prune"], 0, "Dropped 0 entries\n"],
+      [["export"], 0, ""],
+    ];
+    await Promise.all(looks.map(async ([args, code, stdout]) => {
+      const run = await hashstash([...args, "--engine", engine, "--root", root]);
+      assertEquals([args, run.code], [args, code], run.stderr);
+      if (stdout !== undefined) assertEquals(run.stdout, stdout);
+      else assertEquals(JSON.parse(run.stdout).engine, engine);
+    }));
+    await assertRejects(() => Deno.stat(root), Deno.errors.NotFound);
+  });
+}
+
+Deno.test("profile has the options of deno task profile, and its former ones", async () => {
+  const names = [...ARGUMENTS.matchAll(/--\w+/g)].map(([name]) => name);
+  assert(names.length >= 8);
+  const { stdout } = await hashstash(["profile", "--help"]);
+  for (const name of names) assertMatch(stdout, new RegExp(`${name} `));
+  assert(!stdout.includes("--engines"));
+  const common = ["--iterations", "1", "--json"];
+  const now = "--engine memory --serializer json --compress false,gzip --b64 true --size 50";
+  const former =
+    "--engines memory --serializers json --compressors none,gzip --base64 true --sizes 50";
+  for (const args of [now, former]) {
+    const { code, stdout } = await hashstash(["profile", ...args.split(" "), ...common]);
+    assertEquals(code, 0, args);
+    const rows: Record<string, unknown>[] = JSON.parse(stdout).rows;
+    const seen = (name: string) => [...new Set(rows.map((row) => row[name]))];
+    assertEquals(seen("engine"), ["memory"]);
+    assertEquals(seen("serializer"), ["json"]);
+    assertEquals(seen("compress"), [false, "gzip"]);
+    assertEquals(seen("b64"), [true]);
+    assertEquals(seen("size"), [50]);
+  }
+  const wrong = [
+    "--engine x",
+    "--compress x",
+    "--b64 yes",
+    "--size small",
+    "--operation x",
+    "-i 0",
+  ];
+  await Promise.all(wrong.map(async (args) => {
+    const run = await hashstash(["profile", "--engine", "memory", ...args.split(" ")]);
+    assertEquals([args, run.code, run.stdout], [args, 2, ""]);
+  }));
 });
 
 Deno.test("profile prints a table and writes files", async () => {

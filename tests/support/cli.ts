@@ -1,5 +1,15 @@
 /** Runs the command line as a person would: another process. */
-const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
+export const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
+
+/** What Deno's own command line needs before the arguments of ours. */
+export const hashstashArguments: readonly string[] = [
+  "run",
+  "-A",
+  "--quiet",
+  "--unstable-kv",
+  "--no-check",
+  MAIN,
+];
 
 /** What a run gave. */
 export interface Run {
@@ -15,7 +25,7 @@ export async function hashstash(
   options: { input?: Uint8Array | string; env?: Record<string, string> } = {},
 ): Promise<Run> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", "--unstable-kv", "--no-check", MAIN, ...args],
+    args: [...hashstashArguments, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
