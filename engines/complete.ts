@@ -1,5 +1,5 @@
 import { DecodeError } from "../codec/errors.ts";
-import { batches, each } from "./each.ts";
+import { batches, each, mapped } from "./each.ts";
 import type {
   Awaitable,
   Engine,
@@ -10,6 +10,7 @@ import type {
   EngineSupports,
   Entry,
   EntryValue,
+  Guard,
   NewEntry,
 } from "./engine.ts";
 import { EngineError, engineError, messageOf, unreadable } from "./errors.ts";
@@ -159,12 +160,14 @@ export class CompleteEngine implements Store {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Awaitable<boolean> {
-    return this.#call(
-      "compareAndSet",
-      () => this.#engine.compareAndSet(this.#prefix + key, expected, next),
-      key,
-    );
+    return this.#call("compareAndSet", () => {
+      const own = this.#prefix + key;
+      return guard === undefined
+        ? this.#engine.compareAndSet(own, expected, next)
+        : this.#engine.compareAndSet(own, expected, next, bare(guard));
+    }, key);
   }
 
   getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
@@ -265,6 +268,11 @@ export class CompleteEngine implements Store {
       }
       return bytes;
     });
+  }
+
+  /** A guard on an entry of this store, as its engine knows it. */
+  guardOn(key: string, expected: Entry): Guard {
+    return { engine: this.#engine, key: this.#prefix + key, expected };
   }
 
   /** Whether the engine's own methods are about no more than this part. */
@@ -399,10 +407,13 @@ export class CompleteEngine implements Store {
   }
 }
 
-function notOpen({ name }: Engine): TypeError {
-  return new TypeError(`Engine "${name}" is not open`);
+/** The guard as the engine knows it: without the wrapper around the other store. */
+function bare({ engine, key, expected }: Guard): Guard {
+  return engine instanceof CompleteEngine
+    ? engine.guardOn(key, expected)
+    : { engine, key, expected };
 }
 
-async function* mapped<T, R>(items: AsyncIterable<T>, fn: (item: T) => R): AsyncGenerator<R> {
-  for await (const item of items) yield fn(item);
+function notOpen({ name }: Engine): TypeError {
+  return new TypeError(`Engine "${name}" is not open`);
 }

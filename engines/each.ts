@@ -66,3 +66,11 @@ export function groupsOf<T>(items: readonly T[], size: number): T[][] {
   for (let i = 0; i < items.length; i += size) groups.push(items.slice(i, i + size));
   return groups;
 }
+
+/** What `fn` makes of each item, lazily. */
+export async function* mapped<T, R>(
+  items: Iterable<T> | AsyncIterable<T>,
+  fn: (item: T) => R,
+): AsyncGenerator<R> {
+  for await (const item of items) yield fn(item);
+}

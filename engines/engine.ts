@@ -44,6 +44,21 @@ export interface EngineSupports {
    * a part of the keys is made of `keys`, `get` and `delete`.
    */
   readonly prefix?: boolean;
+  /**
+   * `compareAndSet` obeys its guard in the same step. Default: false, and results are fenced by
+   * several steps.
+   */
+  readonly guard?: boolean;
+}
+
+/** What must hold of another store of the same engine at the moment of a `compareAndSet`. */
+export interface Guard {
+  /** The other store, opened: an engine of the same kind, root and name. */
+  readonly engine: Engine;
+  /** A key there. */
+  readonly key: string;
+  /** The state that its entry must be in: an `Entry` that the other store returned. */
+  readonly expected: Entry;
 }
 
 /** The operations of an engine, as `EngineError.operation` names them. */
@@ -145,11 +160,15 @@ export interface Engine {
    * Stores `next` (or removes the entry, when `next` is undefined) if the entry is still in the
    * state `expected`, atomically across processes: an `Entry` that this engine returned, or
    * `undefined` for absent. Returns whether it did. Everything atomic in the stash rests on this.
+   *
+   * With a guard, only if that holds too, in the same atomic step: no change of either entry comes
+   * between. Only asked of engines whose `supports.guard` is true.
    */
   compareAndSet(
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Awaitable<boolean>;
   /**
    * The keys that begin with `prefix` (default: all), in any order, each that is not touched

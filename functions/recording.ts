@@ -6,14 +6,14 @@ import { keepError } from "./kept_errors.ts";
 import { replayAsync, toStored } from "./replay.ts";
 import { ABSENT } from "../store/handle.ts";
 import type { Job } from "./job.ts";
-import { claim, identity, recall, storeResult, type Turn, type Wish } from "./single_flight.ts";
+import { Claim, claim, identity, recall, storeResult, type Wish } from "./single_flight.ts";
 import { orAborted } from "./waiting.ts";
 
 type Source = AsyncGenerator<unknown, unknown, unknown>;
 type Reader = AsyncGenerator<unknown, unknown, void>;
 
 /** How a recording ended. */
-type End = { readonly returned: unknown } | { readonly error: unknown };
+type End = { readonly returned?: Uint8Array } | { readonly error: unknown };
 
 /** The recordings of this process that have not ended, by what they record. */
 const recordings = new Map<string, { isNew: boolean; opening: Promise<Opened> }>();
@@ -64,18 +64,20 @@ async function begin(
   wish: Wish,
   onEnd: () => void,
 ): Promise<Opened> {
-  return await job.target.run("compute result", async (store) => {
+  return await job.target.run("compute", async (store) => {
     const { signal } = new AbortController();
     const run: { recording?: Recording } = {};
     const isActive = () => run.recording?.isActive(job.options.lease) ?? true;
     const claimed = await claim(store, job, wish, signal, isActive);
-    if (claimed === undefined || "found" in claimed) {
+    if (!(claimed instanceof Claim)) {
       return { stored: claimed && await job.target.read(claimed.found, job.text) };
     }
+    // Who comes from now on begins a run of its own.
+    claimed.whenOvertaken = onEnd;
     try {
-      return run.recording = new Recording(job, start(), claimed.turn, onEnd);
+      return run.recording = new Recording(job, start(), claimed, onEnd);
     } catch (error) {
-      await claimed.turn.release();
+      await claimed.release();
       throw error;
     }
   });
@@ -87,10 +89,14 @@ async function begin(
  */
 class Recording {
   readonly #job: Job;
-  readonly #turn: Turn;
+  readonly #claim: Claim;
   readonly #onEnd: () => void;
   readonly #source: Source;
-  readonly #yielded: unknown[] = [];
+  /**
+   * What it yielded, encoded at the yield: a generator may change what it has yielded, and so may
+   * each reader, who therefore gets values of its own.
+   */
+  readonly #yielded: Uint8Array[] = [];
   #end: End | undefined;
   #advancing: Promise<void> | undefined;
   #readers = 0;
@@ -98,9 +104,9 @@ class Recording {
   /** Whether it was left before its end: it has no more to read. */
   isAbandoned = false;
 
-  constructor(job: Job, source: Source, turn: Turn, onEnd: () => void) {
+  constructor(job: Job, source: Source, claim: Claim, onEnd: () => void) {
     this.#job = job;
-    this.#turn = turn;
+    this.#claim = claim;
     this.#onEnd = onEnd;
     this.#source = source;
   }
@@ -129,10 +135,13 @@ class Recording {
       while (position === this.#yielded.length && this.#end === undefined) {
         await (this.#advancing ??= this.#advance());
       }
-      if (position < this.#yielded.length) return { done: false, value: this.#yielded[position++] };
+      if (position < this.#yielded.length) {
+        return { done: false, value: await this.#read(this.#yielded[position++]) };
+      }
       await leave();
       if ("error" in this.#end!) throw this.#end.error;
-      return { done: true, value: this.#end!.returned };
+      const { returned } = this.#end!;
+      return { done: true, value: returned && await this.#read(returned) };
     };
     // One after the other, as in any async generator.
     const inTurn = <T>(body: () => Promise<T>): Promise<T> => {
@@ -162,7 +171,7 @@ class Recording {
     try {
       const { done, value } = await this.#nextItem();
       if (done) await this.#finish(value);
-      else this.#yielded.push(value);
+      else this.#yielded.push(await this.#encode(value));
     } catch (error) {
       await this.#close({ error });
     } finally {
@@ -181,13 +190,23 @@ class Recording {
   }
 
   async #finish(returned: unknown): Promise<void> {
-    const { target } = this.#job;
     // Stored before the last reader is told, so that it is there when the loop of the caller has
     // ended.
-    await target.run("store result", async (store) => {
-      await storeResult(store, this.#job, toStored(this.#yielded, returned), this.#turn);
-    });
-    await this.#close({ returned });
+    const yielded: unknown[] = [];
+    for (const bytes of this.#yielded) yielded.push(await this.#read(bytes));
+    const value = toStored(yielded, returned);
+    const bytes = await this.#encode(value);
+    await storeResult(this.#job, value, bytes, this.#claim, false);
+    const end = returned === undefined ? {} : { returned: await this.#encode(returned) };
+    await this.#close(end);
+  }
+
+  async #encode(value: unknown): Promise<Uint8Array> {
+    return await this.#job.target.codec.encode(value);
+  }
+
+  async #read(bytes: Uint8Array): Promise<unknown> {
+    return await this.#job.target.read({ value: bytes }, this.#job.text);
   }
 
   /** Nobody reads on: an incomplete result is not stored. */
@@ -195,13 +214,13 @@ class Recording {
     await this.#advancing;
     if (this.#end !== undefined || this.#readers > 0) return;
     this.isAbandoned = true;
-    await this.#close({ returned: undefined });
+    await this.#close({});
     await this.#source.return(undefined);
   }
 
   async #close(end: End): Promise<void> {
     this.#end = end;
     this.#onEnd();
-    await this.#turn.release();
+    await this.#claim.release();
   }
 }

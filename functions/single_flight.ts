@@ -2,18 +2,22 @@
  * Single flight: equal calls at the same time share one run. In one process they wait for one
  * promise; between processes one holds a lease in the store and the others look for its result.
  *
- * What is stored is fenced: a run that has lost its lease (its process was stopped for longer than
- * the lease lasts) stores only if nobody has stored since it began; else its caller, too, gets what
- * is stored.
+ * What is stored is fenced: a run stores its result only while nobody has decided otherwise since
+ * it began. Whoever writes or removes the key tells the runs of this process (store/runs.ts), takes
+ * the lease away from those of others (store/leases.ts), or has changed the entry; the run's own
+ * callers get what it made all the same, later ones compute anew.
  */
 import type { Store } from "../engines/complete.ts";
-import type { Awaitable, Entry } from "../engines/engine.ts";
-import { backoff, refuseWithin, within } from "../store/contention.ts";
+import type { Entry, NewEntry } from "../engines/engine.ts";
+import { EngineError } from "../engines/errors.ts";
+import { backoff, Operation, operationsAround, waitingFor } from "../store/contention.ts";
 import { ABSENT } from "../store/handle.ts";
+import { valueOf } from "../store/header.ts";
+import { Lease, LeaseWatch } from "../store/leases.ts";
+import { registerRun } from "../store/runs.ts";
 import type { Job } from "./job.ts";
 import { dropError, keepError, throwKept } from "./kept_errors.ts";
 import { isFresh, keptUntil } from "./options.ts";
-import { Lease } from "./lease.ts";
 import { orAborted, pause } from "./waiting.ts";
 
 /**
@@ -22,27 +26,112 @@ import { orAborted, pause } from "./waiting.ts";
  */
 export type Wish = "any" | "unclaimed" | "new" | "fresh";
 
-/** The right to compute. */
-export interface Turn {
-  /** What was stored when it was granted. */
-  readonly before?: Entry;
-  /** Whether what was stored since may be replaced. */
-  prevails(): Awaitable<boolean>;
-  /** Lets others have it. */
-  release(): Awaitable<void>;
-}
-
-/** What a claim brought: the right, or a result that makes it needless, or neither. */
-export type Claim = { readonly turn: Turn } | { readonly found: Entry } | undefined;
-
-/** A result, and its stored bytes for those who need a copy of their own. */
-interface Landing {
-  readonly value: unknown;
-  readonly stored: Uint8Array;
-}
+/** What a claim brought: the right to compute, or a result that makes it needless, or neither. */
+export type Claimed = Claim | { readonly found: Entry } | undefined;
 
 /** Another process is making the result that was wanted unclaimed. */
 export const CLAIMED: unique symbol = Symbol("claimed");
+
+/**
+ * How long a computation that needs another process's result waits for it before it makes its own,
+ * ms: that process may be waiting for this one's.
+ */
+const LONGEST_NESTED_WAIT = 60_000;
+
+/** What is refused when it would wait for itself. */
+const GET_WITHIN = "get the result inside the function that makes it";
+
+/** The right to compute a result, and to store it while nobody has decided otherwise. */
+export class Claim {
+  readonly #store: Store;
+  readonly #key: string;
+  readonly #lease: Lease | undefined;
+  readonly #unregister: () => void;
+  /** What was stored when the claim was granted. */
+  #before: Entry | undefined;
+  #isOvertaken = false;
+  /** Called when somebody has decided otherwise. */
+  whenOvertaken: (() => void) | undefined;
+
+  constructor(store: Store, { target, text }: Job, lease: Lease | undefined) {
+    this.#store = store;
+    this.#key = text;
+    this.#lease = lease;
+    this.#unregister = registerRun(target.place, text, {
+      overtaken: () => {
+        this.#isOvertaken = true;
+        this.whenOvertaken?.();
+      },
+    });
+  }
+
+  /** Looks at what is stored: a result that is there must be as it was when this is stored. */
+  async look(): Promise<Entry | undefined> {
+    return this.#before = await this.#store.get(this.#key);
+  }
+
+  /** Stores a result, unless somebody has decided otherwise; whether it did. */
+  async store(next: NewEntry): Promise<boolean> {
+    let expected = this.#before;
+    for (let attempt = 0; !this.#isOvertaken; attempt++) {
+      const done = await this.#replace(expected, next);
+      if (done !== undefined) return done;
+      const current = await this.#store.get(this.#key);
+      if (current !== undefined && !(expected && isSameState(current, expected))) return false;
+      // What is gone has ended or was evicted: who removes it takes the lease or says so.
+      if (current === undefined && expected !== undefined && this.#wasRemoved(expected)) {
+        return false;
+      }
+      expected = current;
+      await backoff(attempt);
+    }
+    return false;
+  }
+
+  /** Lets others have it. */
+  async release(): Promise<void> {
+    this.#unregister();
+    await this.#lease?.release();
+  }
+
+  /** One try; `undefined`: the entry was not as expected. */
+  async #replace(expected: Entry | undefined, next: NewEntry): Promise<boolean | undefined> {
+    const [store, key, lease] = [this.#store, this.#key, this.#lease];
+    if (lease === undefined) return await store.compareAndSet(key, expected, next) || undefined;
+    const current = await lease.current();
+    if (current === undefined) return false;
+    if (store.supports.guard === true) {
+      if (await store.compareAndSet(key, expected, next, lease.guard(current))) return true;
+      return await lease.current() === undefined ? false : undefined;
+    }
+    if (!await lease.announceStoring(current)) return false;
+    if (!await store.compareAndSet(key, expected, next)) return undefined;
+    if (await lease.current() !== undefined) return true;
+    // Who waited for the store to end has given up and taken the lease: the result goes again.
+    const stored = await store.get(key);
+    if (stored !== undefined && isSameBytes(valueOf(stored), valueOf(next))) {
+      await store.compareAndSet(key, stored, undefined);
+    }
+    return false;
+  }
+
+  /**
+   * Whether an entry that was there when the claim was granted, and is gone, was removed by another
+   * process between taking the lease away and now: its deadline does not say why it is gone.
+   */
+  #wasRemoved({ expiresAt }: Entry): boolean {
+    return this.#lease !== undefined && (expiresAt === undefined || Date.now() < expiresAt);
+  }
+}
+
+/** Whether an entry is as it was but for its deadline, which `touch` moves. */
+function isSameState(current: Entry, before: Entry): boolean {
+  return current.timestamp === before.timestamp && isSameBytes(current.value, before.value);
+}
+
+function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
 
 /** The flights of this process, by what they compute. */
 const flights = new Map<string, Flight>();
@@ -50,8 +139,12 @@ const flights = new Map<string, Flight>();
 /** One run, or one wait for another process's run, and the callers that share it. */
 class Flight {
   readonly isNew: boolean;
-  /** `undefined`: another process is at it, and this one did not want to wait. */
-  readonly landing: Promise<Landing | undefined>;
+  readonly operation: Operation;
+  /**
+   * The stored bytes of the result, of which each caller reads a value of its own; `undefined`:
+   * another process is at it, and this one did not want to wait.
+   */
+  readonly landing: Promise<Uint8Array | undefined>;
   readonly #id: string;
   readonly #job: Job;
   readonly #waiting = new AbortController();
@@ -64,29 +157,37 @@ class Flight {
     this.#id = id;
     this.#job = job;
     this.isNew = wish === "new";
+    this.operation = new Operation(job.target.place, `compute ${job.text}`);
     flights.set(id, this);
-    const { promise, resolve, reject } = Promise.withResolvers<Landing | undefined>();
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>();
     this.landing = promise;
-    const end = () => {
-      if (flights.get(id) === this) flights.delete(id);
-    };
+    const end = () => this.#end();
     // All callers may have left before it fails: then nobody is to be told.
     promise.then(end, end);
     // What somebody waits for is an operation of the stash, which `close` waits for; what all have
     // left is not.
-    job.target.run("compute result", (store) => {
+    job.target.run("compute", (store) => {
       const flying = this.#fly(store, wish).then(resolve, reject);
       return Promise.race([flying, this.#left.promise]);
     }).catch(reject);
   }
 
-  async join(signal?: AbortSignal): Promise<Landing | undefined> {
+  async join(signal?: AbortSignal): Promise<Uint8Array | undefined> {
     this.#callers++;
     try {
-      return await orAborted(this.landing, signal);
+      return await waitingFor(
+        this.operation,
+        GET_WITHIN,
+        () => orAborted(this.landing, signal),
+      );
     } finally {
       if (--this.#callers === 0) this.#leave();
     }
+  }
+
+  /** Callers from now on begin a run of their own. */
+  #end(): void {
+    if (flights.get(this.#id) === this) flights.delete(this.#id);
   }
 
   /**
@@ -94,7 +195,7 @@ class Flight {
    */
   #leave(): void {
     if (this.#stage === "waiting") {
-      if (flights.get(this.#id) === this) flights.delete(this.#id);
+      this.#end();
       this.#waiting.abort();
     } else if (this.#stage === "computing") {
       this.#isLeft = true;
@@ -102,26 +203,21 @@ class Flight {
     }
   }
 
-  async #fly(store: Store, wish: Wish): Promise<Landing | undefined> {
+  async #fly(store: Store, wish: Wish): Promise<Uint8Array | undefined> {
     const job = this.#job;
     const claimed = await claim(store, job, wish, this.#waiting.signal);
     if (claimed === undefined) return undefined;
-    if ("found" in claimed) return await landed(job, claimed.found);
-    const { turn } = claimed;
+    if (!(claimed instanceof Claim)) return valueOf(claimed.found);
     this.#stage = "computing";
+    claimed.whenOvertaken = () => this.#end();
     try {
-      const value = await within(`compute ${this.#id}`, () => compute(job));
-      // The stash may have been closed since all have left.
-      if (this.#isLeft) {
-        return await job.target.run(
-          "store result",
-          (store) => storeResult(store, job, value, turn),
-        );
-      }
-      this.#stage = "storing";
-      return await storeResult(store, job, value, turn);
+      const value = await this.operation.run(() => compute(job));
+      const bytes = await job.target.codec.encode(value);
+      if (!this.#isLeft) this.#stage = "storing";
+      await storeResult(job, value, bytes, claimed, !this.#isLeft);
+      return bytes;
     } finally {
-      await turn.release();
+      await claimed.release();
     }
   }
 }
@@ -148,18 +244,23 @@ export async function recallOrCompute(
 
 /** The stored result, or `ABSENT`; a stale one sets off a refresh. */
 export async function recall(job: Job): Promise<unknown> {
-  const { target, text, options } = job;
-  const [value, fresh] = await target.run("get entry", async (store) => {
+  const { target, text } = job;
+  return await target.run("get", async (store) => {
     const entry = await store.get(text);
     if (entry === undefined) {
       target.stats.misses++;
-      return [ABSENT, true];
+      return ABSENT;
     }
-    const value = await target.read(entry, text);
-    target.stats.hits++;
-    return [value, isFresh(options, entry)];
+    return await serve(job, entry);
   });
-  if (!fresh) refresh(job);
+}
+
+/** The value of a stored result; a stale one sets off a refresh. */
+export async function serve(job: Job, entry: Entry): Promise<unknown> {
+  const { target, text, options } = job;
+  const value = await target.read(entry, text);
+  target.stats.hits++;
+  if (!isFresh(options, entry)) refresh(job);
   return value;
 }
 
@@ -168,23 +269,16 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
   const id = await identity(job);
   for (;;) {
     let flight = flights.get(id);
-    if (flight !== undefined) {
-      refuseWithin(() => `compute ${id}`, "get the result inside the function that makes it");
-    }
     if (flight !== undefined && wish === "new" && !flight.isNew) {
       // It began before this call: it may be making just what the caller wants to be rid of.
-      await orAborted(settled(flight.landing), signal);
+      const { landing, operation } = flight;
+      await waitingFor(operation, GET_WITHIN, () => orAborted(settled(landing), signal));
       continue;
     }
-    const leads = flight === undefined;
     flight ??= new Flight(id, job, wish);
-    const landing = await flight.join(signal);
-    if (landing === undefined) {
-      if (wish === "unclaimed") return CLAIMED;
-      continue;
-    }
-    // Each caller has a value of its own, as from `get`.
-    return leads ? landing.value : await job.target.read({ value: landing.stored }, job.text);
+    const bytes = await flight.join(signal);
+    if (bytes !== undefined) return await job.target.read({ value: bytes }, job.text);
+    if (wish === "unclaimed") return CLAIMED;
   }
 }
 
@@ -205,8 +299,8 @@ let alone = 0;
 /** What those who share one run have in common. */
 export async function identity({ target, text, options }: Job): Promise<string> {
   // Only an opened store knows where it is.
-  await target.run("compute result", () => undefined);
-  return options.lock === false ? `alone ${++alone}` : target.identity(text);
+  await target.open();
+  return options.lock === false ? `alone ${++alone}` : target.place + text;
 }
 
 /** Gets the right to compute, waiting while another process has it; or finds the result. */
@@ -216,42 +310,49 @@ export async function claim(
   wish: Wish,
   signal: AbortSignal,
   isActive?: () => boolean,
-): Promise<Claim> {
+): Promise<Claimed> {
   const { target, text, options } = job;
-  const isShared = options.lock === "shared" && store.supports.shared;
+  const leases = options.lock === "shared" ? await target.leases() : undefined;
+  const watch = new LeaseWatch();
+  const isNested = !operationsAround().next().done;
+  const end = performance.now() + (isNested ? LONGEST_NESTED_WAIT : Infinity);
   for (let attempt = 0;; attempt++) {
-    const lease = isShared
-      ? await Lease.take(target, text, { ms: options.lease, isActive })
-      : undefined;
-    if (!isShared || lease !== undefined) {
-      try {
-        signal.throwIfAborted();
-        // Looked for again: its last holder may just have stored the result.
-        const before = await store.get(text);
-        const suffices = before !== undefined && wish !== "new" &&
-          (wish !== "fresh" || isFresh(options, before));
-        if (suffices) {
-          await lease?.release();
-          return { found: before };
-        }
-        if (wish !== "new") await throwKept(job);
-        return {
-          turn: {
-            before,
-            prevails: () => lease?.held() ?? (wish === "new" || options.lock === false),
-            release: () => lease?.release(),
-          },
-        };
-      } catch (error) {
-        await lease?.release();
-        throw error;
-      }
+    const lease = leases && await Lease.take(leases, text, { ms: options.lease, isActive }, watch);
+    if (leases === undefined || lease !== undefined || performance.now() > end) {
+      return await grant(store, job, wish, lease, signal);
     }
     if (wish === "fresh" || wish === "unclaimed") return undefined;
     await pause(Math.min(100, 5 * 2 ** attempt) * (0.5 + Math.random()), signal);
     if (wish === "new") continue;
     const found = await store.get(text);
     if (found !== undefined) return { found };
+  }
+}
+
+/** The claim, or the result that its last holder may just have stored. */
+async function grant(
+  store: Store,
+  job: Job,
+  wish: Wish,
+  lease: Lease | undefined,
+  signal: AbortSignal,
+): Promise<Claimed> {
+  if (lease !== undefined) job.target.adopt(lease);
+  const claimed = new Claim(store, job, lease);
+  try {
+    signal.throwIfAborted();
+    const found = await claimed.look();
+    if (
+      found !== undefined && wish !== "new" && (wish !== "fresh" || isFresh(job.options, found))
+    ) {
+      await claimed.release();
+      return { found };
+    }
+    if (wish !== "new") await throwKept(job);
+    return claimed;
+  } catch (error) {
+    await claimed.release();
+    throw error;
   }
 }
 
@@ -264,34 +365,34 @@ async function compute(job: Job): Promise<unknown> {
   }
 }
 
-/** Stores a result, unless a newer one is there that it must not replace; what then is stored. */
+/**
+ * Stores a result, unless somebody has decided otherwise. One that can't be stored, as the disk is
+ * full, the server gone or the stash closed, reaches its callers all the same.
+ *
+ * @param isInside Whether `close` waits for the caller; else the stash may have been closed.
+ */
 export async function storeResult(
-  store: Store,
   job: Job,
   value: unknown,
-  turn: Turn,
-): Promise<Landing> {
-  const { target, text, options } = job;
+  bytes: Uint8Array,
+  claimed: Claim,
+  isInside: boolean,
+): Promise<void> {
+  const { target, options } = job;
   const timestamp = Date.now();
-  const stored = await target.codec.encode(value);
   const expiresAt = keptUntil(options, value, target.options.ttl, timestamp);
-  const next = { value: stored, expiresAt, timestamp };
-  let expected = turn.before;
-  for (let attempt = 0;; attempt++) {
-    if (await store.compareAndSet(text, expected, next)) {
-      target.stats.sets++;
-      await dropError(job);
-      return { value, stored };
-    }
-    const current = await store.get(text);
-    if (current !== undefined && !await turn.prevails()) return await landed(job, current);
-    expected = current;
-    await backoff(attempt);
+  if (expiresAt !== undefined && expiresAt <= timestamp) return;
+  const store = async () => {
+    if (!await claimed.store({ value: bytes, expiresAt, timestamp })) return;
+    target.stats.sets++;
+    await dropError(job);
+  };
+  try {
+    await (isInside ? store() : target.run("store", store));
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    target.report(error, job.text);
   }
-}
-
-async function landed({ target, text }: Job, { value: stored }: Entry): Promise<Landing> {
-  return { value: await target.read({ value: stored }, text), stored };
 }
 
 function settled(promise: Promise<unknown>): Promise<void> {

@@ -18,6 +18,7 @@ import type { Profile } from "../profile/result.ts";
 import type { ArqueroTable } from "../store/arquero.ts";
 import { KeyNotFoundError } from "../store/errors.ts";
 import { showKey } from "../engines/errors.ts";
+import type { StashEvents } from "../store/events.ts";
 import { ABSENT, Handle } from "../store/handle.ts";
 import { openHeader } from "../store/header.ts";
 import {
@@ -292,7 +293,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /** How many keys there are. */
   async size(): Promise<number> {
-    return await this.#handle.run("size", (store) => store.size());
+    return await this.#handle.size();
   }
 
   /**
@@ -723,6 +724,14 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
     return await loadStore(this.#handle, records);
   }
 
+  /**
+   * What happens without a caller to be told: `"error"` when a result was computed and could not be
+   * stored. A listener that throws harms nobody.
+   */
+  get events(): StashEvents {
+    return this.#handle.events;
+  }
+
   /** What this handle has done so far. */
   stats(): StashStats {
     return { ...this.#handle.stats, evictions: this.#handle.evictions };
@@ -749,7 +758,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /** Bytes on disk or in the server. */
   async byteSize(): Promise<number> {
-    return await this.#handle.run("byteSize", (store) => store.byteSize());
+    return await this.#handle.byteSize();
   }
 
   /** Opens the engine; without it the first operation does. Idempotent. */

@@ -33,26 +33,94 @@ export async function exclusive<T>(name: string, body: () => Promise<T>): Promis
   }
 }
 
-/** Which operations the running code is part of. */
-const running = new AsyncLocalStorage<ReadonlySet<string>>();
+/** An operation that runs a function of the caller's: what it does may come back to its own key. */
+export class Operation {
+  /** What it is about: a key of a store, under a name that no other has in this process. */
+  readonly subject: string;
+  /** The store of the key. */
+  readonly place: string;
+  /** What it waits for at the moment: calls of its function that have joined other operations. */
+  readonly waitsFor: Set<Operation> = new Set();
+  #isUnderWay = true;
 
-/** Runs a caller's function as part of an operation. */
-export function within<T>(operation: string, fn: () => T): T {
-  return running.run(new Set(running.getStore()).add(operation), fn);
+  constructor(place: string, key: string) {
+    this.place = place;
+    this.subject = place + key;
+  }
+
+  /** Whether its function has not settled: what it has started and left running is not part of it. */
+  get isUnderWay(): boolean {
+    return this.#isUnderWay;
+  }
+
+  /** Runs the function as part of the operation. */
+  async run<T>(fn: () => T): Promise<Awaited<T>> {
+    try {
+      return await running.run({ operation: this, outer: running.getStore() }, fn);
+    } finally {
+      this.#isUnderWay = false;
+    }
+  }
+}
+
+/** The operations that the running code is part of, from the innermost outwards. */
+interface Running {
+  readonly operation: Operation;
+  readonly outer: Running | undefined;
+}
+
+// A chain and no set: a function that calls itself 8,000 deep would copy 8,000 sets.
+const running = new AsyncLocalStorage<Running | undefined>();
+
+/** The operations under way that the running code is part of, from the innermost outwards. */
+export function* operationsAround(): Generator<Operation> {
+  for (let at = running.getStore(); at !== undefined; at = at.outer) {
+    if (at.operation.isUnderWay) yield at.operation;
+  }
 }
 
 /**
- * Refuses what such a function, however indirectly, does to its own operation: what runs inside
- * `modify` or a computation may come back to the same key, and would wait for itself.
+ * Refuses what the running code, as part of an operation, would wait for itself to do.
  *
- * @param operation Names the operation, or the beginning of its name; called only inside of one.
+ * @param isMeant Whether an operation around is the one that it would wait for.
  * @param what What is refused, and where.
- * @throws {TypeError} When the running code is part of it.
+ * @throws {TypeError} When there is such an operation around.
  */
-export function refuseWithin(operation: () => string, what: string): void {
-  const operations = running.getStore();
-  if (operations === undefined) return;
-  const name = operation();
-  if (![...operations].some((other) => other.startsWith(name))) return;
-  throw new TypeError(`Cannot ${what}: it would wait for itself`);
+export function refuseWithin(isMeant: (operation: Operation) => boolean, what: string): void {
+  if (running.getStore() === undefined) return;
+  for (const operation of operationsAround()) {
+    if (isMeant(operation)) throw new TypeError(`Cannot ${what}: it would wait for itself`);
+  }
+}
+
+/**
+ * Waits for another operation from inside of one: refused when that one, or one that it waits for,
+ * waits for the operation that the running code is part of.
+ *
+ * @param target What is waited for.
+ * @param what What is refused then.
+ * @throws {TypeError} When they would wait for each other for ever.
+ */
+export async function waitingFor<T>(
+  target: Operation,
+  what: string,
+  wait: () => Promise<T>,
+): Promise<T> {
+  const around = [...operationsAround()];
+  if (around.length === 0) return await wait();
+  const reached = new Set([target]);
+  for (const operation of reached) {
+    if (around.includes(operation)) {
+      const how = operation === target ? "it would wait for itself" : "they wait for each other";
+      throw new TypeError(`Cannot ${what}: ${how}`);
+    }
+    for (const next of operation.waitsFor) reached.add(next);
+  }
+  const [innermost] = around;
+  innermost.waitsFor.add(target);
+  try {
+    return await wait();
+  } finally {
+    innermost.waitsFor.delete(target);
+  }
 }

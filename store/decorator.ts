@@ -6,6 +6,7 @@ import type {
   EngineSupports,
   Entry,
   EntryValue,
+  Guard,
   NewEntry,
 } from "../engines/engine.ts";
 
@@ -85,8 +86,9 @@ export abstract class Decorator implements Store {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Awaitable<boolean> {
-    return this.inner.compareAndSet(key, expected, next);
+    return this.inner.compareAndSet(key, expected, next, guard);
   }
 
   keys(prefix?: string): Iterable<string> | AsyncIterable<string> {

@@ -1,13 +1,15 @@
 import { join } from "node:path";
 import { Codec } from "../codec/codec.ts";
 import type { Store } from "../engines/complete.ts";
-import { batches } from "../engines/each.ts";
+import { batches, groupsOf, mapped } from "../engines/each.ts";
 import type { Awaitable, Entry, NewEntry } from "../engines/engine.ts";
-import { EngineError, unreadable } from "../engines/errors.ts";
+import { EngineError, safeDecodeKey, unreadable } from "../engines/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { checkStore } from "./check.ts";
-import { backoff, exclusive, refuseWithin, within } from "./contention.ts";
+import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
+import { type StashEventDetail, StashEvents } from "./events.ts";
 import { opened, type StoredEntry, valueOf } from "./header.ts";
+import { LEASES, revokeLeases } from "./leases.ts";
 import { openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
@@ -22,6 +24,9 @@ import {
   type SetOptions,
   withoutFilePath,
 } from "./options.ts";
+import { type Call, Order } from "./order.ts";
+import { hasRuns, overtakeRuns } from "./runs.ts";
+import type { TextPairs } from "./pairs.ts";
 import type { StashCheck, StashStats, Version } from "./types.ts";
 import { Versions, versionsOf } from "./versions.ts";
 
@@ -32,6 +37,13 @@ const BATCH_BYTES = 4_000_000;
 
 /** Told apart from every value that can be stored. */
 export const ABSENT: unique symbol = Symbol("absent");
+
+/** What is not an option of the user's. */
+interface HandleSettings {
+  kind?: "stash" | "function";
+  temporary?: boolean;
+  parent?: Handle;
+}
 
 /**
  * One handle on a store: opens and closes it, and does what a stash does by the canonical text of a
@@ -49,6 +61,10 @@ export class Handle implements AsyncDisposable {
   #opening: Promise<Store> | undefined;
   readonly #sides = new Map<string, Promise<Store>>();
   readonly #children = new Set<AsyncDisposable>();
+  readonly #order = new Order();
+  /** The handle whose events this one's reach too. */
+  readonly #parent: Handle | undefined;
+  #events: StashEvents | undefined;
   #place: string | undefined;
   #closing: Promise<void> | undefined;
   /** Operations under way: `close` waits for them. */
@@ -58,14 +74,14 @@ export class Handle implements AsyncDisposable {
   /** @throws {TypeError | RangeError} When an option makes no sense. */
   constructor(
     options: HashStashOptions,
-    { kind = "stash", temporary = false }: { kind?: "stash" | "function"; temporary?: boolean } =
-      {},
+    { kind = "stash", temporary = false, parent }: HandleSettings = {},
   ) {
     this.options = checkOptions(options);
     const { serializer, compress, b64 } = this.options;
     this.codec = new Codec({ serializer, compress, b64 });
     this.kind = kind;
     this.#isTemporary = temporary;
+    this.#parent = parent;
   }
 
   /** The engine's name. */
@@ -94,16 +110,34 @@ export class Handle implements AsyncDisposable {
     }
   }
 
-  /** Goes over items of the opened store, until the handle is closed. */
+  /**
+   * Goes over items of the opened store, until the handle is closed. From the first one asked for,
+   * it comes after what was called before, and before what is called after.
+   */
   async *iterate<T>(
     operation: string,
     items: (store: Store) => Iterable<T> | AsyncIterable<T>,
   ): AsyncGenerator<T> {
-    if (this.#closing !== undefined) this.#refuse(operation);
-    const store = this.#store ?? await this.#open();
-    for await (const item of items(store)) {
-      yield item;
-      if (this.#closing !== undefined) this.#refuse(operation);
+    let iterator: Iterator<T> | AsyncIterator<T> | undefined;
+    const first = await this.#onAll(operation, async (store) => {
+      const iterable = items(store);
+      iterator = Symbol.asyncIterator in iterable
+        ? iterable[Symbol.asyncIterator]()
+        : iterable[Symbol.iterator]();
+      return await iterator.next();
+    });
+    let ended = false;
+    try {
+      for (let result = first;;) {
+        if (ended = result.done === true) return;
+        yield result.value;
+        if (this.#closing !== undefined) this.#refuse(operation);
+        ended = true;
+        result = await iterator!.next();
+        ended = false;
+      }
+    } finally {
+      if (!ended) await iterator!.return?.();
     }
   }
 
@@ -124,7 +158,7 @@ export class Handle implements AsyncDisposable {
       ...this.#derivedOptions(changes),
       dbname: `${this.options.dbname}/${dbname}`,
     };
-    return new Handle(options, { kind });
+    return new Handle(options, { kind, parent: kind === "function" ? this : undefined });
   }
 
   /** A handle on a store of its own with the same options, removed when it is closed. */
@@ -153,21 +187,52 @@ export class Handle implements AsyncDisposable {
     this.#children.delete(child);
   }
 
-  /** A name for one key of this store in this process; the store has been opened. */
-  identity(text: string): string {
-    return (this.#place ??= storeIdentity(this.options, this.path)) + text;
+  /** A name for the store in this process, to which a key is added; it has been opened. */
+  get place(): string {
+    return this.#place ??= storeIdentity(this.options, this.path);
+  }
+
+  /** The side store of leases; `undefined` where no other process can use the store. */
+  async leases(): Promise<Store | undefined> {
+    return (this.#store ?? await this.#open()).supports.shared
+      ? await this.side(LEASES)
+      : undefined;
+  }
+
+  /** The events of the handle. */
+  get events(): StashEvents {
+    return this.#events ??= new StashEvents();
+  }
+
+  /** Tells who listens, here and at the stash that a function's store is in, of an error. */
+  report(error: Error, text: string): void {
+    this.#parent?.report(error, text);
+    if (!this.#events?.hasListeners) return;
+    const { engine, options: { name, dbname } } = this;
+    const key = safeDecodeKey(text);
+    const detail: StashEventDetail = { engine, name, dbname, key, error };
+    this.#events.dispatchEvent(new CustomEvent("error", { detail }));
   }
 
   // In one piece, as set is: at a microsecond or two for a read from memory or LMDB, each further
-  // promise shows.
+  // promise shows. For the same reason a call enters the order only when it may have to wait, or
+  // others for it.
   /** The value under a key, or the default. */
   async get(text: string, defaultValue: unknown): Promise<unknown> {
     if (this.#closing !== undefined) this.#refuse("get");
     this.#active++;
+    let call: Call | undefined;
     try {
-      const store = this.#store ?? await this.#open();
-      const found = store.getValue(text);
+      if (this.#store === undefined || !this.#order.isFree(text)) {
+        const place = this.#order.enter(text);
+        call = place.call;
+        if (this.#store === undefined) await this.#open();
+        if (place.before !== undefined) await place.before;
+      }
+      const found = this.#store!.getValue(text);
+      if (found instanceof Promise) call ??= this.#order.enter(text).call;
       const entry = found instanceof Promise ? await found : found;
+      if (call !== undefined) call = this.#leave(text, call);
       if (entry === undefined) {
         this.stats.misses++;
         return defaultValue;
@@ -177,6 +242,7 @@ export class Handle implements AsyncDisposable {
       this.stats.hits++;
       return value;
     } finally {
+      if (call !== undefined) this.#leave(text, call);
       this.#done();
     }
   }
@@ -192,27 +258,40 @@ export class Handle implements AsyncDisposable {
       this.#refuse("set");
     }
     this.#active++;
+    let call: Call | undefined;
     try {
-      const bytes = encoding instanceof Promise ? await encoding : encoding;
-      const store = this.#store ?? await this.#open();
+      const isLater = encoding instanceof Promise;
+      if (isLater || this.#store === undefined || !this.#order.isFree(text)) {
+        const place = this.#order.enter(text);
+        call = place.call;
+        if (isLater) await encoding;
+        if (this.#store === undefined) await this.#open();
+        if (place.before !== undefined) await place.before;
+      }
+      const bytes = isLater ? await encoding : encoding;
       // The modify around it would find the entry changed, and run its function again, for ever.
-      refuseWithin(() => this.#modifying(text), "set entry inside the modify of its key");
-      const done = store.set(text, { value: bytes, expiresAt, timestamp });
-      if (done instanceof Promise) await done;
+      this.#refuseInModify(text, "set entry inside the modify of its key");
+      const done = this.#store!.set(text, { value: bytes, expiresAt, timestamp });
+      if (done instanceof Promise) {
+        call ??= this.#order.enter(text).call;
+        await done;
+      }
+      if (hasRuns()) overtakeRuns(this.place, text);
       this.stats.sets++;
     } finally {
+      if (call !== undefined) this.#leave(text, call);
       this.#done();
     }
   }
 
   /** Whether the key is there. */
   async has(text: string): Promise<boolean> {
-    return await this.run("has", (store) => store.has(text));
+    return await this.#onKeys("has", [text], (store) => store.has(text));
   }
 
   /** When the entry ends, ms since the epoch; `Infinity`: never; `undefined`: it is absent. */
   async expiresAt(text: string): Promise<number | undefined> {
-    return await this.run("expiresAt", async (store) => {
+    return await this.#onKeys("expiresAt", [text], async (store) => {
       const entry = await store.get(text);
       return entry && (entry.expiresAt ?? Infinity);
     });
@@ -220,7 +299,8 @@ export class Handle implements AsyncDisposable {
 
   /** Removes a key; whether it was there. */
   async delete(text: string): Promise<boolean> {
-    return await this.run("delete", async (store) => {
+    return await this.#onKeys("delete", [text], async (store) => {
+      await this.#decideOtherwise([text]);
       const deleted = await store.delete(text);
       if (deleted) this.stats.deletes++;
       return deleted;
@@ -230,7 +310,7 @@ export class Handle implements AsyncDisposable {
   /** The stored value, or the default just stored. */
   async setDefault(text: string, value: unknown): Promise<unknown> {
     const encoding = this.codec.encode(value);
-    return await this.run("setDefault", async (store) => {
+    return await this.#onKeys("setDefault", [text], async (store) => {
       const bytes = await encoding;
       for (let attempt = 0;; attempt++) {
         const entry = await store.get(text);
@@ -241,6 +321,7 @@ export class Handle implements AsyncDisposable {
         const timestamp = Date.now();
         const expiresAt = deadline(undefined, this.options.ttl, timestamp);
         if (await store.compareAndSet(text, undefined, { value: bytes, expiresAt, timestamp })) {
+          if (hasRuns()) overtakeRuns(this.place, text);
           this.stats.misses++;
           this.stats.sets++;
           return value;
@@ -252,8 +333,9 @@ export class Handle implements AsyncDisposable {
 
   /** Removes a key and gives its value to this caller alone; the default when it is absent. */
   async pop(text: string, defaultValue: unknown): Promise<unknown> {
-    return await this.run("pop", async (store) => {
+    return await this.#onKeys("pop", [text], async (store) => {
       for (let attempt = 0;; attempt++) {
+        await this.#decideOtherwise([text]);
         const entry = await store.get(text);
         if (entry === undefined) return defaultValue;
         // Decoded before it is removed: a value that can't be read must not be lost.
@@ -274,13 +356,14 @@ export class Handle implements AsyncDisposable {
     options?: SetOptions,
   ): Promise<unknown> {
     return await this.run("modify", async (store) => {
-      const operation = this.#modifying(text);
-      refuseWithin(() => operation, "modify entry inside the modify of its key");
-      return await exclusive(this.identity(text), async () => {
+      this.#refuseInModify(text, "modify entry inside the modify of its key");
+      // Only its reads and writes are in the order of calls: the function may take its time.
+      return await exclusive(this.place + text, async () => {
         for (let attempt = 0;; attempt++) {
-          const entry = await store.get(text);
+          const entry = await this.#order.onKeys([text], () => store.get(text));
           const current = entry && await this.read(entry, text);
-          const next = await within(operation, () => fn(current));
+          const operation = new Operation(this.place, `modify ${text}`);
+          const next = await operation.run(() => fn(current));
           if (await this.#modifyOnce(store, text, entry, next, options)) return next;
           await backoff(attempt);
         }
@@ -290,7 +373,7 @@ export class Handle implements AsyncDisposable {
 
   /** The values of many keys in their order, `undefined` where absent. */
   async getMany(texts: string[]): Promise<unknown[]> {
-    return await this.run("getMany", async (store) => {
+    return await this.#onKeys("getMany", texts, async (store) => {
       const values: unknown[] = [];
       for (let from = 0; from < texts.length; from += BATCH) {
         for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
@@ -304,42 +387,35 @@ export class Handle implements AsyncDisposable {
     });
   }
 
-  /** Stores many pairs of canonical text and value, in batches. */
-  async setMany(
-    pairs: Iterable<readonly [string, unknown]> | AsyncIterable<readonly [string, unknown]>,
-    options?: SetOptions,
-  ): Promise<void> {
-    const { ttl } = this.options;
+  /**
+   * Stores many pairs of canonical text and value, in batches: what is in memory already as it is
+   * now, what comes from a generator as it is when it comes.
+   */
+  async setMany(source: TextPairs, options?: SetOptions): Promise<void> {
     checkDeadline(options);
-    await this.run("setMany", async (store) => {
-      let batch: [string, NewEntry][] = [];
-      let size = 0;
-      const flush = async () => {
-        await store.setMany(batch);
-        this.stats.sets += batch.length;
-        batch = [];
-        size = 0;
-      };
-      for await (const [text, value] of pairs) {
-        const timestamp = Date.now();
-        const expiresAt = deadline(options, ttl, timestamp);
-        const encoding = this.codec.encode(value);
-        // Most are there at once; to wait for each nevertheless would show in the time of a batch.
-        const bytes = encoding instanceof Promise ? await encoding : encoding;
-        const own = text.length + bytes.length;
-        if (batch.length === BATCH || batch.length > 0 && size + own > BATCH_BYTES) await flush();
-        batch.push([text, { value: bytes, expiresAt, timestamp }]);
-        size += own;
-      }
-      if (batch.length > 0) await flush();
-    });
+    if ("snapshot" in source) {
+      const pairs = source.snapshot.map((pair) => this.#encoded(pair));
+      const texts = pairs.map(([text]) => text);
+      await this.#onKeys("setMany", texts, (store) => this.#setPairs(store, pairs, options));
+    } else {
+      await this.run("setMany", async (store) => {
+        const encoded = mapped(source.lazy, (pair) => this.#encoded(pair));
+        for await (const batch of batches(encoded, BATCH)) {
+          const texts = batch.map(([text]) => text);
+          await this.#order.onKeys(texts, () => this.#setPairs(store, batch, options));
+        }
+      });
+    }
   }
 
   /** Removes many keys; how many were there. */
   async deleteMany(texts: string[]): Promise<number> {
-    return await this.run("deleteMany", async (store) => {
+    return await this.#onKeys("deleteMany", texts, async (store) => {
       let deleted = 0;
-      for await (const batch of batches(texts, BATCH)) deleted += await store.deleteMany(batch);
+      for (const batch of groupsOf(texts, BATCH)) {
+        await this.#decideOtherwise(batch);
+        deleted += await store.deleteMany(batch);
+      }
       this.stats.deletes += deleted;
       return deleted;
     });
@@ -347,7 +423,7 @@ export class Handle implements AsyncDisposable {
 
   /** Every version of a key, oldest first; without append mode the one there is. */
   async getAll(text: string): Promise<Version<unknown>[]> {
-    return await this.run("getAll", async (store) => {
+    return await this.#onKeys("getAll", [text], async (store) => {
       const head = await store.get(text);
       if (head === undefined) return [];
       const versions = await Array.fromAsync(this.versions(text, head));
@@ -387,12 +463,18 @@ export class Handle implements AsyncDisposable {
 
   /** Removes all entries, with `deep` also those of the stores inside. */
   async clear(deep: boolean): Promise<void> {
-    await this.run("clear", (store) => store.clear(deep));
+    await this.#onAll("clear", async (store) => {
+      if (hasRuns()) overtakeRuns(this.place);
+      const leases = await this.leases();
+      if (leases !== undefined) await revokeLeases(leases);
+      await store.clear(deep);
+      if (hasRuns()) overtakeRuns(this.place);
+    });
   }
 
   /** Drops what has expired; how many entries. */
   async prune(): Promise<number> {
-    return await this.run("prune", async (store) => {
+    return await this.#onAll("prune", async (store) => {
       const pruned = await store.prune();
       for (const side of this.#sides.values()) await (await side).prune();
       return pruned;
@@ -401,7 +483,7 @@ export class Handle implements AsyncDisposable {
 
   /** Looks at everything that is stored. */
   async check(fix: boolean): Promise<StashCheck> {
-    return await this.run("check", (store) => checkStore(this, store, fix));
+    return await this.#onAll("check", (store) => checkStore(this, store, fix));
   }
 
   /** Opens the store; without it the first operation does. */
@@ -411,7 +493,11 @@ export class Handle implements AsyncDisposable {
 
   /** Waits for the operations under way and releases what is held. */
   async close(): Promise<void> {
-    refuseWithin(() => this.#modifying(""), "close the stash inside the function of a modify");
+    if (this.#store !== undefined) {
+      const isHere = ({ place, subject }: Operation) =>
+        place === this.place && subject.startsWith(`${place}modify `);
+      refuseWithin(isHere, "close the stash inside the function of a modify");
+    }
     await (this.#closing ??= this.#close());
   }
 
@@ -420,9 +506,95 @@ export class Handle implements AsyncDisposable {
     await this.close();
   }
 
-  /** The name of the operation that changes a key. */
-  #modifying(text: string): string {
-    return `modify ${this.identity(text)}`;
+  /** How many entries there are. */
+  async size(): Promise<number> {
+    return await this.#onAll("size", (store) => store.size());
+  }
+
+  /** Bytes on disk or in the server. */
+  async byteSize(): Promise<number> {
+    return await this.#onAll("byteSize", (store) => store.byteSize());
+  }
+
+  /** As `run`, in the place of a call on these keys. */
+  async #onKeys<T>(
+    operation: string,
+    texts: readonly string[],
+    body: (store: Store) => Awaitable<T>,
+  ): Promise<T> {
+    if (this.#closing !== undefined) this.#refuse(operation);
+    this.#active++;
+    try {
+      // The place is taken before anything is awaited, be it the opening.
+      return await this.#order.onKeys(
+        texts,
+        async () => await body(this.#store ?? await this.#open()),
+      );
+    } finally {
+      this.#done();
+    }
+  }
+
+  /** As `run`, in the place of a call about all keys. */
+  async #onAll<T>(operation: string, body: (store: Store) => Awaitable<T>): Promise<T> {
+    if (this.#closing !== undefined) this.#refuse(operation);
+    this.#active++;
+    try {
+      return await this.#order.onAll(async () => await body(this.#store ?? await this.#open()));
+    } finally {
+      this.#done();
+    }
+  }
+
+  /**
+   * Takes from those who compute the results of these keys, in any process, the right to store
+   * them.
+   */
+  async #decideOtherwise(texts: readonly string[]): Promise<void> {
+    if (hasRuns()) { for (const text of texts) overtakeRuns(this.place, text); }
+    const leases = await this.leases();
+    if (leases !== undefined) await revokeLeases(leases, texts);
+  }
+
+  #encoded([text, value]: readonly [string, unknown]): [string, Awaitable<Uint8Array>] {
+    const encoding = this.codec.encode(value);
+    // One that fails before it is its turn is told then.
+    if (encoding instanceof Promise) encoding.catch(() => undefined);
+    return [text, encoding];
+  }
+
+  /** Stores pairs in batches of what an engine takes at once. */
+  async #setPairs(
+    store: Store,
+    pairs: readonly [string, Awaitable<Uint8Array>][],
+    options: SetOptions | undefined,
+  ): Promise<void> {
+    const entries: [string, NewEntry][] = [];
+    let size = 0;
+    const flush = async () => {
+      const batch = entries.splice(0);
+      await store.setMany(batch);
+      if (hasRuns()) { for (const [text] of batch) overtakeRuns(this.place, text); }
+      this.stats.sets += batch.length;
+      size = 0;
+    };
+    for (const [text, encoding] of pairs) {
+      this.#refuseInModify(text, "set entry inside the modify of its key");
+      // Most are there at once; to wait for each nevertheless would show in the time of a batch.
+      const value = encoding instanceof Promise ? await encoding : encoding;
+      const own = text.length + value.length;
+      if (entries.length === BATCH || entries.length > 0 && size + own > BATCH_BYTES) await flush();
+      const timestamp = Date.now();
+      const expiresAt = deadline(options, this.options.ttl, timestamp);
+      entries.push([text, { value, expiresAt, timestamp }]);
+      size += own;
+    }
+    if (entries.length > 0) await flush();
+  }
+
+  /** Refuses what the function of a modify of the key, however indirectly, does to the same key. */
+  #refuseInModify(text: string, what: string): void {
+    refuseWithin(({ subject }) => subject === `${this.place}modify ${text}`, what);
   }
 
   /** One try of `modify`; whether the entry was still as it was read. */
@@ -434,7 +606,11 @@ export class Handle implements AsyncDisposable {
     options: SetOptions | undefined,
   ): Promise<boolean> {
     if (value === undefined) {
-      return entry === undefined || await store.compareAndSet(text, entry, undefined);
+      if (entry === undefined) return true;
+      return await this.#order.onKeys([text], async () => {
+        await this.#decideOtherwise([text]);
+        return await store.compareAndSet(text, entry, undefined);
+      });
     }
     const timestamp = Date.now();
     const { ttl } = this.options;
@@ -442,9 +618,12 @@ export class Handle implements AsyncDisposable {
       ttl !== Infinity;
     const expiresAt = isOwn ? deadline(options, ttl, timestamp) : entry?.expiresAt;
     const next = { value: await this.codec.encode(value), expiresAt, timestamp };
-    if (!await store.compareAndSet(text, entry, next)) return false;
-    this.stats.sets++;
-    return true;
+    return await this.#order.onKeys([text], async () => {
+      if (!await store.compareAndSet(text, entry, next)) return false;
+      if (hasRuns()) overtakeRuns(this.place, text);
+      this.stats.sets++;
+      return true;
+    });
   }
 
   /**
@@ -477,7 +656,7 @@ export class Handle implements AsyncDisposable {
     const { options } = this;
     const plain = await openStore(options, options.dbname);
     const store = options.appendMode
-      ? new Versions(plain, () => this.side(RESERVED_DBNAMES.versions), () => this.identity(""))
+      ? new Versions(plain, () => this.side(RESERVED_DBNAMES.versions), () => this.place)
       : plain;
     if (options.clear) await store.clear();
     this.#store = store;
@@ -500,6 +679,10 @@ export class Handle implements AsyncDisposable {
     if (this.#isTemporary && used && needsRootDir(this.options)) {
       await removeTree(this.options.rootDir!);
     }
+  }
+
+  #leave(text: string, call: Call): undefined {
+    this.#order.leave(text, call);
   }
 
   #done(): void {

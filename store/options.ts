@@ -108,7 +108,6 @@ const SET_OPTION_NAMES = ["ttl", "expiresAt"];
 /** Names of stores that a stash keeps for itself inside a dbname. */
 export const RESERVED_DBNAMES = {
   versions: ".versions",
-  leases: ".leases",
   errors: ".errors",
 } as const;
 

@@ -1,4 +1,5 @@
 import { encodeKey } from "../codec/key.ts";
+import { mapped } from "../engines/each.ts";
 import { inspect } from "../platform/system.ts";
 import { typeOf } from "./options.ts";
 
@@ -26,24 +27,29 @@ export function pairsOf<K, V>(source: PairSource<K, V>): Pairs<K, V> {
   );
 }
 
-/** The same with the canonical texts of the keys. */
-export function textPairs(
-  source: PairSource<unknown, unknown>,
-): Iterable<readonly [string, unknown]> | AsyncIterable<readonly [string, unknown]> {
+/** Pairs with the canonical texts of the keys: all of them now, or one after the other. */
+export type TextPairs =
+  | { readonly snapshot: readonly (readonly [string, unknown])[] }
+  | { readonly lazy: AsyncIterable<readonly [string, unknown]> };
+
+/**
+ * Pairs as they are now: whoever gave them may change the array or Map as soon as the call has been
+ * made. Only what makes its pairs one after the other (a generator, an async iterable) is read as
+ * they are needed, as it may have more of them than the memory holds.
+ *
+ * @throws {TypeError} When they are no pairs, or a key is no key.
+ */
+export function textPairs(source: PairSource<unknown, unknown>): TextPairs {
   const pairs = pairsOf(source);
-  return Symbol.asyncIterator in pairs ? asyncTextPairs(pairs) : syncTextPairs(pairs);
+  const withText = ([key, value]: readonly [unknown, unknown]) => [encodeKey(key), value] as const;
+  if (Symbol.asyncIterator in pairs || isGenerator(source)) {
+    return { lazy: mapped(pairs, withText) };
+  }
+  return { snapshot: Array.from(pairs, withText) };
 }
 
-async function* asyncTextPairs(
-  pairs: AsyncIterable<readonly [unknown, unknown]>,
-): AsyncGenerator<readonly [string, unknown]> {
-  for await (const [key, value] of pairs) yield [encodeKey(key), value];
-}
-
-function* syncTextPairs(
-  pairs: Iterable<readonly [unknown, unknown]>,
-): Generator<readonly [string, unknown]> {
-  for (const [key, value] of pairs) yield [encodeKey(key), value];
+function isGenerator(source: unknown): boolean {
+  return Object.prototype.toString.call(source) === "[object Generator]";
 }
 
 /** Whether it is an object that a literal could be. */

@@ -16,6 +16,7 @@ import type {
   EngineProblem,
   Entry,
   EntryValue,
+  Guard,
   NewEntry,
 } from "../engines/engine.ts";
 import { backoff, exclusive } from "./contention.ts";
@@ -108,10 +109,13 @@ export class Versions extends Decorator {
     key: string,
     expected: StoredEntry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Promise<boolean> {
-    if (next !== undefined) return await this.#append(key, expected, next);
-    if (expected === undefined) return await this.inner.compareAndSet(key, undefined, undefined);
-    return await this.#remove(key, expected);
+    if (next !== undefined) return await this.#append(key, expected, next, guard);
+    if (expected === undefined) {
+      return await this.inner.compareAndSet(key, undefined, undefined, guard);
+    }
+    return await this.#remove(key, expected, guard);
   }
 
   override async clear(deep?: boolean): Promise<void> {
@@ -143,7 +147,12 @@ export class Versions extends Decorator {
     return side.path === this.path ? bytes : bytes + await side.byteSize();
   }
 
-  async #append(key: string, head: StoredEntry | undefined, entry: NewEntry): Promise<boolean> {
+  async #append(
+    key: string,
+    head: StoredEntry | undefined,
+    entry: NewEntry,
+    guard?: Guard,
+  ): Promise<boolean> {
     const before = head && headerOf(head, entry.timestamp);
     if (head !== undefined && before !== undefined) {
       await (await this.#openSide()).set(sideKey(key, before.series, before.version), {
@@ -158,11 +167,11 @@ export class Versions extends Decorator {
       timestamp: Math.max(entry.timestamp, before?.timestamp ?? -Infinity),
     };
     const value = withHeader(entry.value, header);
-    return await this.inner.compareAndSet(key, given(head), { ...entry, value });
+    return await this.inner.compareAndSet(key, given(head), { ...entry, value }, guard);
   }
 
-  async #remove(key: string, head: StoredEntry): Promise<boolean> {
-    if (!await this.inner.compareAndSet(key, given(head), undefined)) return false;
+  async #remove(key: string, head: StoredEntry, guard?: Guard): Promise<boolean> {
+    if (!await this.inner.compareAndSet(key, given(head), undefined, guard)) return false;
     const { version = 1, series } = opened(head).header ?? {};
     if (series === undefined || version === 1) return true;
     const side = await this.#openSide();

@@ -112,47 +112,63 @@ for (const engine of PERSISTENT) {
         assertEquals(results, [run, run]);
       });
 
-      await t.step("who has lost the lease leaves the newer result", async () => {
-        await using stash = bed.stash();
-        const gate = Promise.withResolvers<void>();
-        const begun = Promise.withResolvers<void>();
-        const slow = stash.stashedResult(async () => {
-          begun.resolve();
-          await gate.promise;
-          return "late";
-        }, { name: "slow" });
-        await using leases = slow.stash.sub(".leases");
-        const late = slow();
-        await begun.promise;
-        assertEquals(await leases.size(), 1);
-        // As if this process had been stopped until its lease lapsed, and another had taken over.
-        await leases.set([], "another holder" as never);
-        await slow.stash.set([], "newer");
-        gate.resolve();
-        assertEquals(await late, "newer");
-        assertEquals(await slow.peek(), "newer");
-        assertEquals(await leases.size(), 1, "the lease of the other is its own");
-      });
+      await t.step(
+        "who has lost the lease stores nothing, and its callers have its result",
+        async () => {
+          await using stash = bed.stash();
+          const gate = Promise.withResolvers<void>();
+          const begun = Promise.withResolvers<void>();
+          const slow = stash.stashedResult(async () => {
+            begun.resolve();
+            await gate.promise;
+            return "late";
+          }, { name: "slow" });
+          await using leases = slow.stash.sub<string, unknown>(".leases");
+          const late = slow();
+          try {
+            await begun.promise;
+            const lease = `l/${slow.stash.encodeKey([])}`;
+            assertEquals((await Array.fromAsync(leases.keys())).includes(lease), true);
+            // As if this process had been stopped until its lease lapsed, and another had taken over.
+            await leases.set(lease, { token: "another", ms: 60_000 });
+            gate.resolve();
+            assertEquals(await late, "late");
+            assertEquals(await slow.peek(), undefined);
+            assertEquals(await leases.has(lease), true, "the lease of the other is its own");
+          } finally {
+            gate.resolve();
+          }
+        },
+      );
 
-      await t.step("who holds the lease stores its result, and gives the lease back", async () => {
-        await using stash = bed.stash();
-        const slow: { stash: HashStash; peek(): Promise<unknown> } & (() => Promise<unknown>) =
-          stash.stashedResult(async () => {
-            await slow.stash.set([], "in between");
-            return "mine";
-          }, { name: "slow" }) as never;
-        assertEquals(await slow(), "mine");
-        assertEquals(await slow.peek(), "mine");
-        await using leases = slow.stash.sub(".leases");
-        assertEquals(await leases.size(), 0);
-      });
+      await t.step(
+        "who holds the lease gives it back, and stores nothing over a newer value",
+        async () => {
+          await using stash = bed.stash();
+          let isSet = false;
+          const slow: { stash: HashStash; peek(): Promise<unknown> } & (() => Promise<unknown>) =
+            stash.stashedResult(async () => {
+              if (isSet) await slow.stash.set([], "in between");
+              return "mine";
+            }, { name: "slow" }) as never;
+          assertEquals(await slow(), "mine");
+          assertEquals(await slow.peek(), "mine");
+          await slow.stash.clear();
+          isSet = true;
+          assertEquals(await slow(), "mine");
+          assertEquals(await slow.peek(), "in between");
+          await using leases = slow.stash.sub<string, unknown>(".leases");
+          assertEquals(await leases.size(), 0);
+        },
+      );
 
       await t.step("an abandoned wait for another process ends", async () => {
         await using stash = bed.stash();
         let count = 0;
         const f = stash.stashedResult(() => ++count, { name: "f" });
-        await using leases = f.stash.sub(".leases");
-        await leases.set([], "another holder" as never, { ttl: 60_000 });
+        await using leases = f.stash.sub<string, unknown>(".leases");
+        await leases.set(`l/${f.stash.encodeKey([])}`, { token: "another", ms: 60_000 });
+        await leases.set("b/another", 1, { ttl: 60_000 });
         const controller = new AbortController();
         const waiting = f.with({ signal: controller.signal })();
         setTimeout(() => controller.abort(new RangeError("enough")), 20);
@@ -166,7 +182,7 @@ for (const engine of PERSISTENT) {
         for (const lock of ["process", false] as const) {
           let held = 0;
           const f = stash.stashedResult(async () => {
-            await using leases = f.stash.sub(".leases");
+            await using leases = f.stash.sub<string, unknown>(".leases");
             held = await leases.size();
             return 1;
           }, { name: `lock ${lock}`, lock });
@@ -289,7 +305,7 @@ Deno.test({
         yield await gate.promise;
       }, { name: "slow", version: 2 });
       void (await endless()).next().catch(() => undefined);
-      assertEquals(await leases.size(), 3);
+      assertEquals(await leases.size(), 6); // each has a beat
     }
     assertEquals(await leases.size(), 0, "their leases are free");
     gate.resolve(1);

@@ -1,0 +1,254 @@
+/**
+ * Who computes a key's result, of all processes that use a store. A lease is an entry in a side
+ * store that only one process can make, `l/KEY`; a beat, `b/TOKEN`, is one that its holder renews
+ * while it lives.
+ *
+ * Two entries, as they answer two questions. Whether the holder lives is told by the beat's own
+ * deadline, by the engine's clock, which is the server's where there is one; so a process that was
+ * killed is taken over when its beat has ended. Whether it may still store is told by the lease
+ * itself, which stays: whoever takes it over or removes the key replaces or removes it, so that a
+ * holder that was stopped for an hour, and goes on, stores only if nobody has decided otherwise.
+ */
+import type { Store } from "../engines/complete.ts";
+import type { Entry, Guard, NewEntry } from "../engines/engine.ts";
+import { delay, type Timer, unrefTimer } from "../platform/timers.ts";
+
+/** The name of the side store. */
+export const LEASES = ".leases";
+
+/** After so long, ms, a lease whose holder was killed goes by itself. */
+const KEPT = 86_400_000;
+/** The longest time that a timer takes, ms. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+/** How much longer than a lease who waits for it watches a beat that does not change. */
+const PATIENCE = 1.5;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** What is in the entry of a lease. */
+interface LeaseState {
+  readonly token: string;
+  /** How long it lasts without a beat, ms. */
+  readonly ms: number;
+  /**
+   * The holder is storing its result, where the engine can't check the lease in the same step:
+   * whoever would remove the lease waits.
+   */
+  readonly storing?: boolean;
+}
+
+/** How a lease is held. */
+export interface LeaseOptions {
+  /** How long it lasts when nobody renews it, ms. */
+  ms: number;
+  /** Whether the holder is at work; while it is not, the beat is not renewed. Default: always. */
+  isActive?: () => boolean;
+}
+
+/**
+ * What one who waits has seen of another's lease: its beat is judged by the engine's clock, and by
+ * the watcher's own, for holders whose clock is wrong.
+ */
+export class LeaseWatch {
+  #mark: string | undefined;
+  #since = 0;
+
+  /** Whether its holder lives no more. */
+  async hasLapsed(leases: Store, lease: Entry): Promise<boolean> {
+    const state = stateOf(lease);
+    if (state === undefined) return true;
+    const beat = await leases.getValue(beatKey(state.token));
+    if (beat === undefined) return true;
+    const mark = `${state.token} ${decoder.decode(beat.value)}`;
+    const now = performance.now();
+    if (mark !== this.#mark) {
+      this.#mark = mark;
+      this.#since = now;
+    }
+    return now - this.#since > state.ms * PATIENCE;
+  }
+}
+
+/** The right to compute one result, until it is released or another process takes it over. */
+export class Lease implements AsyncDisposable {
+  readonly #leases: Store;
+  readonly #key: string;
+  readonly #options: LeaseOptions;
+  readonly #token = crypto.randomUUID();
+  #taken = Date.now();
+  #beats = 0;
+  #timer: Timer | undefined;
+  #renewing: Promise<void> | undefined;
+  #isReleased = false;
+
+  private constructor(leases: Store, key: string, options: LeaseOptions) {
+    this.#leases = leases;
+    this.#key = leaseKey(key);
+    this.#options = options;
+  }
+
+  /** Takes the lease of a key; `undefined` when another holder has it and lives. */
+  static async take(
+    leases: Store,
+    key: string,
+    options: LeaseOptions,
+    watch: LeaseWatch,
+  ): Promise<Lease | undefined> {
+    const other = await leases.get(leaseKey(key));
+    if (other !== undefined && !await watch.hasLapsed(leases, other)) return undefined;
+    const lease = new Lease(leases, key, options);
+    // The beat first: a lease without one counts as that of a dead process.
+    await lease.#beat();
+    if (!await leases.compareAndSet(lease.#key, other, lease.#entry())) {
+      await lease.#dropBeat();
+      return undefined;
+    }
+    lease.#arm();
+    return lease;
+  }
+
+  /** The lease as it stands in the store, if it is still this one. */
+  async current(): Promise<Entry | undefined> {
+    const entry = await this.#leases.get(this.#key);
+    return entry !== undefined && stateOf(entry)?.token === this.#token ? entry : undefined;
+  }
+
+  /** What makes a `compareAndSet` depend on the lease, as {@linkcode current} gave it. */
+  guard(current: Entry): Guard {
+    return { engine: this.#leases, key: this.#key, expected: current };
+  }
+
+  /**
+   * Says that the result is being stored, for engines that can't check the lease in the same step;
+   * whether the lease was still held.
+   */
+  async announceStoring(current: Entry): Promise<boolean> {
+    await this.#beat();
+    return await this.#leases.compareAndSet(this.#key, current, this.#entry(true));
+  }
+
+  /** Lets the next one have it. Idempotent, and it rejects never. */
+  async release(): Promise<void> {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    clearTimeout(this.#timer);
+    await this.#renewing;
+    try {
+      const current = await this.current();
+      if (current !== undefined) await this.#leases.compareAndSet(this.#key, current, undefined);
+      await this.#dropBeat();
+    } catch {
+      // What the holder had to do is done: the next one only has to wait until the beat ends.
+      return;
+    }
+  }
+
+  /** The same as `release()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  #entry(storing?: boolean): NewEntry {
+    this.#taken = Date.now();
+    const state: LeaseState = { token: this.#token, ms: this.#options.ms, storing };
+    const kept = Math.max(KEPT, 10 * this.#options.ms);
+    return {
+      value: encoder.encode(JSON.stringify(state)),
+      timestamp: this.#taken,
+      expiresAt: this.#taken + kept,
+    };
+  }
+
+  async #beat(): Promise<void> {
+    const timestamp = Date.now();
+    await this.#leases.set(beatKey(this.#token), {
+      // A count, as who waits must see a beat from the next one whatever the clocks say.
+      value: encoder.encode(String(++this.#beats)),
+      timestamp,
+      expiresAt: timestamp + this.#options.ms,
+    });
+  }
+
+  async #dropBeat(): Promise<void> {
+    await this.#leases.delete(beatKey(this.#token));
+  }
+
+  #arm(): void {
+    this.#timer = setTimeout(() => {
+      this.#renewing = this.#renew();
+    }, Math.min(this.#options.ms / 3, LONGEST_TIMER));
+    // What computes keeps the process alive, or nothing does.
+    unrefTimer(this.#timer);
+  }
+
+  async #renew(): Promise<void> {
+    let isHeld = true;
+    try {
+      if (this.#options.isActive?.() ?? true) {
+        const current = await this.current();
+        isHeld = current !== undefined;
+        if (current !== undefined) {
+          if (Date.now() - this.#taken > KEPT / 2) {
+            await this.#leases.compareAndSet(this.#key, current, this.#entry());
+          }
+          await this.#beat();
+        }
+      }
+    } catch {
+      // The backend may be back by the next time; if not, the beat ends and others take over.
+      isHeld = true;
+    }
+    if (isHeld && !this.#isReleased) this.#arm();
+  }
+}
+
+/**
+ * Takes the leases of keys away from whoever computes their results: what they bring is then not
+ * stored. Without keys, all there are.
+ */
+export async function revokeLeases(leases: Store, keys?: readonly string[]): Promise<void> {
+  if (keys === undefined) {
+    for await (const key of leases.keys("l/")) await revoke(leases, key);
+    return;
+  }
+  if (keys.length === 1) return await revoke(leases, leaseKey(keys[0]));
+  const held = await leases.getValues(keys.map(leaseKey));
+  for (const [i, entry] of held.entries()) {
+    if (entry !== undefined) await revoke(leases, leaseKey(keys[i]));
+  }
+}
+
+async function revoke(leases: Store, key: string): Promise<void> {
+  const watch = new LeaseWatch();
+  for (;;) {
+    const entry = await leases.get(key);
+    if (entry === undefined) return;
+    const state = stateOf(entry);
+    if (state?.storing && !await watch.hasLapsed(leases, entry)) {
+      await delay(5);
+      continue;
+    }
+    if (!await leases.compareAndSet(key, entry, undefined)) continue;
+    if (state !== undefined) await leases.delete(beatKey(state.token));
+    return;
+  }
+}
+
+function stateOf({ value }: Pick<Entry, "value">): LeaseState | undefined {
+  try {
+    const state = JSON.parse(decoder.decode(value));
+    return typeof state?.token === "string" && typeof state.ms === "number" ? state : undefined;
+  } catch {
+    // Something else has been written there: nobody holds it.
+    return undefined;
+  }
+}
+
+function leaseKey(key: string): string {
+  return `l/${key}`;
+}
+
+function beatKey(token: string): string {
+  return `b/${token}`;
+}
