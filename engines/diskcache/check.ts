@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
 import type { ValueFiles } from "./files.ts";
-import { fromSqlKey } from "./keys.ts";
-import { KEY, keyOf, MODE } from "./table.ts";
+import { fromSqlKey, MODE } from "./format.ts";
+import { KEY, keyOf } from "./store.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { type Attempt, integrityProblems, unlessDamaged } from "../sqlite/integrity.ts";
-import { snapshot, transact } from "../sqlite/runner.ts";
+import { integrityProblems, unlessDamaged } from "../sqlite/check.ts";
+import { snapshot, transact, whenFree } from "../sqlite/transaction.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import { openFileSync, readFolderSync, statSync } from "../../platform/files.ts";
 import { delay, Turns } from "../../platform/timers.ts";
@@ -30,7 +30,6 @@ interface CheckedCache {
   readonly directory: string;
   readonly connection: SqlConnection;
   readonly files: ValueFiles;
-  readonly attempt: Attempt;
   readonly fix: boolean;
 }
 
@@ -46,8 +45,9 @@ interface Fault {
  * files are ignored, and pickles are named, because they are entries that cannot be read.
  */
 export async function checkCache(cache: CheckedCache): Promise<EngineCheck> {
-  const { attempt, connection, fix } = cache;
-  const problems = await integrityProblems(attempt, connection, fix ? "REINDEX" : undefined);
+  const { connection, fix } = cache;
+  const reindex = fix ? () => connection.exec("REINDEX") : undefined;
+  const problems = await integrityProblems(connection, reindex);
   const check = new CacheCheck(cache, problems);
   await check.run();
   return { checked: check.checked, problems };
@@ -95,10 +95,10 @@ class CacheCheck {
   }
 
   async #checkRows(): Promise<void> {
-    const { attempt, connection } = this.#cache;
+    const { connection } = this.#cache;
     const sql = `SELECT ${COLUMNS} FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ${PAGE}`;
     for (let after: SqlValue = -Infinity;;) {
-      const rows: SqlValue[][] | Error = await attempt(() =>
+      const rows: SqlValue[][] | Error = await whenFree(() =>
         unlessDamaged(() => connection.prepare(sql, { wide: true }).all(after))
       );
       // Which rows those are, SQLite's own check does not say either.
@@ -139,9 +139,9 @@ class CacheCheck {
 
   /** Judges a row once more, with nobody changing it, and removes it when it is damaged. */
   async #checkAgain(row: SqlValue[]): Promise<void> {
-    const { attempt, connection, files, fix } = this.#cache;
+    const { connection, files, fix } = this.#cache;
     const lock = fix ? transact : snapshot;
-    const fault = await attempt(() =>
+    const fault = await whenFree(() =>
       lock(connection, () => {
         const now = connection.prepare(`SELECT ${COLUMNS} FROM Cache WHERE rowid = ?`, {
           wide: true,
@@ -165,10 +165,10 @@ class CacheCheck {
    * time.
    */
   async #checkLeftovers(): Promise<void> {
-    const { attempt, connection, directory, files, fix } = this.#cache;
+    const { connection, directory, files, fix } = this.#cache;
     await delay(GRACE);
     const lock = fix ? transact : snapshot;
-    const orphans = await attempt(() =>
+    const orphans = await whenFree(() =>
       lock(connection, () => {
         const rows = unlessDamaged(() =>
           connection.prepare("SELECT filename FROM Cache WHERE filename IS NOT NULL").all()
@@ -198,9 +198,9 @@ class CacheCheck {
   }
 
   async #checkCounters(): Promise<void> {
-    const { attempt, connection, fix } = this.#cache;
+    const { connection, fix } = this.#cache;
     for (const [name, sql] of Object.entries(COUNTERS)) {
-      const compared = await attempt(() =>
+      const compared = await whenFree(() =>
         unlessDamaged(() =>
           connection.prepare(`SELECT (${sql}), (SELECT value FROM Settings WHERE key = ?)`).get(
             name,
@@ -211,7 +211,7 @@ class CacheCheck {
         continue;
       }
       if (fix) {
-        await attempt(() =>
+        await whenFree(() =>
           connection.prepare(`INSERT OR REPLACE INTO Settings (key, value) VALUES (?, (${sql}))`)
             .run(name)
         );

@@ -2,12 +2,12 @@ import { basename, dirname, join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { makeFolder, realPath } from "../../platform/files.ts";
 import { env, isGranted } from "../../platform/system.ts";
-import { engineError, messageOf } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import type { DriverName, SqlConnection, SqlDriver } from "./driver.ts";
 import { loadFfiDriver } from "./ffi.ts";
 import { nodeDriver } from "./node.ts";
-import { attempt, BUSY_SLICE, sqlError, type SqlOwner } from "./runner.ts";
+import { BUSY_SLICE, RefusedError, whenFree } from "./transaction.ts";
 
 /** What `engineOptions.driver` can be. */
 export const DRIVER_CHOICES = ["auto", "@db/sqlite", "node:sqlite"] as const;
@@ -36,23 +36,18 @@ let loadingFfi: Promise<SqlDriver> | undefined;
  * Opens a database file, or shares what this process has open of it.
  *
  * @param configure Sets the connection up; tried again while other processes are in the way.
- * @throws {EngineError} When it cannot be opened.
  */
 export async function openDatabase(
-  owner: SqlOwner,
+  path: string,
   choice: DriverChoice,
   configure: (connection: SqlConnection) => void,
 ): Promise<Hold<OpenDatabase>> {
-  const driver = await chooseDriver(owner, choice);
-  const file = await fileOf(owner);
+  const driver = await chooseDriver(choice);
+  const file = await fileOf(path);
   const hold = await DATABASES.acquire(file, async () => {
-    const connection = await attempt(
-      owner,
-      "open",
-      () => driver.connect(file, { busyTimeout: BUSY_SLICE }),
-    );
+    const connection = await whenFree(() => driver.connect(file, { busyTimeout: BUSY_SLICE }));
     try {
-      await attempt(owner, "open", () => configure(connection));
+      await whenFree(() => configure(connection));
     } catch (error) {
       connection.close();
       throw error;
@@ -61,47 +56,35 @@ export async function openDatabase(
   });
   if (choice === "auto" || choice === hold.resource.driver) return hold;
   await hold.release();
-  throw engineError(
-    owner.engine,
-    "open",
-    `this process has "${owner.path}" open with driver "${hold.resource.driver}", and two SQLite ` +
+  throw new RefusedError(
+    `this process has "${path}" open with driver "${hold.resource.driver}", and two SQLite ` +
       `libraries on one file in one process would damage it; use one driver for all`,
-    undefined,
   );
 }
 
 /** The file's path without symbolic links, its folder made. */
-async function fileOf(owner: SqlOwner): Promise<string> {
-  const { path } = owner;
+async function fileOf(path: string): Promise<string> {
+  await makeFolder(dirname(path));
   try {
-    await makeFolder(dirname(path));
-    try {
-      return await realPath(path);
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-      return join(await realPath(dirname(path)), basename(path));
-    }
+    return await realPath(path);
   } catch (error) {
-    throw sqlError(owner, "open", error);
+    if (!isNotFound(error)) throw error;
+    return join(await realPath(dirname(path)), basename(path));
   }
 }
 
-async function chooseDriver(owner: SqlOwner, choice: DriverChoice): Promise<SqlDriver> {
+async function chooseDriver(choice: DriverChoice): Promise<SqlDriver> {
   if (choice === "node:sqlite") return nodeDriver;
   if (choice === "auto" && !ffiNeedsNoPrompt()) return nodeDriver;
   try {
     return await (loadingFfi ??= loadFfiDriver());
   } catch (cause) {
     if (choice === "auto") return nodeDriver;
-    throw engineError(
-      owner.engine,
-      "open",
-      `driver "@db/sqlite" cannot be loaded (${
-        messageOf(cause)
-      }); set DENO_SQLITE_PATH to a native ` +
-        `SQLite library and allow --allow-ffi --allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL, or use ` +
-        `driver "node:sqlite"`,
-      cause,
+    throw new RefusedError(
+      `driver "@db/sqlite" cannot be loaded (${messageOf(cause)}); set DENO_SQLITE_PATH to a ` +
+        `native SQLite library and allow --allow-ffi ` +
+        `--allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL, or use driver "node:sqlite"`,
+      { cause },
     );
   }
 }

@@ -630,10 +630,11 @@ test("checks its options", async () => {
 
 test("works with read and write permission for its folder, and asks for no more", async (bed) => {
   const script = `
+    import { complete } from "./engines/complete.ts";
     import { loadEngine } from "./engines/registry.ts";
     const createEngine = await loadEngine("diskcache");
     const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
-    const engine = createEngine(location, {});
+    const engine = complete(createEngine(location, {}));
     const value = new TextEncoder().encode("x".repeat(50_000));
     try {
       await engine.open();

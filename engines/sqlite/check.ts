@@ -1,26 +1,33 @@
-import type { Awaitable, EngineProblem } from "../engine.ts";
+import type { EngineCheck, EngineProblem } from "../engine.ts";
 import type { SqlConnection } from "./driver.ts";
-import { isDamaged } from "./runner.ts";
+import type { EntryTable } from "./store.ts";
+import { isDamaged, whenFree } from "./transaction.ts";
 
-/** Runs an action as part of `check`. */
-export type Attempt = <T>(action: () => T) => Awaitable<T>;
+/** Looks at the file and the table. */
+export async function checkTable(
+  connection: SqlConnection,
+  table: EntryTable,
+  fix: boolean,
+): Promise<EngineCheck> {
+  const problems = await integrityProblems(connection, fix ? () => table.reindex() : undefined);
+  const count = await whenFree(() => unlessDamaged(() => table.count()));
+  return { checked: typeof count === "number" ? count : 0, problems };
+}
 
 /**
  * What SQLite finds wrong with a file. Cost: reads the whole file, without a break.
  *
- * @param reindex When given, the statement that makes damaged indexes anew. A damaged table stays
- * as it is.
+ * @param reindex When given, makes damaged indexes anew. A damaged table stays as it is.
  */
 export async function integrityProblems(
-  attempt: Attempt,
   connection: SqlConnection,
-  reindex: string | undefined,
+  reindex: (() => void) | undefined,
 ): Promise<EngineProblem[]> {
-  const found = await attempt(() => integrity(connection));
+  const found = await whenFree(() => integrity(connection));
   let left = found;
   if (found.length > 0 && reindex !== undefined) {
-    await attempt(() => unlessDamaged(() => connection.exec(reindex)));
-    left = await attempt(() => integrity(connection));
+    await whenFree(() => unlessDamaged(reindex));
+    left = await whenFree(() => integrity(connection));
   }
   return found.map((detail) => ({ kind: "damaged", detail, fixed: !left.includes(detail) }));
 }

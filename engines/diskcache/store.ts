@@ -1,4 +1,4 @@
-import type { SqlKey } from "./keys.ts";
+import { MODE, type NewRow, type Row, type SqlKey } from "./format.ts";
 import {
   type EvictionPolicy,
   evictionPolicy,
@@ -7,37 +7,6 @@ import {
   type SettingValues,
 } from "./schema.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "../sqlite/driver.ts";
-
-/** How DiskCache stores a value: in the row, in a file of bytes or of text, as a pickle. */
-export const MODE = { raw: 1, binary: 2, text: 3, pickle: 4 } as const;
-
-/** A row, without its key. */
-export interface Row {
-  /** Seconds since the epoch. */
-  readonly storeTime: number | null;
-  /** Seconds since the epoch; null: never. */
-  readonly expireTime: number | null;
-  /** Of the file, in bytes. */
-  readonly size: number;
-  readonly mode: number;
-  readonly filename: string | null;
-  /**
-   * What is in the row itself: bytes, a float, the digits of an integer; a text as its UTF-8 bytes,
-   * as the library cuts texts at a NUL.
-   */
-  readonly value: SqlValue;
-  readonly isText: boolean;
-}
-
-/** What a row is to hold. */
-export interface NewRow {
-  readonly storeTime: number;
-  readonly expireTime: number | null;
-  readonly size: number;
-  readonly filename: string | null;
-  /** The value, unless it is in the file. */
-  readonly value: Uint8Array | null;
-}
 
 const LIVE = "(expire_time IS NULL OR expire_time > ?)";
 const OF_KEY = "FROM Cache WHERE key = ? AND raw = 1";
