@@ -41,15 +41,16 @@ import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } 
 import { messageOf } from "../errors.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
 import { nestedFolder, storePath } from "../paths.ts";
-import type { Hold } from "../shared.ts";
-import { type OpenDatabase, openDatabase } from "../sqlite/database.ts";
-import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { explainSql, RefusedError, snapshot, transact, whenFree } from "../sqlite/transaction.ts";
+import { DatabaseHandle } from "../sqlite/database.ts";
+import type { SqlValue } from "../sqlite/driver.ts";
+import { explainSql, RefusedError, transact } from "../sqlite/transaction.ts";
 import { isNotFound } from "../../platform/errors.ts";
 import { readFolder, stat } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
 const NAME = "diskcache";
+/** The file of the rows. */
+const DATABASE = "cache.db";
 /** How many keys are read at once. */
 const PAGE = 1_000;
 /** How many entries, files and bytes one transaction takes. */
@@ -59,56 +60,44 @@ class DiskcacheEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
   readonly supports = { persistent: true, shared: true };
-  readonly #database: string;
   readonly #files: ValueFiles;
-  readonly #changes: SettingValues;
-  #hold: Hold<OpenDatabase> | undefined;
-  #connection!: SqlConnection;
-  #table!: CacheTable;
+  readonly #database: DatabaseHandle<CacheTable>;
 
   constructor(path: string, changes: SettingValues) {
     this.path = path;
-    this.#database = join(path, "cache.db");
     this.#files = new ValueFiles(path);
-    this.#changes = changes;
+    this.#database = new DatabaseHandle({
+      path: join(path, DATABASE),
+      choice: "node:sqlite",
+      configure: configureCache,
+      prepare: (connection) => {
+        if (changes.size > 0) transact(connection, () => changeSettings(connection, changes));
+        return new CacheTable(connection, readSettings(connection), this.evictions);
+      },
+    });
   }
 
   get evictions(): number {
-    return this.#hold === undefined ? 0 : this.#table.evictions;
+    return this.#database.table?.evictions ?? 0;
   }
 
   explain(error: unknown): string | undefined {
-    return explainSql(error, this.#database);
+    return explainSql(error, join(this.path, DATABASE));
   }
 
-  async open(): Promise<void> {
-    const hold = await openDatabase(this.#database, "node:sqlite", configureCache);
-    const { connection } = hold.resource;
-    try {
-      this.#table = await whenFree(() => {
-        if (this.#changes.size > 0) {
-          transact(connection, () => changeSettings(connection, this.#changes));
-        }
-        return new CacheTable(connection, readSettings(connection));
-      });
-    } catch (error) {
-      await hold.release();
-      throw error;
-    }
-    this.#connection = connection;
-    this.#hold = hold;
+  open(): Promise<void> {
+    return this.#database.open();
   }
 
-  async close(): Promise<void> {
-    await this.#hold?.release();
+  close(): Promise<void> {
+    return this.#database.close();
   }
 
   get(key: string): Awaitable<Entry | undefined> {
     const sqlKey = toSqlKey(key);
-    const row = whenFree(() => {
-      const table = this.#table;
+    const row = this.#database.run((table) => {
       if (!table.notesUse) return table.find(sqlKey, seconds());
-      return transact(this.#connection, () => {
+      return transact(this.#database.connection, () => {
         const found = table.find(sqlKey, seconds());
         table.noteUse(sqlKey, found !== undefined, seconds());
         return found;
@@ -119,7 +108,7 @@ class DiskcacheEngine implements Engine {
 
   has(key: string): Awaitable<boolean> {
     const sqlKey = toSqlKey(key);
-    return whenFree(() => this.#table.has(sqlKey, seconds()));
+    return this.#database.run((table) => table.has(sqlKey, seconds()));
   }
 
   set(key: string, entry: NewEntry): Awaitable<void> {
@@ -154,9 +143,9 @@ class DiskcacheEngine implements Engine {
 
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
     const sqlKeys = keys.map(toSqlKey);
-    const rows = await whenFree(() => {
+    const rows = await this.#database.read((table) => {
       const now = seconds();
-      return snapshot(this.#connection, () => sqlKeys.map((key) => this.#table.find(key, now)));
+      return sqlKeys.map((key) => table.find(key, now));
     });
     const turns = new Turns();
     const entries = [];
@@ -200,7 +189,7 @@ class DiskcacheEngine implements Engine {
     for await (const page of this.#pages(prefix)) {
       // One at a time: a page of large values could be more than the memory holds.
       for (const [key, sqlKey] of page) {
-        const row = await whenFree(() => this.#table.find(sqlKey, seconds()));
+        const row = await this.#database.run((table) => table.find(sqlKey, seconds()));
         const entry = await (row && this.#listed(sqlKey, row));
         if (entry !== undefined) yield [key, entry];
         if (turns.due()) await turns.next();
@@ -209,7 +198,7 @@ class DiskcacheEngine implements Engine {
   }
 
   size(): Awaitable<number> {
-    return whenFree(() => this.#table.size(seconds()));
+    return this.#database.run((table) => table.size(seconds()));
   }
 
   async clear(deep = false): Promise<void> {
@@ -229,14 +218,14 @@ class DiskcacheEngine implements Engine {
   check({ fix }: { fix: boolean }): Promise<EngineCheck> {
     return checkCache({
       directory: this.path,
-      connection: this.#connection,
+      database: this.#database,
       files: this.#files,
       fix,
     });
   }
 
   byteSize(): Awaitable<number> {
-    return whenFree(() => this.#table.volume());
+    return this.#database.run((table) => table.volume());
   }
 
   /**
@@ -245,9 +234,9 @@ class DiskcacheEngine implements Engine {
   #change<T>(
     action: (table: CacheTable, garbage: string[]) => T,
   ): Awaitable<T> {
-    return whenFree(() => {
+    return this.#database.run((table) => {
       const garbage: string[] = [];
-      const result = transact(this.#connection, () => action(this.#table, garbage));
+      const result = transact(this.#database.connection, () => action(table, garbage));
       for (const filename of garbage) this.#files.remove(filename);
       return result;
     });
@@ -274,7 +263,7 @@ class DiskcacheEngine implements Engine {
     entry: NewEntry,
     action: (row: NewRow) => Awaitable<boolean>,
   ): Awaitable<boolean> {
-    if (entry.value.byteLength < this.#table.minFileSize) return action(newRow(entry));
+    if (entry.value.byteLength < this.#database.table.minFileSize) return action(newRow(entry));
     return this.#withFiles(async (write) => {
       return await action(newRow(entry, await write(entry.value)));
     });
@@ -304,8 +293,8 @@ class DiskcacheEngine implements Engine {
   }
 
   #put(key: SqlKey, row: NewRow): Awaitable<boolean> {
-    const alone = whenFree(() => {
-      return row.filename === null && this.#table.putAlone(key, row, seconds());
+    const alone = this.#database.run((table) => {
+      return row.filename === null && table.putAlone(key, row, seconds());
     });
     return whenReady(alone, (alone) => {
       return alone || this.#change((table, garbage) => {
@@ -316,7 +305,7 @@ class DiskcacheEngine implements Engine {
   }
 
   async #setBatch(pairs: [string, NewEntry][]): Promise<void> {
-    const { minFileSize } = this.#table;
+    const { minFileSize } = this.#database.table;
     const turns = new Turns();
     await this.#withFiles(async (write) => {
       const rows: [SqlKey, NewRow][] = [];
@@ -333,7 +322,7 @@ class DiskcacheEngine implements Engine {
 
   /** As many pairs at once as one transaction takes. */
   *#batches(pairs: [string, NewEntry][]): Generator<[string, NewEntry][]> {
-    const { minFileSize } = this.#table;
+    const { minFileSize } = this.#database.table;
     let batch: [string, NewEntry][] = [];
     let files = 0;
     let bytes = 0;
@@ -359,7 +348,9 @@ class DiskcacheEngine implements Engine {
     const range = keyRange(prefix);
     let after: SqlKey | undefined;
     for (;;) {
-      const sqlKeys = await whenFree(() => this.#table.keys({ ...range, after }, seconds(), PAGE));
+      const sqlKeys = await this.#database.run((table) =>
+        table.keys({ ...range, after }, seconds(), PAGE)
+      );
       yield sqlKeys.flatMap((sqlKey): [string, SqlKey][] => {
         const key = fromSqlKey(sqlKey);
         return key?.startsWith(prefix) ? [[key, sqlKey]] : [];
@@ -391,7 +382,7 @@ class DiskcacheEngine implements Engine {
   /** The entry of a row whose file is gone: replaced or removed meanwhile, as a rule. */
   async #entryAgain(key: SqlKey, gone: Row): Promise<Entry | undefined> {
     for (let before = gone;;) {
-      const row = await whenFree(() => this.#table.find(key, seconds()));
+      const row = await this.#database.run((table) => table.find(key, seconds()));
       if (row === undefined) return undefined;
       if (row.filename === before.filename) {
         throw new DecodeError(`Its file "${row.filename}" is missing`);
@@ -411,7 +402,7 @@ class DiskcacheEngine implements Engine {
         for await (const { name, isDirectory } of readFolder(folder)) {
           if (!isDirectory) continue;
           if (name.endsWith("+")) folders.push(join(folder, name));
-          else if (await isFile(join(folder, name, "cache.db"))) stores.push(join(folder, name));
+          else if (await isFile(join(folder, name, DATABASE))) stores.push(join(folder, name));
         }
       } catch (error) {
         if (!isNotFound(error)) throw error;

@@ -69,7 +69,7 @@ export class CacheTable {
   /** From this many bytes on a value goes into a file. */
   readonly minFileSize: number;
   /** How many rows the policy took, to keep within the limit. */
-  evictions = 0;
+  evictions: number;
   readonly #connection: SqlConnection;
   readonly #statements = new Map<string, SqlStatement>();
   readonly #policy: EvictionPolicy;
@@ -79,8 +79,9 @@ export class CacheTable {
   /** Writes since the last look for expired rows; a handle's first write looks. */
   #writes = CULL_WRITES - 1;
 
-  constructor(connection: SqlConnection, settings: SettingValues) {
+  constructor(connection: SqlConnection, settings: SettingValues, evictions: number) {
     const number = (name: string) => Number(settings.get(name) ?? 0);
+    this.evictions = evictions;
     this.#connection = connection;
     this.#policy = evictionPolicy(settings);
     this.#statistics = number("statistics") !== 0;

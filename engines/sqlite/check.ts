@@ -1,16 +1,17 @@
 import type { EngineCheck, EngineProblem } from "../engine.ts";
+import type { DatabaseHandle } from "./database.ts";
 import type { SqlConnection } from "./driver.ts";
 import type { EntryTable } from "./store.ts";
-import { isDamaged, whenFree } from "./transaction.ts";
+import { isDamaged } from "./transaction.ts";
 
 /** Looks at the file and the table. */
 export async function checkTable(
-  connection: SqlConnection,
-  table: EntryTable,
+  database: DatabaseHandle<EntryTable>,
   fix: boolean,
 ): Promise<EngineCheck> {
-  const problems = await integrityProblems(connection, fix ? () => table.reindex() : undefined);
-  const count = await whenFree(() => unlessDamaged(() => table.count()));
+  const reindex = (table: EntryTable) => table.reindex();
+  const problems = await integrityProblems(database, fix ? reindex : undefined);
+  const count = await database.run((table) => unlessDamaged(() => table.count()));
   return { checked: typeof count === "number" ? count : 0, problems };
 }
 
@@ -19,15 +20,16 @@ export async function checkTable(
  *
  * @param reindex When given, makes damaged indexes anew. A damaged table stays as it is.
  */
-export async function integrityProblems(
-  connection: SqlConnection,
-  reindex: (() => void) | undefined,
+export async function integrityProblems<T>(
+  database: DatabaseHandle<T>,
+  reindex: ((table: T) => void) | undefined,
 ): Promise<EngineProblem[]> {
-  const found = await whenFree(() => integrity(connection));
+  const look = () => database.run(() => integrity(database.connection));
+  const found = await look();
   let left = found;
   if (found.length > 0 && reindex !== undefined) {
-    await whenFree(() => unlessDamaged(reindex));
-    left = await whenFree(() => integrity(connection));
+    await database.run((table) => unlessDamaged(() => reindex(table)));
+    left = await look();
   }
   return found.map((detail) => ({ kind: "damaged", detail, fixed: !left.includes(detail) }));
 }

@@ -10,13 +10,12 @@
 import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
 import { checkOptionNames, choiceOption, type EngineOptions } from "../options.ts";
 import { sharedPath } from "../paths.ts";
-import type { Hold } from "../shared.ts";
 import { checkTable } from "./check.ts";
-import { DRIVER_CHOICES, type DriverChoice, type OpenDatabase, openDatabase } from "./database.ts";
+import { DatabaseHandle, DRIVER_CHOICES, type DriverChoice } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
 import { checkSize, tableName } from "./format.ts";
 import { EntryTable } from "./store.ts";
-import { explainSql, snapshot, transact, whenFree } from "./transaction.ts";
+import { explainSql } from "./transaction.ts";
 import { Turns } from "../../platform/timers.ts";
 
 /** How many entries, and how many bytes of values, one transaction takes: some 100 ms. */
@@ -31,54 +30,46 @@ class SqliteEngine implements Engine {
   readonly name = "sqlite";
   readonly path: string;
   readonly supports = { persistent: true, shared: true };
-  readonly #choice: DriverChoice;
-  readonly #tableName: string;
-  #hold: Hold<OpenDatabase> | undefined;
-  #connection!: SqlConnection;
-  #table!: EntryTable;
+  readonly #database: DatabaseHandle<EntryTable>;
 
   constructor(location: EngineLocation, path: string, choice: DriverChoice) {
     this.path = path;
-    this.#choice = choice;
-    this.#tableName = tableName(location.dbname);
+    const table = tableName(location.dbname);
+    this.#database = new DatabaseHandle({
+      path,
+      choice,
+      configure,
+      prepare: (connection) => new EntryTable(connection, table),
+    });
   }
 
   explain(error: unknown): string | undefined {
     return explainSql(error, this.path);
   }
 
-  async open(): Promise<void> {
-    const hold = await openDatabase(this.path, this.#choice, configure);
-    const { connection } = hold.resource;
-    try {
-      this.#table = await whenFree(() => new EntryTable(connection, this.#tableName));
-    } catch (error) {
-      await hold.release();
-      throw error;
-    }
-    this.#connection = connection;
-    this.#hold = hold;
+  open(): Promise<void> {
+    return this.#database.open();
   }
 
-  async close(): Promise<void> {
-    await this.#hold?.release();
+  close(): Promise<void> {
+    return this.#database.close();
   }
 
   get(key: string): Awaitable<Entry | undefined> {
-    return whenFree(() => this.#table.get(key));
+    return this.#database.run((table) => table.get(key));
   }
 
   has(key: string): Awaitable<boolean> {
-    return whenFree(() => this.#table.has(key));
+    return this.#database.run((table) => table.has(key));
   }
 
   set(key: string, entry: NewEntry): Awaitable<void> {
     checkSize(key, entry);
-    return whenFree(() => this.#table.set(key, entry));
+    return this.#database.run((table) => table.set(key, entry));
   }
 
   delete(key: string): Awaitable<boolean> {
-    return whenFree(() => this.#table.delete(key));
+    return this.#database.run((table) => table.delete(key));
   }
 
   compareAndSet(
@@ -87,15 +78,13 @@ class SqliteEngine implements Engine {
     next: NewEntry | undefined,
   ): Awaitable<boolean> {
     if (next !== undefined) checkSize(key, next);
-    return whenFree(() => {
+    return this.#database.run((table) => {
       if (expected === undefined) {
-        return next === undefined ? !this.#table.has(key) : this.#table.add(key, next);
+        return next === undefined ? !table.has(key) : table.add(key, next);
       }
       // Only an entry of this engine is a state of it.
       const revision = expected.revision as SqlValue;
-      return next === undefined
-        ? this.#table.remove(key, revision)
-        : this.#table.replace(key, revision, next);
+      return next === undefined ? table.remove(key, revision) : table.replace(key, revision, next);
     });
   }
 
@@ -107,14 +96,14 @@ class SqliteEngine implements Engine {
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
     for (const [key, entry] of pairs) checkSize(key, entry);
     const weigh = ([, { value }]: [string, NewEntry]) => value.byteLength;
-    await this.#batches(pairs, weigh, ([key, entry]) => {
-      this.#table.set(key, entry);
+    await this.#batches(pairs, weigh, (table, [key, entry]) => {
+      table.set(key, entry);
       return true;
     });
   }
 
   deleteMany(keys: string[]): Promise<number> {
-    return this.#batches(keys, () => 0, (key) => this.#table.delete(key));
+    return this.#batches(keys, () => 0, (table, key) => table.delete(key));
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
@@ -134,11 +123,11 @@ class SqliteEngine implements Engine {
   }
 
   size(): Awaitable<number> {
-    return whenFree(() => this.#table.size());
+    return this.#database.run((table) => table.size());
   }
 
   async clear(deep = false): Promise<void> {
-    await whenFree(() => transact(this.#connection, () => this.#table.clear(deep)));
+    await this.#database.change((table) => table.clear(deep));
     await this.#giveBack();
   }
 
@@ -146,7 +135,7 @@ class SqliteEngine implements Engine {
     const turns = new Turns();
     let count = 0;
     for (let pruned = PAGE; pruned === PAGE;) {
-      pruned = await whenFree(() => this.#table.prune(PAGE));
+      pruned = await this.#database.run((table) => table.prune(PAGE));
       count += pruned;
       if (turns.due()) await turns.next();
     }
@@ -155,17 +144,15 @@ class SqliteEngine implements Engine {
   }
 
   check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    return checkTable(this.#connection, this.#table, fix);
+    return checkTable(this.#database, fix);
   }
 
   byteSize(): Awaitable<number> {
-    return whenFree(() => this.#table.byteSize());
+    return this.#database.run((table) => table.byteSize());
   }
 
   #getFew(keys: string[]): Awaitable<(Entry | undefined)[]> {
-    return whenFree(() => {
-      return snapshot(this.#connection, () => keys.map((key) => this.#table.get(key)));
-    });
+    return this.#database.read((table) => keys.map((key) => table.get(key)));
   }
 
   async #getSlices(keys: string[]): Promise<(Entry | undefined)[]> {
@@ -185,7 +172,7 @@ class SqliteEngine implements Engine {
   async #batches<T>(
     items: T[],
     weigh: (item: T) => number,
-    change: (item: T) => boolean,
+    change: (table: EntryTable, item: T) => boolean,
   ): Promise<number> {
     const turns = new Turns();
     let count = 0;
@@ -193,13 +180,11 @@ class SqliteEngine implements Engine {
       for (let bytes = 0; end < items.length && end - start < BATCH_ENTRIES; end++) {
         if ((bytes += weigh(items[end])) > BATCH_BYTES && end > start) break;
       }
-      count += await whenFree(() =>
-        transact(this.#connection, () => {
-          let changed = 0;
-          for (let i = start; i < end; i++) if (change(items[i])) changed++;
-          return changed;
-        })
-      );
+      count += await this.#database.change((table) => {
+        let changed = 0;
+        for (let i = start; i < end; i++) if (change(table, items[i])) changed++;
+        return changed;
+      });
       if (turns.due()) await turns.next();
     }
     return count;
@@ -213,7 +198,7 @@ class SqliteEngine implements Engine {
     const turns = new Turns();
     if (await this.has(prefix)) yield [prefix];
     for (let after = prefix;;) {
-      const page = await whenFree(() => this.#table.keys(prefix, after, PAGE));
+      const page = await this.#database.run((table) => table.keys(prefix, after, PAGE));
       yield page;
       if (page.length < PAGE) return;
       after = page[PAGE - 1];
@@ -224,7 +209,7 @@ class SqliteEngine implements Engine {
   /** Gives the pages that are no longer used back to the file system. */
   async #giveBack(): Promise<void> {
     const turns = new Turns();
-    while (await whenFree(() => this.#table.giveBack())) {
+    while (await this.#database.run((table) => table.giveBack())) {
       if (turns.due()) await turns.next();
     }
   }

@@ -618,6 +618,22 @@ test("maps any key to one of its own", async (bed) => {
   assertEquals(await engine.deleteMany(texts), keys.length);
 });
 
+test("does not use a directory that was removed, for a second handle or the first", async (bed) => {
+  const first = await openIn(bed);
+  const large = "x".repeat(50 * KB);
+  await first.set("before", entryOf(large));
+  await Deno.remove(directoryOf(bed), { recursive: true });
+  const second = await openIn(bed);
+  await second.set("second", entryOf(large));
+  assertEquals(await python(directoryOf(bed), "answer(list(cache))"), ["second"]);
+  await first.set("first", entryOf(large));
+  assertEquals(await textAt(second, "first"), large);
+  await first.close();
+  await second.set("third", entryOf("value"));
+  assertEquals(await keysOf(second), ["first", "second", "third"]);
+  assertEquals(await python(directoryOf(bed), "answer([len(cache), check()])"), [3, []]);
+});
+
 test("checks its options", async () => {
   const location = { rootDir: "/x", name: "test", dbname: "main" };
   assertThrows(() => createEngine(location, { evictionPolicy: "lru" }), TypeError, "none");

@@ -260,6 +260,50 @@ test("shares one connection between handles, also by way of a symbolic link", as
   );
 });
 
+test("does not use a file that was removed, for a second handle or the first", async (bed) => {
+  const first = await openIn(bed);
+  await first.set("before", entryOf("lost with the file"));
+  for (const ending of ["", "-wal", "-shm"]) await Deno.remove(fileOf(bed) + ending);
+  const second = await openIn(bed);
+  await second.set("second", entryOf("value"));
+  assertEquals(await shell(fileOf(bed), "SELECT key FROM main"), "second");
+  assertEquals([await textAt(first, "second"), await textAt(first, "before")], [
+    "value",
+    undefined,
+  ]);
+  await first.set("first", entryOf("value"));
+  assertEquals(await keysOf(second), ["first", "second"]);
+  await second.close();
+  assertEquals(await keysOf(first), ["first", "second"]);
+  await first.close();
+  assertEquals(await shell(fileOf(bed), "SELECT key FROM main ORDER BY key"), "first\nsecond");
+});
+
+test("makes its file anew within a second when the folder is removed under it", async (bed) => {
+  const path = join(bed.root, "folder", "test.db");
+  const engine = await openIn(bed, "main", path);
+  await engine.set("before", entryOf("value"));
+  await Deno.remove(join(bed.root, "folder"), { recursive: true });
+  await new Promise((resolve) => setTimeout(resolve, 1_001));
+  const values = ["a", "b", "c"].map((key) => Promise.resolve(engine.set(key, entryOf(key))));
+  await Promise.all(values);
+  assertEquals(await shell(path, "SELECT key FROM main ORDER BY key"), "a\nb\nc");
+});
+
+test("uses a file that was put in the place of its own", async (bed) => {
+  const first = await openIn(bed);
+  await first.set("key", entryOf("old"));
+  const other = join(bed.root, "other.db");
+  const writer = await openIn(bed, "main", other);
+  await writer.set("key", entryOf("new"));
+  await writer.close();
+  for (const ending of ["-wal", "-shm"]) await Deno.remove(fileOf(bed) + ending);
+  await Deno.rename(other, fileOf(bed));
+  const second = await openIn(bed);
+  assertEquals([await textAt(second, "key"), await textAt(first, "key")], ["new", "new"]);
+  assertEquals((await first.check({ fix: false })).problems, []);
+});
+
 test("lists keys that sort after all others", async (bed) => {
   const engine = await openIn(bed);
   const keys = ["\u{10FFFF}", "\u{10FFFF}\u{10FFFF}a", "\u{D7FF}", "\u{E000}", "a\u{10FFFF}", "b"];
