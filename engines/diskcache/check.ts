@@ -160,8 +160,8 @@ class CacheCheck {
     if (fault === undefined) return;
     const fixed = fix && fault.kind === "damaged";
     if (fixed && typeof row[4] === "string") files.remove(row[4]);
-    const key = row[1] === 1 ? fromSqlKey(keyOf(row.slice(5))) : undefined;
-    this.#problems.push({ ...fault, ...(key === undefined ? {} : { key }), fixed });
+    const key = row[1] === 1 ? { key: fromSqlKey(keyOf(row.slice(5))) } : {};
+    this.#problems.push({ ...fault, ...key, fixed });
   }
 
   /**

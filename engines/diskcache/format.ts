@@ -14,7 +14,7 @@ import type { ValueFiles } from "./files.ts";
  *
  * Text is Python's `str`, a number `int` or `float`, a bigint that no number can stand for `int`,
  * bytes are `bytes`. Every other key is stored as its canonical text, a `str` that begins with
- * U+0001. SQLite takes an `int` and a `float` of the same value for the same key, as Python does.
+ * U+0001; any other `str` that begins so is the string that it is. SQLite takes an `int` and a `float` of the same value for the same key, as Python does.
  */
 export type SqlKey = Exclude<SqlValue, null>;
 
@@ -44,16 +44,35 @@ export interface NewRow {
   readonly storeTime: number;
   readonly expireTime: number | null;
   readonly size: number;
+  readonly mode: number;
   readonly filename: string | null;
   /** The value, unless it is in the file. */
-  readonly value: Uint8Array | null;
+  readonly value: SqlValue;
 }
+
+/** A value as Python is to find it: in the row, or in a file of its own. */
+export type NewValue =
+  | { readonly mode: number; readonly inRow: SqlValue }
+  | { readonly mode: number; readonly inFile: Uint8Array };
 
 /** The first character of the canonical texts of keys that are no plain text. */
 const MARK = "\u0001";
+/** How canonical texts go on, roughly: a closer look would cost more than a read. */
+const CANONICAL = /^["[{\d\-tfn]/;
+/** What texts that are no canonical ones have before them in the database. */
+const ESCAPE = `${MARK}${MARK}~`;
 /** How the canonical texts go on whose keys are Python's too. */
 const SHARED = /^(["\d-]|\{"\$(|bigint|Uint8Array)":)/;
 const INTEGERS = 2n ** 63n;
+/** First bytes of JSON. */
+const QUOTE = 0x22;
+const MINUS = 0x2D;
+const ZERO = 0x30;
+const NINE = 0x39;
+/** Longer texts stay bytes: to look at them more than once would block the event loop. */
+const MAX_NATIVE = 16 * 1024 * 1024;
+/** The longest number of JavaScript has as many. */
+const MAX_DIGITS = 25;
 /** The first byte of zlib data. */
 const ZLIB = 0x78;
 const JSON_START = /["[{\d\-tfn]/;
@@ -63,35 +82,51 @@ const MAX_JSON = 2 ** 30;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The key in the database for a canonical text. */
+/** The key in the database for a text of ours. */
 export function toSqlKey(text: string): SqlKey {
-  if (!text.startsWith(MARK) || !SHARED.test(text.slice(MARK.length))) return text;
-  const key = canonicalKey(text);
+  if (!text.startsWith(MARK)) return text;
+  const rest = text.slice(MARK.length);
+  if (!SHARED.test(rest)) return CANONICAL.test(rest) ? text : ESCAPE + text;
+  const key = keyOfText(text);
   switch (typeof key) {
     case "string":
-      return key.startsWith(MARK) || !key.isWellFormed() ? text : key;
+      return !key.isWellFormed() || isTaken(key) ? text : key;
     case "number":
       return numberKey(key) ?? text;
     case "bigint":
       return isInteger(key) && !isExact(key) ? key : text;
+    case "undefined":
+      return ESCAPE + text;
     default:
       return key instanceof Uint8Array ? key : text;
   }
 }
 
-/**
- * The canonical text of a key in the database; `undefined` for a `str` that would be mistaken for
- * another key's text.
- */
-export function fromSqlKey(key: SqlKey): string | undefined {
+/** Our text of a key in the database: of a `str` that is no key of ours, the text of that string. */
+export function fromSqlKey(key: SqlKey): string {
   if (typeof key === "string" && key.startsWith(MARK)) {
-    return toSqlKey(key) === key ? key : undefined;
+    if (isEscaped(key)) return key.slice(ESCAPE.length);
+    return isOwnText(key) ? key : encodeKey(key);
   }
   if (typeof key === "bigint" || Number.isInteger(key)) {
     const integer = BigInt(key as bigint | number);
     return encodeKey(isInteger(integer) && !isExact(integer) ? integer : Number(key));
   }
   return encodeKey(key);
+}
+
+/** Whether a string can't be a `str` of its own, because another key of ours is. */
+function isTaken(key: string): boolean {
+  return key.startsWith(MARK) && (isOwnText(key) || isEscaped(key));
+}
+
+/** Whether a key of ours is in the database as this text, which is its canonical one. */
+function isOwnText(text: string): boolean {
+  return keyOfText(text) !== undefined && toSqlKey(text) === text;
+}
+
+function isEscaped(key: string): boolean {
+  return key.startsWith(ESCAPE + MARK) && keyOfText(key.slice(ESCAPE.length)) === undefined;
 }
 
 /**
@@ -104,10 +139,11 @@ export function keyRange(prefix: string): { start: SqlKey; end?: SqlValue } {
   return { start: prefix, end: firstAfter(prefix) };
 }
 
-/** The key of a text that `encodeKey` made; `undefined` for another's. */
-function canonicalKey(text: string): unknown {
+/** The key of a text that `encodeKey` made; `undefined` for any other text. */
+function keyOfText(text: string): unknown {
   try {
-    return decodeKey(text);
+    // The text of the key `undefined` is one as well.
+    return decodeKey(text) ?? null;
   } catch (error) {
     if (error instanceof DecodeError) return undefined;
     throw error;
@@ -155,6 +191,55 @@ export function bytesOfRow(row: Row, files: ValueFiles): Awaitable<Uint8Array | 
     default:
       throw new DecodeError(`Its mode is ${row.mode}, which DiskCache does not have`);
   }
+}
+
+/**
+ * How to store bytes: JSON of a text or a number as Python's `str`, `int` or `float`, when it reads
+ * back as exactly the same bytes; anything else as bytes.
+ *
+ * @param minFileSize From this many bytes on a value goes into a file.
+ */
+export function newValue(bytes: Uint8Array, minFileSize: number): NewValue {
+  const native = nativeOf(bytes);
+  if (typeof native !== "string") {
+    if (native !== undefined) return { mode: MODE.raw, inRow: native };
+    return bytes.byteLength < minFileSize
+      ? { mode: MODE.raw, inRow: bytes }
+      : { mode: MODE.binary, inFile: bytes };
+  }
+  if (bytes.byteLength < minFileSize) return { mode: MODE.raw, inRow: native };
+  // Python reads a file of text with all its line ends made "\n".
+  return native.includes("\r")
+    ? { mode: MODE.binary, inFile: bytes }
+    : { mode: MODE.text, inFile: encoder.encode(native) };
+}
+
+function nativeOf(bytes: Uint8Array): string | number | bigint | undefined {
+  const first = bytes[0];
+  if (first === QUOTE && bytes.byteLength <= MAX_NATIVE) return textOf(bytes);
+  const isNumber = first === MINUS || first >= ZERO && first <= NINE;
+  return isNumber && bytes.byteLength <= MAX_DIGITS ? numberOf(decoder.decode(bytes)) : undefined;
+}
+
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    const json = decoder.decode(bytes);
+    const text: unknown = JSON.parse(json);
+    return typeof text === "string" && text.isWellFormed() && JSON.stringify(text) === json
+      ? text
+      : undefined;
+  } catch {
+    return undefined; // Not UTF-8, or no JSON: bytes that happen to begin so.
+  }
+}
+
+function numberOf(json: string): number | bigint | undefined {
+  if (/^(0|-?[1-9]\d*)$/.test(json)) {
+    const integer = BigInt(json);
+    if (isInteger(integer)) return integer;
+  }
+  const number = Number(json);
+  return Number.isFinite(number) && String(number) === json ? number : undefined;
 }
 
 /**

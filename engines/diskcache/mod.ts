@@ -4,9 +4,10 @@
  *
  * | Python | here |
  * |---|---|
- * | `bytes` | the stored bytes: what we store is that, small ones in the row, others in a file |
- * | `str`, `int`, `float` as a value | JSON of it |
- * | a pickle | skipped in listings, a `DecodeError` when asked for: reading it would run code |
+ * | `bytes` | the stored bytes, small ones in the row, others in a file |
+ * | `str`, `int`, `float` as a value | JSON of it, and JSON that says exactly that |
+ * | a pickle as a value | there, and a `DecodeError` when read: reading it would run code |
+ * | a pickle as a key | not there |
  * | `str`, `int`, `float`, `bytes` as a key | text, number or bigint, `Uint8Array` |
  *
  * It is always opened by `node:sqlite`: no other library is sure to take the quotes of Python's
@@ -22,6 +23,8 @@ import {
   fromSqlKey,
   keyRange,
   type NewRow,
+  type NewValue,
+  newValue,
   type Row,
   type SqlKey,
   timestampOf,
@@ -85,8 +88,14 @@ class DiskcacheEngine implements Engine {
     return explainSql(error, join(this.path, DATABASE));
   }
 
-  open(): Promise<void> {
-    return this.#database.open();
+  async open(): Promise<void> {
+    if (await isFile(join(this.path, "000", DATABASE))) {
+      throw new RefusedError(
+        `"${this.path}" is a FanoutCache of Python's DiskCache, whose entries are spread over the ` +
+          `directories 000, 001, … in it; open one of these, or use another path`,
+      );
+    }
+    await this.#database.open();
   }
 
   close(): Promise<void> {
@@ -263,9 +272,10 @@ class DiskcacheEngine implements Engine {
     entry: NewEntry,
     action: (row: NewRow) => Awaitable<boolean>,
   ): Awaitable<boolean> {
-    if (entry.value.byteLength < this.#database.table.minFileSize) return action(newRow(entry));
+    const value = newValue(entry.value, this.#database.table.minFileSize);
+    if ("inRow" in value) return action(newRow(entry, value));
     return this.#withFiles(async (write) => {
-      return await action(newRow(entry, await write(entry.value)));
+      return await action(newRow(entry, value, await write(value.inFile)));
     });
   }
 
@@ -310,9 +320,9 @@ class DiskcacheEngine implements Engine {
     await this.#withFiles(async (write) => {
       const rows: [SqlKey, NewRow][] = [];
       for (const [key, entry] of pairs) {
-        const large = entry.value.byteLength >= minFileSize;
-        const row = newRow(entry, large ? await write(entry.value) : undefined);
-        rows.push([toSqlKey(key), row]);
+        const value = newValue(entry.value, minFileSize);
+        const filename = "inFile" in value ? await write(value.inFile) : null;
+        rows.push([toSqlKey(key), newRow(entry, value, filename)]);
         if (turns.due()) await turns.next();
       }
       await this.#change((table, garbage) => table.put(rows, seconds(), garbage));
@@ -353,7 +363,7 @@ class DiskcacheEngine implements Engine {
       );
       yield sqlKeys.flatMap((sqlKey): [string, SqlKey][] => {
         const key = fromSqlKey(sqlKey);
-        return key?.startsWith(prefix) ? [[key, sqlKey]] : [];
+        return key.startsWith(prefix) ? [[key, sqlKey]] : [];
       });
       if (sqlKeys.length < PAGE) return;
       after = sqlKeys[PAGE - 1];
@@ -428,14 +438,19 @@ async function clearStore(path: string): Promise<void> {
   }
 }
 
-function newRow({ value, timestamp, expiresAt }: NewEntry, filename?: string): NewRow {
-  const times = {
+function newRow(
+  { timestamp, expiresAt }: NewEntry,
+  value: NewValue,
+  filename: string | null = null,
+): NewRow {
+  return {
     storeTime: timestamp / 1_000,
     expireTime: expiresAt === undefined ? null : expiresAt / 1_000,
+    size: "inFile" in value ? value.inFile.byteLength : 0,
+    mode: value.mode,
+    filename,
+    value: "inRow" in value ? value.inRow : null,
   };
-  return filename === undefined
-    ? { ...times, size: 0, filename: null, value }
-    : { ...times, size: value.byteLength, filename, value: null };
 }
 
 function toEntry(row: Row, value: Uint8Array): Entry {

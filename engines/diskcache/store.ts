@@ -10,11 +10,8 @@ import type { SqlConnection, SqlStatement, SqlValue } from "../sqlite/driver.ts"
 
 const LIVE = "(expire_time IS NULL OR expire_time > ?)";
 const OF_KEY = "FROM Cache WHERE key = ? AND raw = 1";
-/**
- * Readable by us: neither key nor value is a pickle, and the key is not what SQLite makes of
- * Python's NaN.
- */
-const READABLE = "raw = 1 AND mode <> 4 AND key IS NOT NULL";
+/** With a key of ours: neither a pickle nor what SQLite makes of Python's NaN. */
+const HAS_KEY = "raw = 1 AND key IS NOT NULL";
 
 /**
  * The columns of a key. A text with a NUL comes as bytes besides, because the library cuts texts
@@ -47,7 +44,7 @@ const SQL = {
   expired: "SELECT rowid, filename FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? " +
     "ORDER BY expire_time LIMIT ?",
   some: "SELECT rowid, filename FROM Cache LIMIT ?",
-  size: `SELECT count(*) FROM Cache WHERE ${READABLE} AND ${LIVE}`,
+  size: `SELECT count(*) FROM Cache WHERE ${HAS_KEY} AND ${LIVE}`,
   fileBytes: "SELECT value FROM Settings WHERE key = 'size'",
   pages: "PRAGMA page_count",
   pageSize: "PRAGMA page_size",
@@ -198,8 +195,7 @@ export class CacheTable {
   }
 
   #put(sql: string, key: SqlKey, row: NewRow, now: number): boolean {
-    const { storeTime, expireTime, size, filename, value } = row;
-    const mode = filename === null ? MODE.raw : MODE.binary;
+    const { storeTime, expireTime, size, mode, filename, value } = row;
     return this.#sql(sql).run(key, storeTime, expireTime, now, size, mode, filename, value) > 0;
   }
 
@@ -227,7 +223,7 @@ export class CacheTable {
     return this.#sql(sql, { wide: true }).all(after ?? start, ...bounds, now, limit).map(keyOf);
   }
 
-  /** How many live rows we can read. */
+  /** How many live rows have a key of ours. */
   size(now: number): number {
     return this.#number(SQL.size, now);
   }
@@ -262,7 +258,7 @@ export class CacheTable {
 
 function keysSql(after: ">" | ">=", bounded: boolean): string {
   return `SELECT ${KEY} FROM Cache WHERE key ${after} ? ${bounded ? "AND key < ?" : ""} ` +
-    `AND ${READABLE} AND ${LIVE} ORDER BY key, raw LIMIT ?`;
+    `AND ${HAS_KEY} AND ${LIVE} ORDER BY key, raw LIMIT ?`;
 }
 
 function real(value: SqlValue): number | null {
