@@ -30,7 +30,7 @@ import {
   timestampOf,
   toSqlKey,
 } from "./format.ts";
-import { type NewFile, ValueFiles } from "./files.ts";
+import { MAX_BATCH, type NewFile, ValueFiles } from "./files.ts";
 import {
   changeSettings,
   configureCache,
@@ -56,8 +56,8 @@ const NAME = "diskcache";
 const DATABASE = "cache.db";
 /** How many keys are read at once. */
 const PAGE = 1_000;
-/** How many entries, files and bytes one transaction takes. */
-const BATCH = { entries: 1_000, files: 100, bytes: 32 * 1024 * 1024 };
+/** How many entries and bytes one transaction stores, and how many files it removes. */
+const BATCH = { entries: 1_000, bytes: 32 * 1024 * 1024, removed: 100 };
 
 class DiskcacheEngine implements Engine {
   readonly name = NAME;
@@ -211,7 +211,7 @@ class DiskcacheEngine implements Engine {
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#removeAll((table, garbage) => table.removeSome(BATCH.files, garbage));
+    await this.#removeAll((table, garbage) => table.removeSome(BATCH.removed, garbage));
     if (!deep) return;
     for (const path of await this.#nested()) {
       await clearStore(path);
@@ -220,7 +220,7 @@ class DiskcacheEngine implements Engine {
 
   prune(): Promise<number> {
     return this.#removeAll((table, garbage) => {
-      return table.removeExpired(seconds(), BATCH.files, garbage);
+      return table.removeExpired(seconds(), BATCH.removed, garbage);
     });
   }
 
@@ -259,7 +259,7 @@ class DiskcacheEngine implements Engine {
     for (let count = 0;;) {
       const removed = await this.#change(step);
       count += removed;
-      if (removed < BATCH.files) return count;
+      if (removed < BATCH.removed) return count;
       if (turns.due()) await turns.next();
     }
   }
@@ -274,18 +274,20 @@ class DiskcacheEngine implements Engine {
   ): Awaitable<boolean> {
     const value = newValue(entry.value, this.#database.table.minFileSize);
     if ("inRow" in value) return action(newRow(entry, value));
-    return this.#withFiles(async (write) => {
+    return this.#withFiles(1, async (write) => {
       return await action(newRow(entry, value, await write(value.inFile)));
     });
   }
 
   /**
-   * Lets an action write files and then rows that refer to them. Unless it says that it did, the
-   * files go.
+   * Lets an action write up to `count` files and then rows that refer to them. Unless it says that
+   * it did, the files go.
    */
   async #withFiles(
+    count: number,
     action: (write: (value: Uint8Array) => Promise<string>) => Promise<boolean>,
   ): Promise<boolean> {
+    using _places = await this.#files.places(count);
     const files: NewFile[] = [];
     let stored = false;
     try {
@@ -317,7 +319,8 @@ class DiskcacheEngine implements Engine {
   async #setBatch(pairs: [string, NewEntry][]): Promise<void> {
     const { minFileSize } = this.#database.table;
     const turns = new Turns();
-    await this.#withFiles(async (write) => {
+    const large = pairs.filter(([, { value }]) => value.byteLength >= minFileSize).length;
+    await this.#withFiles(large, async (write) => {
       const rows: [SqlKey, NewRow][] = [];
       for (const [key, entry] of pairs) {
         const value = newValue(entry.value, minFileSize);
@@ -341,7 +344,7 @@ class DiskcacheEngine implements Engine {
       batch.push(pair);
       bytes += byteLength;
       if (byteLength >= minFileSize) files++;
-      if (batch.length < BATCH.entries && files < BATCH.files && bytes < BATCH.bytes) continue;
+      if (batch.length < BATCH.entries && files < MAX_BATCH && bytes < BATCH.bytes) continue;
       yield batch;
       batch = [];
       files = bytes = 0;

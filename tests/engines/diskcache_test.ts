@@ -18,7 +18,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { diskcache as createEngine } from "../../engines/diskcache/mod.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
-import { runScript } from "../support/child.ts";
+import { REPOSITORY, runScript } from "../support/child.ts";
 import { answerOf, python, startPython } from "../support/python.ts";
 import { bedTests, type Options, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -625,6 +625,42 @@ test("removes the file of a value that is replaced, deleted, expired or cleared"
   await engine.clear();
   assertEquals(valueFiles(bed), []);
   assertEquals(await python(directoryOf(bed), "answer(check())"), []);
+});
+
+test("opens no more files than a process may have, however many it is asked for at once", async (bed) => {
+  const script = `
+    import { complete } from "./engines/complete.ts";
+    import { loadEngine } from "./engines/registry.ts";
+    const createEngine = await loadEngine("diskcache");
+    const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
+    const engine = complete(createEngine(location, {}));
+    await engine.open();
+    const entry = (size) => ({ value: new Uint8Array(size), timestamp: Date.now() });
+    const numbers = Array.from({ length: 600 }, (_, i) => i);
+    const results = await Promise.allSettled([
+      ...numbers.map((i) => engine.set(String(i), entry(40_000))),
+      ...numbers.slice(0, 9).map((i) => {
+        return engine.setMany(numbers.map((j) => ["batch " + (i * 1_000 + j), entry(33_000)]));
+      }),
+      engine.set("large", entry(2_000_000)),
+    ]);
+    const reads = await Promise.allSettled(numbers.map(() => engine.get("large")));
+    const failed = [...results, ...reads].filter(({ status }) => status === "rejected");
+    console.log(failed.length, failed[0]?.reason, await engine.size());
+    console.log((await engine.check({ fix: false })).problems.length);
+    await engine.close();`;
+  const child = new Deno.Command("sh", {
+    args: ["-c", 'ulimit -n 128 && exec "$0" "$@"', Deno.execPath(), "run", "-A", "--no-check"]
+      .concat("--ext=ts", "-"),
+    cwd: REPOSITORY,
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const input = child.stdin.getWriter();
+  await input.write(new TextEncoder().encode(script));
+  await input.close();
+  const { stdout } = await child.output();
+  assertEquals(new TextDecoder().decode(stdout), `0 undefined ${600 * 10 + 1}\n0\n`);
 });
 
 test("finds missing and truncated files, and reads the rest", async (bed) => {
