@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import type { EngineCheck, EngineProblem } from "../engine.ts";
+import type { Awaitable, EngineCheck, EngineProblem } from "../engine.ts";
 import type { ValueFiles } from "./files.ts";
-import { fromSqlKey } from "./keys.ts";
-import { KEY, keyOf, MODE } from "./table.ts";
+import { fromSqlKey, MODE } from "./format.ts";
+import { type CacheTable, KEY, keyOf } from "./store.ts";
+import type { DatabaseHandle } from "../sqlite/database.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { type Attempt, integrityProblems, unlessDamaged } from "../sqlite/integrity.ts";
-import { snapshot, transact } from "../sqlite/runner.ts";
+import { integrityProblems, unlessDamaged } from "../sqlite/check.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import { openFileSync, readFolderSync, statSync } from "../../platform/files.ts";
 import { delay, Turns } from "../../platform/timers.ts";
@@ -28,9 +28,8 @@ const COUNTERS = {
 /** A directory to check. */
 interface CheckedCache {
   readonly directory: string;
-  readonly connection: SqlConnection;
+  readonly database: DatabaseHandle<CacheTable>;
   readonly files: ValueFiles;
-  readonly attempt: Attempt;
   readonly fix: boolean;
 }
 
@@ -46,8 +45,9 @@ interface Fault {
  * files are ignored, and pickles are named, because they are entries that cannot be read.
  */
 export async function checkCache(cache: CheckedCache): Promise<EngineCheck> {
-  const { attempt, connection, fix } = cache;
-  const problems = await integrityProblems(attempt, connection, fix ? "REINDEX" : undefined);
+  const { database, fix } = cache;
+  const reindex = () => database.connection.exec("REINDEX");
+  const problems = await integrityProblems(database, fix ? reindex : undefined);
   const check = new CacheCheck(cache, problems);
   await check.run();
   return { checked: check.checked, problems };
@@ -95,11 +95,11 @@ class CacheCheck {
   }
 
   async #checkRows(): Promise<void> {
-    const { attempt, connection } = this.#cache;
+    const { database } = this.#cache;
     const sql = `SELECT ${COLUMNS} FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ${PAGE}`;
     for (let after: SqlValue = -Infinity;;) {
-      const rows: SqlValue[][] | Error = await attempt(() =>
-        unlessDamaged(() => connection.prepare(sql, { wide: true }).all(after))
+      const rows: SqlValue[][] | Error = await database.run(() =>
+        unlessDamaged(() => database.connection.prepare(sql, { wide: true }).all(after))
       );
       // Which rows those are, SQLite's own check does not say either.
       if (rows instanceof Error) return;
@@ -137,27 +137,31 @@ class CacheCheck {
     }
   }
 
+  /** Lets nobody change anything, or see a half-changed state, while it looks and repairs. */
+  #locked<T>(action: (connection: SqlConnection) => T): Awaitable<T> {
+    const { database, fix } = this.#cache;
+    const look = () => action(database.connection);
+    return fix ? database.change(look) : database.read(look);
+  }
+
   /** Judges a row once more, with nobody changing it, and removes it when it is damaged. */
   async #checkAgain(row: SqlValue[]): Promise<void> {
-    const { attempt, connection, files, fix } = this.#cache;
-    const lock = fix ? transact : snapshot;
-    const fault = await attempt(() =>
-      lock(connection, () => {
-        const now = connection.prepare(`SELECT ${COLUMNS} FROM Cache WHERE rowid = ?`, {
-          wide: true,
-        }).get(row[0]);
-        const fault = now && this.#faultOf(now);
-        if (fix && fault?.kind === "damaged") {
-          connection.prepare("DELETE FROM Cache WHERE rowid = ?").run(row[0]);
-        }
-        return fault;
-      })
-    );
+    const { files, fix } = this.#cache;
+    const fault = await this.#locked((connection) => {
+      const now = connection.prepare(`SELECT ${COLUMNS} FROM Cache WHERE rowid = ?`, {
+        wide: true,
+      }).get(row[0]);
+      const fault = now && this.#faultOf(now);
+      if (fix && fault?.kind === "damaged") {
+        connection.prepare("DELETE FROM Cache WHERE rowid = ?").run(row[0]);
+      }
+      return fault;
+    });
     if (fault === undefined) return;
     const fixed = fix && fault.kind === "damaged";
     if (fixed && typeof row[4] === "string") files.remove(row[4]);
-    const key = row[1] === 1 ? fromSqlKey(keyOf(row.slice(5))) : undefined;
-    this.#problems.push({ ...fault, ...(key === undefined ? {} : { key }), fixed });
+    const key = row[1] === 1 ? { key: fromSqlKey(keyOf(row.slice(5))) } : {};
+    this.#problems.push({ ...fault, ...key, fixed });
   }
 
   /**
@@ -165,24 +169,21 @@ class CacheCheck {
    * time.
    */
   async #checkLeftovers(): Promise<void> {
-    const { attempt, connection, directory, files, fix } = this.#cache;
+    const { directory, files, fix } = this.#cache;
     await delay(GRACE);
-    const lock = fix ? transact : snapshot;
-    const orphans = await attempt(() =>
-      lock(connection, () => {
-        const rows = unlessDamaged(() =>
-          connection.prepare("SELECT filename FROM Cache WHERE filename IS NOT NULL").all()
-        );
-        // A file that a damaged page names is not without an owner.
-        if (rows instanceof Error) return [];
-        const named = new Set(rows.map(([filename]) => join(String(filename))));
-        const orphans = [...this.#unnamed].filter((filename) =>
-          !named.has(filename) && isLeft(join(directory, filename))
-        );
-        if (fix) orphans.forEach((filename) => files.remove(filename));
-        return orphans;
-      })
-    );
+    const orphans = await this.#locked((connection) => {
+      const rows = unlessDamaged(() =>
+        connection.prepare("SELECT filename FROM Cache WHERE filename IS NOT NULL").all()
+      );
+      // A file that a damaged page names is not without an owner.
+      if (rows instanceof Error) return [];
+      const named = new Set(rows.map(([filename]) => join(String(filename))));
+      const orphans = [...this.#unnamed].filter((filename) =>
+        !named.has(filename) && isLeft(join(directory, filename))
+      );
+      if (fix) orphans.forEach((filename) => files.remove(filename));
+      return orphans;
+    });
     for (const filename of orphans) {
       this.#problems.push({
         kind: "orphan",
@@ -198,21 +199,24 @@ class CacheCheck {
   }
 
   async #checkCounters(): Promise<void> {
-    const { attempt, connection, fix } = this.#cache;
+    const { database, fix } = this.#cache;
     for (const [name, sql] of Object.entries(COUNTERS)) {
-      const compared = await attempt(() =>
+      const compared = await database.run(() =>
         unlessDamaged(() =>
-          connection.prepare(`SELECT (${sql}), (SELECT value FROM Settings WHERE key = ?)`).get(
-            name,
-          )
+          database.connection.prepare(`SELECT (${sql}), (SELECT value FROM Settings WHERE key = ?)`)
+            .get(
+              name,
+            )
         )
       );
       if (compared === undefined || compared instanceof Error || compared[0] === compared[1]) {
         continue;
       }
       if (fix) {
-        await attempt(() =>
-          connection.prepare(`INSERT OR REPLACE INTO Settings (key, value) VALUES (?, (${sql}))`)
+        await database.run(() =>
+          database.connection.prepare(
+            `INSERT OR REPLACE INTO Settings (key, value) VALUES (?, (${sql}))`,
+          )
             .run(name)
         );
       }

@@ -17,6 +17,39 @@ const LARGE = 1024 * 1024;
 /** How often another process may remove the folder that we are about to use. */
 const ATTEMPTS = 10;
 
+/**
+ * How many value files this process has open at once, whatever it is asked to do at the same time:
+ * systems give a process as few as 256 descriptors.
+ */
+const MAX_OPEN = 64;
+
+/** Lets so many in as there are places; who comes first goes first. */
+class Places {
+  #free = MAX_OPEN;
+  readonly #waiting: { count: number; go(): void }[] = [];
+
+  /** Waits for places; all at once, so that nobody waits with some for the rest. */
+  async take(count: number): Promise<Disposable> {
+    if (count > 0 && (this.#free < count || this.#waiting.length > 0)) {
+      await new Promise<void>((go) => this.#waiting.push({ count, go }));
+    } else this.#free -= count;
+    return { [Symbol.dispose]: () => this.#give(count) };
+  }
+
+  #give(count: number): void {
+    this.#free += count;
+    while (this.#waiting.length > 0 && this.#waiting[0].count <= this.#free) {
+      this.#free -= this.#waiting[0].count;
+      this.#waiting.shift()?.go();
+    }
+  }
+}
+
+const places = new Places();
+
+/** How many files one batch may have open. */
+export const MAX_BATCH = MAX_OPEN / 2;
+
 /** A value that is in its file and in no row yet. */
 export interface NewFile {
   /** Its path in the directory, as a row has it. */
@@ -34,7 +67,15 @@ export class ValueFiles {
   }
 
   /**
-   * Writes a value to a new file. Until it is released it is locked, so that `check` in any process
+   * Waits until so many files, at most `MAX_BATCH`, may be written and kept open; to be disposed of
+   * when they are closed.
+   */
+  places(count: number): Promise<Disposable> {
+    return places.take(count);
+  }
+
+  /**
+   * Writes a value to a new file, for which there is a place. Until it is released it is locked, so that `check` in any process
    * knows it from what a crash left behind.
    */
   async write(value: Uint8Array): Promise<NewFile> {
@@ -62,7 +103,7 @@ export class ValueFiles {
    */
   read(filename: string, size: number): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     const path = this.pathOf(filename);
-    if (size >= LARGE) return readFile(path).catch(absent);
+    if (size >= LARGE) return readLarge(path);
     try {
       return readFileSync(path);
     } catch (error) {
@@ -123,6 +164,11 @@ export class ValueFiles {
       }
     }
   }
+}
+
+async function readLarge(path: string): Promise<Uint8Array | undefined> {
+  using _place = await places.take(1);
+  return await readFile(path).catch(absent);
 }
 
 function absent(error: unknown): undefined {

@@ -4,9 +4,10 @@
  *
  * | Python | here |
  * |---|---|
- * | `bytes` | the stored bytes: what we store is that, small ones in the row, others in a file |
- * | `str`, `int`, `float` as a value | JSON of it |
- * | a pickle | skipped in listings, a `DecodeError` when asked for: reading it would run code |
+ * | `bytes` | the stored bytes, small ones in the row, others in a file |
+ * | `str`, `int`, `float` as a value | JSON of it, and JSON that says exactly that |
+ * | a pickle as a value | there, and a `DecodeError` when read: reading it would run code |
+ * | a pickle as a key | not there |
  * | `str`, `int`, `float`, `bytes` as a key | text, number or bigint, `Uint8Array` |
  *
  * It is always opened by `node:sqlite`: no other library is sure to take the quotes of Python's
@@ -16,8 +17,20 @@ import { join } from "node:path";
 import { whenReady } from "../../platform/awaitable.ts";
 import { DecodeError } from "../../codec/errors.ts";
 import { checkCache } from "./check.ts";
-import { fromSqlKey, keyRange, type SqlKey, toSqlKey } from "./keys.ts";
-import { type NewFile, ValueFiles } from "./files.ts";
+import {
+  bytesOfRow,
+  deadlineOf,
+  fromSqlKey,
+  keyRange,
+  type NewRow,
+  type NewValue,
+  newValue,
+  type Row,
+  type SqlKey,
+  timestampOf,
+  toSqlKey,
+} from "./format.ts";
+import { MAX_BATCH, type NewFile, ValueFiles } from "./files.ts";
 import {
   changeSettings,
   configureCache,
@@ -26,105 +39,96 @@ import {
   readSettings,
   type SettingValues,
 } from "./schema.ts";
-import { CacheTable, type NewRow, type Row } from "./table.ts";
-import { bytesOfRow, deadlineOf, timestampOf } from "./values.ts";
+import { CacheTable } from "./store.ts";
 import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
-import { fileError } from "../file_failures.ts";
+import { messageOf } from "../errors.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
 import { nestedFolder, storePath } from "../paths.ts";
-import type { Hold } from "../shared.ts";
-import { type OpenDatabase, openDatabase } from "../sqlite/database.ts";
-import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { attempt, snapshot, transact } from "../sqlite/runner.ts";
+import { DatabaseHandle } from "../sqlite/database.ts";
+import type { SqlValue } from "../sqlite/driver.ts";
+import { explainSql, RefusedError, transact } from "../sqlite/transaction.ts";
 import { isNotFound } from "../../platform/errors.ts";
 import { readFolder, stat } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
 const NAME = "diskcache";
+/** The file of the rows. */
+const DATABASE = "cache.db";
 /** How many keys are read at once. */
 const PAGE = 1_000;
-/** How many entries, files and bytes one transaction takes. */
-const BATCH = { entries: 1_000, files: 100, bytes: 32 * 1024 * 1024 };
-
-/** An open store. */
-interface Store {
-  readonly hold: Hold<OpenDatabase>;
-  readonly connection: SqlConnection;
-  readonly table: CacheTable;
-}
+/** How many entries and bytes one transaction stores, and how many files it removes. */
+const BATCH = { entries: 1_000, bytes: 32 * 1024 * 1024, removed: 100 };
 
 class DiskcacheEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
   readonly supports = { persistent: true, shared: true };
-  readonly #owner;
   readonly #files: ValueFiles;
-  readonly #changes: SettingValues;
-  #opened: Store | undefined;
+  readonly #database: DatabaseHandle<CacheTable>;
 
   constructor(path: string, changes: SettingValues) {
     this.path = path;
-    this.#owner = { engine: NAME, path: join(path, "cache.db") };
     this.#files = new ValueFiles(path);
-    this.#changes = changes;
+    this.#database = new DatabaseHandle({
+      path: join(path, DATABASE),
+      choice: "node:sqlite",
+      configure: configureCache,
+      prepare: (connection) => {
+        if (changes.size > 0) transact(connection, () => changeSettings(connection, changes));
+        return new CacheTable(connection, readSettings(connection), this.evictions);
+      },
+    });
   }
 
   get evictions(): number {
-    return this.#opened?.table.evictions ?? 0;
+    return this.#database.table?.evictions ?? 0;
+  }
+
+  explain(error: unknown): string | undefined {
+    return explainSql(error, join(this.path, DATABASE));
   }
 
   async open(): Promise<void> {
-    if (this.#opened !== undefined) return;
-    const hold = await openDatabase(this.#owner, "node:sqlite", configureCache);
-    const { connection } = hold.resource;
-    try {
-      await this.#attempt("open", () => {
-        if (this.#changes.size > 0) {
-          transact(connection, () => changeSettings(connection, this.#changes));
-        }
-        const table = new CacheTable(connection, readSettings(connection));
-        this.#opened = { hold, connection, table };
-      });
-    } catch (error) {
-      await hold.release();
-      throw error;
+    if (await isFile(join(this.path, "000", DATABASE))) {
+      throw new RefusedError(
+        `"${this.path}" is a FanoutCache of Python's DiskCache, whose entries are spread over the ` +
+          `directories 000, 001, … in it; open one of these, or use another path`,
+      );
     }
+    await this.#database.open();
   }
 
-  async close(): Promise<void> {
-    const opened = this.#opened;
-    this.#opened = undefined;
-    await opened?.hold.release();
+  close(): Promise<void> {
+    return this.#database.close();
   }
 
   get(key: string): Awaitable<Entry | undefined> {
-    const { connection, table } = this.#store;
     const sqlKey = toSqlKey(key);
-    const row = this.#attempt("get", () => {
+    const row = this.#database.run((table) => {
       if (!table.notesUse) return table.find(sqlKey, seconds());
-      return transact(connection, () => {
+      return transact(this.#database.connection, () => {
         const found = table.find(sqlKey, seconds());
         table.noteUse(sqlKey, found !== undefined, seconds());
         return found;
       });
     });
-    return whenReady(row, (row) => row && this.#entry("get", sqlKey, row));
+    return whenReady(row, (row) => row && this.#entry(sqlKey, row));
   }
 
   has(key: string): Awaitable<boolean> {
     const sqlKey = toSqlKey(key);
-    return this.#attempt("has", () => this.#store.table.has(sqlKey, seconds()));
+    return this.#database.run((table) => table.has(sqlKey, seconds()));
   }
 
   set(key: string, entry: NewEntry): Awaitable<void> {
     const sqlKey = toSqlKey(key);
-    const done = this.#withRow("set", entry, (row) => this.#put(sqlKey, row));
+    const done = this.#withRow(entry, (row) => this.#put(sqlKey, row));
     return done instanceof Promise ? done.then(() => undefined) : undefined;
   }
 
   delete(key: string): Awaitable<boolean> {
     const sqlKey = toSqlKey(key);
-    return this.#change("delete", (table, garbage) => table.remove(sqlKey, seconds(), garbage));
+    return this.#change((table, garbage) => table.remove(sqlKey, seconds(), garbage));
   }
 
   compareAndSet(
@@ -136,27 +140,26 @@ class DiskcacheEngine implements Engine {
     // Only an entry of this engine is a state of it.
     const state = expected?.revision as Row | undefined;
     const change = (row?: NewRow) =>
-      this.#change("compareAndSet", (table, garbage) => {
+      this.#change((table, garbage) => {
         const now = seconds();
         if (!isSame(table.find(sqlKey, now), state)) return false;
         if (row !== undefined) table.put([[sqlKey, row]], now, garbage);
         else table.remove(sqlKey, now, garbage);
         return true;
       });
-    return next === undefined ? change() : this.#withRow("compareAndSet", next, change);
+    return next === undefined ? change() : this.#withRow(next, change);
   }
 
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
-    const { connection, table } = this.#store;
     const sqlKeys = keys.map(toSqlKey);
-    const rows = await this.#attempt("getMany", () => {
+    const rows = await this.#database.read((table) => {
       const now = seconds();
-      return snapshot(connection, () => sqlKeys.map((key) => table.find(key, now)));
+      return sqlKeys.map((key) => table.find(key, now));
     });
     const turns = new Turns();
     const entries = [];
     for (const [i, row] of rows.entries()) {
-      entries.push(await (row && this.#entry("getMany", sqlKeys[i], row)));
+      entries.push(await (row && this.#listed(sqlKeys[i], row)));
       if (turns.due()) await turns.next();
     }
     return entries;
@@ -175,7 +178,7 @@ class DiskcacheEngine implements Engine {
     let count = 0;
     for (let start = 0; start < keys.length; start += BATCH.entries) {
       const sqlKeys = keys.slice(start, start + BATCH.entries).map(toSqlKey);
-      count += await this.#change("deleteMany", (table, garbage) => {
+      count += await this.#change((table, garbage) => {
         const now = seconds();
         return sqlKeys.filter((key) => table.remove(key, now, garbage)).length;
       });
@@ -191,13 +194,12 @@ class DiskcacheEngine implements Engine {
   }
 
   async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
-    const { table } = this.#store;
     const turns = new Turns();
     for await (const page of this.#pages(prefix)) {
       // One at a time: a page of large values could be more than the memory holds.
       for (const [key, sqlKey] of page) {
-        const row = await this.#attempt("entries", () => table.find(sqlKey, seconds()));
-        const entry = await (row && this.#entry("entries", sqlKey, row));
+        const row = await this.#database.run((table) => table.find(sqlKey, seconds()));
+        const entry = await (row && this.#listed(sqlKey, row));
         if (entry !== undefined) yield [key, entry];
         if (turns.due()) await turns.next();
       }
@@ -205,63 +207,45 @@ class DiskcacheEngine implements Engine {
   }
 
   size(): Awaitable<number> {
-    return this.#attempt("size", () => this.#store.table.size(seconds()));
+    return this.#database.run((table) => table.size(seconds()));
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#removeAll("clear", (table, garbage) => table.removeSome(BATCH.files, garbage));
+    await this.#removeAll((table, garbage) => table.removeSome(BATCH.removed, garbage));
     if (!deep) return;
     for (const path of await this.#nested()) {
-      const store = new DiskcacheEngine(path, new Map());
-      await store.open();
-      try {
-        await store.clear();
-      } finally {
-        await store.close();
-      }
+      await clearStore(path);
     }
   }
 
   prune(): Promise<number> {
-    return this.#removeAll("prune", (table, garbage) => {
-      return table.removeExpired(seconds(), BATCH.files, garbage);
+    return this.#removeAll((table, garbage) => {
+      return table.removeExpired(seconds(), BATCH.removed, garbage);
     });
   }
 
   check({ fix }: { fix: boolean }): Promise<EngineCheck> {
     return checkCache({
       directory: this.path,
-      connection: this.#store.connection,
+      database: this.#database,
       files: this.#files,
-      attempt: (action) => this.#attempt("check", action),
       fix,
     });
   }
 
   byteSize(): Awaitable<number> {
-    return this.#attempt("byteSize", () => this.#store.table.volume());
-  }
-
-  get #store(): Store {
-    if (this.#opened === undefined) throw new TypeError(`Engine "${NAME}" is not open`);
-    return this.#opened;
-  }
-
-  #attempt<T>(operation: string, action: () => T): Awaitable<T> {
-    return attempt(this.#owner, operation, action);
+    return this.#database.run((table) => table.volume());
   }
 
   /**
    * Changes rows in one transaction, and then removes the files that nothing refers to any more.
    */
   #change<T>(
-    operation: string,
     action: (table: CacheTable, garbage: string[]) => T,
   ): Awaitable<T> {
-    return this.#attempt(operation, () => {
-      const { connection, table } = this.#store;
+    return this.#database.run((table) => {
       const garbage: string[] = [];
-      const result = transact(connection, () => action(table, garbage));
+      const result = transact(this.#database.connection, () => action(table, garbage));
       for (const filename of garbage) this.#files.remove(filename);
       return result;
     });
@@ -269,14 +253,13 @@ class DiskcacheEngine implements Engine {
 
   /** Removes rows by and by, until one step finds fewer than it could take; how many. */
   async #removeAll(
-    operation: string,
     step: (table: CacheTable, garbage: string[]) => number,
   ): Promise<number> {
     const turns = new Turns();
     for (let count = 0;;) {
-      const removed = await this.#change(operation, step);
+      const removed = await this.#change(step);
       count += removed;
-      if (removed < BATCH.files) return count;
+      if (removed < BATCH.removed) return count;
       if (turns.due()) await turns.next();
     }
   }
@@ -286,31 +269,30 @@ class DiskcacheEngine implements Engine {
    * whether it did.
    */
   #withRow(
-    operation: string,
     entry: NewEntry,
     action: (row: NewRow) => Awaitable<boolean>,
   ): Awaitable<boolean> {
-    if (entry.value.byteLength < this.#store.table.minFileSize) return action(newRow(entry));
-    return this.#withFiles(operation, async (write) => {
-      return await action(newRow(entry, await write(entry.value)));
+    const value = newValue(entry.value, this.#database.table.minFileSize);
+    if ("inRow" in value) return action(newRow(entry, value));
+    return this.#withFiles(1, async (write) => {
+      return await action(newRow(entry, value, await write(value.inFile)));
     });
   }
 
   /**
-   * Lets an action write files and then rows that refer to them. Unless it says that it did, the
-   * files go.
+   * Lets an action write up to `count` files and then rows that refer to them. Unless it says that
+   * it did, the files go.
    */
   async #withFiles(
-    operation: string,
+    count: number,
     action: (write: (value: Uint8Array) => Promise<string>) => Promise<boolean>,
   ): Promise<boolean> {
+    using _places = await this.#files.places(count);
     const files: NewFile[] = [];
     let stored = false;
     try {
       return stored = await action(async (value) => {
-        const file = await this.#files.write(value).catch((error) => {
-          throw fileError(NAME, operation, this.path, error);
-        });
+        const file = await this.#files.write(value);
         files.push(file);
         return file.filename;
       });
@@ -323,11 +305,11 @@ class DiskcacheEngine implements Engine {
   }
 
   #put(key: SqlKey, row: NewRow): Awaitable<boolean> {
-    const alone = this.#attempt("set", () => {
-      return row.filename === null && this.#store.table.putAlone(key, row, seconds());
+    const alone = this.#database.run((table) => {
+      return row.filename === null && table.putAlone(key, row, seconds());
     });
     return whenReady(alone, (alone) => {
-      return alone || this.#change("set", (table, garbage) => {
+      return alone || this.#change((table, garbage) => {
         table.put([[key, row]], seconds(), garbage);
         return true;
       });
@@ -335,24 +317,25 @@ class DiskcacheEngine implements Engine {
   }
 
   async #setBatch(pairs: [string, NewEntry][]): Promise<void> {
-    const { minFileSize } = this.#store.table;
+    const { minFileSize } = this.#database.table;
     const turns = new Turns();
-    await this.#withFiles("setMany", async (write) => {
+    const large = pairs.filter(([, { value }]) => value.byteLength >= minFileSize).length;
+    await this.#withFiles(large, async (write) => {
       const rows: [SqlKey, NewRow][] = [];
       for (const [key, entry] of pairs) {
-        const large = entry.value.byteLength >= minFileSize;
-        const row = newRow(entry, large ? await write(entry.value) : undefined);
-        rows.push([toSqlKey(key), row]);
+        const value = newValue(entry.value, minFileSize);
+        const filename = "inFile" in value ? await write(value.inFile) : null;
+        rows.push([toSqlKey(key), newRow(entry, value, filename)]);
         if (turns.due()) await turns.next();
       }
-      await this.#change("setMany", (table, garbage) => table.put(rows, seconds(), garbage));
+      await this.#change((table, garbage) => table.put(rows, seconds(), garbage));
       return true;
     });
   }
 
   /** As many pairs at once as one transaction takes. */
   *#batches(pairs: [string, NewEntry][]): Generator<[string, NewEntry][]> {
-    const { minFileSize } = this.#store.table;
+    const { minFileSize } = this.#database.table;
     let batch: [string, NewEntry][] = [];
     let files = 0;
     let bytes = 0;
@@ -361,7 +344,7 @@ class DiskcacheEngine implements Engine {
       batch.push(pair);
       bytes += byteLength;
       if (byteLength >= minFileSize) files++;
-      if (batch.length < BATCH.entries && files < BATCH.files && bytes < BATCH.bytes) continue;
+      if (batch.length < BATCH.entries && files < MAX_BATCH && bytes < BATCH.bytes) continue;
       yield batch;
       batch = [];
       files = bytes = 0;
@@ -374,18 +357,16 @@ class DiskcacheEngine implements Engine {
    * thinks.
    */
   async *#pages(prefix: string): AsyncGenerator<[string, SqlKey][]> {
-    const { table } = this.#store;
     const turns = new Turns();
     const range = keyRange(prefix);
     let after: SqlKey | undefined;
     for (;;) {
-      const sqlKeys = await this.#attempt(
-        "keys",
-        () => table.keys({ ...range, after }, seconds(), PAGE),
+      const sqlKeys = await this.#database.run((table) =>
+        table.keys({ ...range, after }, seconds(), PAGE)
       );
       yield sqlKeys.flatMap((sqlKey): [string, SqlKey][] => {
         const key = fromSqlKey(sqlKey);
-        return key?.startsWith(prefix) ? [[key, sqlKey]] : [];
+        return key.startsWith(prefix) ? [[key, sqlKey]] : [];
       });
       if (sqlKeys.length < PAGE) return;
       after = sqlKeys[PAGE - 1];
@@ -393,38 +374,35 @@ class DiskcacheEngine implements Engine {
     }
   }
 
-  #entry(operation: string, key: SqlKey, row: Row): Awaitable<Entry | undefined> {
-    const bytes = this.#bytes(operation, row);
+  #entry(key: SqlKey, row: Row): Awaitable<Entry | undefined> {
+    const bytes = bytesOfRow(row, this.#files);
     if (bytes instanceof Uint8Array) return toEntry(row, bytes);
     return whenReady(bytes, (bytes) => {
-      return bytes === undefined ? this.#entryAgain(operation, key, row) : toEntry(row, bytes);
+      return bytes === undefined ? this.#entryAgain(key, row) : toEntry(row, bytes);
     });
   }
 
-  /** The entry of a row whose file is gone: replaced or removed meanwhile, as a rule. */
-  async #entryAgain(operation: string, key: SqlKey, gone: Row): Promise<Entry | undefined> {
-    for (let before = gone;;) {
-      const row = await this.#attempt(operation, () => this.#store.table.find(key, seconds()));
-      if (row === undefined) return undefined;
-      if (row.filename === before.filename) {
-        throw new DecodeError(`Its file "${row.filename}" is missing`, { engine: NAME });
-      }
-      const bytes = await this.#bytes(operation, row);
-      if (bytes !== undefined) return toEntry(row, bytes);
-      before = row;
+  /** The entry of a row that is read with others: what is damaged has its key in the error. */
+  async #listed(key: SqlKey, row: Row): Promise<Entry | undefined> {
+    try {
+      return await this.#entry(key, row);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      throw new DecodeError(error.message, { cause: error.cause, key: fromSqlKey(key) });
     }
   }
 
-  #bytes(operation: string, row: Row): Awaitable<Uint8Array | undefined> {
-    const explain = (error: unknown) => fileError(NAME, operation, this.path, error);
-    try {
-      const bytes = bytesOfRow(row, this.#files);
-      if (!(bytes instanceof Promise)) return bytes;
-      return bytes.catch((error) => {
-        throw explain(error);
-      });
-    } catch (error) {
-      throw explain(error);
+  /** The entry of a row whose file is gone: replaced or removed meanwhile, as a rule. */
+  async #entryAgain(key: SqlKey, gone: Row): Promise<Entry | undefined> {
+    for (let before = gone;;) {
+      const row = await this.#database.run((table) => table.find(key, seconds()));
+      if (row === undefined) return undefined;
+      if (row.filename === before.filename) {
+        throw new DecodeError(`Its file "${row.filename}" is missing`);
+      }
+      const bytes = await bytesOfRow(row, this.#files);
+      if (bytes !== undefined) return toEntry(row, bytes);
+      before = row;
     }
   }
 
@@ -437,26 +415,45 @@ class DiskcacheEngine implements Engine {
         for await (const { name, isDirectory } of readFolder(folder)) {
           if (!isDirectory) continue;
           if (name.endsWith("+")) folders.push(join(folder, name));
-          else if (await isFile(join(folder, name, "cache.db"))) stores.push(join(folder, name));
+          else if (await isFile(join(folder, name, DATABASE))) stores.push(join(folder, name));
         }
       } catch (error) {
-        if (!isNotFound(error)) {
-          throw fileError(NAME, "clear", folder, error);
-        }
+        if (!isNotFound(error)) throw error;
       }
     }
     return stores;
   }
 }
 
-function newRow({ value, timestamp, expiresAt }: NewEntry, filename?: string): NewRow {
-  const times = {
+/** Removes all entries of another directory. */
+async function clearStore(path: string): Promise<void> {
+  const store = new DiskcacheEngine(path, new Map());
+  try {
+    await store.open();
+    try {
+      await store.clear();
+    } finally {
+      await store.close();
+    }
+  } catch (cause) {
+    // It is that directory that the message is to name.
+    throw new RefusedError(store.explain(cause) ?? messageOf(cause), { cause });
+  }
+}
+
+function newRow(
+  { timestamp, expiresAt }: NewEntry,
+  value: NewValue,
+  filename: string | null = null,
+): NewRow {
+  return {
     storeTime: timestamp / 1_000,
     expireTime: expiresAt === undefined ? null : expiresAt / 1_000,
+    size: "inFile" in value ? value.inFile.byteLength : 0,
+    mode: value.mode,
+    filename,
+    value: "inRow" in value ? value.inRow : null,
   };
-  return filename === undefined
-    ? { ...times, size: 0, filename: null, value }
-    : { ...times, size: value.byteLength, filename, value: null };
 }
 
 function toEntry(row: Row, value: Uint8Array): Entry {

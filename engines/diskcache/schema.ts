@@ -1,6 +1,6 @@
 /** The database of a DiskCache directory, as Python's DiskCache 5.4 makes and opens it. */
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { transact } from "../sqlite/runner.ts";
+import { RefusedError, transact } from "../sqlite/transaction.ts";
 
 /** Which entries go first when the directory is larger than its limit. */
 export const EVICTION_POLICIES = [
@@ -75,7 +75,7 @@ const TRIGGERS: [name: string, event: string, change: string][] = [
 /**
  * Sets a connection up by the settings that are stored, and makes what is missing.
  *
- * @throws When the database is another program's.
+ * @throws {RefusedError} When the database is another program's.
  */
 export function configureCache(connection: SqlConnection): void {
   refuseOthers(connection);
@@ -148,7 +148,9 @@ function refuseOthers(connection: SqlConnection): void {
   // Python makes Settings first.
   const complete = cache.length === 0 || COLUMNS.every(([name]) => cache.includes(name));
   if (complete && settings.includes("key") && settings.includes("value")) return;
-  throw new Error("cache.db is another program's, no database of DiskCache; use another path");
+  throw new RefusedError(
+    "cache.db is another program's, no database of DiskCache; use another path",
+  );
 }
 
 function columnsOf(connection: SqlConnection, table: string): string[] {

@@ -2,12 +2,13 @@ import { basename, dirname, join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { makeFolder, realPath } from "../../platform/files.ts";
 import { env, isGranted } from "../../platform/system.ts";
-import { engineError, messageOf } from "../errors.ts";
-import { type Hold, SharedResources } from "../shared.ts";
+import { messageOf } from "../errors.ts";
+import type { Awaitable } from "../engine.ts";
+import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
 import type { DriverName, SqlConnection, SqlDriver } from "./driver.ts";
 import { loadFfiDriver } from "./ffi.ts";
 import { nodeDriver } from "./node.ts";
-import { attempt, BUSY_SLICE, sqlError, type SqlOwner } from "./runner.ts";
+import { BUSY_SLICE, RefusedError, snapshot, transact, whenFree } from "./transaction.ts";
 
 /** What `engineOptions.driver` can be. */
 export const DRIVER_CHOICES = ["auto", "@db/sqlite", "node:sqlite"] as const;
@@ -15,7 +16,7 @@ export const DRIVER_CHOICES = ["auto", "@db/sqlite", "node:sqlite"] as const;
 export type DriverChoice = typeof DRIVER_CHOICES[number];
 
 /** A database that is open in this process. */
-export interface OpenDatabase {
+interface OpenDatabase {
   /** The library that opened it. */
   readonly driver: DriverName;
   /** The one connection of this process. */
@@ -32,76 +33,141 @@ const DATABASES = new SharedResources<OpenDatabase>(({ connection }) => connecti
 
 let loadingFfi: Promise<SqlDriver> | undefined;
 
-/**
- * Opens a database file, or shares what this process has open of it.
- *
- * @param configure Sets the connection up; tried again while other processes are in the way.
- * @throws {EngineError} When it cannot be opened.
- */
-export async function openDatabase(
-  owner: SqlOwner,
-  choice: DriverChoice,
-  configure: (connection: SqlConnection) => void,
-): Promise<Hold<OpenDatabase>> {
-  const driver = await chooseDriver(owner, choice);
-  const file = await fileOf(owner);
-  const hold = await DATABASES.acquire(file, async () => {
-    const connection = await attempt(
-      owner,
-      "open",
-      () => driver.connect(file, { busyTimeout: BUSY_SLICE }),
-    );
+/** How a handle's database is opened. */
+export interface DatabaseOptions<T> {
+  /** The file. */
+  readonly path: string;
+  /** The library. */
+  readonly choice: DriverChoice;
+  /** Sets a new connection up; tried again while other processes are in the way. */
+  configure(connection: SqlConnection): void;
+  /** Makes what the handle works with; tried again likewise. */
+  prepare(connection: SqlConnection): T;
+}
+
+/** A handle's share of a database file, with what it has prepared on it. */
+export class DatabaseHandle<T> {
+  readonly #options: DatabaseOptions<T>;
+  #hold!: FileHold<OpenDatabase>;
+  #table!: T;
+  #isOpen = false;
+  #reopening: Promise<void> | undefined;
+
+  constructor(options: DatabaseOptions<T>) {
+    this.#options = options;
+  }
+
+  /** The connection that the handle uses now. */
+  get connection(): SqlConnection {
+    return this.#hold.resource.connection;
+  }
+
+  /** What `prepare` made. */
+  get table(): T {
+    return this.#table;
+  }
+
+  async open(): Promise<void> {
+    const hold = await openDatabase(this.#options);
+    const { connection } = hold.resource;
     try {
-      await attempt(owner, "open", () => configure(connection));
+      this.#table = await whenFree(() => this.#options.prepare(connection));
+    } catch (error) {
+      await hold.release();
+      throw error;
+    }
+    this.#hold = hold;
+    this.#isOpen = true;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    await this.#reopening?.catch(() => undefined);
+    await this.#hold.release();
+  }
+
+  /**
+   * Runs an action on the database: at once where possible, and while other processes keep it
+   * locked, again. When somebody removed or replaced the file, the one that is at its path now is
+   * opened before, or made.
+   */
+  run<R>(action: (table: T) => R): Awaitable<R> {
+    if (this.#hold.isOutdated() && this.#isOpen) {
+      return this.#reopen().then(() => whenFree(() => action(this.#table)));
+    }
+    return whenFree(() => action(this.#table));
+  }
+
+  /** `run`, in a transaction. */
+  change<R>(action: (table: T) => R): Awaitable<R> {
+    return this.run((table) => transact(this.connection, () => action(table)));
+  }
+
+  /** `run`, on one state of the database. */
+  read<R>(action: (table: T) => R): Awaitable<R> {
+    return this.run((table) => snapshot(this.connection, () => action(table)));
+  }
+
+  #reopen(): Promise<void> {
+    return this.#reopening ??= (async () => {
+      const outdated = this.#hold;
+      try {
+        await this.open();
+      } finally {
+        this.#reopening = undefined;
+      }
+      await outdated.release();
+    })();
+  }
+}
+
+async function openDatabase(
+  { path, choice, configure }: Omit<DatabaseOptions<unknown>, "prepare">,
+): Promise<FileHold<OpenDatabase>> {
+  const driver = await chooseDriver(choice);
+  const file = await fileOf(path);
+  const hold = await DATABASES.acquire(file, async () => {
+    const connection = await whenFree(() => driver.connect(file, { busyTimeout: BUSY_SLICE }));
+    try {
+      await whenFree(() => configure(connection));
     } catch (error) {
       connection.close();
       throw error;
     }
     return { driver: driver.name, connection };
-  });
+  }, () => fileIdentity(file));
   if (choice === "auto" || choice === hold.resource.driver) return hold;
   await hold.release();
-  throw engineError(
-    owner.engine,
-    "open",
-    `this process has "${owner.path}" open with driver "${hold.resource.driver}", and two SQLite ` +
+  throw new RefusedError(
+    `this process has "${path}" open with driver "${hold.resource.driver}", and two SQLite ` +
       `libraries on one file in one process would damage it; use one driver for all`,
-    undefined,
   );
 }
 
 /** The file's path without symbolic links, its folder made. */
-async function fileOf(owner: SqlOwner): Promise<string> {
-  const { path } = owner;
+async function fileOf(path: string): Promise<string> {
+  await makeFolder(dirname(path));
   try {
-    await makeFolder(dirname(path));
-    try {
-      return await realPath(path);
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-      return join(await realPath(dirname(path)), basename(path));
-    }
+    return await realPath(path);
   } catch (error) {
-    throw sqlError(owner, "open", error);
+    if (!isNotFound(error)) throw error;
+    return join(await realPath(dirname(path)), basename(path));
   }
 }
 
-async function chooseDriver(owner: SqlOwner, choice: DriverChoice): Promise<SqlDriver> {
+async function chooseDriver(choice: DriverChoice): Promise<SqlDriver> {
   if (choice === "node:sqlite") return nodeDriver;
   if (choice === "auto" && !ffiNeedsNoPrompt()) return nodeDriver;
   try {
     return await (loadingFfi ??= loadFfiDriver());
   } catch (cause) {
     if (choice === "auto") return nodeDriver;
-    throw engineError(
-      owner.engine,
-      "open",
-      `driver "@db/sqlite" cannot be loaded (${
-        messageOf(cause)
-      }); set DENO_SQLITE_PATH to a native ` +
-        `SQLite library and allow --allow-ffi --allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL, or use ` +
-        `driver "node:sqlite"`,
-      cause,
+    throw new RefusedError(
+      `driver "@db/sqlite" cannot be loaded (${messageOf(cause)}); set DENO_SQLITE_PATH to a ` +
+        `native SQLite library and allow --allow-ffi ` +
+        `--allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL, or use driver "node:sqlite"`,
+      { cause },
     );
   }
 }

@@ -35,7 +35,7 @@ export interface SqlConnection {
 export interface ConnectOptions {
   /**
    * How long SQLite itself waits, in the middle of a call and with it the event loop, for another
-   * process to end its transaction, ms. The longer wait is ours: see `SqlRunner`.
+   * process to end its transaction, ms. The longer wait is ours: see `whenFree`.
    */
   readonly busyTimeout: number;
 }

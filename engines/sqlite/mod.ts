@@ -7,21 +7,17 @@
  * BLOB of JSON as JSON, and SQLite's JSON functions take it. Rows that were added by hand, with
  * `key` and a TEXT value alone, are entries like all others.
  */
-import { DecodeError } from "../../codec/errors.ts";
 import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
 import { checkOptionNames, choiceOption, type EngineOptions } from "../options.ts";
 import { sharedPath } from "../paths.ts";
-import type { Hold } from "../shared.ts";
-import { DRIVER_CHOICES, type DriverChoice, type OpenDatabase, openDatabase } from "./database.ts";
-import type { SqlConnection, SqlStatement, SqlValue } from "./driver.ts";
-import { integrityProblems, unlessDamaged } from "./integrity.ts";
-import { attempt, snapshot, transact } from "./runner.ts";
-import { firstAfter } from "./text.ts";
-import { nestedTables, openTable, tableName, tableQueries } from "./table.ts";
+import { checkTable } from "./check.ts";
+import { DatabaseHandle, DRIVER_CHOICES, type DriverChoice } from "./database.ts";
+import type { SqlConnection, SqlValue } from "./driver.ts";
+import { checkSize, tableName } from "./format.ts";
+import { EntryTable } from "./store.ts";
+import { explainSql } from "./transaction.ts";
 import { Turns } from "../../platform/timers.ts";
 
-/** SQLite's limit for a row, less what is in it besides the value. */
-const MAX_BYTES = 1_000_000_000 - 1_000;
 /** How many entries, and how many bytes of values, one transaction takes: some 100 ms. */
 const BATCH_ENTRIES = 5_000;
 const BATCH_BYTES = 32 * 1024 * 1024;
@@ -29,66 +25,51 @@ const BATCH_BYTES = 32 * 1024 * 1024;
 const PAGE = 1_000;
 /** How many values are. */
 const FEW = 200;
-/** How many pages are given back to the file system at once. */
-const VACUUM_PAGES = 1_000;
-/** What `PRAGMA auto_vacuum` answers for a file that can be shortened. */
-const INCREMENTAL = 2;
-
-const encoder = new TextEncoder();
 
 class SqliteEngine implements Engine {
   readonly name = "sqlite";
   readonly path: string;
   readonly supports = { persistent: true, shared: true };
-  readonly #owner;
-  readonly #choice: DriverChoice;
-  readonly #table: string;
-  readonly #queries;
-  readonly #statements = new Map<string, SqlStatement>();
-  #hold: Hold<OpenDatabase> | undefined;
+  readonly #database: DatabaseHandle<EntryTable>;
 
   constructor(location: EngineLocation, path: string, choice: DriverChoice) {
     this.path = path;
-    this.#owner = { engine: this.name, path };
-    this.#choice = choice;
-    this.#table = tableName(location.dbname);
-    this.#queries = tableQueries(this.#table);
+    const table = tableName(location.dbname);
+    this.#database = new DatabaseHandle({
+      path,
+      choice,
+      configure,
+      prepare: (connection) => new EntryTable(connection, table),
+    });
   }
 
-  async open(): Promise<void> {
-    if (this.#hold !== undefined) return;
-    const hold = await openDatabase(this.#owner, this.#choice, configure);
-    try {
-      await this.#attempt("open", () => openTable(hold.resource.connection, this.#table));
-    } catch (error) {
-      await hold.release();
-      throw error;
-    }
-    this.#hold = hold;
+  explain(error: unknown): string | undefined {
+    return explainSql(error, this.path);
   }
 
-  async close(): Promise<void> {
-    const hold = this.#hold;
-    this.#hold = undefined;
-    this.#statements.clear();
-    await hold?.release();
+  open(): Promise<void> {
+    return this.#database.open();
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
   }
 
   get(key: string): Awaitable<Entry | undefined> {
-    return this.#attempt("get", () => this.#get(key));
+    return this.#database.run((table) => table.get(key));
   }
 
   has(key: string): Awaitable<boolean> {
-    return this.#attempt("has", () => this.#has(key));
+    return this.#database.run((table) => table.has(key));
   }
 
   set(key: string, entry: NewEntry): Awaitable<void> {
     checkSize(key, entry);
-    return this.#attempt("set", () => void this.#put(this.#queries.set, key, entry));
+    return this.#database.run((table) => table.set(key, entry));
   }
 
   delete(key: string): Awaitable<boolean> {
-    return this.#attempt("delete", () => this.#run(this.#queries.delete, key, Date.now()) > 0);
+    return this.#database.run((table) => table.delete(key));
   }
 
   compareAndSet(
@@ -97,18 +78,13 @@ class SqliteEngine implements Engine {
     next: NewEntry | undefined,
   ): Awaitable<boolean> {
     if (next !== undefined) checkSize(key, next);
-    return this.#attempt("compareAndSet", () => {
-      const now = Date.now();
+    return this.#database.run((table) => {
       if (expected === undefined) {
-        return next === undefined
-          ? !this.#has(key)
-          : this.#put(this.#queries.add, key, next, now) > 0;
+        return next === undefined ? !table.has(key) : table.add(key, next);
       }
       // Only an entry of this engine is a state of it.
       const revision = expected.revision as SqlValue;
-      return next === undefined
-        ? this.#run(this.#queries.remove, key, revision, now) > 0
-        : this.#put(this.#queries.replace, key, next, revision, now) > 0;
+      return next === undefined ? table.remove(key, revision) : table.replace(key, revision, next);
     });
   }
 
@@ -120,17 +96,14 @@ class SqliteEngine implements Engine {
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
     for (const [key, entry] of pairs) checkSize(key, entry);
     const weigh = ([, { value }]: [string, NewEntry]) => value.byteLength;
-    await this.#batches("setMany", pairs, weigh, ([key, entry]) => {
-      return this.#put(this.#queries.set, key, entry);
+    await this.#batches(pairs, weigh, (table, [key, entry]) => {
+      table.set(key, entry);
+      return true;
     });
   }
 
   deleteMany(keys: string[]): Promise<number> {
-    const now = Date.now();
-    const weigh = () => 0;
-    return this.#batches("deleteMany", keys, weigh, (key) => {
-      return this.#run(this.#queries.delete, key, now);
-    });
+    return this.#batches(keys, () => 0, (table, key) => table.delete(key));
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
@@ -150,18 +123,11 @@ class SqliteEngine implements Engine {
   }
 
   size(): Awaitable<number> {
-    return this.#attempt("size", () => this.#number(this.#queries.size, Date.now()));
+    return this.#database.run((table) => table.size());
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#attempt("clear", () =>
-      transact(this.#connection, () => {
-        this.#run(this.#queries.clear);
-        if (!deep) return;
-        for (const table of nestedTables(this.#connection, this.#table)) {
-          this.#connection.exec(tableQueries(table).clear);
-        }
-      }));
+    await this.#database.change((table) => table.clear(deep));
     await this.#giveBack();
   }
 
@@ -169,10 +135,7 @@ class SqliteEngine implements Engine {
     const turns = new Turns();
     let count = 0;
     for (let pruned = PAGE; pruned === PAGE;) {
-      pruned = await this.#attempt(
-        "prune",
-        () => this.#run(this.#queries.prune, Date.now(), PAGE),
-      );
+      pruned = await this.#database.run((table) => table.prune(PAGE));
       count += pruned;
       if (turns.due()) await turns.next();
     }
@@ -180,66 +143,16 @@ class SqliteEngine implements Engine {
     return count;
   }
 
-  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    const attempt = <T>(action: () => T) => this.#attempt("check", action);
-    const reindex = fix ? this.#queries.reindex : undefined;
-    const problems = await integrityProblems(attempt, this.#connection, reindex);
-    const count = await attempt(() => unlessDamaged(() => this.#number(this.#queries.count)));
-    return { checked: typeof count === "number" ? count : 0, problems };
+  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    return checkTable(this.#database, fix);
   }
 
   byteSize(): Awaitable<number> {
-    return this.#attempt("byteSize", () => {
-      try {
-        return this.#number(this.#queries.bytes, this.#table);
-      } catch (error) {
-        // A library may be built without the table of page sizes.
-        if (!String(error).includes("no such table: dbstat")) throw error;
-        return this.#number("PRAGMA page_count") * this.#number("PRAGMA page_size");
-      }
-    });
-  }
-
-  get #connection(): SqlConnection {
-    if (this.#hold === undefined) throw new TypeError('Engine "sqlite" is not open');
-    return this.#hold.resource.connection;
-  }
-
-  #attempt<T>(operation: string, action: () => T): Awaitable<T> {
-    return attempt(this.#owner, operation, action);
-  }
-
-  #statement(sql: string): SqlStatement {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      this.#statements.set(sql, statement = this.#connection.prepare(sql));
-    }
-    return statement;
-  }
-
-  #run(sql: string, ...params: SqlValue[]): number {
-    return this.#statement(sql).run(...params);
-  }
-
-  #put(sql: string, key: string, entry: NewEntry, ...more: SqlValue[]): number {
-    const { value, timestamp, expiresAt = null } = entry;
-    return this.#statement(sql).run(key, value, timestamp, expiresAt, ...more);
-  }
-
-  #number(sql: string, ...params: SqlValue[]): number {
-    return Number(this.#statement(sql).get(...params)?.[0]);
-  }
-
-  #get(key: string): Entry | undefined {
-    const row = this.#statement(this.#queries.get).get(key, Date.now());
-    return row && toEntry(key, row);
+    return this.#database.run((table) => table.byteSize());
   }
 
   #getFew(keys: string[]): Awaitable<(Entry | undefined)[]> {
-    return this.#attempt(
-      "getMany",
-      () => snapshot(this.#connection, () => keys.map((key) => this.#get(key))),
-    );
+    return this.#database.read((table) => keys.map((key) => table.get(key)));
   }
 
   async #getSlices(keys: string[]): Promise<(Entry | undefined)[]> {
@@ -252,19 +165,14 @@ class SqliteEngine implements Engine {
     return entries;
   }
 
-  #has(key: string): boolean {
-    return this.#statement(this.#queries.has).get(key, Date.now()) !== undefined;
-  }
-
   /**
-   * Changes something for each item, in as few transactions as the event loop can bear; the number
-   * of rows changed.
+   * Changes something for each item, in as few transactions as the event loop can bear; how many
+   * were changed.
    */
   async #batches<T>(
-    operation: string,
     items: T[],
     weigh: (item: T) => number,
-    change: (item: T) => number,
+    change: (table: EntryTable, item: T) => boolean,
   ): Promise<number> {
     const turns = new Turns();
     let count = 0;
@@ -272,12 +180,11 @@ class SqliteEngine implements Engine {
       for (let bytes = 0; end < items.length && end - start < BATCH_ENTRIES; end++) {
         if ((bytes += weigh(items[end])) > BATCH_BYTES && end > start) break;
       }
-      count += await this.#attempt(operation, () =>
-        transact(this.#connection, () => {
-          let changed = 0;
-          for (let i = start; i < end; i++) changed += change(items[i]);
-          return changed;
-        }));
+      count += await this.#database.change((table) => {
+        let changed = 0;
+        for (let i = start; i < end; i++) if (change(table, items[i])) changed++;
+        return changed;
+      });
       if (turns.due()) await turns.next();
     }
     return count;
@@ -289,14 +196,9 @@ class SqliteEngine implements Engine {
    */
   async *#pages(prefix: string): AsyncGenerator<string[]> {
     const turns = new Turns();
-    const end = firstAfter(prefix);
     if (await this.has(prefix)) yield [prefix];
     for (let after = prefix;;) {
-      const rows = await this.#attempt(
-        "keys",
-        () => this.#statement(this.#queries.keys).all(after, end, Date.now(), PAGE),
-      );
-      const page = rows.map(([key]) => String(key));
+      const page = await this.#database.run((table) => table.keys(prefix, after, PAGE));
       yield page;
       if (page.length < PAGE) return;
       after = page[PAGE - 1];
@@ -307,38 +209,10 @@ class SqliteEngine implements Engine {
   /** Gives the pages that are no longer used back to the file system. */
   async #giveBack(): Promise<void> {
     const turns = new Turns();
-    while (await this.#attempt("prune", () => this.#giveBackSome())) {
+    while (await this.#database.run((table) => table.giveBack())) {
       if (turns.due()) await turns.next();
     }
   }
-
-  #giveBackSome(): boolean {
-    // Files of other programs may be without what it takes.
-    if (this.#number("PRAGMA auto_vacuum") !== INCREMENTAL) return false;
-    const free = this.#number("PRAGMA freelist_count");
-    if (free > 0) this.#statement(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`).all();
-    return free > VACUUM_PAGES;
-  }
-}
-
-function checkSize(key: string, { value }: NewEntry): void {
-  if (key.length + value.byteLength <= MAX_BYTES) return;
-  throw new RangeError(
-    `Cannot set entry in engine "sqlite": its value has ${value.byteLength} bytes, and SQLite takes ` +
-      `${MAX_BYTES} at most; split it or use another engine`,
-  );
-}
-
-function toEntry(key: string, [value, timestamp, expiresAt, revision]: SqlValue[]): Entry {
-  const bytes = typeof value === "string" ? encoder.encode(value) : value;
-  if (!(bytes instanceof Uint8Array)) {
-    throw new DecodeError(`The type of its value is ${typeof value}, not bytes or text`, {
-      engine: "sqlite",
-      key,
-    });
-  }
-  const entry = { value: bytes, timestamp: Number(timestamp), revision };
-  return expiresAt === null ? entry : { ...entry, expiresAt: Number(expiresAt) };
 }
 
 /** Sets up a connection, and a file that is new. */

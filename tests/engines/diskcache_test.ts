@@ -18,7 +18,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { diskcache as createEngine } from "../../engines/diskcache/mod.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
-import { runScript } from "../support/child.ts";
+import { REPOSITORY, runScript } from "../support/child.ts";
 import { answerOf, python, startPython } from "../support/python.ts";
 import { bedTests, type Options, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -216,6 +216,132 @@ answer(cache.get('theirs', expire_time=True)[1])`,
   assertEquals(expiresAt, Math.ceil(Number(expireTime) * 1_000));
 });
 
+test("lists any key of Python's, and finds it again", async (bed) => {
+  const theirs = [
+    ...["\u0001", "\u0001hello", "\u0001[1, 2]", "\u0001[1]", "\u0001{", '\u0001"a"', "\u00011"],
+    ...['\u0001"\u0001hello"', '\u0001"\\u0001hello"', "\u0001\u0001~x", "\u0001{}", "\u0001null"],
+    ...["\u0001undefined", '\u0001{"a": 1}', "\u0001\u0001", "", "plain"],
+  ];
+  await python(
+    directoryOf(bed),
+    `
+for i, key in enumerate(json.loads(${JSON.stringify(JSON.stringify(theirs))})):
+    cache[key] = i
+cache[b'\\x01'] = -1`,
+  );
+  await using stash = new HashStash({
+    engine: "diskcache",
+    rootDir: bed.root,
+    engineOptions: { path: directoryOf(bed) },
+  });
+  const keys = await Array.fromAsync(stash.keys());
+  assertEquals(keys.length, theirs.length + 1);
+  assertEquals(await stash.size(), keys.length);
+  const found = new Set<unknown>();
+  for (const key of keys) found.add(await stash.get(key));
+  assertEquals(found.size, keys.length);
+  // Those that aren't texts of keys of ours are the strings that they are.
+  const ours = new Map<string, unknown>([["\u0001[1]", [1]], ["\u0001{}", {}], [
+    "\u0001null",
+    null,
+  ]]);
+  for (const [i, key] of theirs.entries()) {
+    assertEquals(await stash.get(ours.has(key) ? ours.get(key) : key), i, JSON.stringify(key));
+  }
+  const more = [...theirs, "\u0001\u0001~\u0001x", '\u0001"\\u0001x"', "\u0001x", "\u0001\ud800"];
+  for (const key of more) await stash.set(key, `our ${key}`);
+  for (const key of more) assertEquals(await stash.get(key), `our ${key}`);
+  assertEquals(await stash.get([1]), theirs.indexOf("\u0001[1]"));
+  assertEquals((await stash.check()).problems, []);
+  for (const key of await Array.fromAsync(stash.keys())) assert(await stash.delete(key));
+  assertEquals(await python(directoryOf(bed), "answer([len(cache), check()])"), [0, []]);
+});
+
+test("gives Python texts and numbers as what they are, where that is exact", async (bed) => {
+  await using stash = new HashStash({
+    engine: "diskcache",
+    rootDir: bed.root,
+    engineOptions: { path: directoryOf(bed) },
+  });
+  const large = "é\n".repeat(30_000);
+  const native = new Map<string, string | number>([
+    ["text", 'é "quoted"\n\u2028'],
+    ["empty", ""],
+    ["nul", "a\0b"],
+    ["large", large],
+    ["zero", 0],
+    ["integer", -42],
+    ["large integer", 2 ** 53],
+    ["float", 1.5],
+    ["small", 5e-324],
+    ["huge", 1e300],
+    ["round", 1e20],
+  ]);
+  for (const [key, value] of native) await stash.set(key, value);
+  assertEquals(
+    await python(directoryOf(bed), `answer({key: cache[key] for key in cache})`),
+    Object.fromEntries(native),
+  );
+  assertEquals(
+    await python(directoryOf(bed), "answer([type(cache[k]).__name__ for k in ('zero', 'float')])"),
+    ["int", "float"],
+  );
+  const other = new Map<string, unknown>([
+    ["lines", "a\r\n".repeat(30_000)],
+    ["surrogate", "\ud800"],
+    ["minus zero", -0],
+    ["bigint", 2n ** 60n],
+    ["large bigint", 2n ** 70n],
+    ["not a number", NaN],
+    ["true", true],
+    ["null", null],
+    ["bytes", new Uint8Array([0x22, 0x61])],
+    ["digits", new Uint8Array([0x31, 0x32])],
+  ]);
+  for (const [key, value] of other) await stash.set(key, value);
+  for (const [key, value] of [...native, ...other]) assertEquals(await stash.get(key), value, key);
+  await stash.modify("integer", (value) => (value as number) + 1);
+  assertEquals(await python(directoryOf(bed), "answer([cache['integer'], check()])"), [-41, []]);
+  const engine = await openIn(bed);
+  for (
+    const json of [
+      '"a"',
+      '"\\u0061"',
+      "1",
+      "1.0",
+      "-0",
+      "01",
+      "1e3",
+      '"',
+      '"a" ',
+      "12345678901234567890",
+    ]
+  ) {
+    await engine.set("exact", entryOf(json));
+    assertEquals(await textAt(engine, "exact"), json);
+    const entry = await engine.get("exact");
+    assertEquals(await engine.compareAndSet("exact", entry, entryOf(`${json}!`)), true);
+  }
+});
+
+test("refuses a FanoutCache, and leaves it as it is", async (bed) => {
+  await python(
+    join(bed.root, "other"),
+    `
+from diskcache import FanoutCache
+with FanoutCache(${JSON.stringify(directoryOf(bed))}, shards=2) as fanout:
+    fanout['key'] = 'value'`,
+  );
+  await assertRejects(() => openIn(bed), EngineError, "is a FanoutCache of Python's DiskCache");
+  const names = Array.from(Deno.readDirSync(directoryOf(bed)), ({ name }) => name).sort();
+  assertEquals(names, ["000", "001"]);
+  const shards = await Promise.all(
+    names.map((name) => openIn(bed, { path: join(directoryOf(bed), name) })),
+  );
+  const found = (await Promise.all(shards.map((shard) => textAt(shard, "key")))).filter(Boolean);
+  assertEquals(found, ['"value"']);
+});
+
 test("keeps expired entries from both", async (bed) => {
   const engine = await openIn(bed);
   const gone = await python(
@@ -249,8 +375,10 @@ cache[None] = 'value'
 cache['fine'] = 'value'`,
   );
   const engine = await openIn(bed);
-  assertEquals(await keysOf(engine), ["fine"]);
-  assertEquals(await engine.size(), 1);
+  // Pickled keys can't be told; pickled values are there, and can't be read.
+  assertEquals(await keysOf(engine), ["fine", "large trap", "trap"]);
+  assertEquals(await engine.size(), 3);
+  await assertRejects(() => Array.fromAsync(engine.entries()), DecodeError, "pickled by Python");
   for (const key of ["trap", "large trap"]) {
     const error = await assertRejects(async () => await engine.get(key), DecodeError);
     assertStringIncludes(error.message, "pickled by Python");
@@ -499,6 +627,42 @@ test("removes the file of a value that is replaced, deleted, expired or cleared"
   assertEquals(await python(directoryOf(bed), "answer(check())"), []);
 });
 
+test("opens no more files than a process may have, however many it is asked for at once", async (bed) => {
+  const script = `
+    import { complete } from "./engines/complete.ts";
+    import { loadEngine } from "./engines/registry.ts";
+    const createEngine = await loadEngine("diskcache");
+    const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
+    const engine = complete(createEngine(location, {}));
+    await engine.open();
+    const entry = (size) => ({ value: new Uint8Array(size), timestamp: Date.now() });
+    const numbers = Array.from({ length: 600 }, (_, i) => i);
+    const results = await Promise.allSettled([
+      ...numbers.map((i) => engine.set(String(i), entry(40_000))),
+      ...numbers.slice(0, 9).map((i) => {
+        return engine.setMany(numbers.map((j) => ["batch " + (i * 1_000 + j), entry(33_000)]));
+      }),
+      engine.set("large", entry(2_000_000)),
+    ]);
+    const reads = await Promise.allSettled(numbers.map(() => engine.get("large")));
+    const failed = [...results, ...reads].filter(({ status }) => status === "rejected");
+    console.log(failed.length, failed[0]?.reason, await engine.size());
+    console.log((await engine.check({ fix: false })).problems.length);
+    await engine.close();`;
+  const child = new Deno.Command("sh", {
+    args: ["-c", 'ulimit -n 128 && exec "$0" "$@"', Deno.execPath(), "run", "-A", "--no-check"]
+      .concat("--ext=ts", "-"),
+    cwd: REPOSITORY,
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const input = child.stdin.getWriter();
+  await input.write(new TextEncoder().encode(script));
+  await input.close();
+  const { stdout } = await child.output();
+  assertEquals(new TextDecoder().decode(stdout), `0 undefined ${600 * 10 + 1}\n0\n`);
+});
+
 test("finds missing and truncated files, and reads the rest", async (bed) => {
   const engine = await openIn(bed);
   for (const key of ["missing", "short", "whole"]) {
@@ -618,6 +782,22 @@ test("maps any key to one of its own", async (bed) => {
   assertEquals(await engine.deleteMany(texts), keys.length);
 });
 
+test("does not use a directory that was removed, for a second handle or the first", async (bed) => {
+  const first = await openIn(bed);
+  const large = "x".repeat(50 * KB);
+  await first.set("before", entryOf(large));
+  await Deno.remove(directoryOf(bed), { recursive: true });
+  const second = await openIn(bed);
+  await second.set("second", entryOf(large));
+  assertEquals(await python(directoryOf(bed), "answer(list(cache))"), ["second"]);
+  await first.set("first", entryOf(large));
+  assertEquals(await textAt(second, "first"), large);
+  await first.close();
+  await second.set("third", entryOf("value"));
+  assertEquals(await keysOf(second), ["first", "second", "third"]);
+  assertEquals(await python(directoryOf(bed), "answer([len(cache), check()])"), [3, []]);
+});
+
 test("checks its options", async () => {
   const location = { rootDir: "/x", name: "test", dbname: "main" };
   assertThrows(() => createEngine(location, { evictionPolicy: "lru" }), TypeError, "none");
@@ -630,10 +810,11 @@ test("checks its options", async () => {
 
 test("works with read and write permission for its folder, and asks for no more", async (bed) => {
   const script = `
+    import { complete } from "./engines/complete.ts";
     import { loadEngine } from "./engines/registry.ts";
     const createEngine = await loadEngine("diskcache");
     const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
-    const engine = createEngine(location, {});
+    const engine = complete(createEngine(location, {}));
     const value = new TextEncoder().encode("x".repeat(50_000));
     try {
       await engine.open();

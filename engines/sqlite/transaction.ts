@@ -1,8 +1,8 @@
 import { dirname } from "node:path";
 import { tryAgain } from "../../platform/retry.ts";
 import type { Awaitable } from "../engine.ts";
-import { engineError, messageOf } from "../errors.ts";
-import { fileError } from "../file_failures.ts";
+import { messageOf } from "../errors.ts";
+import { explainFile } from "../file_failures.ts";
 import type { SqlConnection } from "./driver.ts";
 
 /** How long SQLite itself may wait for a lock, ms: so long is the event loop blocked. */
@@ -12,13 +12,8 @@ export const BUSY_SLICE = 5;
 const BUSY = /database (table |schema )?is locked|locking protocol/;
 const DAMAGED = /malformed|not a database|unsupported file format/;
 
-/** Whose SQL it is, for messages. */
-export interface SqlOwner {
-  /** The engine's name. */
-  readonly engine: string;
-  /** The database file. */
-  readonly path: string;
-}
+/** Something is in the way that only a person can move; the message says what, and what to do. */
+export class RefusedError extends Error {}
 
 /**
  * Runs an action on a database. It is tried at once, so that it costs no turn of the event loop;
@@ -26,32 +21,13 @@ export interface SqlOwner {
  * event loop free.
  *
  * @param limit How long to keep trying, ms.
- * @throws {EngineError} In the engine's words, whatever SQLite says.
  */
-export function attempt<T>(
-  owner: SqlOwner,
-  operation: string,
-  action: () => T,
-  limit?: number,
-): Awaitable<T> {
+export function whenFree<T>(action: () => T, limit?: number): Awaitable<T> {
   try {
     return action();
   } catch (error) {
-    if (!isBusy(error)) throw sqlError(owner, operation, error);
-    return attemptAgain(owner, operation, action, limit);
-  }
-}
-
-async function attemptAgain<T>(
-  owner: SqlOwner,
-  operation: string,
-  action: () => T,
-  limit: number | undefined,
-): Promise<T> {
-  try {
-    return await tryAgain(action, isBusy, limit);
-  } catch (error) {
-    throw sqlError(owner, operation, error);
+    if (!isBusy(error)) throw error;
+    return tryAgain(action, isBusy, limit);
   }
 }
 
@@ -100,15 +76,16 @@ export function isDamaged(error: unknown): boolean {
   return DAMAGED.test(messageOf(error));
 }
 
-/** An error of the library or the system in the engine's words; ours stay as they are. */
-export function sqlError({ engine, path }: SqlOwner, operation: string, error: unknown): Error {
-  const because = explain(messageOf(error), `"${path}"`);
-  return because === undefined
-    ? fileError(engine, operation, dirname(path), error)
-    : engineError(engine, operation, because, error);
-}
-
-function explain(message: string, file: string): string | undefined {
+/**
+ * What an error of SQLite or of the file system means and what to do about it; `undefined` when its
+ * own message says all there is to say.
+ *
+ * @param path The database file.
+ */
+export function explainSql(error: unknown, path: string): string | undefined {
+  if (error instanceof RefusedError) return undefined;
+  const file = `"${path}"`;
+  const message = messageOf(error);
   if (BUSY.test(message)) {
     return `another process keeps ${file} locked for too long; end it or try later`;
   }
@@ -119,11 +96,12 @@ function explain(message: string, file: string): string | undefined {
     return `${file} is damaged (${message}); restore it from a copy, save what can be read with ` +
       `the command sqlite3 ${file} .recover, or delete it`;
   }
-  if (/readonly/.test(message)) {
+  if (/attempt to write a readonly/.test(message)) {
     return `${file} or its folder cannot be written; check its permissions`;
   }
   if (/unable to open/.test(message)) {
     return `${file} cannot be opened or made; check that it is a file in a folder that may be written`;
   }
   if (/disk is full/.test(message)) return `the disk of ${file} is full; free some space`;
+  return explainFile(error, dirname(path));
 }

@@ -1,4 +1,4 @@
-import type { SqlKey } from "./keys.ts";
+import { MODE, type NewRow, type Row, type SqlKey } from "./format.ts";
 import {
   type EvictionPolicy,
   evictionPolicy,
@@ -8,44 +8,10 @@ import {
 } from "./schema.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "../sqlite/driver.ts";
 
-/** How DiskCache stores a value: in the row, in a file of bytes or of text, as a pickle. */
-export const MODE = { raw: 1, binary: 2, text: 3, pickle: 4 } as const;
-
-/** A row, without its key. */
-export interface Row {
-  /** Seconds since the epoch. */
-  readonly storeTime: number | null;
-  /** Seconds since the epoch; null: never. */
-  readonly expireTime: number | null;
-  /** Of the file, in bytes. */
-  readonly size: number;
-  readonly mode: number;
-  readonly filename: string | null;
-  /**
-   * What is in the row itself: bytes, a float, the digits of an integer; a text as its UTF-8 bytes,
-   * as the library cuts texts at a NUL.
-   */
-  readonly value: SqlValue;
-  readonly isText: boolean;
-}
-
-/** What a row is to hold. */
-export interface NewRow {
-  readonly storeTime: number;
-  readonly expireTime: number | null;
-  readonly size: number;
-  readonly filename: string | null;
-  /** The value, unless it is in the file. */
-  readonly value: Uint8Array | null;
-}
-
 const LIVE = "(expire_time IS NULL OR expire_time > ?)";
 const OF_KEY = "FROM Cache WHERE key = ? AND raw = 1";
-/**
- * Readable by us: neither key nor value is a pickle, and the key is not what SQLite makes of
- * Python's NaN.
- */
-const READABLE = "raw = 1 AND mode <> 4 AND key IS NOT NULL";
+/** With a key of ours: neither a pickle nor what SQLite makes of Python's NaN. */
+const HAS_KEY = "raw = 1 AND key IS NOT NULL";
 
 /**
  * The columns of a key. A text with a NUL comes as bytes besides, because the library cuts texts
@@ -78,7 +44,7 @@ const SQL = {
   expired: "SELECT rowid, filename FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? " +
     "ORDER BY expire_time LIMIT ?",
   some: "SELECT rowid, filename FROM Cache LIMIT ?",
-  size: `SELECT count(*) FROM Cache WHERE ${READABLE} AND ${LIVE}`,
+  size: `SELECT count(*) FROM Cache WHERE ${HAS_KEY} AND ${LIVE}`,
   fileBytes: "SELECT value FROM Settings WHERE key = 'size'",
   pages: "PRAGMA page_count",
   pageSize: "PRAGMA page_size",
@@ -100,7 +66,7 @@ export class CacheTable {
   /** From this many bytes on a value goes into a file. */
   readonly minFileSize: number;
   /** How many rows the policy took, to keep within the limit. */
-  evictions = 0;
+  evictions: number;
   readonly #connection: SqlConnection;
   readonly #statements = new Map<string, SqlStatement>();
   readonly #policy: EvictionPolicy;
@@ -110,8 +76,9 @@ export class CacheTable {
   /** Writes since the last look for expired rows; a handle's first write looks. */
   #writes = CULL_WRITES - 1;
 
-  constructor(connection: SqlConnection, settings: SettingValues) {
+  constructor(connection: SqlConnection, settings: SettingValues, evictions: number) {
     const number = (name: string) => Number(settings.get(name) ?? 0);
+    this.evictions = evictions;
     this.#connection = connection;
     this.#policy = evictionPolicy(settings);
     this.#statistics = number("statistics") !== 0;
@@ -228,8 +195,7 @@ export class CacheTable {
   }
 
   #put(sql: string, key: SqlKey, row: NewRow, now: number): boolean {
-    const { storeTime, expireTime, size, filename, value } = row;
-    const mode = filename === null ? MODE.raw : MODE.binary;
+    const { storeTime, expireTime, size, mode, filename, value } = row;
     return this.#sql(sql).run(key, storeTime, expireTime, now, size, mode, filename, value) > 0;
   }
 
@@ -257,7 +223,7 @@ export class CacheTable {
     return this.#sql(sql, { wide: true }).all(after ?? start, ...bounds, now, limit).map(keyOf);
   }
 
-  /** How many live rows we can read. */
+  /** How many live rows have a key of ours. */
   size(now: number): number {
     return this.#number(SQL.size, now);
   }
@@ -292,7 +258,7 @@ export class CacheTable {
 
 function keysSql(after: ">" | ">=", bounded: boolean): string {
   return `SELECT ${KEY} FROM Cache WHERE key ${after} ? ${bounded ? "AND key < ?" : ""} ` +
-    `AND ${READABLE} AND ${LIVE} ORDER BY key, raw LIMIT ?`;
+    `AND ${HAS_KEY} AND ${LIVE} ORDER BY key, raw LIMIT ?`;
 }
 
 function real(value: SqlValue): number | null {

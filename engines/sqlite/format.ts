@@ -1,0 +1,60 @@
+/** How dbnames, keys and entries look in the database. */
+import { DecodeError } from "../../codec/errors.ts";
+import type { Entry, NewEntry } from "../engine.ts";
+import { encodeSegment } from "../location.ts";
+import type { SqlValue } from "./driver.ts";
+
+/** SQLite's limit for a row, less what is in it besides the value. */
+const MAX_BYTES = 1_000_000_000 - 1_000;
+
+const encoder = new TextEncoder();
+
+/**
+ * The table of a dbname: the dbname itself, where it is lower case and plain. SQLite takes names
+ * that differ in case for the same, and keeps those that begin with `sqlite_` to itself.
+ */
+export function tableName(dbname: string): string {
+  const name = dbname.split("/").map(encodeSegment).join("/");
+  return name.startsWith("sqlite_") ? `~${name}` : name;
+}
+
+/** A name in SQL. */
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/**
+ * What comes right after all texts that begin with the prefix, in SQLite's order: that of the code
+ * points, and any blob after any text.
+ */
+export function firstAfter(prefix: string): SqlValue {
+  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
+  while (points.at(-1) === 0x10FFFF) points.pop();
+  const last = points.pop();
+  if (last === undefined) return new Uint8Array(0);
+  // Surrogates are no code points of their own.
+  return String.fromCodePoint(...points, last === 0xD7FF ? 0xE000 : last + 1);
+}
+
+/** The entry of a row: value, timestamp, expires_at, revision. */
+export function toEntry(key: string, [value, timestamp, expiresAt, revision]: SqlValue[]): Entry {
+  const bytes = typeof value === "string" ? encoder.encode(value) : value;
+  if (!(bytes instanceof Uint8Array)) {
+    throw new DecodeError(`The type of its value is ${typeof value}, not bytes or text`, { key });
+  }
+  const entry = { value: bytes, timestamp: Number(timestamp), revision };
+  return expiresAt === null ? entry : { ...entry, expiresAt: Number(expiresAt) };
+}
+
+/**
+ * Refuses what SQLite can't hold.
+ *
+ * @throws {RangeError} When key and value are too large for a row.
+ */
+export function checkSize(key: string, { value }: NewEntry): void {
+  if (key.length + value.byteLength <= MAX_BYTES) return;
+  throw new RangeError(
+    `Cannot set entry in engine "sqlite": its value has ${value.byteLength} bytes, and SQLite takes ` +
+      `${MAX_BYTES} at most; split it or use another engine`,
+  );
+}
