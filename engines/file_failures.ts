@@ -1,6 +1,5 @@
 import { DecodeError } from "../codec/errors.ts";
-import { engineError, messageOf } from "./errors.ts";
-import { EngineError } from "./errors.ts";
+import { EngineError, engineError, messageOf } from "./errors.ts";
 import { errorCode, isPermissionDenied } from "../platform/errors.ts";
 
 /** What the file system's own codes mean for a person, and what to do. */
@@ -29,17 +28,25 @@ function inTheWay(path: string): string {
 }
 
 /**
- * The error for an operation that the file system refused: what it means, what to do, which flag is
- * missing. Errors that are ours already stay as they are.
+ * What an error of the file system means and what to do about it, or which flag is missing;
+ * `undefined` when its own message says all there is to say.
+ *
+ * @param path Where it happened; for a missing permission what the program should be allowed to use.
+ */
+export function explainFile(error: unknown, path: string): string | undefined {
+  if (isPermissionDenied(error)) {
+    return `no permission; run with --allow-read="${path}" --allow-write="${path}"`;
+  }
+  return MEANING[errorCode(error) ?? ""]?.(path);
+}
+
+/**
+ * The error for an operation that the file system refused. Errors that say already what they are
+ * stay as they are.
  */
 export function fileError(engine: string, operation: string, path: string, error: unknown): Error {
   if (error instanceof EngineError || error instanceof DecodeError || error instanceof TypeError) {
     return error;
   }
-  if (isPermissionDenied(error)) {
-    const because = `no permission; run with --allow-read="${path}" --allow-write="${path}"`;
-    return engineError(engine, operation, because, error);
-  }
-  const meaning = MEANING[errorCode(error) ?? ""];
-  return engineError(engine, operation, meaning?.(path) ?? messageOf(error), error);
+  return engineError(engine, operation, explainFile(error, path) ?? messageOf(error), error);
 }
