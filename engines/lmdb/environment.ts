@@ -5,15 +5,15 @@
  */
 import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
-import { EngineError } from "../errors.ts";
-import { engineError, messageOf } from "../errors.ts";
-import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
-import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
-import { delay } from "../../platform/timers.ts";
-import { fileError } from "../file_failures.ts";
-import { inspectFile } from "./file.ts";
+import type { EngineOperation } from "../engine.ts";
+import { messageOf } from "../errors.ts";
+import { explainFile } from "../file_failures.ts";
 import { encodeSegment } from "../location.ts";
 import { type Hold, SharedResources } from "../shared.ts";
+import { isNotFound, isPermissionDenied } from "../../platform/errors.ts";
+import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
+import { delay } from "../../platform/timers.ts";
+import { inspectFile } from "./file.ts";
 
 /** How many pages of a file are looked at before LMDB opens it: some 15 ms. */
 const INSPECTED_PAGES = 2_000;
@@ -76,13 +76,10 @@ interface LmdbRoot extends LmdbDatabase {
 }
 
 /** The databases of one dbname. */
-export interface LmdbStore {
+export interface LmdbDatabases {
   /** Records by LMDB key, with a version each. */
   readonly entries: LmdbDatabase;
-  /**
-   * An empty value under deadline and LMDB key for each set of an entry that expires. It says where
-   * to look, the entry itself what holds: replaced entries leave theirs behind, until it is due.
-   */
+  /** An empty value under deadline and LMDB key for each set of an entry that expires. */
   readonly deadlines: LmdbDatabase;
 }
 
@@ -99,9 +96,11 @@ export class LmdbEnvironment {
   /** The version of the entry that was read last, by any database of the process. */
   readonly lastVersion: () => number;
   readonly #root: LmdbRoot;
-  readonly #stores = new Map<string, LmdbStore>();
+  readonly #opened = new Map<string, LmdbDatabases>();
   #refreshed = 0;
   #writing = false;
+  #done: Promise<boolean> | undefined;
+  #outcome!: Promise<boolean>;
 
   constructor(file: string, root: LmdbRoot, lastVersion: () => number) {
     this.file = file;
@@ -110,35 +109,35 @@ export class LmdbEnvironment {
   }
 
   /** The databases of a dbname, made when absent. */
-  store(dbname: string): LmdbStore {
-    return this.#storeOf(nameOf(dbname));
+  databases(dbname: string): LmdbDatabases {
+    return this.#open(nameOf(dbname));
   }
 
-  /** The stores of all dbnames nested in this one. */
-  nested(dbname: string): LmdbStore[] {
+  /** The databases of all dbnames nested in this one. */
+  nested(dbname: string): LmdbDatabases[] {
     const prefix = `${ENTRIES}${nameOf(dbname)}/`;
-    return this.#databases()
-      .filter((database) => database.startsWith(prefix))
-      .map((database) => this.#storeOf(database.slice(ENTRIES.length)));
+    return this.#names()
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => this.#open(name.slice(ENTRIES.length)));
   }
 
-  #storeOf(name: string): LmdbStore {
-    let store = this.#stores.get(name);
-    if (store === undefined) {
+  #open(name: string): LmdbDatabases {
+    let databases = this.#opened.get(name);
+    if (databases === undefined) {
       const common = { encoding: "binary", keyEncoding: "binary" };
-      store = {
+      databases = {
         entries: this.#root.openDB({ ...common, name: ENTRIES + name, useVersions: true }),
         deadlines: this.#root.openDB({ ...common, name: DEADLINES + name }),
       };
-      this.#stores.set(name, store);
+      this.#opened.set(name, databases);
     }
-    return store;
+    return databases;
   }
 
   /** Whether it is new, or holds what this engine writes. */
   isOurs(): boolean {
-    const databases = this.#databases();
-    return databases.length === 0 || databases.some((database) => database.startsWith(ENTRIES));
+    const names = this.#names();
+    return names.length === 0 || names.some((name) => name.startsWith(ENTRIES));
   }
 
   /**
@@ -155,17 +154,24 @@ export class LmdbEnvironment {
     return now;
   }
 
-  /** To be called after each write in the queue of npm:lmdb. */
-  wrote(): void {
-    if (this.#writing) return;
-    this.#writing = true;
-    // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate of
-    // its own, just before this one. When the commit fails it would be an unhandled rejection,
-    // which ends the program.
-    setImmediate(() => {
-      this.#writing = false;
-      this.#root.committed.then(ignore, ignore);
-    });
+  /** The outcome of a write that was given to npm:lmdb, once it is committed. */
+  committed(done: Promise<boolean>): Promise<boolean> {
+    if (!this.#writing) {
+      this.#writing = true;
+      // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate
+      // of its own, just before this one. When the commit fails it would be an unhandled rejection,
+      // which ends the program.
+      setImmediate(() => {
+        this.#writing = false;
+        this.#root.committed.then(ignore, ignore);
+      });
+    }
+    // Writes without conditions that share a commit have one promise.
+    if (done !== this.#done) {
+      this.#done = done;
+      this.#outcome = done.catch(throwReason);
+    }
+    return this.#outcome;
   }
 
   async close(): Promise<void> {
@@ -174,13 +180,19 @@ export class LmdbEnvironment {
     await delay(0);
   }
 
-  #databases(): string[] {
+  #names(): string[] {
     const decoder = new TextDecoder();
     return Array.from(this.#root.getKeys({ start: undefined }), (key) => decoder.decode(key));
   }
 }
 
 function ignore(): void {}
+
+/** Throws why a commit failed: npm:lmdb hands the reason over in a promise of its own. */
+async function throwReason(error: unknown): Promise<never> {
+  if (error instanceof Error && "commitError" in error) await error.commitError;
+  throw error;
+}
 
 function nameOf(dbname: string): string {
   return dbname.split("/").map(encodeSegment).join("/");
@@ -196,14 +208,10 @@ export async function openEnvironment(
   path: string,
   options: LmdbOptions,
 ): Promise<Hold<LmdbEnvironment>> {
-  try {
-    const given = await fileOf(path);
-    await makeFolder(dirname(given));
-    const file = join(await realPath(dirname(given)), basename(given));
-    return await ENVIRONMENTS.acquire(file, () => openFile(file, options));
-  } catch (error) {
-    throw explain(path, error);
-  }
+  const given = await fileOf(path);
+  await makeFolder(dirname(given));
+  const file = join(await realPath(dirname(given)), basename(given));
+  return await ENVIRONMENTS.acquire(file, () => openFile(file, options));
 }
 
 /** The data file: LMDB takes a folder, in which it names its files itself, or a file. */
@@ -227,7 +235,7 @@ async function openFile(
   { mapSize, maxReaders }: LmdbOptions,
 ): Promise<LmdbEnvironment> {
   const fault = await inspectFile(file, INSPECTED_PAGES);
-  if (fault !== undefined) throw refusal(`${file} cannot be used: ${fault.detail}`);
+  if (fault !== undefined) throw new Error(`${file} cannot be used: ${fault.detail}`);
   const { open, getLastVersion } = await import("lmdb");
   // A folder's own file has its lock beside it under another name than a file by itself: all must
   // use one lock.
@@ -245,21 +253,26 @@ async function openFile(
   const environment = new LmdbEnvironment(file, root as unknown as LmdbRoot, getLastVersion);
   if (environment.isOurs()) return environment;
   await environment.close();
-  throw refusal(`${file} holds another program's data; give a path of its own`);
+  throw new Error(`${file} holds another program's data; give a path of its own`);
 }
 
-function refusal(because: string): EngineError {
-  return engineError("lmdb", "open", because, undefined);
-}
-
-function explain(path: string, error: unknown): Error {
-  if (isPermissionDenied(error)) {
+/** What an error means, and what to do about it. */
+export function explain(
+  error: unknown,
+  operation: EngineOperation,
+  path: string,
+): string | undefined {
+  if (operation === "open" && isPermissionDenied(error)) {
     const message = messageOf(error).replace(/, run again with.*$/, "");
-    const because = `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
-    return engineError("lmdb", "open", because, error);
+    return `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
   }
-  if (error instanceof EngineError || errorCode(error) !== undefined) {
-    return fileError("lmdb", "open", path, error);
-  }
-  return engineError("lmdb", "open", `${path}: ${messageOf(error)}`, error);
+  const because = explainFile(error, path);
+  // What the library says of itself tells no place.
+  return because ??
+    (typeof codeOf(error) === "number" ? `${path}: ${messageOf(error)}` : undefined);
+}
+
+/** LMDB's own number of an error, or the system's. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }

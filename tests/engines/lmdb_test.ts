@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
-import { bedTests, type TestBed } from "../support/bed.ts";
+import { bedTests, complete, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
 import { REPOSITORY, runScript } from "../support/child.ts";
 import { whileReadOnly } from "../support/read_only.ts";
@@ -454,9 +454,10 @@ test("lists page after page of long and short keys", async (bed) => {
 test("keeps what was there when a write fails, and works on", async (bed) => {
   if (Deno.build.os === "windows") return; // No limit for files there.
   const script = `
+    import { complete } from "./engines/complete.ts";
     import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
     const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
-    const engine = createEngine(location, {});
+    const engine = complete(createEngine(location, {}));
     await engine.open();
     const entry = (i, size) => ({ value: new Uint8Array(size).fill(i), timestamp: 1 });
     const kept = new Map();
@@ -485,7 +486,7 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
   const path = join(bed.root, "script.ts");
   await Deno.writeTextFile(
     path,
-    script.replace("./engines", new URL("../../engines", import.meta.url).href),
+    script.replaceAll("./engines", new URL("../../engines", import.meta.url).href),
   );
   const config = join(REPOSITORY, "deno.json");
   const deno = [Deno.execPath(), "run", "-A", "--no-check", "--config", config, path, bed.root];
@@ -500,7 +501,7 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
   assertEquals([size, problems], [kept, []]);
   assertGreater(kept, 5);
   assertEquals(messages, [
-    'EngineError: Cannot set entry in engine "lmdb": Input/output error',
+    `EngineError: Cannot set entry in engine "lmdb": ${folderOf(bed)}: Input/output error`,
     "EngineError",
   ]);
 });
@@ -508,8 +509,9 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
 test("works with the permissions that it names, and names them", async (bed) => {
   const script = `
     import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
+    import { complete } from "./engines/complete.ts";
     const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
-    const engine = createEngine(location, {});
+    const engine = complete(createEngine(location, {}));
     try {
       await engine.open();
       await engine.set("key", { value: new Uint8Array(3), timestamp: 1 });
@@ -542,7 +544,7 @@ test("refuses bad options, and work when it is not open", async (bed) => {
   assertThrows(() => create({ mapSize: 0 }), RangeError);
   assertThrows(() => create({ maxReaders: 1.5 }), RangeError);
   assertThrows(() => create({ path: 1 }), TypeError);
-  const engine = create({ maxReaders: 10, mapSize: 1024 * 1024 });
+  const engine = complete(create({ maxReaders: 10, mapSize: 1024 * 1024 }));
   assertThrows(() => engine.get("key"), TypeError, "not open");
   await engine.open();
   await engine.open();
