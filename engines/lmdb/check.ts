@@ -44,14 +44,13 @@ async function checkEntry(
       kind: "damaged",
       key,
       detail: error.message,
-      fixed: fix && await store.remove(raw.key, raw.version),
+      fixed: fix && await store.write(() => store.remove(raw.key, raw.version)),
     };
   }
   if (expiresAt !== Infinity && !store.isIndexed(expiresAt, raw.key)) {
     // Prune and another set may both have been here since the entry was read.
-    store.refresh();
     if (store.stateOf(raw.key)?.version !== raw.version) return undefined;
-    if (fix) await store.index(expiresAt, raw.key);
+    if (fix) await store.write(() => store.index(expiresAt, raw.key));
     return { kind: "orphan", key, detail: "its deadline is not in the index", fixed: fix };
   }
   return undefined;

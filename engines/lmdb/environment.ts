@@ -5,7 +5,7 @@
  */
 import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
-import type { EngineOperation } from "../engine.ts";
+import type { Awaitable, EngineOperation } from "../engine.ts";
 import { messageOf } from "../errors.ts";
 import { explainFile } from "../file_failures.ts";
 import { encodeSegment } from "../location.ts";
@@ -14,6 +14,7 @@ import { isNotFound, isPermissionDenied } from "../../platform/errors.ts";
 import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
 import { delay } from "../../platform/timers.ts";
 import { inspectFile } from "./file.ts";
+import { WriteLock } from "./write_lock.ts";
 
 /** How many pages of a file are looked at before LMDB opens it: some 15 ms. */
 const INSPECTED_PAGES = 2_000;
@@ -30,7 +31,10 @@ export interface LmdbDatabase {
   /**
    * A buffer that the next call writes to again, with the value's own `length` and more behind it.
    */
-  getBinaryFast(key: Uint8Array): Uint8Array | undefined;
+  getBinaryFast(
+    key: Uint8Array,
+    options?: { transaction: LmdbTransaction },
+  ): Uint8Array | undefined;
   /**
    * Resolves once committed; whether the condition held: the version, or with `null` that nothing
    * was there.
@@ -67,7 +71,29 @@ interface LmdbStats {
   readonly overflowPages: number;
 }
 
+/** A read transaction: it begins with the first read after its last end. */
+interface LmdbTransaction {
+  readonly address: number;
+  abort(): void;
+}
+
+/** What this engine uses of the library besides its databases. */
+interface LmdbLibrary {
+  /** The version of the entry that was read last, by any database of the process. */
+  getLastVersion(): number;
+  readonly nativeAddon: {
+    /** `READ_ONLY` makes a read transaction. */
+    readonly Txn: new (env: unknown, flags: number) => LmdbTransaction;
+    /** Ends it until the next read. */
+    resetTxn(address: number): void;
+  };
+}
+
+/** LMDB's flag of a transaction that only reads. */
+const READ_ONLY = 0x20000;
+
 interface LmdbRoot extends LmdbDatabase {
+  readonly env: unknown;
   openDB(options: Record<string, unknown>): LmdbDatabase;
   resetReadTxn(): void;
   /** Settles with the commit that is under way. */
@@ -93,32 +119,37 @@ export interface LmdbOptions {
 export class LmdbEnvironment {
   /** The data file. */
   readonly file: string;
-  /** The version of the entry that was read last, by any database of the process. */
-  readonly lastVersion: () => number;
   readonly #root: LmdbRoot;
+  readonly #lock: WriteLock;
+  readonly #library: LmdbLibrary;
+  readonly #fresh: { transaction: LmdbTransaction };
   readonly #opened = new Map<string, LmdbDatabases>();
-  #refreshed = 0;
   #writing = false;
   #done: Promise<boolean> | undefined;
   #outcome!: Promise<boolean>;
 
-  constructor(file: string, root: LmdbRoot, lastVersion: () => number) {
+  constructor(file: string, root: LmdbRoot, lock: WriteLock, library: LmdbLibrary) {
     this.file = file;
     this.#root = root;
-    this.lastVersion = lastVersion;
+    this.#lock = lock;
+    this.#library = library;
+    this.#fresh = { transaction: new library.nativeAddon.Txn(root.env, READ_ONLY) };
+    this.#endRead();
   }
 
   /** The databases of a dbname, made when absent. */
-  databases(dbname: string): LmdbDatabases {
-    return this.#open(nameOf(dbname));
+  databases(dbname: string): Promise<LmdbDatabases> {
+    return this.write(() => this.#open(nameOf(dbname)));
   }
 
   /** The databases of all dbnames nested in this one. */
-  nested(dbname: string): LmdbDatabases[] {
+  nested(dbname: string): Promise<LmdbDatabases[]> {
     const prefix = `${ENTRIES}${nameOf(dbname)}/`;
-    return this.#names()
-      .filter((name) => name.startsWith(prefix))
-      .map((name) => this.#open(name.slice(ENTRIES.length)));
+    return this.write(() =>
+      this.#names()
+        .filter((name) => name.startsWith(prefix))
+        .map((name) => this.#open(name.slice(ENTRIES.length)))
+    );
   }
 
   #open(name: string): LmdbDatabases {
@@ -140,18 +171,35 @@ export class LmdbEnvironment {
     return names.length === 0 || names.some((name) => name.startsWith(ENTRIES));
   }
 
+  /** The state that the next listing shows is the newest one, of all processes. */
+  refresh(): void {
+    this.#root.resetReadTxn();
+  }
+
   /**
-   * Lets the next read see what other processes have written; the time. By itself npm:lmdb reads
-   * the same state until the next turn of the event loop, which a loop of awaited reads never comes
-   * to.
+   * What a database has under a key, in its newest state of all processes: by itself npm:lmdb reads
+   * the same state until the next turn of the event loop.
    */
-  refresh(): number {
-    const now = Date.now();
-    if (now !== this.#refreshed) {
-      this.#refreshed = now;
-      this.#root.resetReadTxn();
+  read(database: LmdbDatabase, key: Uint8Array): Uint8Array | undefined {
+    try {
+      return database.getBinaryFast(key, this.#fresh);
+    } finally {
+      this.#endRead();
     }
-    return now;
+  }
+
+  /** The version of the entry that was read last. */
+  get lastVersion(): number {
+    return this.#library.getLastVersion();
+  }
+
+  #endRead(): void {
+    this.#library.nativeAddon.resetTxn(this.#fresh.transaction.address);
+  }
+
+  /** Does something that writes, while no other process writes. */
+  write<T>(action: () => Awaitable<T>): Promise<T> {
+    return this.#lock.hold(action);
   }
 
   /** The outcome of a write that was given to npm:lmdb, once it is committed. */
@@ -175,12 +223,14 @@ export class LmdbEnvironment {
   }
 
   async close(): Promise<void> {
+    this.#fresh.transaction.abort();
     await this.#root.close();
     // npm:lmdb's timers for ending read transactions are still out.
     await delay(0);
   }
 
   #names(): string[] {
+    this.refresh();
     const decoder = new TextDecoder();
     return Array.from(this.#root.getKeys({ start: undefined }), (key) => decoder.decode(key));
   }
@@ -236,21 +286,29 @@ async function openFile(
 ): Promise<LmdbEnvironment> {
   const fault = await inspectFile(file, INSPECTED_PAGES);
   if (fault !== undefined) throw new Error(`${file} cannot be used: ${fault.detail}`);
-  const { open, getLastVersion } = await import("lmdb");
+  const library = await import("lmdb");
   // A folder's own file has its lock beside it under another name than a file by itself: all must
   // use one lock.
   const noSubdir = basename(file) !== DATA;
-  const root = open({
-    path: noSubdir ? file : dirname(file),
-    noSubdir,
-    maxDbs: MAX_DATABASES,
-    encoding: "binary",
-    keyEncoding: "binary",
-    ...(mapSize === undefined ? {} : { mapSize }),
-    ...(maxReaders === undefined ? {} : { maxReaders }),
+  const lock = new WriteLock(`${file}.lock`);
+  const environment = await lock.hold(() => {
+    const root = library.open({
+      path: noSubdir ? file : dirname(file),
+      noSubdir,
+      maxDbs: MAX_DATABASES,
+      encoding: "binary",
+      keyEncoding: "binary",
+      ...(mapSize === undefined ? {} : { mapSize }),
+      ...(maxReaders === undefined ? {} : { maxReaders }),
+    });
+    // Its types know neither versions that are null nor what getStats gives, nor what is native.
+    return new LmdbEnvironment(
+      file,
+      root as unknown as LmdbRoot,
+      lock,
+      library as unknown as LmdbLibrary,
+    );
   });
-  // Its types know neither versions that are null nor what getStats gives.
-  const environment = new LmdbEnvironment(file, root as unknown as LmdbRoot, getLastVersion);
   if (environment.isOurs()) return environment;
   await environment.close();
   throw new Error(`${file} holds another program's data; give a path of its own`);

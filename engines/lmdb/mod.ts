@@ -3,8 +3,8 @@
  * of their deadlines.
  *
  * Reads are synchronous and cost some microseconds. Writes of one turn of the event loop share a
- * commit, in a thread of npm:lmdb's own. Conditions are checked there, against the version that
- * each write gives its entry anew.
+ * commit, in a thread of npm:lmdb's own, and a lock between processes. Conditions are checked in the
+ * commit, against the version that each write gives its entry anew.
  */
 import { DecodeError } from "../../codec/errors.ts";
 import type {
@@ -16,6 +16,7 @@ import type {
   Entry,
   NewEntry,
 } from "../engine.ts";
+import { groupsOf } from "../each.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import type { Hold } from "../shared.ts";
@@ -63,7 +64,7 @@ class LmdbEngine implements Engine {
   async open(): Promise<void> {
     const hold = await openEnvironment(this.path, this.#options);
     try {
-      this.#store = new LmdbStore(hold.resource, hold.resource.databases(this.#dbname));
+      this.#store = new LmdbStore(hold.resource, await hold.resource.databases(this.#dbname));
     } catch (error) {
       await hold.release();
       throw error;
@@ -76,22 +77,19 @@ class LmdbEngine implements Engine {
   }
 
   get(key: string): Entry | undefined {
-    const store = this.#store;
-    const now = store.refresh();
     const lmdbKey = toLmdbKey(key);
-    const record = store.read(lmdbKey);
+    const record = this.#store.read(lmdbKey);
     if (record === undefined) return undefined;
-    const { version } = store;
+    const { version } = this.#store;
     const unpacked = unpack(lmdbKey, record, key);
-    if (now >= unpacked.expiresAt) return undefined;
+    if (Date.now() >= unpacked.expiresAt) return undefined;
     return toEntry(unpacked, record.slice(unpacked.start), version);
   }
 
   has(key: string): boolean {
-    const now = this.#store.refresh();
     const lmdbKey = toLmdbKey(key);
     const record = this.#store.read(lmdbKey);
-    return record !== undefined && now < unpack(lmdbKey, record, key).expiresAt;
+    return record !== undefined && Date.now() < unpack(lmdbKey, record, key).expiresAt;
   }
 
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
@@ -114,35 +112,33 @@ class LmdbEngine implements Engine {
         bytes += pairs[end][1].value.length;
         if (bytes > BATCH_BYTES && end > start) break;
       }
-      // Writes that share a commit have one promise.
-      const writes = new Set<Promise<boolean>>();
-      for (const packed of packEntries(pairs.slice(start, end))) {
-        if (packed.expiresAt !== Infinity) this.#timed++;
-        writes.add(this.#store.put(packed));
-      }
-      await Promise.all(writes);
+      const batch = packEntries(pairs.slice(start, end));
+      await this.#store.write(() => {
+        // Writes that share a commit have one promise.
+        const writes = new Set<Promise<boolean>>();
+        for (const packed of batch) {
+          if (packed.expiresAt !== Infinity) this.#timed++;
+          writes.add(this.#store.put(packed));
+        }
+        return Promise.all(writes);
+      });
     }
     await this.#tidy();
   }
 
   async delete(key: string): Promise<boolean> {
-    const store = this.#store;
     const lmdbKey = toLmdbKey(key);
-    for (;;) {
-      const now = store.refresh();
-      const state = store.stateOf(lmdbKey);
-      if (state === undefined) return false;
-      const live = now < state.expiresAt;
-      if (await store.remove(lmdbKey, state.version)) return live;
-    }
+    if (this.#store.read(lmdbKey) === undefined) return false;
+    return await this.#store.write(() => this.#remove(lmdbKey));
   }
 
   async deleteMany(keys: string[]): Promise<number> {
-    const distinct = [...new Set(keys)];
+    const distinct = [...new Set(keys)].map(toLmdbKey);
     let count = 0;
-    for (let start = 0; start < distinct.length; start += BATCH_ENTRIES) {
-      const batch = distinct.slice(start, start + BATCH_ENTRIES);
-      const removed = await Promise.all(batch.map((key) => this.delete(key)));
+    for (const batch of groupsOf(distinct, BATCH_ENTRIES)) {
+      const removed = await this.#store.write(() =>
+        Promise.all(batch.map((lmdbKey) => this.#remove(lmdbKey)))
+      );
       count += removed.filter((was) => was).length;
     }
     return count;
@@ -154,23 +150,25 @@ class LmdbEngine implements Engine {
     next: NewEntry | undefined,
   ): Promise<boolean> {
     const store = this.#store;
-    const now = store.refresh();
     const lmdbKey = toLmdbKey(key);
-    let version: number | null;
-    if (expected === undefined) {
+    /** The version in whose place it goes, `null` for nothing; `undefined`: it is not as expected. */
+    const versionNow = (): number | null | undefined => {
       const state = store.stateOf(lmdbKey);
-      if (state !== undefined && now < state.expiresAt) return false;
-      if (next === undefined) return true;
-      version = state?.version ?? null;
-    } else {
-      if (now >= (expected.expiresAt ?? Infinity)) return false;
-      // Only an entry of this engine is a state of it.
-      version = expected.revision as number;
-      if (next === undefined) return await store.remove(lmdbKey, version);
-    }
-    const [packed] = packEntries([[key, next]]);
-    if (packed.expiresAt !== Infinity) this.#timed++;
-    const done = await store.put(packed, version);
+      const isLive = state !== undefined && Date.now() < state.expiresAt;
+      if (expected === undefined) return isLive ? undefined : state?.version ?? null;
+      return isLive && state.version === expected.revision ? state.version : undefined;
+    };
+    // Without the lock, which others may have, when that is all there is to say.
+    if (versionNow() === undefined) return false;
+    if (expected === undefined && next === undefined) return true;
+    const done = await store.write(async () => {
+      const version = versionNow();
+      if (version === undefined) return false;
+      if (next === undefined) return version === null || await store.remove(lmdbKey, version);
+      const [packed] = packEntries([[key, next]]);
+      if (packed.expiresAt !== Infinity) this.#timed++;
+      return await store.put(packed, version);
+    });
     await this.#tidy();
     return done;
   }
@@ -190,11 +188,10 @@ class LmdbEngine implements Engine {
         if (!startsWith(lmdbKey, first)) return;
         let text = textOf(lmdbKey);
         if (text === undefined || Date.now() >= deadline) {
-          const now = store.refresh();
           const record = store.read(lmdbKey);
           if (record === undefined) continue;
           const unpacked = unpack(lmdbKey, record);
-          if (now >= unpacked.expiresAt) continue;
+          if (Date.now() >= unpacked.expiresAt) continue;
           text ??= unpacked.key;
         }
         if (text?.startsWith(prefix)) yield text;
@@ -224,7 +221,7 @@ class LmdbEngine implements Engine {
     const stores = [this.#store];
     if (deep) {
       const environment = this.#hold.resource;
-      for (const nested of environment.nested(this.#dbname)) {
+      for (const nested of await environment.nested(this.#dbname)) {
         stores.push(new LmdbStore(environment, nested));
       }
     }
@@ -245,6 +242,17 @@ class LmdbEngine implements Engine {
 
   explain(error: unknown, operation: EngineOperation): string | undefined {
     return explain(error, operation, this.path);
+  }
+
+  /** Removes an entry; whether a live one was there. To be called in `write`. */
+  async #remove(lmdbKey: Uint8Array): Promise<boolean> {
+    for (;;) {
+      const state = this.#store.stateOf(lmdbKey);
+      if (state === undefined) return false;
+      const isLive = Date.now() < state.expiresAt;
+      // Another call of this process may have been faster.
+      if (await this.#store.remove(lmdbKey, state.version)) return isLive;
+    }
   }
 
   async #tidy(): Promise<void> {

@@ -1,4 +1,5 @@
 /** How entries are kept in LMDB: reading, writing and listing records of one dbname. */
+import type { Awaitable } from "../engine.ts";
 import type { LmdbDatabase, LmdbDatabases, LmdbEnvironment, LmdbRange } from "./environment.ts";
 import {
   type PackedEntry,
@@ -60,20 +61,20 @@ export class LmdbStore {
     this.#deadlines = deadlines;
   }
 
-  /** Lets the next read see what other processes have written; the time. */
-  refresh(): number {
-    return this.#environment.refresh();
+  /** Does something that writes, while no other process writes. */
+  write<T>(action: () => Awaitable<T>): Promise<T> {
+    return this.#environment.write(action);
   }
 
   /** The record under an LMDB key, in memory that the next read writes to again. */
   read(lmdbKey: Uint8Array): Uint8Array | undefined {
-    const buffer = this.#entries.getBinaryFast(lmdbKey);
+    const buffer = this.#environment.read(this.#entries, lmdbKey);
     return buffer && asBytes(buffer);
   }
 
   /** The version of the record that was read last. */
   get version(): number {
-    return this.#environment.lastVersion();
+    return this.#environment.lastVersion;
   }
 
   /** Version and deadline of what is under a key. */
@@ -89,13 +90,18 @@ export class LmdbStore {
     }
   }
 
-  /** Stores an entry; with a condition, only in the place of that version, `null` for nothing. */
+  /**
+   * Stores an entry; with a condition, only in the place of that version, `null` for nothing. To be
+   * called in `write`, as all that writes.
+   */
   put(
     { lmdbKey, record, expiresAt }: PackedEntry,
     ifVersion?: number | null,
   ): Promise<boolean> {
     lastVersion = (lastVersion + STRIDE) % VERSIONS;
-    const put = this.#write(this.#entries.put(lmdbKey, record, lastVersion, ifVersion));
+    const put = this.#environment.committed(
+      this.#entries.put(lmdbKey, record, lastVersion, ifVersion),
+    );
     if (expiresAt === Infinity) return put;
     // In the same commit. Where the condition fails, the index has a deadline too many, which does
     // no harm.
@@ -104,12 +110,12 @@ export class LmdbStore {
 
   /** Removes an entry if it still is of that version. */
   remove(lmdbKey: Uint8Array, version: number): Promise<boolean> {
-    return this.#write(this.#entries.remove(lmdbKey, version));
+    return this.#environment.committed(this.#entries.remove(lmdbKey, version));
   }
 
   /** The keys in a range, and from when on one of all that the store has may have expired. */
   keys(range: LmdbRange): { page: Uint8Array[]; deadline: number } {
-    this.refresh();
+    this.#environment.refresh();
     const page = [...this.#entries.getKeys(range)];
     for (const first of this.#deadlines.getKeys({ start: undefined, limit: 1 })) {
       return { page, deadline: readDeadlineKey(first)[0] };
@@ -121,7 +127,7 @@ export class LmdbStore {
   async *raw(first: Uint8Array | undefined): AsyncGenerator<RawEntry> {
     const turns = new Turns();
     for (let range: LmdbRange = { start: first };;) {
-      this.refresh();
+      this.#environment.refresh();
       const page: RawEntry[] = [];
       let bytes = 0;
       for (
@@ -141,10 +147,9 @@ export class LmdbStore {
 
   /** How many live entries there are; `undefined` when so many have expired that it takes long. */
   size(): number | undefined {
-    const now = this.refresh();
     let expired = 0;
     let due = 0;
-    for (const { version } of this.#due(now)) {
+    for (const { version } of this.#due()) {
       if (++due > DUE_PAGE) return undefined;
       if (version !== undefined) expired++;
     }
@@ -153,7 +158,7 @@ export class LmdbStore {
 
   /** Bytes of the pages that the store takes. */
   byteSize(): number {
-    this.refresh();
+    this.#environment.refresh();
     const databases = [this.#entries, this.#deadlines].map((database) => database.getStats());
     return databases.reduce(
       (sum, { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages }) =>
@@ -162,28 +167,34 @@ export class LmdbStore {
     );
   }
 
+  /** Removes all entries. */
   async clear(): Promise<void> {
-    await Promise.all([
-      this.#write(this.#entries.clearAsync()),
-      this.#write(this.#deadlines.clearAsync()),
-    ]);
+    await this.write(() =>
+      Promise.all([
+        this.#environment.committed(this.#entries.clearAsync()),
+        this.#environment.committed(this.#deadlines.clearAsync()),
+      ])
+    );
   }
 
   /** Drops what has expired, or so much of it; how many. */
   async prune(limit = Infinity): Promise<number> {
     let count = 0;
     for (let looked = 0; looked < limit;) {
-      const page: Due[] = [];
-      for (const due of this.#due(this.refresh())) if (page.push(due) === DUE_PAGE) break;
-      looked += page.length;
-      const removals = page.map(async ({ deadlineKey, key, version }) => {
-        const [removed] = await Promise.all([
-          version !== undefined && this.remove(key, version),
-          this.#write(this.#deadlines.remove(deadlineKey)),
-        ]);
-        if (removed) count++;
+      const page = await this.write(async () => {
+        const page: Due[] = [];
+        for (const due of this.#due()) if (page.push(due) === DUE_PAGE) break;
+        const removals = page.map(async ({ deadlineKey, key, version }) => {
+          const [removed] = await Promise.all([
+            version !== undefined && this.remove(key, version),
+            this.#environment.committed(this.#deadlines.remove(deadlineKey)),
+          ]);
+          if (removed) count++;
+        });
+        await Promise.all(removals);
+        return page;
       });
-      await Promise.all(removals);
+      looked += page.length;
       if (page.length < DUE_PAGE) break;
     }
     return count;
@@ -191,7 +202,8 @@ export class LmdbStore {
 
   /** Whether the index has the deadline. */
   isIndexed(expiresAt: number, lmdbKey: Uint8Array): boolean {
-    return this.#deadlines.getBinaryFast(toDeadlineKey(expiresAt, lmdbKey)) !== undefined;
+    const deadlineKey = toDeadlineKey(expiresAt, lmdbKey);
+    return this.#environment.read(this.#deadlines, deadlineKey) !== undefined;
   }
 
   /**
@@ -199,14 +211,14 @@ export class LmdbStore {
    * entries leave theirs behind, until it is due.
    */
   index(expiresAt: number, lmdbKey: Uint8Array): Promise<boolean> {
-    return this.#write(this.#deadlines.put(toDeadlineKey(expiresAt, lmdbKey), NOTHING));
+    return this.#environment.committed(
+      this.#deadlines.put(toDeadlineKey(expiresAt, lmdbKey), NOTHING),
+    );
   }
 
-  #write(done: Promise<boolean>): Promise<boolean> {
-    return this.#environment.committed(done);
-  }
-
-  *#due(now: number): Generator<Due> {
+  *#due(): Generator<Due> {
+    this.#environment.refresh();
+    const now = Date.now();
     for (const deadlineKey of this.#deadlines.getKeys({ start: undefined })) {
       const [deadline, key] = readDeadlineKey(deadlineKey);
       if (deadline > now) return;
