@@ -39,16 +39,24 @@ export async function tryAgain<T>(
 const BUSY_CODES = ["EPERM", "EACCES", "EBUSY"];
 
 /** Whether an error says that a file is in use, and may be gone in a moment. */
-export function isFileBusy(error: unknown): boolean {
+function isFileBusy(error: unknown): boolean {
   return os() === "windows" && BUSY_CODES.includes(errorCode(error) ?? "");
 }
 
-/** Does something, again and again for half a second while a file is busy. */
-export async function whileBusy<T>(action: () => Awaitable<T>): Promise<T> {
+/**
+ * Does something, again and again for half a second while a file is busy. What succeeds at once,
+ * as nearly everything does, costs no promise.
+ */
+export function whileBusy<T>(action: () => Awaitable<T>): Awaitable<T> {
   try {
-    return await action();
+    const result = action();
+    return result instanceof Promise ? result.catch((error) => again(action, error)) : result;
   } catch (error) {
-    if (!isFileBusy(error)) throw error;
-    return await tryAgain(action, isFileBusy, FILE_LIMIT);
+    return again(action, error);
   }
+}
+
+function again<T>(action: () => Awaitable<T>, error: unknown): Promise<T> {
+  if (!isFileBusy(error)) throw error;
+  return tryAgain(action, isFileBusy, FILE_LIMIT);
 }

@@ -26,7 +26,7 @@ import {
   type Header,
   isExpired,
   parseHeader,
-} from "./record.ts";
+} from "./format.ts";
 
 /**
  * Up to how many bytes reading and writing at once costs less time than the thread of an

@@ -39,13 +39,13 @@ export function placeOf(key: string): Place {
 
 /**
  * The key of a file with this name in this folder; `null` when it is in the file alone; `undefined`
- * when the file is no entry.
+ * when the file is not an entry.
  */
 export function keyAt(folder: string, name: string): string | null | undefined {
   return folder === folderOf(name) ? keyOf(name) : undefined;
 }
 
-/** The folder where an entry of this name belongs; `undefined` when it is no entry's name. */
+/** The folder where an entry of this name belongs; `undefined` when it is not the name of an entry. */
 export function folderOf(name: string): string | undefined {
   const match = NAME.exec(name);
   if (match === null) return undefined;

@@ -5,9 +5,9 @@
 import { copyFileSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
-import type { Document, Items } from "./document.ts";
+import type { Document, Items } from "./store.ts";
 import { isLeftover, readText } from "./file.ts";
-import { entryOf, isCoded, type Item, itemAt, valueText } from "./items.ts";
+import { entryOf, isCoded, type Item, itemAt, valueText } from "./format.ts";
 import { JsonDamage, salvage } from "./text.ts";
 import { Turns } from "../../platform/timers.ts";
 

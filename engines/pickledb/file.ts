@@ -64,7 +64,7 @@ export function isSame(one: FileState, other: FileState): boolean {
 /**
  * The file's text, and the state that it was read in.
  *
- * @throws {JsonDamage} When it is no UTF-8, unless any text will do.
+ * @throws {JsonDamage} When it is not UTF-8, unless any text will do.
  */
 export async function readText(
   path: string,
@@ -86,7 +86,7 @@ export async function readText(
       file.seekSync(0, FROM_START);
     }
   } catch (error) {
-    if (error instanceof TypeError) throw new JsonDamage("it has bytes that are no UTF-8", 0);
+    if (error instanceof TypeError) throw new JsonDamage("it has bytes that are not UTF-8", 0);
     throw error;
   } finally {
     file.close();

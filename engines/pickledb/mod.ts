@@ -1,14 +1,22 @@
 import { existsSync, lstatSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
-import { fileError } from "../file_failures.ts";
+import type {
+  Awaitable,
+  Engine,
+  EngineCheck,
+  EngineLocation,
+  EngineOperation,
+  Entry,
+  NewEntry,
+} from "../engine.ts";
+import { explainFile } from "../file_failures.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import { storePath } from "../paths.ts";
 import { checkDocument, setAside } from "./check.ts";
-import { Document, type Draft, type Items } from "./document.ts";
+import { Document, type Draft, type Items } from "./store.ts";
 import { stateOf } from "./file.ts";
-import { entryOf, isExpired, type Item, makeItem, valueText } from "./items.ts";
+import { entryOf, isExpired, type Item, makeItem, valueText } from "./format.ts";
 import { JsonDamage } from "./text.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -25,8 +33,9 @@ class PickledbEngine implements Engine {
   readonly path: string;
   readonly supports = { persistent: true, shared: true };
   readonly #nested: string;
-  #holding: Promise<Hold<Document>> | undefined;
-  #document: Document | undefined;
+  #hold: Hold<Document> | undefined;
+  /** Known from `open` on; after `close` the listings that are under way still read it. */
+  #document!: Document;
 
   constructor(path: string, nested: string) {
     this.path = path;
@@ -34,34 +43,31 @@ class PickledbEngine implements Engine {
   }
 
   async open(): Promise<void> {
-    await this.#run("open", async () => {
-      this.#holding ??= hold(this.path);
-      this.#document ??= (await this.#holding).resource;
-      stateOf(this.path);
-    });
+    // First, what may fail: nothing is held then.
+    stateOf(this.path);
+    this.#hold = await hold(this.path);
+    this.#document = this.#hold.resource;
   }
 
   async close(): Promise<void> {
-    const holding = this.#holding;
-    this.#holding = this.#document = undefined;
-    await (await holding)?.release();
+    await this.#hold?.release();
   }
 
   get(key: string): Awaitable<Entry | undefined> {
-    return this.#read("get", (items) => this.#entry(key, items.get(key)), key);
+    return this.#read((items) => this.#entry(key, items.get(key)));
   }
 
   has(key: string): Awaitable<boolean> {
-    return this.#read("has", (items) => isLive(items.get(key)), key);
+    return this.#read((items) => isLive(items.get(key)));
   }
 
   getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
-    return this.#read("getMany", (items) => keys.map((key) => this.#entry(key, items.get(key))));
+    return this.#read((items) => keys.map((key) => this.#entry(key, items.get(key))));
   }
 
   set(key: string, entry: NewEntry): Promise<void> {
     const item = makeItem(key, entry);
-    return this.#change("set", (draft) => draft.set(key, item), key);
+    return this.#document.change((draft) => draft.set(key, item));
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
@@ -71,18 +77,18 @@ class PickledbEngine implements Engine {
       items.push([key, makeItem(key, entry)]);
       if (turns.due()) await turns.next();
     }
-    await this.#change("setMany", (draft) => {
+    await this.#document.change((draft) => {
       for (const [key, item] of items) draft.set(key, item);
     });
   }
 
   async delete(key: string): Promise<boolean> {
     if (!await this.has(key)) return false;
-    return await this.#change("delete", (draft) => remove(draft, key), key);
+    return await this.#document.change((draft) => remove(draft, key));
   }
 
   deleteMany(keys: string[]): Promise<number> {
-    return this.#change("deleteMany", (draft) => keys.filter((key) => remove(draft, key)).length);
+    return this.#document.change((draft) => keys.filter((key) => remove(draft, key)).length);
   }
 
   compareAndSet(
@@ -91,29 +97,29 @@ class PickledbEngine implements Engine {
     next: NewEntry | undefined,
   ): Promise<boolean> {
     const item = next && makeItem(key, next);
-    return this.#change("compareAndSet", (draft) => {
+    return this.#document.change((draft) => {
       const current = draft.get(key);
       const revision = isLive(current) ? valueText(current) : undefined;
       if (revision !== expected?.revision) return false;
       if (item !== undefined) draft.set(key, item);
       else if (current !== undefined) draft.delete(key);
       return true;
-    }, key);
+    });
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
-    for await (const [key] of this.#live("keys", prefix)) yield key;
+    for await (const [key] of this.#live(prefix)) yield key;
   }
 
   async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
-    for await (const [key, item] of this.#live("entries", prefix)) {
-      const entry = await this.#run("entries", () => this.#entry(key, item), key);
+    for await (const [key, item] of this.#live(prefix)) {
+      const entry = this.#entry(key, item);
       if (entry !== undefined) yield [key, entry];
     }
   }
 
   size(): Awaitable<number> {
-    return this.#read("size", (items) => {
+    return this.#read((items) => {
       let count = 0;
       for (const item of items.values()) if (isLive(item)) count++;
       return count;
@@ -121,100 +127,73 @@ class PickledbEngine implements Engine {
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#run("clear", async () => {
-      await empty(this.#store);
-      if (!deep) return;
-      for (const path of documentsIn(this.#nested)) {
-        const { resource, release } = await hold(path);
-        try {
-          await empty(resource);
-        } finally {
-          await release();
-        }
+    await empty(this.#document);
+    if (!deep) return;
+    for (const path of documentsIn(this.#nested)) {
+      const { resource, release } = await hold(path);
+      try {
+        await empty(resource);
+      } finally {
+        await release();
       }
-    });
+    }
   }
 
   prune(): Promise<number> {
-    return this.#change("prune", (draft) => {
+    return this.#document.change((draft) => {
       const expired = [...draft.keys()].filter((key) => !isLive(draft.get(key)));
       for (const key of expired) draft.delete(key);
       return expired.length;
     });
   }
 
-  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    return await this.#run("check", () => checkDocument(this.#store, fix));
+  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    return checkDocument(this.#document, fix);
   }
 
-  async byteSize(): Promise<number> {
-    return await this.#run("byteSize", () => stateOf(this.path).size);
+  byteSize(): number {
+    return stateOf(this.path).size;
   }
 
-  get #store(): Document {
-    if (this.#document === undefined) throw new TypeError(`Engine "${NAME}" is not open`);
-    return this.#document;
+  explain(error: unknown, _operation: EngineOperation, key?: string): string | Error | undefined {
+    if (!(error instanceof JsonDamage)) return explainFile(error, dirname(this.path));
+    const what = `${this.path} is damaged: ${error.message}; ` +
+      "check({ fix: true }) keeps what can be read, and a copy of it all";
+    if (key !== undefined) return new DecodeError(what, { cause: error });
+    // Of no single entry: whoever words it knows no key that could stand before it.
+    return new DecodeError(`Cannot read engine "${NAME}": ${what}`, { engine: NAME, cause: error });
   }
 
   #entry(key: string, item: Item | undefined): Entry | undefined {
     if (!isLive(item)) return undefined;
     try {
-      return entryOf(item, this.#store.mtime);
+      return entryOf(item, this.#document.mtime);
     } catch (cause) {
-      if (cause instanceof SyntaxError) throw this.#damaged(cause, key);
-      throw cause;
+      if (!(cause instanceof SyntaxError)) throw cause;
+      const what = `it is damaged in ${this.path}: ${cause.message}; ` +
+        "check({ fix: true }) removes it and keeps a copy of the file";
+      throw new DecodeError(what, { key, cause });
     }
   }
 
   /** Reads at once when no other process has changed the file. */
-  #read<T>(operation: string, fn: (items: Items) => T, key?: string): Awaitable<T> {
-    const store = this.#store;
-    try {
-      const items = store.items();
-      if (items instanceof Map) return fn(items);
-      return this.#run(operation, async () => fn(await items), key);
-    } catch (error) {
-      throw this.#failure(operation, error, key);
-    }
-  }
-
-  #change<T>(operation: string, fn: (draft: Draft) => T, key?: string): Promise<T> {
-    const store = this.#store;
-    return this.#run(operation, () => store.change(fn), key);
-  }
-
-  async #run<T>(operation: string, action: () => Awaitable<T>, key?: string): Promise<T> {
-    try {
-      return await action();
-    } catch (error) {
-      throw this.#failure(operation, error, key);
-    }
+  #read<T>(fn: (items: Items) => T): Awaitable<T> {
+    const items = this.#document.items();
+    return items instanceof Promise ? items.then(fn) : fn(items);
   }
 
   /** The live members as they were at the start, each as it is when it comes. */
-  async *#live(operation: string, prefix: string): AsyncGenerator<[string, Item]> {
-    const read = () => this.#run(operation, () => this.#store.items());
+  async *#live(prefix: string): AsyncGenerator<[string, Item]> {
     const turns = new Turns();
-    let items = await read();
+    let items = await this.#document.items();
     for (const key of [...items.keys()]) {
       const item = key.startsWith(prefix) ? items.get(key) : undefined;
       if (isLive(item)) yield [key, item];
       if (turns.due()) {
         await turns.next();
-        items = await read();
+        items = await this.#document.items();
       }
     }
-  }
-
-  #failure(operation: string, error: unknown, key?: string): Error {
-    if (error instanceof JsonDamage) return this.#damaged(error, key);
-    return fileError(NAME, operation, dirname(this.path), error);
-  }
-
-  #damaged(cause: SyntaxError, key?: string): DecodeError {
-    const message = `Cannot read engine "${NAME}": ${this.path} is damaged: ${cause.message}; ` +
-      "check({ fix: true }) keeps what can be read, and a copy of it all";
-    return new DecodeError(message, { engine: NAME, key, cause });
   }
 }
 

@@ -37,11 +37,11 @@ const SCALAR = /[-+.\w]+/y;
  * The members of the object that a text is. Values are only searched for their end: whether they
  * are JSON is not known before they are parsed.
  *
- * @throws {JsonDamage} When the text is no object, or breaks off.
+ * @throws {JsonDamage} When the text is not an object, or breaks off.
  */
 export function* members(text: string): Generator<Member> {
   let at = skipSpace(text, 0);
-  if (text.charCodeAt(at) !== OPEN_BRACE) throw new JsonDamage("it is no JSON object", at);
+  if (text.charCodeAt(at) !== OPEN_BRACE) throw new JsonDamage("it is not a JSON object", at);
   at = skipSpace(text, at + 1);
   if (text.charCodeAt(at) !== CLOSE_BRACE) {
     for (;;) {
@@ -133,7 +133,7 @@ function parseKey(text: string, start: number, end: number): string {
   try {
     return JSON.parse(text.slice(start, end));
   } catch {
-    throw new JsonDamage("it has a key that is no JSON string", start);
+    throw new JsonDamage("it has a key that is not a JSON string", start);
   }
 }
 

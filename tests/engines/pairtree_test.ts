@@ -294,8 +294,8 @@ pairtreeTest(
     const blocked = join(root, "file");
     await Deno.writeTextFile(blocked, "");
     const open = complete(createEngine({ rootDir: blocked, name: "n", dbname: "main" }, {}));
-    const error = assertThrows(
-      () => open.open(),
+    const error = await assertRejects(
+      () => Promise.resolve(open.open()),
       EngineError,
       "a file is where a folder should be",
     );
@@ -355,12 +355,14 @@ pairtreeTest(
     await Deno.writeTextFile(
       script,
       `
-    import { pairtree as createEngine } from ${
+    import { complete } from ${
+        JSON.stringify(new URL("../../engines/complete.ts", import.meta.url).href)
+      };
+    import { pairtree } from ${
         JSON.stringify(new URL("../../engines/pairtree/mod.ts", import.meta.url).href)
       };
-    const engine = createEngine({ rootDir: ${
-        JSON.stringify(root)
-      }, name: "test", dbname: "main" }, {});
+    const location = { rootDir: ${JSON.stringify(root)}, name: "test", dbname: "main" };
+    const engine = complete(pairtree(location, {}));
     await engine.open();
     for (const [key, size] of [["small", 100_000], ["large", 1_000_000]] as const) {
       try {
@@ -387,10 +389,10 @@ pairtreeTest(
 );
 
 const CHILD = (root: string) => `
-  import { pairtree as createEngine } from "./engines/pairtree/mod.ts";
-  const engine = createEngine({ rootDir: ${
-  JSON.stringify(root)
-}, name: "test", dbname: "main" }, {});
+  import { complete } from "./engines/complete.ts";
+  import { pairtree } from "./engines/pairtree/mod.ts";
+  const location = { rootDir: ${JSON.stringify(root)}, name: "test", dbname: "main" };
+  const engine = complete(pairtree(location, {}));
   async function attempt(what: () => unknown) {
     try {
       const result = await what();

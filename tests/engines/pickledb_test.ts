@@ -389,8 +389,9 @@ test("options and use are checked", async ({ path, engine }) => {
 
 test("needs to read and write its folder, and names the flags that it lacks", async ({ path }) => {
   const script = `
-    import { pickledb as createEngine } from "./engines/pickledb/mod.ts";
-    const engine = createEngine({ name: "n", dbname: "main" }, ${JSON.stringify({ path })});
+    import { complete } from "./engines/complete.ts";
+    import { pickledb } from "./engines/pickledb/mod.ts";
+    const engine = complete(pickledb({ name: "n", dbname: "main" }, ${JSON.stringify({ path })}));
     try {
       await engine.open();
       await engine.set("key", { value: new TextEncoder().encode("[1]"), timestamp: 1 });

@@ -1,4 +1,4 @@
-import { assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
+import { assertEquals, assertGreater, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { tryAgain, whileBusy } from "../../platform/retry.ts";
 
 class Passing extends Error {}
@@ -63,15 +63,17 @@ Deno.test("tryAgain gives up when the time is up, and leaves the event loop free
 });
 
 Deno.test("whileBusy passes on the result, and an error that says nothing of a busy file", async () => {
-  assertEquals(await whileBusy(() => 1), 1);
+  assertEquals(whileBusy(() => 1), 1);
+  assertEquals(await whileBusy(() => Promise.resolve(2)), 2);
   let calls = 0;
+  const fail = () => {
+    calls++;
+    return Deno.readFileSync(new URL("./absent", import.meta.url));
+  };
+  assertThrows(() => whileBusy(fail), Deno.errors.NotFound);
   await assertRejects(
-    () =>
-      whileBusy(() => {
-        calls++;
-        Deno.readFileSync(new URL("./absent", import.meta.url));
-      }),
+    async () => await whileBusy(() => Promise.resolve().then(fail)),
     Deno.errors.NotFound,
   );
-  assertEquals(calls, 1);
+  assertEquals(calls, 2);
 });

@@ -1,7 +1,7 @@
 import type { Awaitable } from "../engine.ts";
 import { FileLock } from "../../platform/file_lock.ts";
 import { type FileState, isSame, prepare, readText, stateOf } from "./file.ts";
-import { type Item, itemAt } from "./items.ts";
+import { type Item, itemAt } from "./format.ts";
 import { JsonDamage, members } from "./text.ts";
 import { delay, Turns } from "../../platform/timers.ts";
 

@@ -18,7 +18,7 @@ export interface Item {
   readonly at: number;
   /** The deadline of a coded entry. */
   readonly expiresAt?: number;
-  /** What was read from the text, for who asks again. */
+  /** What was read from the text, kept for the next read. */
   read?: Pick<Entry, "value" | "timestamp">;
 }
 

@@ -1,0 +1,65 @@
+/** Looking for damage in a store of the pairtree engine, and removing it. */
+import { isNotFound } from "../../platform/errors.ts";
+import { whileBusy } from "../../platform/retry.ts";
+import type { EngineCheck, EngineProblem } from "../engine.ts";
+import { isTemporary, verify } from "./files.ts";
+import { Damage, keyOf } from "./format.ts";
+import { folderOf, keyAt, placeOf } from "./names.ts";
+import { type Found, type PairtreeStore, remove } from "./store.ts";
+
+/** Looks at every entry, and at what killed processes left; removes what is damaged when asked. */
+export async function checkStore(store: PairtreeStore, fix: boolean): Promise<EngineCheck> {
+  const problems: EngineProblem[] = [];
+  let checked = 0;
+  for (const folder of store.folders()) {
+    problems.push(...await store.locked(folder, () => leftovers(store, folder, fix)));
+    for (const name of store.names(folder)) {
+      if (folderOf(name) === undefined) continue;
+      checked++;
+      const problem = await look(store, store.at({ folder, name }), fix);
+      if (problem !== undefined) problems.push(problem);
+    }
+  }
+  return { checked, problems };
+}
+
+/** What killed processes left in a folder whose lock we hold: nobody else is writing there. */
+function leftovers(store: PairtreeStore, folder: string, fix: boolean): EngineProblem[] {
+  return store.names(folder).filter(isTemporary).map((name) => {
+    const { path } = store.at({ folder, name });
+    if (fix) remove(path);
+    return { kind: "leftover", detail: `${path}: a write that did not end`, fixed: fix };
+  });
+}
+
+/** What is wrong with a file that has the name of an entry. */
+async function look(
+  store: PairtreeStore,
+  file: Found,
+  fix: boolean,
+): Promise<EngineProblem | undefined> {
+  const found = await whileBusy(() => problemOf(file));
+  if (found === undefined || !fix) return found;
+  return await store.locked(file.folder, async () => {
+    // Somebody may have set it anew.
+    const still = await problemOf(file);
+    if (still !== undefined) remove(file.path);
+    return still && { ...still, fixed: true };
+  });
+}
+
+async function problemOf({ folder, name, path }: Found): Promise<EngineProblem | undefined> {
+  const key = keyAt(folder, name) ?? undefined;
+  if (folderOf(name) !== folder) {
+    return { kind: "orphan", detail: `${path}: it belongs in another folder`, fixed: false };
+  }
+  try {
+    const header = await verify(path);
+    if (placeOf(keyOf(header)).name === name) return undefined;
+    return { kind: "damaged", key, detail: `${path}: its key belongs to another`, fixed: false };
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    if (!(error instanceof Damage)) throw error;
+    return { kind: "damaged", key, detail: `${path}: ${error.message}`, fixed: false };
+  }
+}

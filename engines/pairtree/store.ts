@@ -1,0 +1,227 @@
+import { existsSync, mkdirSync, unlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isNotFound } from "../../platform/errors.ts";
+import { FileLock } from "../../platform/file_lock.ts";
+import { type FolderEntry, readFolderSync } from "../../platform/files.ts";
+import { whileBusy } from "../../platform/retry.ts";
+import type { Awaitable, Entry, NewEntry } from "../engine.ts";
+import { readEntry, readHeader, writeFile } from "./files.ts";
+import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./format.ts";
+import { folderOf, keyAt, type Place, placeOf } from "./names.ts";
+
+const FOLDER = /^[0-9a-f]{2}$/;
+const HEX_DIGITS = [..."0123456789abcdef"];
+
+/** An entry's file and where it lies. */
+export interface Found extends Place {
+  readonly path: string;
+}
+
+/**
+ * One file per entry:
+ *
+ *     main/3d/my_key~3d9369ee   the entry, in a folder named after the first digits of its hash
+ *     main/.locks/3             locked by whoever changes an entry in a folder 30-3f
+ *     main/.expiring            is there once an entry has had a deadline: else no file need be read to list keys
+ *
+ * A file is written under another name and renamed, so that readers, who take no lock, see the old
+ * one or the new one. All changes take the lock: else `compareAndSet` could rename over a `set`
+ * that came after its look, and a write that goes on could not be told from what a killed process
+ * left.
+ */
+export class PairtreeStore {
+  /** The folder of it all. */
+  readonly path: string;
+  readonly #locks: string;
+  readonly #expiring: string;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#locks = join(path, ".locks");
+    this.#expiring = join(path, ".expiring");
+  }
+
+  /** Makes the store when it is absent: one that is there may be open to readers only. */
+  make(): void {
+    if (!existsSync(this.#locks)) mkdirSync(this.#locks, { recursive: true });
+  }
+
+  /** @throws {Damage} When the entry is not what was written. */
+  get(key: string): Awaitable<Entry | undefined> {
+    const { path } = this.at(placeOf(key));
+    return whileBusy(() => readEntry(path, key));
+  }
+
+  has(key: string): Awaitable<boolean> {
+    const { path } = this.at(placeOf(key));
+    return whileBusy(() => existsSync(path) && this.isLive(path));
+  }
+
+  set(key: string, entry: NewEntry): Awaitable<void> {
+    const place = placeOf(key);
+    const record = encodeRecord(key, entry);
+    return this.locked(place.folder, () => this.#write(place, record, entry));
+  }
+
+  delete(key: string): Awaitable<boolean> {
+    const { folder, path } = this.at(placeOf(key));
+    if (!existsSync(path)) return false;
+    return this.locked(folder, () => {
+      const live = existsSync(path) && this.isLive(path);
+      remove(path);
+      return live;
+    });
+  }
+
+  /** @throws {Damage} When what is there is not what was written. */
+  compareAndSet(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry | undefined,
+  ): Awaitable<boolean> {
+    const place = this.at(placeOf(key));
+    const record = next && encodeRecord(key, next);
+    return this.locked(place.folder, () => {
+      const header = readHeader(place.path);
+      const live = header !== undefined && !isExpired(header);
+      if (live !== (expected !== undefined)) return false;
+      if (live && !isSameLine(header.line, expected?.revision)) return false;
+      const done = next && record ? this.#write(place, record, next) : remove(place.path);
+      return done instanceof Promise ? done.then(() => true) : true;
+    });
+  }
+
+  /** The names of the folders of entries, those that begin with a digit if one is given. */
+  folders(digit = ""): string[] {
+    return list(this.path)
+      .filter(({ name, isDirectory }) => isDirectory && FOLDER.test(name) && name.startsWith(digit))
+      .map(({ name }) => name);
+  }
+
+  /** The names of all that is in a folder. */
+  names(folder: string): string[] {
+    return list(`${this.path}/${folder}`).map(({ name }) => name);
+  }
+
+  /** The folders of entries that share a lock, lock by lock. */
+  *groups(): Generator<string[]> {
+    for (const digit of HEX_DIGITS) {
+      const folders = this.folders(digit);
+      if (folders.length > 0) yield folders;
+    }
+  }
+
+  /** A file in the store. */
+  at({ folder, name }: Place): Found {
+    return { folder, name, path: `${this.path}/${folder}/${name}` };
+  }
+
+  /** Whether an entry may have a deadline. */
+  mayExpire(): boolean {
+    return existsSync(this.#expiring);
+  }
+
+  /**
+   * Whether the entry in a file has not expired; of a damaged one nobody can tell, and it is there.
+   */
+  isLive(path: string): boolean {
+    if (!this.mayExpire()) return true;
+    try {
+      const header = readHeader(path);
+      return header !== undefined && !isExpired(header);
+    } catch (error) {
+      if (error instanceof Damage) return true;
+      throw error;
+    }
+  }
+
+  /**
+   * The keys of the live entries in a folder; `undefined` for each file that is none, so that who
+   * goes over them can pause.
+   */
+  *keys(folder: string): Generator<string | undefined> {
+    const names = this.names(folder);
+    // Looked for after the listing: what is in it with a deadline had set the mark before.
+    const mayExpire = this.mayExpire();
+    for (const name of names) yield this.#liveKey(folder, name, mayExpire);
+  }
+
+  /** `keys`, where the keys themselves don't matter: whether each file is a live entry. */
+  *live(folder: string): Generator<boolean> {
+    const names = this.names(folder);
+    const mayExpire = this.mayExpire();
+    for (const name of names) {
+      yield mayExpire ? this.#liveKey(folder, name, true) !== undefined : folderOf(name) === folder;
+    }
+  }
+
+  /** Does something while nobody else changes an entry in a folder, or in one with its digit. */
+  locked<T>(folder: string, action: () => Awaitable<T>): Awaitable<T> {
+    const path = `${this.#locks}/${folder[0]}`;
+    return whileBusy(() => {
+      const lock = FileLock.tryTake(path);
+      if (lock !== undefined) return hold(lock, action);
+      return FileLock.take(path).then((lock) => hold(lock, action));
+    });
+  }
+
+  #liveKey(folder: string, name: string, mayExpire: boolean): string | undefined {
+    const key = keyAt(folder, name);
+    if (key === undefined || (key !== null && !mayExpire)) return key;
+    try {
+      const header = readHeader(this.at({ folder, name }).path);
+      return header === undefined || isExpired(header) ? undefined : keyOf(header);
+    } catch (error) {
+      if (error instanceof Damage) return key ?? undefined;
+      throw error;
+    }
+  }
+
+  #write(place: Place, record: Uint8Array, { expiresAt }: NewEntry): Awaitable<void> {
+    if (expiresAt !== undefined && !this.mayExpire()) writeFileSync(this.#expiring, "");
+    return writeFile(`${this.path}/${place.folder}`, place.name, record);
+  }
+}
+
+function hold<T>(lock: FileLock, action: () => Awaitable<T>): Awaitable<T> {
+  let result: Awaitable<T>;
+  try {
+    result = action();
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
+  if (result instanceof Promise) return result.finally(() => lock[Symbol.dispose]());
+  lock[Symbol.dispose]();
+  return result;
+}
+
+/** What is in a folder; nothing when it is gone. */
+function list(path: string): FolderEntry[] {
+  try {
+    return [...readFolderSync(path)];
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    throw error;
+  }
+}
+
+/** Removes a file; whether it was there. */
+export function remove(path: string): boolean {
+  try {
+    unlinkSync(path);
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+/** The paths of the stores in a folder of nested ones, at any depth. */
+export function* nestedStores(folder: string): Generator<string> {
+  for (const { name, isDirectory } of list(folder)) {
+    if (!isDirectory) continue;
+    if (name.endsWith("+")) yield* nestedStores(join(folder, name));
+    else yield join(folder, name);
+  }
+}
