@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { isNotFound } from "./errors.ts";
 import { makeFolderSync, type OpenFile, openFileSync } from "./files.ts";
-import { delay, inTime } from "./timers.ts";
+import { delay, inTime, now } from "./timers.ts";
 
 /** How long to wait for a lock that others hold for milliseconds at a time, ms. */
 const PATIENCE = 30_000;
@@ -40,9 +40,9 @@ export class FileLock implements Disposable {
    * is the way.
    */
   static tryTake(path: string): FileLock | undefined {
-    const now = performance.now();
-    if (now - lastRelease > REST) burstBegan = now;
-    else if (now - burstBegan > BURST) return undefined;
+    const time = now();
+    if (time - lastRelease > REST) burstBegan = time;
+    else if (time - burstBegan > BURST) return undefined;
     const file = open(path);
     if (file.tryLockSync(true)) return new FileLock(file);
     file.close();
@@ -79,7 +79,7 @@ export class FileLock implements Disposable {
   /** Lets go. */
   [Symbol.dispose](): void {
     this.#file.close();
-    lastRelease = performance.now();
+    lastRelease = now();
     this.#leave?.();
   }
 }
@@ -101,10 +101,10 @@ function open(path: string): OpenFile {
 
 /** At the end of a burst leaves those in other processes the time to take the lock. */
 async function pause(): Promise<void> {
-  const now = performance.now();
-  if (now - lastRelease > REST || now - burstBegan <= BURST) return;
+  const time = now();
+  if (time - lastRelease > REST || time - burstBegan <= BURST) return;
   await delay(PAUSE);
-  burstBegan = performance.now();
+  burstBegan = now();
 }
 
 async function patiently(file: OpenFile, path: string): Promise<void> {

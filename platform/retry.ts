@@ -1,7 +1,7 @@
 import type { Awaitable } from "./awaitable.ts";
 import { errorCode } from "./errors.ts";
 import { os } from "./system.ts";
-import { delay } from "./timers.ts";
+import { delay, now } from "./timers.ts";
 
 /** How long to wait in all for others who use the same file, ms. */
 const LIMIT = 30_000;
@@ -23,14 +23,14 @@ export async function tryAgain<T>(
   isPassing: (error: unknown) => boolean,
   limit = LIMIT,
 ): Promise<T> {
-  const end = performance.now() + limit;
+  const end = now() + limit;
   for (let longest = 2;; longest = Math.min(longest * 2, LONGEST_PAUSE)) {
     // At random, or those who wait would come back all at the same time.
     await delay(1 + Math.random() * longest);
     try {
       return await action();
     } catch (error) {
-      if (!isPassing(error) || performance.now() > end) throw error;
+      if (!isPassing(error) || now() > end) throw error;
     }
   }
 }

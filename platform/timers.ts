@@ -1,7 +1,24 @@
 import process from "node:process";
 
-/** What `setTimeout` gives. */
+// As they are when the program starts: a test that puts fake timers in the global ones' place is
+// about its own time, and would wait for ever for a pause or a time limit of ours.
+const { setTimeout, clearTimeout } = globalThis;
+
+/** What `startTimer` gives. */
 export type Timer = ReturnType<typeof setTimeout>;
+
+/** Does something after so long, ms. */
+export function startTimer(action: () => void, ms: number): Timer {
+  return setTimeout(action, ms);
+}
+
+/** Stops a timer that has not done its work yet. */
+export function stopTimer(timer: Timer | undefined): void {
+  clearTimeout(timer);
+}
+
+/** Milliseconds of a clock that nobody sets, for durations. */
+export const now: () => number = performance.now.bind(performance);
 
 /**
  * Waits so long, ms. Not by `@std/async`: that would be in every program's graph, for one line.
@@ -47,12 +64,12 @@ const TURN = 8;
  * and costs nothing in between. Loops that run side by side share one.
  */
 export class Turns {
-  #end = performance.now() + TURN;
+  #end = now() + TURN;
   #waiting: Promise<void> | undefined;
 
   /** Whether the work has had its time. */
   due(): boolean {
-    return performance.now() >= this.#end;
+    return now() >= this.#end;
   }
 
   /** Lets everything else run that is ready. */
@@ -61,7 +78,7 @@ export class Turns {
     // the event loop for what they do, would get one in 8 ms.
     this.#waiting ??= delay(0).then(() => {
       this.#waiting = undefined;
-      this.#end = performance.now() + TURN;
+      this.#end = now() + TURN;
     });
     return this.#waiting;
   }

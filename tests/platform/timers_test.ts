@@ -1,5 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { delay, inTime, nextTick, Turns } from "../../platform/timers.ts";
+import {
+  delay,
+  inTime,
+  nextTick,
+  now,
+  startTimer,
+  stopTimer,
+  Turns,
+} from "../../platform/timers.ts";
 
 const late = () => new RangeError("too late");
 
@@ -39,4 +47,35 @@ Deno.test("nextTick comes after promises that are settled, and before timers", a
   await Promise.resolve().then(() => order.push("promise")).then(() => order.push("its then"));
   await timer;
   assertEquals(order, ["promise", "its then", "tick", "timer"]);
+});
+
+/** Runs something while the program's timers and clocks stand still, as fake ones do. */
+async function whileTimeStands(fn: () => Promise<void>): Promise<void> {
+  const { setTimeout, clearTimeout } = globalThis;
+  const clock = performance.now;
+  try {
+    globalThis.setTimeout = Object.assign(() => 0, setTimeout);
+    globalThis.clearTimeout = () => undefined;
+    performance.now = () => 0;
+    await fn();
+  } finally {
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+    performance.now = clock;
+  }
+}
+
+Deno.test("fake timers and clocks of a test keep nothing waiting", async () => {
+  await whileTimeStands(async () => {
+    const start = now();
+    await delay(2);
+    assertEquals(now() - start >= 1, true);
+    const turns = new Turns();
+    while (!turns.due());
+    await turns.next();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    await assertRejects(() => inTime(promise, 2, late), RangeError, "too late");
+    stopTimer(startTimer(() => resolve(), 60_000));
+    startTimer(() => resolve(), 1);
+    await promise;
+  });
 });
