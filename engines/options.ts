@@ -63,6 +63,27 @@ export function choiceOption<T extends string>(
   return choice;
 }
 
+/** The mode of files by default: their owner's alone. */
+const MODE = 0o600;
+
+/**
+ * `engineOptions.mode`: the mode of the files that an engine makes; `folderMode` is that of the
+ * folders.
+ *
+ * @throws {TypeError | RangeError} When it is not a mode that lets its owner read and write.
+ */
+export function modeOption(engine: string, { mode = MODE }: EngineOptions): number {
+  const what = of(engine, "mode");
+  if (typeof mode !== "number") {
+    throw new TypeError(`${what} must be a number such as 0o600, got ${typeName(mode)}`);
+  }
+  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & MODE) !== MODE) {
+    const got = Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : mode;
+    throw new RangeError(`${what} must be from 0o600 to 0o777, with 0o600 in it, got ${got}`);
+  }
+  return mode;
+}
+
 function of(engine: string, name: string): string {
   return `Option "${name}" of engine "${engine}"`;
 }

@@ -3,6 +3,8 @@
  * `…Sync` function, what may take long by one that returns a promise. What isn't here is the same
  * on all runtimes: `node:fs` has it.
  */
+import { dirname } from "node:path";
+import { errorCode } from "./errors.ts";
 
 /** A file that is open. */
 export interface OpenFile extends Disposable {
@@ -75,11 +77,14 @@ export function readFileSync(path: string): Uint8Array<ArrayBuffer> {
   return Deno.readFileSync(path);
 }
 
-/** Writes the whole file; `createNew` fails when it is there. */
+/** How to write a file: `createNew` fails when it is there, `mode` is what it gets exactly. */
+export type WriteOptions = Pick<OpenOptions, "createNew" | "mode">;
+
+/** Writes the whole file. */
 export function writeFile(
   path: string,
   content: Uint8Array | string,
-  options?: { createNew: boolean },
+  options?: WriteOptions,
 ): Promise<void> {
   return typeof content === "string"
     ? Deno.writeTextFile(path, content, options)
@@ -90,7 +95,7 @@ export function writeFile(
 export function writeFileSync(
   path: string,
   content: Uint8Array,
-  options?: { createNew: boolean },
+  options?: WriteOptions,
 ): void {
   Deno.writeFileSync(path, content, options);
 }
@@ -140,14 +145,42 @@ export function removeTree(path: string): Promise<void> {
   return Deno.remove(path, { recursive: true });
 }
 
-/** Makes a folder, and those that it is in; one that is there is fine. */
-export function makeFolder(path: string): Promise<void> {
-  return Deno.mkdir(path, { recursive: true });
+/** Makes a folder, and those that it is in; one that is there is fine, and stays as it is. */
+export function makeFolder(path: string, mode?: number): Promise<void> {
+  if (mode === undefined) return Deno.mkdir(path, { recursive: true });
+  // A folder is made once: that it is done at once keeps nobody waiting.
+  return Promise.try(() => makeFolderSync(path, mode));
 }
 
-/** `makeFolder`, at once. */
-export function makeFolderSync(path: string): void {
-  Deno.mkdirSync(path, { recursive: true });
+/**
+ * `makeFolder`, at once. Those that are made get exactly the mode, whatever the umask. Not by
+ * `@std/fs`, whose `ensureDir` takes none.
+ */
+export function makeFolderSync(path: string, mode?: number): void {
+  if (mode === undefined) return Deno.mkdirSync(path, { recursive: true });
+  try {
+    Deno.mkdirSync(path, { mode });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "EEXIST" && Deno.statSync(path).isDirectory) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    makeFolderSync(dirname(path), mode);
+    return makeFolderSync(path, mode);
+  }
+  giveMode(path, mode);
+}
+
+/** The mode of a folder whose files have a mode: whoever may read them may look into it. */
+export function folderMode(mode: number): number {
+  return mode | (mode & 0o444) >> 2;
+}
+
+/** Gives what was just made the mode that was asked for, of which the umask may have taken a part. */
+export function giveMode(path: string, mode: number): void {
+  const now = Deno.statSync(path).mode;
+  // What a folder passes on of its own (its group) is beyond these bits, and stays.
+  if (now === null || (now & 0o777) === mode) return;
+  Deno.chmodSync(path, (now & 0o7000) | mode);
 }
 
 /** What is in a folder. */
