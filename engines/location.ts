@@ -6,9 +6,13 @@ import type { EngineLocation } from "./engine.ts";
 const WINDOWS_DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/;
 const SAFE = /^[a-z0-9_.-]{1,80}$/;
 
+/** How many hex digits of a SHA-256 stand for a name: 128 bits. */
+const DIGITS = 32;
+
 /**
  * One file or folder name for any text: itself when every file system takes it, else a readable
  * rest and a hash of the whole, so that names that differ only in case stay apart on every disk.
+ * Where a store is made, `claimNames` sees to it that no two texts share one.
  */
 export function encodeSegment(text: string): string {
   if (
@@ -16,7 +20,7 @@ export function encodeSegment(text: string): string {
     !WINDOWS_DEVICES.test(text)
   ) return text;
   const readable = text.replace(/[^A-Za-z0-9_-]+/g, "_").slice(0, 40);
-  return `${readable}~${hash(text).slice(0, 12)}`;
+  return `${readable}~${hash(text).slice(0, DIGITS)}`;
 }
 
 /**

@@ -1,0 +1,117 @@
+/**
+ * The whole names of stores, kept beside the files and folders whose names have a hash in their
+ * place: two names could have one hash, and their stores would be one.
+ */
+import { lstatSync, readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { errorCode, isNotFound } from "../platform/errors.ts";
+import { folderMode, makeFolderSync, writeFileSync } from "../platform/files.ts";
+import { delay, now } from "../platform/timers.ts";
+import type { EngineLocation } from "./engine.ts";
+import { encodeSegment, nameFolder } from "./location.ts";
+import { pathOption, storePath } from "./paths.ts";
+
+/** How long another process may take to write a name down, ms. */
+const WRITING = 1_000;
+const PAUSE = 5;
+
+const encoder = new TextEncoder();
+
+/** A file or folder that is named by a hash, and what it is called. */
+export interface NamedPath {
+  /** Its path, without the ending that an engine's files have. */
+  readonly path: string;
+  /** The name or dbname. */
+  readonly text: string;
+}
+
+/** The parts of what `storePath` gives that hashes stand for. */
+export function storeNames(
+  engine: string,
+  location: EngineLocation,
+  options: Record<string, unknown>,
+): NamedPath[] {
+  const segments = location.dbname.split("/");
+  const parts = segments.map((text, i) => {
+    const dbname = segments.slice(0, i + 1).join("/");
+    return { path: storePath(engine, { ...location, dbname }, options), text };
+  });
+  return [...sharedNames(location, options), ...parts.filter(isHashed)];
+}
+
+/** The part of what `sharedPath` gives that a hash stands for, if it does. */
+export function sharedNames(
+  location: EngineLocation,
+  options: Record<string, unknown>,
+): NamedPath[] {
+  if (pathOption(options) !== undefined) return [];
+  return [{ path: nameFolder(location), text: location.name }].filter(isHashed);
+}
+
+function isHashed({ text }: NamedPath): boolean {
+  return encodeSegment(text) !== text;
+}
+
+/**
+ * Refuses a place that belongs to another name; what nobody has written down yet is free.
+ *
+ * @throws {Error} When it does, or a name can't be read.
+ */
+export function compareNames(names: readonly NamedPath[]): void {
+  for (const { path, text } of names) {
+    const owner = nameAt(path);
+    if (owner === undefined || owner === text) continue;
+    throw new Error(
+      `${path} is the place of ${JSON.stringify(owner)} and can't be that of ` +
+        `${JSON.stringify(text)} too; use another name`,
+    );
+  }
+}
+
+/**
+ * Writes down the names that nobody has yet, and refuses a place that belongs to another one. To be
+ * called before a store is made.
+ *
+ * @param mode The mode of the files; folders that are made get the one that goes with it.
+ * @throws {Error} When a place belongs to another name.
+ */
+export async function claimNames(names: readonly NamedPath[], mode: number): Promise<void> {
+  for (const name of names) {
+    const end = now() + WRITING;
+    while (!claim(name, mode, now() > end)) await delay(PAUSE);
+  }
+  compareNames(names);
+}
+
+/** Whether a name has been written down, whoever did it. */
+function claim({ path, text }: NamedPath, mode: number, isAbandoned: boolean): boolean {
+  if (nameAt(path) !== undefined) return true;
+  const file = fileOf(path);
+  try {
+    makeFolderSync(dirname(file), folderMode(mode));
+    // Of a process that has ended while it wrote: others need no more than a moment.
+    if (isAbandoned) rmSync(file, { force: true });
+    writeFileSync(file, encoder.encode(`${JSON.stringify(text)}\n`), { createNew: true, mode });
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** The name that a place belongs to; `undefined` when none has been written down, or not yet. */
+function nameAt(path: string): string | undefined {
+  const file = fileOf(path);
+  try {
+    if (!lstatSync(file).isFile()) throw new Error(`${file} is not a file; move it away`);
+    const name: unknown = JSON.parse(readFileSync(file, "utf8"));
+    return typeof name === "string" ? name : undefined;
+  } catch (error) {
+    if (isNotFound(error) || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function fileOf(path: string): string {
+  return `${path}.name`;
+}

@@ -1,0 +1,74 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "node:path";
+import { encodeSegment } from "../../engines/location.ts";
+import { claimNames, compareNames, sharedNames, storeNames } from "../../engines/names.ts";
+
+const MODE = 0o600;
+
+async function inFolder(fn: (folder: string) => void | Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "hashstash_names_" });
+  try {
+    await fn(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("a name that is no file's name keeps 128 bits of its hash", () => {
+  for (const text of ["My cache", "a/b", "é".repeat(100), "", "CON", "..", "x".repeat(200)]) {
+    assertEquals(/^[A-Za-z0-9_-]{0,40}~[0-9a-f]{32}$/.test(encodeSegment(text)), true, text);
+  }
+  assertEquals(encodeSegment("my_cache.v2"), "my_cache.v2");
+});
+
+Deno.test("names that agree in 48 bits of their hash have places of their own", () => {
+  // Found among 30 million: the places of older versions were the same.
+  const start = "A name of more than forty characters in all, number ";
+  const [one, other] = [`${start}6335796`, `${start}18599664`];
+  assertEquals(encodeSegment(one).slice(0, 53), encodeSegment(other).slice(0, 53));
+  assertEquals(encodeSegment(one) === encodeSegment(other), false);
+});
+
+Deno.test("what hashes stand for in a path is told, part by part", () => {
+  const location = { rootDir: "/root", name: "My cache", dbname: "main/A b/c" };
+  const folder = join("/root", encodeSegment("My cache"));
+  assertEquals(sharedNames(location, {}), [{ path: folder, text: "My cache" }]);
+  assertEquals(storeNames("pairtree", location, {}), [
+    { path: folder, text: "My cache" },
+    { path: join(folder, "pairtree", "main+", encodeSegment("A b")), text: "A b" },
+  ]);
+  assertEquals(storeNames("pairtree", location, { path: "/given" }), [
+    { path: `/given+/${encodeSegment("A b")}`, text: "A b" },
+  ]);
+  assertEquals(sharedNames(location, { path: "/given" }), []);
+  assertEquals(storeNames("pairtree", { ...location, name: "n", dbname: "main" }, {}), []);
+});
+
+Deno.test("a place belongs to the name that claimed it first", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "new", encodeSegment("A name"));
+    compareNames([{ path, text: "A name" }]);
+    await claimNames([{ path, text: "A name" }], MODE);
+    await claimNames([{ path, text: "A name" }], MODE);
+    const taken = [{ path, text: "Another" }];
+    const error = assertThrows(() => compareNames(taken), Error, '"A name"');
+    assertEquals(error.message.includes("use another name"), true);
+    await assertRejects(() => claimNames(taken, MODE), Error, '"A name"');
+    assertEquals(await Deno.readTextFile(`${path}.name`), '"A name"\n');
+  }));
+
+Deno.test("of those who claim a place at once one gets it", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "place");
+    const claims = ["A", "B", "C"].map((text) => claimNames([{ path, text }], MODE));
+    const settled = await Promise.allSettled(claims);
+    assertEquals(settled.filter(({ status }) => status === "fulfilled").length, 1);
+  }));
+
+Deno.test("a name that a killed process has not written to its end is written anew", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "place");
+    await Deno.writeTextFile(`${path}.name`, '"A na');
+    await claimNames([{ path, text: "A name" }], MODE);
+    assertEquals(await Deno.readTextFile(`${path}.name`), '"A name"\n');
+  }));
