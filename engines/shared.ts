@@ -1,3 +1,5 @@
+import { errorCode } from "../platform/errors.ts";
+import { statSync } from "../platform/files.ts";
 import type { Awaitable } from "./engine.ts";
 
 /** One holder's share of a resource. */
@@ -8,9 +10,60 @@ export interface Hold<T> {
   release(): Promise<void>;
 }
 
-interface Slot<T> {
+/** A share of what others may remove or replace: a file. */
+export interface FileHold<T> extends Hold<T> {
+  /**
+   * Whether somebody removed or replaced what the resource was opened from: what is written to it
+   * would be lost. Cheap enough to be asked at each operation: known at once when another handle of
+   * this process found out, else looked at once a second.
+   */
+  isOutdated(): boolean;
+}
+
+/** Tells what is at the resource's place now; `undefined` when nothing is. */
+export type Identify = () => string | undefined;
+
+/** How long a holder may not notice that its resource is outdated, ms. */
+const LOOK_EVERY = 1_000;
+
+class Slot<T> {
   readonly opening: Promise<T>;
-  holders: number;
+  readonly #identify: Identify | undefined;
+  #identity: string | undefined;
+  #isOpen = false;
+  #isOutdated = false;
+  #lookedAt = 0;
+  holders = 0;
+
+  constructor(open: () => Promise<T>, identify: Identify | undefined) {
+    this.#identify = identify;
+    this.opening = open().then((resource) => {
+      this.#identity = identify?.();
+      this.#isOpen = true;
+      this.#lookedAt = Date.now();
+      return resource;
+    });
+  }
+
+  isOutdated(): boolean {
+    if (this.#isOutdated || this.#identify === undefined) return this.#isOutdated;
+    const now = Date.now();
+    // Clocks can be set back, too.
+    if (now - this.#lookedAt < LOOK_EVERY && now >= this.#lookedAt) return false;
+    try {
+      return this.look();
+    } catch {
+      // What can't be looked at is used as before.
+      return false;
+    }
+  }
+
+  /** Looks whether the resource is outdated. */
+  look(): boolean {
+    if (this.#isOutdated || !this.#isOpen || this.#identify === undefined) return this.#isOutdated;
+    this.#lookedAt = Date.now();
+    return this.#isOutdated = this.#identify() !== this.#identity;
+  }
 }
 
 /**
@@ -31,38 +84,47 @@ export class SharedResources<T, K = string> {
   /**
    * The resource under this key: the one that others hold, or what `open` makes. When `open` fails,
    * everybody who waited for it gets its error and the next caller tries again.
+   *
+   * @param identify When given, a resource is shared only while this says what it said when the
+   * resource had been opened; those who hold an earlier one keep it, and are told that it is
+   * outdated.
    */
-  async acquire(key: K, open: () => Awaitable<T>): Promise<Hold<T>> {
+  async acquire(key: K, open: () => Awaitable<T>, identify?: Identify): Promise<FileHold<T>> {
     let slot = this.#slots.get(key);
-    if (slot === undefined) {
+    if (slot === undefined || slot.look()) {
       const closed = this.#closing.get(key);
-      const opening = (async () => {
+      slot = new Slot(async () => {
         await closed;
         return await open();
-      })();
-      slot = { opening, holders: 0 };
+      }, identify);
       this.#slots.set(key, slot);
     }
-    slot.holders++;
+    const own = slot;
+    own.holders++;
     try {
-      const resource = await slot.opening;
+      const resource = await own.opening;
       let held = true;
       return {
         resource,
+        isOutdated: () => own.isOutdated(),
         release: async () => {
           if (!held) return;
           held = false;
-          await this.#release(key, slot, resource);
+          await this.#release(key, own, resource);
         },
       };
     } catch (error) {
-      if (this.#slots.get(key) === slot) this.#slots.delete(key);
+      if (this.#slots.get(key) === own) this.#slots.delete(key);
       throw error;
     }
   }
 
   async #release(key: K, slot: Slot<T>, resource: T): Promise<void> {
     if (--slot.holders > 0) return;
+    if (this.#slots.get(key) !== slot) {
+      // Outdated: nobody waits for its files.
+      return await this.#close(resource);
+    }
     this.#slots.delete(key);
     const closing = (async () => await this.#close(resource))();
     // Whoever opens next waits until the file is free, but is not told of a close that failed.
@@ -71,5 +133,19 @@ export class SharedResources<T, K = string> {
     });
     this.#closing.set(key, settled);
     await closing;
+  }
+}
+
+/**
+ * What tells a file or folder from any other that is at its path at another time, as long as
+ * somebody has it open; `undefined` when there is none.
+ */
+export function fileIdentity(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return undefined;
+    throw error;
   }
 }

@@ -57,6 +57,7 @@ export interface FileInfo {
   readonly isFile: boolean;
   readonly size: number;
   readonly mtime: Date | null;
+  readonly dev: number;
   readonly ino: number | null;
   readonly mode: number | null;
 }

@@ -1,5 +1,6 @@
-import { assertEquals, assertRejects } from "@std/assert";
-import { SharedResources } from "../../engines/shared.ts";
+import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { join } from "node:path";
+import { fileIdentity, SharedResources } from "../../engines/shared.ts";
 
 Deno.test("a shared resource is opened once and closed by its last holder", async () => {
   const log: string[] = [];
@@ -47,4 +48,58 @@ Deno.test("a shared resource is opened anew only after its close has ended", asy
   assertEquals(log, ["open", "closed", "open"]);
   await closing;
   await second.release();
+});
+
+Deno.test("a shared resource whose file was replaced is opened anew, and its holders are told", async () => {
+  const log: string[] = [];
+  const shared = new SharedResources<number>((number) => void log.push(`close ${number}`));
+  let file: string | undefined;
+  let opened = 0;
+  const acquire = () =>
+    shared.acquire("a", () => {
+      file ??= "first";
+      return ++opened;
+    }, () => file);
+  const first = await acquire();
+  const second = await acquire();
+  assertEquals([first.resource, second.resource], [1, 1]);
+  file = "second";
+  assertEquals([first.isOutdated(), second.isOutdated()], [false, false]);
+  const third = await acquire();
+  assertEquals([third.resource, third.isOutdated()], [2, false]);
+  assertEquals([first.isOutdated(), second.isOutdated()], [true, true]);
+  await first.release();
+  await second.release();
+  const fourth = await acquire();
+  assertEquals([fourth.resource, log], [2, ["close 1"]]);
+  await third.release();
+  await fourth.release();
+  assertEquals(log, ["close 1", "close 2"]);
+});
+
+Deno.test("a holder notices within a second that its file was removed", async () => {
+  const shared = new SharedResources<string>(() => undefined);
+  let file: string | undefined = "first";
+  const hold = await shared.acquire("a", () => "a", () => file);
+  file = undefined;
+  assertEquals(hold.isOutdated(), false);
+  await new Promise((resolve) => setTimeout(resolve, 1_001));
+  assertEquals(hold.isOutdated(), true);
+  await hold.release();
+});
+
+Deno.test("the identity of a file goes with it, not with its path", async () => {
+  const root = await Deno.makeTempDir({ prefix: "hashstash_shared_" });
+  const path = join(root, "file");
+  assertEquals(fileIdentity(path), undefined);
+  using _open = await Deno.open(path, { write: true, createNew: true });
+  const before = fileIdentity(path);
+  await Deno.writeTextFile(path, "more");
+  assertEquals(fileIdentity(path), before);
+  await Deno.remove(path);
+  await Deno.writeTextFile(path, "another");
+  assertNotEquals(fileIdentity(path), before);
+  await Deno.rename(path, join(root, "moved"));
+  assertEquals([fileIdentity(path), fileIdentity(join(path, "x"))], [undefined, undefined]);
+  await Deno.remove(root, { recursive: true });
 });
