@@ -1,35 +1,33 @@
+/** What `check` does: it looks at the pages of the file, then at all entries of a store. */
 import type { EngineCheck, EngineProblem } from "../engine.ts";
-import type { LmdbEnvironment } from "./environment.ts";
 import { inspectFile } from "./file.ts";
-import { RecordError, textOfLmdbKey, unpackRecord } from "./record.ts";
-import type { LmdbTable, RawEntry } from "./table.ts";
+import { RecordError, textOfLmdbKey, unpackRecord } from "./format.ts";
+import type { LmdbStore, RawEntry } from "./store.ts";
 
-/**
- * Looks at the pages of the file, then at all entries of a table and at their places in the index.
- */
-export async function checkTable(
-  environment: LmdbEnvironment,
-  table: LmdbTable,
+/** Checks a store and the data file that it is in. */
+export async function checkStore(
+  file: string,
+  store: LmdbStore,
   fix: boolean,
 ): Promise<EngineCheck> {
-  const fault = await inspectFile(environment.file, Infinity);
+  const fault = await inspectFile(file, Infinity);
   if (fault !== undefined) {
     // To read on could end the process.
-    const detail = `${environment.file} cannot be used: ${fault.detail}`;
+    const detail = `${file} cannot be used: ${fault.detail}`;
     return { checked: 0, problems: [{ kind: "damaged", detail, fixed: false }] };
   }
   const problems: EngineProblem[] = [];
   let checked = 0;
-  for await (const raw of table.raw(undefined)) {
+  for await (const raw of store.raw(undefined)) {
     checked++;
-    const problem = await checkEntry(table, raw, fix);
+    const problem = await checkEntry(store, raw, fix);
     if (problem !== undefined) problems.push(problem);
   }
   return { checked, problems };
 }
 
 async function checkEntry(
-  table: LmdbTable,
+  store: LmdbStore,
   raw: RawEntry,
   fix: boolean,
 ): Promise<EngineProblem | undefined> {
@@ -46,13 +44,13 @@ async function checkEntry(
       kind: "damaged",
       key,
       detail: error.message,
-      fixed: fix && await table.remove(raw),
+      fixed: fix && await store.write(() => store.remove(raw.key, raw.version)),
     };
   }
-  if (expiresAt !== Infinity && !table.isIndexed(expiresAt, raw.key)) {
+  if (expiresAt !== Infinity && !store.isIndexed(expiresAt, raw.key)) {
     // Prune and another set may both have been here since the entry was read.
-    if (!table.isCurrent(raw)) return undefined;
-    if (fix) await table.index(expiresAt, raw.key);
+    if (store.stateOf(raw.key)?.version !== raw.version) return undefined;
+    if (fix) await store.write(() => store.index(expiresAt, raw.key));
     return { kind: "orphan", key, detail: "its deadline is not in the index", fixed: fix };
   }
   return undefined;

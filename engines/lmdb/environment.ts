@@ -5,15 +5,16 @@
  */
 import { setImmediate } from "node:timers";
 import { basename, dirname, extname, join } from "node:path";
-import { EngineError } from "../errors.ts";
-import { engineError, messageOf } from "../errors.ts";
-import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
-import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
-import { delay } from "../../platform/timers.ts";
-import { fileError } from "../file_failures.ts";
-import { inspectFile } from "./file.ts";
+import type { Awaitable, EngineOperation } from "../engine.ts";
+import { messageOf } from "../errors.ts";
+import { explainFile } from "../file_failures.ts";
 import { encodeSegment } from "../location.ts";
 import { type Hold, SharedResources } from "../shared.ts";
+import { isNotFound, isPermissionDenied } from "../../platform/errors.ts";
+import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
+import { delay } from "../../platform/timers.ts";
+import { inspectFile } from "./file.ts";
+import { WriteLock } from "./write_lock.ts";
 
 /** How many pages of a file are looked at before LMDB opens it: some 15 ms. */
 const INSPECTED_PAGES = 2_000;
@@ -30,7 +31,10 @@ export interface LmdbDatabase {
   /**
    * A buffer that the next call writes to again, with the value's own `length` and more behind it.
    */
-  getBinaryFast(key: Uint8Array): Uint8Array | undefined;
+  getBinaryFast(
+    key: Uint8Array,
+    options?: { transaction: LmdbTransaction },
+  ): Uint8Array | undefined;
   /**
    * Resolves once committed; whether the condition held: the version, or with `null` that nothing
    * was there.
@@ -67,7 +71,29 @@ interface LmdbStats {
   readonly overflowPages: number;
 }
 
+/** A read transaction: it begins with the first read after its last end. */
+interface LmdbTransaction {
+  readonly address: number;
+  abort(): void;
+}
+
+/** What this engine uses of the library besides its databases. */
+interface LmdbLibrary {
+  /** The version of the entry that was read last, by any database of the process. */
+  getLastVersion(): number;
+  readonly nativeAddon: {
+    /** `READ_ONLY` makes a read transaction. */
+    readonly Txn: new (env: unknown, flags: number) => LmdbTransaction;
+    /** Ends it until the next read. */
+    resetTxn(address: number): void;
+  };
+}
+
+/** LMDB's flag of a transaction that only reads. */
+const READ_ONLY = 0x20000;
+
 interface LmdbRoot extends LmdbDatabase {
+  readonly env: unknown;
   openDB(options: Record<string, unknown>): LmdbDatabase;
   resetReadTxn(): void;
   /** Settles with the commit that is under way. */
@@ -76,13 +102,10 @@ interface LmdbRoot extends LmdbDatabase {
 }
 
 /** The databases of one dbname. */
-export interface LmdbStore {
+export interface LmdbDatabases {
   /** Records by LMDB key, with a version each. */
   readonly entries: LmdbDatabase;
-  /**
-   * An empty value under deadline and LMDB key for each set of an entry that expires. It says where
-   * to look, the entry itself what holds: replaced entries leave theirs behind, until it is due.
-   */
+  /** An empty value under deadline and LMDB key for each set of an entry that expires. */
   readonly deadlines: LmdbDatabase;
 }
 
@@ -96,91 +119,130 @@ export interface LmdbOptions {
 export class LmdbEnvironment {
   /** The data file. */
   readonly file: string;
-  /** The version of the entry that was read last, by any database of the process. */
-  readonly lastVersion: () => number;
   readonly #root: LmdbRoot;
-  readonly #stores = new Map<string, LmdbStore>();
-  #refreshed = 0;
+  readonly #lock: WriteLock;
+  readonly #library: LmdbLibrary;
+  readonly #fresh: { transaction: LmdbTransaction };
+  readonly #opened = new Map<string, LmdbDatabases>();
   #writing = false;
+  #done: Promise<boolean> | undefined;
+  #outcome!: Promise<boolean>;
 
-  constructor(file: string, root: LmdbRoot, lastVersion: () => number) {
+  constructor(file: string, root: LmdbRoot, lock: WriteLock, library: LmdbLibrary) {
     this.file = file;
     this.#root = root;
-    this.lastVersion = lastVersion;
+    this.#lock = lock;
+    this.#library = library;
+    this.#fresh = { transaction: new library.nativeAddon.Txn(root.env, READ_ONLY) };
+    this.#endRead();
   }
 
   /** The databases of a dbname, made when absent. */
-  store(dbname: string): LmdbStore {
-    return this.#storeOf(nameOf(dbname));
+  databases(dbname: string): Promise<LmdbDatabases> {
+    return this.write(() => this.#open(nameOf(dbname)));
   }
 
-  /** The stores of all dbnames nested in this one. */
-  nested(dbname: string): LmdbStore[] {
+  /** The databases of all dbnames nested in this one. */
+  nested(dbname: string): Promise<LmdbDatabases[]> {
     const prefix = `${ENTRIES}${nameOf(dbname)}/`;
-    return this.#databases()
-      .filter((database) => database.startsWith(prefix))
-      .map((database) => this.#storeOf(database.slice(ENTRIES.length)));
+    return this.write(() =>
+      this.#names()
+        .filter((name) => name.startsWith(prefix))
+        .map((name) => this.#open(name.slice(ENTRIES.length)))
+    );
   }
 
-  #storeOf(name: string): LmdbStore {
-    let store = this.#stores.get(name);
-    if (store === undefined) {
+  #open(name: string): LmdbDatabases {
+    let databases = this.#opened.get(name);
+    if (databases === undefined) {
       const common = { encoding: "binary", keyEncoding: "binary" };
-      store = {
+      databases = {
         entries: this.#root.openDB({ ...common, name: ENTRIES + name, useVersions: true }),
         deadlines: this.#root.openDB({ ...common, name: DEADLINES + name }),
       };
-      this.#stores.set(name, store);
+      this.#opened.set(name, databases);
     }
-    return store;
+    return databases;
   }
 
   /** Whether it is new, or holds what this engine writes. */
   isOurs(): boolean {
-    const databases = this.#databases();
-    return databases.length === 0 || databases.some((database) => database.startsWith(ENTRIES));
+    const names = this.#names();
+    return names.length === 0 || names.some((name) => name.startsWith(ENTRIES));
+  }
+
+  /** The state that the next listing shows is the newest one, of all processes. */
+  refresh(): void {
+    this.#root.resetReadTxn();
   }
 
   /**
-   * Lets the next read see what other processes have written; the time. By itself npm:lmdb reads
-   * the same state until the next turn of the event loop, which a loop of awaited reads never comes
-   * to.
+   * What a database has under a key, in its newest state of all processes: by itself npm:lmdb reads
+   * the same state until the next turn of the event loop.
    */
-  refresh(): number {
-    const now = Date.now();
-    if (now !== this.#refreshed) {
-      this.#refreshed = now;
-      this.#root.resetReadTxn();
+  read(database: LmdbDatabase, key: Uint8Array): Uint8Array | undefined {
+    try {
+      return database.getBinaryFast(key, this.#fresh);
+    } finally {
+      this.#endRead();
     }
-    return now;
   }
 
-  /** To be called after each write in the queue of npm:lmdb. */
-  wrote(): void {
-    if (this.#writing) return;
-    this.#writing = true;
-    // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate of
-    // its own, just before this one. When the commit fails it would be an unhandled rejection,
-    // which ends the program.
-    setImmediate(() => {
-      this.#writing = false;
-      this.#root.committed.then(ignore, ignore);
-    });
+  /** The version of the entry that was read last. */
+  get lastVersion(): number {
+    return this.#library.getLastVersion();
+  }
+
+  #endRead(): void {
+    this.#library.nativeAddon.resetTxn(this.#fresh.transaction.address);
+  }
+
+  /** Does something that writes, while no other process writes. */
+  write<T>(action: () => Awaitable<T>): Promise<T> {
+    return this.#lock.hold(action);
+  }
+
+  /** The outcome of a write that was given to npm:lmdb, once it is committed. */
+  committed(done: Promise<boolean>): Promise<boolean> {
+    if (!this.#writing) {
+      this.#writing = true;
+      // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate
+      // of its own, just before this one. When the commit fails it would be an unhandled rejection,
+      // which ends the program.
+      setImmediate(() => {
+        this.#writing = false;
+        this.#root.committed.then(ignore, ignore);
+      });
+    }
+    // Writes without conditions that share a commit have one promise.
+    if (done !== this.#done) {
+      this.#done = done;
+      this.#outcome = done.catch(throwReason);
+    }
+    return this.#outcome;
   }
 
   async close(): Promise<void> {
+    this.#fresh.transaction.abort();
     await this.#root.close();
     // npm:lmdb's timers for ending read transactions are still out.
     await delay(0);
   }
 
-  #databases(): string[] {
+  #names(): string[] {
+    this.refresh();
     const decoder = new TextDecoder();
     return Array.from(this.#root.getKeys({ start: undefined }), (key) => decoder.decode(key));
   }
 }
 
 function ignore(): void {}
+
+/** Throws why a commit failed: npm:lmdb hands the reason over in a promise of its own. */
+async function throwReason(error: unknown): Promise<never> {
+  if (error instanceof Error && "commitError" in error) await error.commitError;
+  throw error;
+}
 
 function nameOf(dbname: string): string {
   return dbname.split("/").map(encodeSegment).join("/");
@@ -196,14 +258,10 @@ export async function openEnvironment(
   path: string,
   options: LmdbOptions,
 ): Promise<Hold<LmdbEnvironment>> {
-  try {
-    const given = await fileOf(path);
-    await makeFolder(dirname(given));
-    const file = join(await realPath(dirname(given)), basename(given));
-    return await ENVIRONMENTS.acquire(file, () => openFile(file, options));
-  } catch (error) {
-    throw explain(path, error);
-  }
+  const given = await fileOf(path);
+  await makeFolder(dirname(given));
+  const file = join(await realPath(dirname(given)), basename(given));
+  return await ENVIRONMENTS.acquire(file, () => openFile(file, options));
 }
 
 /** The data file: LMDB takes a folder, in which it names its files itself, or a file. */
@@ -227,39 +285,52 @@ async function openFile(
   { mapSize, maxReaders }: LmdbOptions,
 ): Promise<LmdbEnvironment> {
   const fault = await inspectFile(file, INSPECTED_PAGES);
-  if (fault !== undefined) throw refusal(`${file} cannot be used: ${fault.detail}`);
-  const { open, getLastVersion } = await import("lmdb");
+  if (fault !== undefined) throw new Error(`${file} cannot be used: ${fault.detail}`);
+  const library = await import("lmdb");
   // A folder's own file has its lock beside it under another name than a file by itself: all must
   // use one lock.
   const noSubdir = basename(file) !== DATA;
-  const root = open({
-    path: noSubdir ? file : dirname(file),
-    noSubdir,
-    maxDbs: MAX_DATABASES,
-    encoding: "binary",
-    keyEncoding: "binary",
-    ...(mapSize === undefined ? {} : { mapSize }),
-    ...(maxReaders === undefined ? {} : { maxReaders }),
+  const lock = new WriteLock(`${file}.lock`);
+  const environment = await lock.hold(() => {
+    const root = library.open({
+      path: noSubdir ? file : dirname(file),
+      noSubdir,
+      maxDbs: MAX_DATABASES,
+      encoding: "binary",
+      keyEncoding: "binary",
+      ...(mapSize === undefined ? {} : { mapSize }),
+      ...(maxReaders === undefined ? {} : { maxReaders }),
+    });
+    // Its types know neither versions that are null nor what getStats gives, nor what is native.
+    return new LmdbEnvironment(
+      file,
+      root as unknown as LmdbRoot,
+      lock,
+      library as unknown as LmdbLibrary,
+    );
   });
-  // Its types know neither versions that are null nor what getStats gives.
-  const environment = new LmdbEnvironment(file, root as unknown as LmdbRoot, getLastVersion);
   if (environment.isOurs()) return environment;
   await environment.close();
-  throw refusal(`${file} holds another program's data; give a path of its own`);
+  throw new Error(`${file} holds another program's data; give a path of its own`);
 }
 
-function refusal(because: string): EngineError {
-  return engineError("lmdb", "open", because, undefined);
-}
-
-function explain(path: string, error: unknown): Error {
-  if (isPermissionDenied(error)) {
+/** What an error means, and what to do about it. */
+export function explain(
+  error: unknown,
+  operation: EngineOperation,
+  path: string,
+): string | undefined {
+  if (operation === "open" && isPermissionDenied(error)) {
     const message = messageOf(error).replace(/, run again with.*$/, "");
-    const because = `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
-    return engineError("lmdb", "open", because, error);
+    return `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
   }
-  if (error instanceof EngineError || errorCode(error) !== undefined) {
-    return fileError("lmdb", "open", path, error);
-  }
-  return engineError("lmdb", "open", `${path}: ${messageOf(error)}`, error);
+  const because = explainFile(error, path);
+  // What the library says of itself tells no place.
+  return because ??
+    (typeof codeOf(error) === "number" ? `${path}: ${messageOf(error)}` : undefined);
+}
+
+/** LMDB's own number of an error, or the system's. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }

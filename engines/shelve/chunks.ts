@@ -1,16 +1,20 @@
 import { each, groupsOf } from "../each.ts";
 import type { EngineProblem } from "../engine.ts";
 import type { KvClient } from "./client.ts";
-import { type ChunkPlace, isPointer, type KeyId, type StoreKeys } from "./keys.ts";
 import {
   AT_ONCE,
+  type ChunkPlace,
   type Chunks,
   generationTime,
+  isPointer,
+  type KeyId,
   newGeneration,
+  optional,
   type StoredRecord,
+  type StoreKeys,
   unpackChunks,
   unpackRecord,
-} from "./records.ts";
+} from "./format.ts";
 import type { KvEntry, KvKey, KvOperation } from "../../platform/kv.ts";
 
 /** Bytes of a chunk: as much as Deno KV takes in one value. */
@@ -251,14 +255,4 @@ export class ChunkStore {
 function isPointedAt(old: Chunks | undefined, next: Chunks): boolean {
   return old?.generation === next.generation && old.count === next.count &&
     old.expiresAt === undefined && next.expiresAt === undefined;
-}
-
-/** What a stored value says, or `undefined` when it is none of ours. */
-export function optional<T>(unpack: () => T): T | undefined {
-  try {
-    return unpack();
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -86,9 +86,18 @@ export class KvClient {
   }
 
   async #attempt<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#remote) return await answerOf(action());
+    if (this.#remote) return await answerOf(action);
     return await attempt(action);
   }
+}
+
+/**
+ * What Deno KV said in a `TypeError`, which it throws for a server that is not there and for a
+ * damaged file too: thrown as it is, it would pass for one of an argument.
+ */
+export class KvError extends Error {
+  /** `"KvError"`. */
+  override readonly name = "KvError";
 }
 
 /** Does it, again and again for some time while other processes are in the way. */
@@ -96,9 +105,15 @@ export async function attempt<T>(action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
-    if (!isBusy(error)) throw error;
-    return await tryAgain(action, isBusy);
+    if (!isBusy(error)) throw kvError(error);
+    return await tryAgain(action, isBusy).catch((error) => {
+      throw kvError(error);
+    });
   }
+}
+
+function kvError(error: unknown): unknown {
+  return error instanceof TypeError ? new KvError(error.message, { cause: error }) : error;
 }
 
 /**
@@ -115,10 +130,14 @@ export function isDamage(error: unknown): boolean {
 }
 
 /** The result of a call to a server, unless it takes too long. */
-export function answerOf<T>(work: Promise<T>): Promise<T> {
-  return inTime(
-    work,
-    REMOTE_LIMIT,
-    () => new Error(`the server has not answered for ${REMOTE_LIMIT / 1_000} s`),
-  );
+export async function answerOf<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await inTime(
+      action(),
+      REMOTE_LIMIT,
+      () => new Error(`the server has not answered for ${REMOTE_LIMIT / 1_000} s`),
+    );
+  } catch (error) {
+    throw kvError(error);
+  }
 }

@@ -1,24 +1,29 @@
-import { DecodeError } from "../../codec/errors.ts";
+/** Entries in Deno KV: in a file, in memory, in Deno's own place or on a KV Connect server. */
 import type { Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
-import { EngineError } from "../errors.ts";
-import { engineError, messageOf } from "../errors.ts";
+import { each } from "../each.ts";
+import { messageOf } from "../errors.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import type { Hold } from "../shared.ts";
-import { isBusy, isDamage, type KvClient } from "./client.ts";
-import { StoreKeys } from "./keys.ts";
-import { openPlace, type Place, placeOf } from "./place.ts";
-import { KvStore } from "./store.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
+import { checkStore } from "./check.ts";
+import type { Revision } from "./chunks.ts";
+import { isBusy, isDamage, type KvClient } from "./client.ts";
+import { keyId, optional, StoreKeys, unpackRecord } from "./format.ts";
+import { openPlace, type Place, placeOf } from "./place.ts";
+import { isExpired, isLive, KvStore, unpack } from "./store.ts";
 
-/** Entries in Deno KV: in a file, in memory, in Deno's own place or on a KV Connect server. */
+const ABSENT: Revision = { versionstamp: null };
+
+const encoder = new TextEncoder();
+
 class ShelveEngine implements Engine {
   readonly name = "shelve";
   readonly path: string;
   readonly supports: { readonly persistent: boolean; readonly shared: boolean };
   readonly #place: Place;
   readonly #location: EngineLocation;
-  #opening: Promise<Hold<KvClient>> | undefined;
-  #opened: KvStore | undefined;
+  #hold!: Hold<KvClient>;
+  #store!: KvStore;
 
   constructor(location: EngineLocation, place: Place) {
     this.path = place.path;
@@ -28,136 +33,139 @@ class ShelveEngine implements Engine {
   }
 
   async open(): Promise<void> {
-    this.#opening ??= openPlace(this.#place, this.#location);
-    try {
-      const { resource } = await this.#opening;
-      this.#opened ??= new KvStore(resource, StoreKeys.of(this.#location));
-    } catch (error) {
-      this.#opening = undefined;
-      throw this.#failure("open", error);
-    }
+    this.#hold = await openPlace(this.#place, this.#location);
+    this.#store = new KvStore(this.#hold.resource, StoreKeys.of(this.#location));
   }
 
   async close(): Promise<void> {
-    const opening = this.#opening;
-    this.#opening = this.#opened = undefined;
-    await (await opening)?.release();
+    await this.#hold.release();
   }
 
-  get(key: string): Promise<Entry | undefined> {
-    return this.#run("get", (store) => store.get(key));
+  async get(key: string): Promise<Entry | undefined> {
+    return await this.#store.read(key, await this.#store.find(keyId(key)));
   }
 
-  has(key: string): Promise<boolean> {
-    return this.#run("has", (store) => store.has(key));
+  async has(key: string): Promise<boolean> {
+    const found = await this.#store.find(keyId(key));
+    return found.versionstamp !== null && !isExpired(unpack(key, found));
   }
 
-  getMany(keys: string[]): Promise<(Entry | undefined)[]> {
-    return this.#run("getMany", (store) => store.getMany(keys));
+  async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
+    const found = await this.#store.findAll(keys.map(keyId));
+    return await each(keys, (key, i) => this.#store.read(key, found[i]));
   }
 
-  set(key: string, entry: NewEntry): Promise<void> {
-    return this.#run("set", (store) => store.set(key, entry));
+  async set(key: string, entry: NewEntry): Promise<void> {
+    await this.#store.write(key, entry);
   }
 
-  setMany(pairs: [string, NewEntry][]): Promise<void> {
-    return this.#run("setMany", (store) => store.setMany(pairs));
+  async setMany(pairs: [string, NewEntry][]): Promise<void> {
+    await this.#store.writeMany(pairs);
   }
 
-  delete(key: string): Promise<boolean> {
-    return this.#run("delete", (store) => store.delete(key));
+  async delete(key: string): Promise<boolean> {
+    return await this.#store.delete(keyId(key));
   }
 
-  deleteMany(keys: string[]): Promise<number> {
-    return this.#run("deleteMany", (store) => store.deleteMany(keys));
+  async deleteMany(keys: string[]): Promise<number> {
+    return await this.#store.deleteMany([...new Set(keys)].map(keyId));
   }
 
-  compareAndSet(
+  async compareAndSet(
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
   ): Promise<boolean> {
-    return this.#run("compareAndSet", (store) => store.compareAndSet(key, expected, next));
-  }
-
-  keys(prefix?: string): AsyncGenerator<string> {
-    return this.#iterate("keys", (store) => store.keys(prefix));
-  }
-
-  entries(prefix?: string): AsyncGenerator<[string, Entry]> {
-    return this.#iterate("entries", (store) => store.entries(prefix));
-  }
-
-  size(): Promise<number> {
-    return this.#run("size", (store) => store.size());
-  }
-
-  clear(deep = false): Promise<void> {
-    return this.#run("clear", (store) => store.clear(deep));
-  }
-
-  prune(): Promise<number> {
-    return this.#run("prune", (store) => store.prune());
-  }
-
-  check(options: { fix: boolean }): Promise<EngineCheck> {
-    return this.#run("check", (store) => store.check(options));
-  }
-
-  byteSize(): Promise<number> {
-    return this.#run("byteSize", (store) => store.byteSize());
-  }
-
-  get #store(): KvStore {
-    if (this.#opened === undefined) throw new TypeError('Engine "shelve" is not open');
-    return this.#opened;
-  }
-
-  async #run<T>(operation: string, action: (store: KvStore) => Promise<T>): Promise<T> {
     const store = this.#store;
-    try {
-      return await action(store);
-    } catch (error) {
-      throw this.#failure(operation, error);
+    const id = keyId(key);
+    if (expected !== undefined) {
+      if (isExpired(expected)) return false;
+      const revision = expected.revision as Revision;
+      if (next === undefined) return await store.remove(id, revision);
+      return await store.write(key, next, revision);
+    }
+    if (next === undefined) return !isLive(await store.find(id));
+    for (let revision = ABSENT;;) {
+      if (await store.write(key, next, revision)) return true;
+      const found = await store.find(id);
+      if (isLive(found)) return false;
+      // Gone meanwhile, or there but past its deadline.
+      revision = await store.revisionOf(id, found);
     }
   }
 
-  async *#iterate<T>(
-    operation: string,
-    action: (store: KvStore) => AsyncGenerator<T>,
-  ): AsyncGenerator<T> {
-    const items = action(this.#store);
+  async *keys(prefix = ""): AsyncGenerator<string> {
+    for await (const found of this.#store.live(prefix)) {
+      const key = await this.#store.textOf(found);
+      if (key?.startsWith(prefix)) yield key;
+    }
+  }
+
+  async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
+    for await (const found of this.#store.live(prefix)) {
+      const key = await this.#store.textOf(found);
+      if (!key?.startsWith(prefix)) continue;
+      const entry = await this.#store.read(key, found);
+      if (entry !== undefined) yield [key, entry];
+    }
+  }
+
+  async size(): Promise<number> {
+    let count = 0;
+    for await (const _ of this.#store.live()) count++;
+    return count;
+  }
+
+  async byteSize(): Promise<number> {
+    let bytes = 0;
+    for await (const found of this.#store.live()) {
+      const [text] = this.#store.keys.idOf(found.key);
+      const size = optional(() => unpackRecord(found.value))?.size ?? 0;
+      bytes += encoder.encode(text).byteLength + size;
+    }
+    return bytes;
+  }
+
+  async prune(): Promise<number> {
+    return await this.#store.removeWhere((found) => !isLive(found));
+  }
+
+  async clear(deep = false): Promise<void> {
+    await this.#store.clear();
+    if (!deep) return;
+    const client = this.#hold.resource;
+    let last: StoreKeys | undefined;
     for (;;) {
-      const { done, value } = await this.#run(operation, () => items.next());
-      if (done) return;
-      yield value;
+      const { value } = await client.list(this.#store.keys.nested(last), { limit: 1 }).next();
+      if (value === undefined) return;
+      last = StoreKeys.holding(value.key);
+      await new KvStore(client, last).clear();
     }
   }
 
-  #failure(operation: string, error: unknown): Error {
-    if (error instanceof DecodeError || error instanceof EngineError) return error;
-    return engineError(this.name, operation, explain(error, this.#place), error);
+  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    return checkStore(this.#store, fix);
   }
-}
 
-/** What went wrong in Deno KV, and what to do about it. */
-function explain(error: unknown, { kind, path }: Place): string {
-  // The library hangs the stack of its own machine code onto its messages.
-  const [message] = messageOf(error).split("\n\nStack backtrace:");
-  if (isPermissionDenied(error)) return message;
-  const database = kind === "file" ? `"${path}"` : path;
-  if (isBusy(error)) {
-    return `other processes have kept ${database} locked for too long; end them or try later`;
+  explain(error: unknown): string {
+    const { kind, path } = this.#place;
+    // The library hangs the stack of its own machine code onto its messages.
+    const [message] = messageOf(error).split("\n\nStack backtrace:");
+    if (isPermissionDenied(error)) return message;
+    const database = kind === "file" ? `"${path}"` : path;
+    if (isBusy(error)) {
+      return `other processes have kept ${database} locked for too long; end them or try later`;
+    }
+    if (isDamage(error)) {
+      return `${database} is damaged, or no Deno KV database (${message}); restore it from a ` +
+        "copy, move it away or use another path";
+    }
+    if (/unable to open/.test(message)) {
+      return `${database} cannot be opened or made; check that it is a file in a folder that may ` +
+        "be written";
+    }
+    return `${message} (${path})`;
   }
-  if (isDamage(error)) {
-    return `${database} is damaged, or no Deno KV database (${message}); restore it from a copy, ` +
-      "move it away or use another path";
-  }
-  if (/unable to open/.test(message)) {
-    return `${database} cannot be opened or made; check that it is a file in a folder that may be ` +
-      "written";
-  }
-  return `${message} (${path})`;
 }
 
 /** Makes the engine "shelve". */

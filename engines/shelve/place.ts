@@ -56,9 +56,9 @@ export async function openPlace(place: Place, location: EngineLocation): Promise
 async function openDatabase(kind: Place["kind"], path: string): Promise<Kv> {
   const openKv = findOpenKv(kind);
   if (kind === "file") return await openFile(openKv, path);
-  if (kind === "default") return await openKv();
-  if (kind === "server") return await answerOf(openKv(path));
-  return await openKv(path);
+  if (kind === "default") return await attempt(() => openKv());
+  if (kind === "server") return await answerOf(() => openKv(path));
+  return await attempt(() => openKv(path));
 }
 
 async function openFile(openKv: OpenKv, path: string): Promise<Kv> {

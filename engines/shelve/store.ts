@@ -1,12 +1,21 @@
+/** How entries are kept in Deno KV: reading, writing and listing them. */
 import { DecodeError } from "../../codec/errors.ts";
 import { each, groupsOf } from "../each.ts";
-import type { EngineCheck, EngineProblem, Entry, NewEntry } from "../engine.ts";
-import { ChunkStore, KEYS_PER_READ, optional, type Revision } from "./chunks.ts";
+import type { Entry, NewEntry } from "../engine.ts";
 import { messageOf } from "../errors.ts";
-import { isDamage, type KvClient } from "./client.ts";
-import { isPointer, type KeyId, keyId, StoreKeys } from "./keys.ts";
-import { packRecord, type StoredRecord, unpackRecord } from "./records.ts";
 import type { KvEntry, KvEntryMaybe } from "../../platform/kv.ts";
+import { ChunkStore, KEYS_PER_READ, type Revision } from "./chunks.ts";
+import type { KvClient } from "./client.ts";
+import {
+  isPointer,
+  type KeyId,
+  keyId,
+  optional,
+  packRecord,
+  type StoredRecord,
+  type StoreKeys,
+  unpackRecord,
+} from "./format.ts";
 
 /**
  * Bytes of content that stand in an entry's own value: with its first line it stays below Deno KV's
@@ -19,10 +28,9 @@ const SETS_PER_COMMIT = 1_000;
 const BYTES_PER_COMMIT = 700_000;
 /** Deadlines further away than this, ms, are not told to Deno KV: it refuses some of them. */
 const LONGEST_HINT = 3e12;
-/** How old chunks without an entry must be to be taken for left behind, ms. */
-const ORPHAN_AGE = 600_000;
 
-type Found = KvEntryMaybe;
+/** What was found under an entry's KV key. */
+export type Found = KvEntryMaybe;
 type Pair = [key: string, entry: NewEntry];
 
 const ABSENT: Revision = { versionstamp: null };
@@ -41,44 +49,92 @@ const decoder = new TextDecoder();
  * entry learns by a check in its commit that there are chunks to remove.
  */
 export class KvStore {
+  readonly keys: StoreKeys;
+  readonly chunks: ChunkStore;
   readonly #client: KvClient;
-  readonly #keys: StoreKeys;
-  readonly #chunks: ChunkStore;
   /** Whether the store is known to have, or to have had, entries in chunks. */
   #marked = false;
 
   constructor(client: KvClient, keys: StoreKeys) {
     this.#client = client;
-    this.#keys = keys;
-    this.#chunks = new ChunkStore(client, keys);
+    this.keys = keys;
+    this.chunks = new ChunkStore(client, keys);
   }
 
-  async get(key: string): Promise<Entry | undefined> {
-    return await this.#read(key, await this.#find(keyId(key)));
+  /** What is under a key. */
+  find(id: KeyId): Promise<Found> {
+    return this.#client.get(this.keys.entry(id));
   }
 
-  async has(key: string): Promise<boolean> {
-    const found = await this.#find(keyId(key));
-    return found.versionstamp !== null && !isExpired(unpack(key, found));
+  /** What is under each of the keys. */
+  async findAll(ids: KeyId[]): Promise<Found[]> {
+    const groups = groupsOf(ids.map((id) => this.keys.entry(id)), KEYS_PER_READ);
+    return (await each(groups, (group) => this.#client.getMany(group))).flat();
   }
 
-  async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
-    const found = await this.#findAll(keys.map(keyId));
-    return await each(keys, (key, i) => this.#read(key, found[i]));
+  /** The entry that was found; looked for again when its chunks have been replaced meanwhile. */
+  async read(key: string, found: Found): Promise<Entry | undefined> {
+    const id = this.keys.idOf(found.key);
+    let lost: string | undefined;
+    for (;;) {
+      if (found.versionstamp === null) return undefined;
+      const record = unpack(key, found);
+      if (isExpired(record)) return undefined;
+      const content = record.content ?? await this.chunks.load(id, record, found.versionstamp);
+      if (content !== undefined) {
+        const { timestamp, expiresAt, chunks, keySize } = record;
+        if (keySize !== undefined && textIn(content, keySize) !== key) {
+          throw damaged(key, "it belongs to another key");
+        }
+        const revision: Revision = { versionstamp: found.versionstamp, chunks };
+        return { value: content.subarray(keySize ?? 0), timestamp, expiresAt, revision };
+      }
+      if (lost === found.versionstamp) throw damaged(key, "some of its chunks are missing");
+      lost = found.versionstamp;
+      found = await this.find(id);
+    }
   }
 
-  async set(key: string, entry: NewEntry): Promise<void> {
-    await this.#write(key, entry);
+  /** Stores an entry; with `expected`, only in the place of this state. Whether it did. */
+  async write(key: string, entry: NewEntry, expected?: Revision): Promise<boolean> {
+    const id = keyId(key);
+    const record = recordOf(key, id, entry);
+    const large = record.size > INLINE ? record.content : undefined;
+    const ttl = hint(entry.expiresAt);
+    // Most entries are small, and so were those before them: without a need, the pointer is not
+    // looked for but checked.
+    let pointer = expected === undefined && large !== undefined
+      ? await this.chunks.pointer(id)
+      : ABSENT;
+    for (;;) {
+      const operation = this.#client.atomic();
+      const { versionstamp, chunks: old } = expected ?? pointer;
+      const checked = expected === undefined ? this.keys.pointer(id) : this.keys.entry(id);
+      operation.check({ key: checked, versionstamp });
+      const chunks = large &&
+        await this.chunks.store(operation, id, large, ttl, entry.expiresAt);
+      const removeRest = this.chunks.replace(operation, id, old, chunks, ttl);
+      const stored = chunks === undefined ? record : { ...record, content: undefined, chunks };
+      operation.set(this.keys.entry(id), packRecord(stored), ttl);
+      if ((await this.#client.commit(operation)).ok) {
+        await removeRest();
+        return true;
+      }
+      if (chunks !== undefined) await this.chunks.withdraw(id, chunks);
+      if (expected !== undefined) return false;
+      pointer = await this.chunks.pointer(id);
+    }
   }
 
-  async setMany(pairs: Pair[]): Promise<void> {
+  /** Stores entries in as few commits as Deno KV allows. A later pair of the same key wins. */
+  async writeMany(pairs: Pair[]): Promise<void> {
     const large: Pair[] = [];
     const groups: Pair[][] = [[]];
     const limit = this.#marked ? this.#client.checksPerCommit : SETS_PER_COMMIT;
     let bytes = 0;
     for (const pair of new Map(pairs)) {
       const [key, { value }] = pair;
-      const size = value.byteLength + 6 * key.length + this.#keys.overhead;
+      const size = value.byteLength + 6 * key.length + this.keys.overhead;
       if (size > INLINE) {
         large.push(pair);
         continue;
@@ -93,188 +149,7 @@ export class KvStore {
     await each(groups, (group) => {
       return this.#client.commitChecked(group, (part) => this.#writeGroup(part));
     });
-    await each(large, ([key, entry]) => this.#write(key, entry));
-  }
-
-  async delete(key: string): Promise<boolean> {
-    return await this.#delete(keyId(key));
-  }
-
-  async deleteMany(keys: string[]): Promise<number> {
-    const found = await this.#findAll([...new Set(keys)].map(keyId));
-    const groups = groupsOf(found.filter(isLive), this.#client.checksPerCommit);
-    const counts = await each(
-      groups,
-      (group) => this.#removeGroup(group, (id) => this.#delete(id)),
-    );
-    return counts.reduce((sum, count) => sum + count, 0);
-  }
-
-  async compareAndSet(
-    key: string,
-    expected: Entry | undefined,
-    next: NewEntry | undefined,
-  ): Promise<boolean> {
-    const id = keyId(key);
-    if (expected !== undefined) {
-      if (isExpired(expected)) return false;
-      const revision = expected.revision as Revision;
-      if (next === undefined) return await this.#remove(id, revision);
-      return await this.#write(key, next, revision);
-    }
-    if (next === undefined) return !isLive(await this.#find(id));
-    for (let revision = ABSENT;;) {
-      if (await this.#write(key, next, revision)) return true;
-      const found = await this.#find(id);
-      if (isLive(found)) return false;
-      // Gone meanwhile, or there but past its deadline.
-      revision = await this.#revision(id, found);
-    }
-  }
-
-  async *keys(prefix = ""): AsyncGenerator<string> {
-    for await (const found of this.#live(prefix)) {
-      const key = await this.#textOf(found);
-      if (key?.startsWith(prefix)) yield key;
-    }
-  }
-
-  async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
-    for await (const found of this.#live(prefix)) {
-      const key = await this.#textOf(found);
-      if (!key?.startsWith(prefix)) continue;
-      const entry = await this.#read(key, found);
-      if (entry !== undefined) yield [key, entry];
-    }
-  }
-
-  async size(): Promise<number> {
-    let count = 0;
-    for await (const _ of this.#live()) count++;
-    return count;
-  }
-
-  async byteSize(): Promise<number> {
-    let bytes = 0;
-    for await (const found of this.#live()) {
-      const [text] = this.#keys.idOf(found.key);
-      const size = optional(() => unpackRecord(found.value))?.size ?? 0;
-      bytes += encoder.encode(text).byteLength + size;
-    }
-    return bytes;
-  }
-
-  async prune(): Promise<number> {
-    return await this.#removeWhere((found) => !isLive(found));
-  }
-
-  async clear(deep: boolean): Promise<void> {
-    await this.#removeWhere(() => true);
-    await this.#chunks.clear();
-    if (!deep) return;
-    let last: StoreKeys | undefined;
-    for (;;) {
-      const { value } = await this.#client.list(this.#keys.nested(last), { limit: 1 }).next();
-      if (value === undefined) return;
-      last = StoreKeys.holding(value.key);
-      await new KvStore(this.#client, last).clear(false);
-    }
-  }
-
-  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    const problems: EngineProblem[] = [];
-    let checked = 0;
-    try {
-      for await (const found of this.#rows()) {
-        const isEntry = !isPointer(found.key);
-        if (isEntry) checked++;
-        const problem = isEntry
-          ? await this.#inspect(found, fix)
-          : await this.#chunks.checkPointer(found, fix);
-        if (problem !== undefined) problems.push(problem);
-      }
-      problems.push(...await this.#chunks.sweep({ fix, before: Date.now() - ORPHAN_AGE }));
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      // Deno KV gives up on a range where a part of it is damaged.
-      const detail = `the database is damaged, the rest of it can't be read: ${messageOf(error)}`;
-      problems.push({ kind: "damaged", detail, fixed: false });
-    }
-    return { checked, problems };
-  }
-
-  async #inspect(found: KvEntry, fix: boolean): Promise<EngineProblem | undefined> {
-    const id = this.#keys.idOf(found.key);
-    const key = await this.#textOf(found);
-    const detail = key === undefined
-      ? "the text of its key is lost"
-      : await this.#damage(key, found);
-    if (detail === undefined) return undefined;
-    const fixed = fix && await this.#remove(id, await this.#revision(id, found));
-    return { kind: "damaged", key: key ?? `${id[0]}…`, detail, fixed };
-  }
-
-  #find(id: KeyId): Promise<Found> {
-    return this.#client.get(this.#keys.entry(id));
-  }
-
-  async #findAll(ids: KeyId[]): Promise<Found[]> {
-    const groups = groupsOf(ids.map((id) => this.#keys.entry(id)), KEYS_PER_READ);
-    return (await each(groups, (group) => this.#client.getMany(group))).flat();
-  }
-
-  /** The entry that was found; looked for again when its chunks have been replaced meanwhile. */
-  async #read(key: string, found: Found): Promise<Entry | undefined> {
-    const id = this.#keys.idOf(found.key);
-    let lost: string | undefined;
-    for (;;) {
-      if (found.versionstamp === null) return undefined;
-      const record = unpack(key, found);
-      if (isExpired(record)) return undefined;
-      const content = record.content ?? await this.#chunks.load(id, record, found.versionstamp);
-      if (content !== undefined) {
-        const { timestamp, expiresAt, chunks, keySize } = record;
-        if (keySize !== undefined && textIn(content, keySize) !== key) {
-          throw damaged(key, "it belongs to another key");
-        }
-        const revision: Revision = { versionstamp: found.versionstamp, chunks };
-        return { value: content.subarray(keySize ?? 0), timestamp, expiresAt, revision };
-      }
-      if (lost === found.versionstamp) throw damaged(key, "some of its chunks are missing");
-      lost = found.versionstamp;
-      found = await this.#find(id);
-    }
-  }
-
-  /** Stores an entry; with `expected`, only in the place of this state. Whether it did. */
-  async #write(key: string, entry: NewEntry, expected?: Revision): Promise<boolean> {
-    const id = keyId(key);
-    const record = recordOf(key, id, entry);
-    const large = record.size > INLINE ? record.content : undefined;
-    const ttl = hint(entry.expiresAt);
-    // Most entries are small, and so were those before them: without a need, the pointer is not
-    // looked for but checked.
-    let pointer = expected === undefined && large !== undefined
-      ? await this.#chunks.pointer(id)
-      : ABSENT;
-    for (;;) {
-      const operation = this.#client.atomic();
-      const { versionstamp, chunks: old } = expected ?? pointer;
-      const checked = expected === undefined ? this.#keys.pointer(id) : this.#keys.entry(id);
-      operation.check({ key: checked, versionstamp });
-      const chunks = large &&
-        await this.#chunks.store(operation, id, large, ttl, entry.expiresAt);
-      const removeRest = this.#chunks.replace(operation, id, old, chunks, ttl);
-      const stored = chunks === undefined ? record : { ...record, content: undefined, chunks };
-      operation.set(this.#keys.entry(id), packRecord(stored), ttl);
-      if ((await this.#client.commit(operation)).ok) {
-        await removeRest();
-        return true;
-      }
-      if (chunks !== undefined) await this.#chunks.withdraw(id, chunks);
-      if (expected !== undefined) return false;
-      pointer = await this.#chunks.pointer(id);
-    }
+    await each(large, ([key, entry]) => this.write(key, entry));
   }
 
   /** Stores small entries of different keys in one commit. */
@@ -284,35 +159,47 @@ export class KvStore {
     const operation = this.#client.atomic();
     // One check tells that nothing in the store lies in chunks. Where some does, each entry takes a
     // check.
-    if (!marked) operation.check({ key: this.#keys.mark, versionstamp: null });
+    if (!marked) operation.check({ key: this.keys.mark, versionstamp: null });
     for (const [key, entry] of group) {
       const id = keyId(key);
-      if (marked) operation.check({ key: this.#keys.pointer(id), versionstamp: null });
+      if (marked) operation.check({ key: this.keys.pointer(id), versionstamp: null });
       const value = packRecord(recordOf(key, id, entry));
-      operation.set(this.#keys.entry(id), value, hint(entry.expiresAt));
+      operation.set(this.keys.entry(id), value, hint(entry.expiresAt));
     }
     if ((await this.#client.commit(operation)).ok) return;
     this.#marked = true;
-    if (marked) await each(group, ([key, entry]) => this.#write(key, entry));
-    else await this.setMany(group);
+    if (marked) await each(group, ([key, entry]) => this.write(key, entry));
+    else await this.writeMany(group);
   }
 
   /** Removes an entry if it is still in this state; whether it was. */
-  async #remove(id: KeyId, { versionstamp, chunks }: Revision): Promise<boolean> {
-    const key = this.#keys.entry(id);
+  async remove(id: KeyId, { versionstamp, chunks }: Revision): Promise<boolean> {
+    const key = this.keys.entry(id);
     const operation = this.#client.atomic().check({ key, versionstamp }).delete(key);
-    const removeRest = this.#chunks.replace(operation, id, chunks);
+    const removeRest = this.chunks.replace(operation, id, chunks);
     const { ok } = await this.#client.commit(operation);
     if (ok) await removeRest();
     return ok;
   }
 
-  async #delete(id: KeyId): Promise<boolean> {
+  /** Removes an entry, whatever its state; whether a live one was there. */
+  async delete(id: KeyId): Promise<boolean> {
     for (;;) {
-      const found = await this.#find(id);
+      const found = await this.find(id);
       if (!isLive(found)) return false;
-      if (await this.#remove(id, await this.#revision(id, found))) return true;
+      if (await this.remove(id, await this.revisionOf(id, found))) return true;
     }
+  }
+
+  /** Removes entries; how many live ones there were. */
+  async deleteMany(ids: KeyId[]): Promise<number> {
+    const found = await this.findAll(ids);
+    const groups = groupsOf(found.filter(isLive), this.#client.checksPerCommit);
+    const counts = await each(
+      groups,
+      (group) => this.#removeGroup(group, (id) => this.delete(id)),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /**
@@ -338,48 +225,56 @@ export class KvStore {
       simple &&= optional(() => unpackRecord(value))?.content !== undefined;
     }
     if (simple && (await this.#client.commit(operation)).ok) return group.length;
-    const removed = await each(group, (found) => again(this.#keys.idOf(found.key), found));
+    const removed = await each(group, (found) => again(this.keys.idOf(found.key), found));
     return removed.filter((was) => was).length;
   }
 
-  async #removeWhere(doomed: (found: Found) => boolean): Promise<number> {
+  /** Removes the entries that are to go; how many. */
+  async removeWhere(doomed: (found: Found) => boolean): Promise<number> {
     let count = 0;
     let group: Found[] = [];
     const remove = async () => {
       count += await this.#removeGroup(group, async (id, found) => {
-        return await this.#remove(id, await this.#revision(id, found));
+        return await this.remove(id, await this.revisionOf(id, found));
       });
       group = [];
     };
-    for await (const found of this.#all()) {
+    for await (const found of this.all()) {
       if (doomed(found) && group.push(found) >= this.#client.checksPerCommit) await remove();
     }
     if (group.length > 0) await remove();
     return count;
   }
 
+  /** Removes all entries, and what belongs to them. */
+  async clear(): Promise<void> {
+    await this.removeWhere(() => true);
+    await this.chunks.clear();
+  }
+
   /** The state in which an entry was found, also one that can't be read. */
-  async #revision(id: KeyId, { value, versionstamp }: Found): Promise<Revision> {
+  async revisionOf(id: KeyId, { value, versionstamp }: Found): Promise<Revision> {
     const record = optional(() => unpackRecord(value));
-    const chunks = record === undefined ? (await this.#chunks.pointer(id)).chunks : record.chunks;
+    const chunks = record === undefined ? (await this.chunks.pointer(id)).chunks : record.chunks;
     return { versionstamp, chunks };
   }
 
   /** The entries that may begin with the prefix, without those past their deadline. */
-  async *#live(prefix?: string): AsyncGenerator<KvEntry> {
-    for await (const found of this.#all(prefix)) if (isLive(found)) yield found;
+  async *live(prefix?: string): AsyncGenerator<KvEntry> {
+    for await (const found of this.all(prefix)) if (isLive(found)) yield found;
   }
 
-  async *#all(prefix?: string): AsyncGenerator<KvEntry> {
-    for await (const found of this.#rows(prefix)) if (!isPointer(found.key)) yield found;
+  /** The entries that may begin with the prefix. */
+  async *all(prefix?: string): AsyncGenerator<KvEntry> {
+    for await (const found of this.rows(prefix)) if (!isPointer(found.key)) yield found;
   }
 
   /**
    * The entries that may begin with the prefix, and pointers. What is added behind the last one is
    * left out: a consumer that adds an entry for each that it gets would never come to an end.
    */
-  async *#rows(prefix?: string): AsyncGenerator<KvEntry> {
-    const { start, end } = this.#keys.entries(prefix);
+  async *rows(prefix?: string): AsyncGenerator<KvEntry> {
+    const { start, end } = this.keys.entries(prefix);
     const { value: last } = await this.#client.list({ start, end }, { limit: 1, reverse: true })
       .next();
     if (last !== undefined) {
@@ -388,25 +283,14 @@ export class KvStore {
   }
 
   /** The text of an entry's key; `undefined` when it is lost. */
-  async #textOf(found: Found): Promise<string | undefined> {
-    const id = this.#keys.idOf(found.key);
+  async textOf(found: Found): Promise<string | undefined> {
+    const id = this.keys.idOf(found.key);
     if (id.length === 1) return id[0];
     const record = optional(() => unpackRecord(found.value));
     if (record?.keySize === undefined) return undefined;
-    const content = await this.#chunks.load(id, record, found.versionstamp ?? "", record.keySize);
+    const content = await this.chunks.load(id, record, found.versionstamp ?? "", record.keySize);
     const text = content && textIn(content, record.keySize);
     return text !== undefined && keyId(text)[1]?.toHex() === id[1].toHex() ? text : undefined;
-  }
-
-  /** What is wrong with an entry, if anything. */
-  async #damage(key: string, found: Found): Promise<string | undefined> {
-    try {
-      await this.#read(key, found);
-      return undefined;
-    } catch (error) {
-      if (error instanceof DecodeError) return error.message;
-      throw error;
-    }
   }
 }
 
@@ -424,7 +308,8 @@ function textIn(content: Uint8Array, keySize: number): string {
   return decoder.decode(content.subarray(0, keySize));
 }
 
-function unpack(key: string, found: Found): StoredRecord {
+/** Reads a record; what is damaged is an error that names the key. */
+export function unpack(key: string, found: Found): StoredRecord {
   try {
     return unpackRecord(found.value);
   } catch (cause) {
@@ -433,19 +318,18 @@ function unpack(key: string, found: Found): StoredRecord {
 }
 
 function damaged(key: string, detail: string, cause?: unknown): DecodeError {
-  const message =
-    `Cannot read entry in engine "shelve": ${detail}; check({ fix: true }) removes it`;
-  return new DecodeError(message, { engine: "shelve", key, cause });
+  return new DecodeError(`${detail}; check({ fix: true }) removes it`, { key, cause });
 }
 
 /** Whether an entry is there that has not expired. One that can't be read is there. */
-function isLive(found: Found): boolean {
+export function isLive(found: Found): boolean {
   if (found.versionstamp === null) return false;
   const record = optional(() => unpackRecord(found.value));
   return record === undefined || !isExpired(record);
 }
 
-function isExpired({ expiresAt }: { expiresAt?: number }): boolean {
+/** Whether its deadline has come. */
+export function isExpired({ expiresAt }: { expiresAt?: number }): boolean {
   return expiresAt !== undefined && Date.now() >= expiresAt;
 }
 

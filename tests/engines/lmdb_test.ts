@@ -13,13 +13,14 @@ import {
   assertThrows,
 } from "@std/assert";
 import { open } from "lmdb";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
-import { bedTests, type TestBed } from "../support/bed.ts";
+import { bedTests, complete, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
-import { REPOSITORY, runScript } from "../support/child.ts";
+import { REPOSITORY, runScript, type ScriptResult } from "../support/child.ts";
 import { whileReadOnly } from "../support/read_only.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -78,6 +79,30 @@ async function damage(file: string, text: string): Promise<void> {
   await Deno.writeFile(file, bytes);
 }
 
+/** How to run a program that gets no input; its imports are relative to the repository's folder. */
+async function programOf({ root }: TestBed, script: string): Promise<string[]> {
+  const path = join(root, `${crypto.randomUUID()}.ts`);
+  const engines = new URL("../../engines", import.meta.url).href;
+  await Deno.writeTextFile(path, script.replaceAll("./engines", engines));
+  const config = join(REPOSITORY, "deno.json");
+  return [Deno.execPath(), "run", "-A", "--no-check", "--config", config, path, root];
+}
+
+/** Runs it. */
+async function runProgram([command, ...args]: string[]): Promise<ScriptResult> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
+  const decoder = new TextDecoder();
+  return { success, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** The beginning of a program with an engine of a test's bed. */
+const OPEN_ENGINE = `
+  import { complete } from "./engines/complete.ts";
+  import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
+  const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
+  const engine = complete(createEngine(location, {}));
+`;
+
 const test = bedTests("lmdb", "lmdb");
 
 test("keeps an entry as its module says, for other programs to read", async (bed) => {
@@ -112,7 +137,7 @@ test("opens an environment by its folder, its file, or as a file by itself", asy
   assert((await Deno.stat(single)).isFile);
   assertEquals(await textAt(await bed.open({ path: single }), "key"), "single");
   const names = Array.from(Deno.readDirSync(dirname(single)), ({ name }) => name);
-  assertEquals(names.sort(), ["single.mdb", "single.mdb-lock"]);
+  assertEquals(names.sort(), ["single.mdb", "single.mdb-lock", "single.mdb.lock"]);
 });
 
 test("closes the file with the last handle", async (bed) => {
@@ -191,6 +216,81 @@ test("sees what another process wrote, without a turn of the event loop", async 
   await engine.delete("go");
   const { stdout, stderr } = await child;
   assertEquals(stdout, "false\n", stderr);
+});
+
+test("sees at once what another process wrote, in the same millisecond too", async (bed) => {
+  const engine = await bed.open();
+  await engine.setMany([["key", entryOf("old")], ["gone", entryOf("value")]]);
+  const flag = join(bed.root, "written");
+  const program = await programOf(
+    bed,
+    `
+      ${OPEN_ENGINE}
+      await engine.open();
+      const entry = { value: new TextEncoder().encode("new"), timestamp: 1 };
+      await engine.set("key", entry);
+      await engine.set("more", entry);
+      await engine.delete("gone");
+      await Deno.writeTextFile(Deno.args[1], "");
+      await engine.close();
+    `,
+  );
+  const child = runProgram([...program, flag]);
+  const { now } = Date;
+  const time = now();
+  // Time stands still, and nothing lets the event loop turn.
+  Date.now = () => time;
+  let found: unknown[];
+  try {
+    assertEquals(await textAt(engine, "key"), "old");
+    assertEquals(await engine.size(), 2);
+    const end = performance.now() + 20_000;
+    while (!existsSync(flag) && performance.now() < end);
+    found = [await textAt(engine, "key"), await engine.has("gone"), await engine.size()];
+    found.push(await Array.fromAsync(engine.keys()));
+  } finally {
+    Date.now = now;
+  }
+  const { stderr } = await child;
+  assertEquals(found, ["new", false, 2, ["key", "more"]], stderr);
+});
+
+test("loses nothing while other processes open and close the environment", async (bed) => {
+  const program = await programOf(
+    bed,
+    `
+    ${OPEN_ENGINE}
+    const [, role, index] = Deno.args;
+    const end = Date.now() + 3_000;
+    let times = 0;
+    let lost = 0;
+    if (role === "open") {
+      for (; Date.now() < end; times++) {
+        await engine.open();
+        await engine.close();
+      }
+    } else {
+      await engine.open();
+      const text = () => new TextDecoder().decode(engine.get(index)?.value);
+      for (; Date.now() < end; times++) {
+        // Nobody else sets this key.
+        if (times > 0 && text() !== String(times - 1)) lost++;
+        await engine.set(index, { value: new TextEncoder().encode(String(times)), timestamp: 1 });
+      }
+      await engine.close();
+    }
+    console.log(JSON.stringify({ times, lost }));
+  `,
+  );
+  const orders = [["write", "0"], ["write", "1"], ["open", "2"], ["open", "3"]];
+  const results = await Promise.all(orders.map((order) => runProgram([...program, ...order])));
+  for (const { stdout, stderr } of results) {
+    assert(stdout !== "", stderr);
+    const { times, lost } = JSON.parse(stdout);
+    assertGreater(times, 20);
+    assertEquals(lost, 0);
+  }
+  assertEquals((await (await bed.open()).check({ fix: false })).problems, []);
 });
 
 test("serves threads of one process", async (bed) => {
@@ -454,9 +554,7 @@ test("lists page after page of long and short keys", async (bed) => {
 test("keeps what was there when a write fails, and works on", async (bed) => {
   if (Deno.build.os === "windows") return; // No limit for files there.
   const script = `
-    import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
-    const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
-    const engine = createEngine(location, {});
+    ${OPEN_ENGINE}
     await engine.open();
     const entry = (i, size) => ({ value: new Uint8Array(size).fill(i), timestamp: 1 });
     const kept = new Map();
@@ -482,16 +580,10 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
     await engine.close();
     console.log(JSON.stringify({ size, kept: kept.size, problems, messages: [...messages] }));
   `;
-  const path = join(bed.root, "script.ts");
-  await Deno.writeTextFile(
-    path,
-    script.replace("./engines", new URL("../../engines", import.meta.url).href),
-  );
-  const config = join(REPOSITORY, "deno.json");
-  const deno = [Deno.execPath(), "run", "-A", "--no-check", "--config", config, path, bed.root];
+  const program = await programOf(bed, script);
   const { stdout, success } = await new Deno.Command("bash", {
     // A disk that is full, as far as this process can tell.
-    args: ["-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...deno],
+    args: ["-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...program],
     cwd: REPOSITORY,
     stderr: "null",
   }).output();
@@ -500,7 +592,7 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
   assertEquals([size, problems], [kept, []]);
   assertGreater(kept, 5);
   assertEquals(messages, [
-    'EngineError: Cannot set entry in engine "lmdb": Input/output error',
+    `EngineError: Cannot set entry in engine "lmdb": ${folderOf(bed)}: Input/output error`,
     "EngineError",
   ]);
 });
@@ -508,8 +600,9 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
 test("works with the permissions that it names, and names them", async (bed) => {
   const script = `
     import { lmdb as createEngine } from "./engines/lmdb/mod.ts";
+    import { complete } from "./engines/complete.ts";
     const location = { rootDir: ${JSON.stringify(bed.root)}, name: "test", dbname: "main" };
-    const engine = createEngine(location, {});
+    const engine = complete(createEngine(location, {}));
     try {
       await engine.open();
       await engine.set("key", { value: new Uint8Array(3), timestamp: 1 });
@@ -542,7 +635,7 @@ test("refuses bad options, and work when it is not open", async (bed) => {
   assertThrows(() => create({ mapSize: 0 }), RangeError);
   assertThrows(() => create({ maxReaders: 1.5 }), RangeError);
   assertThrows(() => create({ path: 1 }), TypeError);
-  const engine = create({ maxReaders: 10, mapSize: 1024 * 1024 });
+  const engine = complete(create({ maxReaders: 10, mapSize: 1024 * 1024 }));
   assertThrows(() => engine.get("key"), TypeError, "not open");
   await engine.open();
   await engine.open();

@@ -232,7 +232,7 @@ test("damage is found, named and repaired, and other entries stay readable", asy
     for (const key of keys) {
       const error = await assertRejects(async () => await engine.get(key), DecodeError);
       assertEquals([error.engine, error.key], ["shelve", key]);
-      assertStringIncludes(error.message, 'Cannot read entry in engine "shelve"');
+      assertStringIncludes(error.message, `Cannot read entry "${key}" in engine "shelve"`);
     }
     assertEquals((await engine.get("healthy"))?.value, new Uint8Array(100));
     const { checked, problems } = await engine.check({ fix: false });
@@ -336,7 +336,9 @@ test("a server that refuses the token or is not there is an error without secret
 async function runWith(flags: string[], options: unknown, env: Record<string, string> = {}) {
   const script = `
     import { shelve as createEngine } from "./engines/shelve/mod.ts";
-    const engine = createEngine({ name: "n", dbname: "main" }, ${JSON.stringify(options)});
+    import { complete } from "./engines/complete.ts";
+    const place = { name: "n", dbname: "main" };
+    const engine = complete(createEngine(place, ${JSON.stringify(options)}));
     try {
       await engine.open();
       console.log("had", await engine.size());

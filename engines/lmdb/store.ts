@@ -1,0 +1,235 @@
+/** How entries are kept in LMDB: reading, writing and listing records of one dbname. */
+import type { Awaitable } from "../engine.ts";
+import type { LmdbDatabase, LmdbDatabases, LmdbEnvironment, LmdbRange } from "./environment.ts";
+import {
+  type PackedEntry,
+  readDeadlineKey,
+  RecordError,
+  toDeadlineKey,
+  unpackRecord,
+} from "./format.ts";
+import { Turns } from "../../platform/timers.ts";
+
+/** How many entries are read at once, and about how many bytes of them. */
+const ENTRY_PAGE = 128;
+const PAGE_BYTES = 1024 * 1024;
+/** How many deadlines are looked at, and entries dropped, at once. */
+const DUE_PAGE = 1_000;
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Versions: each write of this process takes the next, from a random one on, and none comes twice.
+ */
+const VERSIONS = 2 ** 52;
+const STRIDE = 2_654_435_769;
+let lastVersion = Math.floor(
+  Number(crypto.getRandomValues(new BigUint64Array(1))[0]) / 2 ** 12,
+);
+
+/** An entry as it stands in the database. */
+export interface RawEntry {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly version: number;
+}
+
+/** What is known of an entry without reading its value. */
+export interface EntryState {
+  readonly version: number;
+  /** Of what is damaged the deadline is not known: it stays. */
+  readonly expiresAt: number;
+}
+
+/** What is due in the index. */
+interface Due {
+  readonly deadlineKey: Uint8Array;
+  readonly key: Uint8Array;
+  /** The version of the entry that has expired; `undefined`: it has been replaced. */
+  readonly version: number | undefined;
+}
+
+/** The entries of one dbname, and the index of their deadlines. */
+export class LmdbStore {
+  readonly #environment: LmdbEnvironment;
+  readonly #entries: LmdbDatabase;
+  readonly #deadlines: LmdbDatabase;
+
+  constructor(environment: LmdbEnvironment, { entries, deadlines }: LmdbDatabases) {
+    this.#environment = environment;
+    this.#entries = entries;
+    this.#deadlines = deadlines;
+  }
+
+  /** Does something that writes, while no other process writes. */
+  write<T>(action: () => Awaitable<T>): Promise<T> {
+    return this.#environment.write(action);
+  }
+
+  /** The record under an LMDB key, in memory that the next read writes to again. */
+  read(lmdbKey: Uint8Array): Uint8Array | undefined {
+    const buffer = this.#environment.read(this.#entries, lmdbKey);
+    return buffer && asBytes(buffer);
+  }
+
+  /** The version of the record that was read last. */
+  get version(): number {
+    return this.#environment.lastVersion;
+  }
+
+  /** Version and deadline of what is under a key. */
+  stateOf(lmdbKey: Uint8Array): EntryState | undefined {
+    const record = this.read(lmdbKey);
+    if (record === undefined) return undefined;
+    const { version } = this;
+    try {
+      return { version, expiresAt: unpackRecord(lmdbKey, record).expiresAt };
+    } catch (error) {
+      if (error instanceof RecordError) return { version, expiresAt: Infinity };
+      throw error;
+    }
+  }
+
+  /**
+   * Stores an entry; with a condition, only in the place of that version, `null` for nothing. To be
+   * called in `write`, as all that writes.
+   */
+  put(
+    { lmdbKey, record, expiresAt }: PackedEntry,
+    ifVersion?: number | null,
+  ): Promise<boolean> {
+    lastVersion = (lastVersion + STRIDE) % VERSIONS;
+    const put = this.#environment.committed(
+      this.#entries.put(lmdbKey, record, lastVersion, ifVersion),
+    );
+    if (expiresAt === Infinity) return put;
+    // In the same commit. Where the condition fails, the index has a deadline too many, which does
+    // no harm.
+    return Promise.all([put, this.index(expiresAt, lmdbKey)]).then(([done]) => done);
+  }
+
+  /** Removes an entry if it still is of that version. */
+  remove(lmdbKey: Uint8Array, version: number): Promise<boolean> {
+    return this.#environment.committed(this.#entries.remove(lmdbKey, version));
+  }
+
+  /** The keys in a range, and from when on one of all that the store has may have expired. */
+  keys(range: LmdbRange): { page: Uint8Array[]; deadline: number } {
+    this.#environment.refresh();
+    const page = [...this.#entries.getKeys(range)];
+    for (const first of this.#deadlines.getKeys({ start: undefined, limit: 1 })) {
+      return { page, deadline: readDeadlineKey(first)[0] };
+    }
+    return { page, deadline: Infinity };
+  }
+
+  /** All that stands in the database, from a key on. */
+  async *raw(first: Uint8Array | undefined): AsyncGenerator<RawEntry> {
+    const turns = new Turns();
+    for (let range: LmdbRange = { start: first };;) {
+      this.#environment.refresh();
+      const page: RawEntry[] = [];
+      let bytes = 0;
+      for (
+        const raw of this.#entries.getRange({ ...range, limit: ENTRY_PAGE, versions: true })
+      ) {
+        page.push({ ...raw, value: asBytes(raw.value) });
+        bytes += raw.value.length;
+        if (bytes > PAGE_BYTES) break;
+      }
+      const last = page.at(-1);
+      if (last === undefined) return;
+      yield* page;
+      range = { start: last.key, exclusiveStart: true };
+      if (turns.due()) await turns.next();
+    }
+  }
+
+  /** How many live entries there are; `undefined` when so many have expired that it takes long. */
+  size(): number | undefined {
+    let expired = 0;
+    let due = 0;
+    for (const { version } of this.#due()) {
+      if (++due > DUE_PAGE) return undefined;
+      if (version !== undefined) expired++;
+    }
+    return this.#entries.getStats().entryCount - expired;
+  }
+
+  /** Bytes of the pages that the store takes. */
+  byteSize(): number {
+    this.#environment.refresh();
+    const databases = [this.#entries, this.#deadlines].map((database) => database.getStats());
+    return databases.reduce(
+      (sum, { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages }) =>
+        sum + pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages),
+      0,
+    );
+  }
+
+  /** Removes all entries. */
+  async clear(): Promise<void> {
+    await this.write(() =>
+      Promise.all([
+        this.#environment.committed(this.#entries.clearAsync()),
+        this.#environment.committed(this.#deadlines.clearAsync()),
+      ])
+    );
+  }
+
+  /** Drops what has expired, or so much of it; how many. */
+  async prune(limit = Infinity): Promise<number> {
+    let count = 0;
+    for (let looked = 0; looked < limit;) {
+      const page = await this.write(async () => {
+        const page: Due[] = [];
+        for (const due of this.#due()) if (page.push(due) === DUE_PAGE) break;
+        const removals = page.map(async ({ deadlineKey, key, version }) => {
+          const [removed] = await Promise.all([
+            version !== undefined && this.remove(key, version),
+            this.#environment.committed(this.#deadlines.remove(deadlineKey)),
+          ]);
+          if (removed) count++;
+        });
+        await Promise.all(removals);
+        return page;
+      });
+      looked += page.length;
+      if (page.length < DUE_PAGE) break;
+    }
+    return count;
+  }
+
+  /** Whether the index has the deadline. */
+  isIndexed(expiresAt: number, lmdbKey: Uint8Array): boolean {
+    const deadlineKey = toDeadlineKey(expiresAt, lmdbKey);
+    return this.#environment.read(this.#deadlines, deadlineKey) !== undefined;
+  }
+
+  /**
+   * Adds the deadline to the index. It says where to look, the entry itself what holds: replaced
+   * entries leave theirs behind, until it is due.
+   */
+  index(expiresAt: number, lmdbKey: Uint8Array): Promise<boolean> {
+    return this.#environment.committed(
+      this.#deadlines.put(toDeadlineKey(expiresAt, lmdbKey), NOTHING),
+    );
+  }
+
+  *#due(): Generator<Due> {
+    this.#environment.refresh();
+    const now = Date.now();
+    for (const deadlineKey of this.#deadlines.getKeys({ start: undefined })) {
+      const [deadline, key] = readDeadlineKey(deadlineKey);
+      if (deadline > now) return;
+      const state = this.stateOf(key);
+      const expired = state !== undefined && Math.max(0, state.expiresAt) === deadline;
+      yield { deadlineKey, key, version: expired ? state.version : undefined };
+    }
+  }
+}
+
+/** The part of a buffer of npm:lmdb that is filled: it has a `length` of its own. */
+function asBytes(buffer: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}

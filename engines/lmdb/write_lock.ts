@@ -1,0 +1,83 @@
+import { FileLock } from "../../platform/file_lock.ts";
+import type { Awaitable } from "../engine.ts";
+
+/** How long writes that keep coming share the lock before other processes get a turn, ms. */
+const TURN = 50;
+
+/** A write that waits for the lock. */
+interface Waiting {
+  go(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * The lock of an environment between processes: whoever opens it or writes to it has it.
+ *
+ * LMDB has a lock for writers of its own, which is not enough. To open an environment, LMDB 3 reads
+ * the number of the last commit and stores it, without that lock, where all processes look for it:
+ * a commit that comes between is lost, though its process was told that it is safe, and what has
+ * been freed meanwhile is used twice, which ends processes. And to wait for that lock blocks a
+ * thread for as long as its holder likes; to open a database, the event loop.
+ *
+ * The writes that a process has under way at the same time share the lock.
+ */
+export class WriteLock {
+  readonly #path: string;
+  #lock: FileLock | undefined;
+  #taken = 0;
+  #underWay = 0;
+  #free: (() => void) | undefined;
+  #waiting: Waiting[] = [];
+
+  /** @param path The lock's file. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Does something once this process has the lock: at once when it is free. What is called later is
+   * done later.
+   *
+   * @throws {Error} When another process has it for half a minute.
+   */
+  hold<T>(action: () => Awaitable<T>): Promise<T> {
+    if (this.#waiting.length === 0 && this.#isReady()) return this.#do(action);
+    return new Promise((resolve, reject) => {
+      const go = () => void this.#do(action).then(resolve, reject);
+      if (this.#waiting.push({ go, reject }) === 1) this.#take();
+    });
+  }
+
+  #isReady(): boolean {
+    if (this.#lock !== undefined) return performance.now() - this.#taken < TURN;
+    this.#lock = FileLock.tryTake(this.#path);
+    this.#taken = performance.now();
+    return this.#lock !== undefined;
+  }
+
+  async #take(): Promise<void> {
+    try {
+      if (this.#lock !== undefined) await new Promise<void>((free) => this.#free = free);
+      this.#lock = await FileLock.take(this.#path);
+      this.#taken = performance.now();
+    } catch (error) {
+      for (const { reject } of this.#waiting.splice(0)) reject(error);
+      return;
+    }
+    for (const { go } of this.#waiting.splice(0)) go();
+  }
+
+  async #do<T>(action: () => Awaitable<T>): Promise<T> {
+    this.#underWay++;
+    try {
+      return await action();
+    } finally {
+      if (--this.#underWay === 0) {
+        this.#lock?.[Symbol.dispose]();
+        this.#lock = undefined;
+        this.#free?.();
+        this.#free = undefined;
+      }
+    }
+  }
+}
