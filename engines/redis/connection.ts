@@ -1,10 +1,10 @@
 import { Cluster, Redis } from "ioredis";
 import type { Buffer } from "node:buffer";
 import { delay, type Timer, unrefTimer } from "../../platform/timers.ts";
-import type { RedisAddress } from "./address.ts";
-import type { DeadlineCommand } from "./deadline.ts";
-import { NoAnswer, redisError, type RedisOperation } from "./errors.ts";
 import { type Hold, SharedResources } from "../shared.ts";
+import type { RedisAddress } from "./address.ts";
+import { NoAnswer, redisError } from "./errors.ts";
+import type { DeadlineCommand } from "./format.ts";
 
 /** How long a closed socket may take to end on its own, ms. */
 const LINGER = 20;
@@ -78,51 +78,35 @@ export class RedisConnection {
     return this.#address.isCluster;
   }
 
-  /** The value of a Redis key and its deadline, in one round trip. */
-  read(operation: RedisOperation, name: string): Promise<[value: Buffer | null, time: number]> {
-    return this.run(operation, ({ client }) => {
-      // Two commands in one write, for half of what a pipeline costs.
-      const stream = isCluster(client) ? undefined : client.stream;
-      stream?.cork();
-      const value = client.getBuffer(name);
-      const time = client[this.#deadlineCommand](name);
-      stream?.uncork();
-      return Promise.all([value, time.then(Number)]);
-    });
-  }
-
   /**
    * Sends commands and gives their answers; rejects with the first error. On one server all of them
    * go in one round trip; in a cluster each group goes to the server of its key.
    */
-  async sendAll(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
+  async sendAll(groups: RedisCommand[][]): Promise<unknown[]> {
     const sets = this.isCluster ? groups : [groups.flat()];
     const replies = await Promise.all(
       sets.map((commands) =>
-        this.run(operation, async ({ client }) => await client.pipeline(commands).exec() ?? [])
+        this.run(async (client) => await client.pipeline(commands).exec() ?? [])
       ),
     );
     return replies.flat().map(([error, reply]) => {
-      if (error !== null) throw this.#error(operation, error, true);
+      if (error !== null) throw this.#error(error, true);
       return reply;
     });
   }
 
-  /** Awaits what `call` gets from the client; rejects in the engine's words. */
-  run<T>(
-    operation: RedisOperation,
-    call: (connection: RedisConnection) => Promise<T>,
-  ): Promise<T> {
+  /** Awaits what `call` gets from the client. */
+  run<T>(call: (client: Redis | Cluster) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       // What a client of the user's keeps for later, it may send later.
       const sent = this.client.status === "ready" || this.#address.client !== undefined;
       const fail = (error: unknown) => {
         this.#done(waiting);
-        reject(this.#error(operation, error, sent));
+        reject(this.#error(error, sent));
       };
       const waiting: Waiting = { steps: 0, reject: fail };
       this.#begin(waiting);
-      call(this).then((value) => {
+      call(this.client).then((value) => {
         this.#done(waiting);
         resolve(value);
       }, fail);
@@ -151,15 +135,15 @@ export class RedisConnection {
     }
   }
 
-  #error(operation: RedisOperation, error: unknown, sent: boolean): Error {
-    return redisError({ operation, address: this.#address, error, trouble: this.#trouble, sent });
+  #error(error: unknown, sent: boolean): Error {
+    return redisError({ error, trouble: this.#trouble, sent }, this.#address);
   }
 
   /** The servers that hold keys. */
-  async masters(operation: RedisOperation): Promise<Redis[]> {
+  async masters(): Promise<Redis[]> {
     const { client } = this;
     if (!isCluster(client)) return [client];
-    return owners(client) ?? await this.run(operation, async () => {
+    return owners(client) ?? await this.run(async () => {
       // A server that went away is forgotten until somebody asks for one of its keys: without it,
       // its keys would seem gone.
       await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
@@ -189,11 +173,11 @@ export class RedisConnection {
 
   async #open(): Promise<void> {
     // A client of the user's connects at its first command, if it has not yet.
-    if (this.#address.client === undefined) await this.run("open", () => this.client.connect());
+    if (this.#address.client === undefined) await this.run((client) => client.connect());
     this.#isOpen = true;
-    this.#deadlineCommand = await this.run("open", async () => {
+    this.#deadlineCommand = await this.run(async (client) => {
       try {
-        await this.client.pexpiretime("");
+        await client.pexpiretime("");
       } catch (error) {
         const message = String(error);
         if (/unknown command/i.test(message)) return "pttl";
@@ -276,7 +260,8 @@ function identity(object: object | undefined): number | undefined {
   return identified;
 }
 
-function isCluster(client: Redis | Cluster): client is Cluster {
+/** Tells the two kinds of client apart. */
+export function isCluster(client: Redis | Cluster): client is Cluster {
   return client.isCluster;
 }
 

@@ -13,7 +13,7 @@ import { enginePath } from "../../engines/registry.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
 import { HashStash } from "../../mod.ts";
 import { entryOf, keysOf } from "../support/entries.ts";
-import { eventually, LOCATION, openRedis, pair } from "../support/redis.ts";
+import { eventually, LOCATION, openRedis, pair, redisAt } from "../support/redis.ts";
 import {
   type RedisCluster,
   type RedisServer,
@@ -244,7 +244,7 @@ Deno.test("redis: handles share a connection and let go of it", strict, async ()
 
 Deno.test("redis: a failed open leaves no connection", strict, async () => {
   await using server = await startRedis({ password: "secret" });
-  const engine = createEngine(LOCATION, { url: server.url });
+  const engine = redisAt({ url: server.url });
   for (let i = 0; i < 3; i++) {
     let failed = false;
     try {
@@ -421,7 +421,12 @@ Deno.test("redis: it needs the network and the environment, no more", strict, as
       import { redis as createEngine } from ${
       JSON.stringify(new URL("../../engines/redis/mod.ts", import.meta.url))
     };
-      const engine = createEngine({ name: "name", dbname: "main" }, { url: Deno.args[0] });
+      import { complete } from ${
+      JSON.stringify(new URL("../../engines/complete.ts", import.meta.url))
+    };
+      const engine = complete(
+        createEngine({ name: "name", dbname: "main" }, { url: Deno.args[0] }),
+      );
       await engine.open();
       await engine.set("key", { value: new Uint8Array([49]), timestamp: Date.now() });
       console.log((await engine.get("key")).value.length, await engine.size());
