@@ -19,6 +19,13 @@ export type RedisArgument = string | number | Buffer;
 /** A command as ioredis takes it: its method, its arguments. */
 export type RedisCommand = [method: string, ...args: RedisArgument[]];
 
+/** An error as ioredis emits it. */
+interface ClientError extends Error {
+  lastNodeError?: Error;
+  /** What the server refused. */
+  command?: { name: string };
+}
+
 /** An answer that is awaited. */
 interface Waiting {
   steps: number;
@@ -38,9 +45,10 @@ export class RedisConnection {
   #isOpen = false;
   #deadlineCommand: DeadlineCommand = "pexpiretime";
   #trouble: unknown;
-  readonly #onError = (error: Error & { lastNodeError?: Error }) => {
+  readonly #onError = (error: ClientError) => {
     // A cluster's own error only says that no server was of use.
     this.#trouble = error.lastNodeError ?? error;
+    if (error.command?.name === "select") this.#leave(error);
   };
   readonly #onReady = () => {
     this.#trouble = undefined;
@@ -174,6 +182,8 @@ export class RedisConnection {
   async #open(): Promise<void> {
     // A client of the user's connects at its first command, if it has not yet.
     if (this.#address.client === undefined) await this.run((client) => client.connect());
+    // It may have been refused its database when nobody looked.
+    else if (this.#address.db !== 0) await this.run((client) => client.select(this.#address.db));
     this.#isOpen = true;
     this.#deadlineCommand = await this.run(async (client) => {
       try {
@@ -231,6 +241,17 @@ export class RedisConnection {
     // The connection keeps the program running, if need be.
     unrefTimer(clock);
     return clock;
+  }
+
+  /**
+   * Leaves a connection whose database could not be selected, before anything else is sent on it:
+   * ioredis only tells of it, and goes on in database 0, now and each time it connects again.
+   */
+  #leave(error: Error): void {
+    const { client } = this;
+    if (isCluster(client)) return;
+    client["flushQueue"](error);
+    client.disconnect(true);
   }
 
   /** Leaves a connection that is open and dead. In a cluster each server's has a timer. */

@@ -38,6 +38,12 @@ const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
     (path, message) => `${path} refuses the login (${message}); check user and password`,
   ],
   [
+    /DB index is out of range|SELECT is not allowed/,
+    (path, message) =>
+      `${path} is a database that the server does not have (${message}); name another one in the URL, ` +
+      `or raise "databases" in the server's settings`,
+  ],
+  [
     /^NOPERM/,
     (path, message) =>
       `${path} does not let this user do it (${message}); change the user's rights there`,

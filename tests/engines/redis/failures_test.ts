@@ -1,10 +1,11 @@
 /** What the redis engine does when the server does not do what it should. */
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
+import { Redis, type RedisOptions } from "ioredis";
 import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
 import { entryOf, textAt } from "../../support/entries.ts";
 import { eventually, openRedis, redisAt } from "../../support/redis.ts";
-import { startRedis } from "../../support/redis_server.ts";
+import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const SECRET = "s3cret&word";
@@ -167,6 +168,101 @@ Deno.test("redis: a user without rights", strict, async () => {
     "does not let this user do it (NOPERM",
     "set",
   );
+});
+
+/** A client of the user's own. */
+function clientOf(server: RedisServer, options: RedisOptions = {}): Redis & AsyncDisposable {
+  const client = new Redis({
+    port: server.port,
+    lazyConnect: true,
+    disconnectTimeout: 20,
+    ...options,
+  });
+  client.on("error", () => undefined);
+  return Object.assign(client, {
+    async [Symbol.asyncDispose]() {
+      client.disconnect();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    },
+  });
+}
+
+/** A user with all rights on entries but for those named. */
+async function setUser(server: RedisServer, ...without: string[]): Promise<void> {
+  const rights = ["~name:*", "+@all", ...without.map((command) => `-${command}`)];
+  await server.cli("ACL", "SETUSER", "partial", "reset", "on", `>${SECRET}`, ...rights);
+}
+
+Deno.test("redis: a database that the server does not have", strict, async () => {
+  await using server = await startRedis({ args: ["--databases", "4"] });
+  await server.cli("SET", "name:main:key", "of database 0");
+  const wrong = { url: `${server.url}/99` };
+  await fails(() => redisAt(wrong).open(), 'raise "databases" in the server\'s settings', "open");
+  await using user = clientOf(server, { db: 99 });
+  await fails(() => redisAt({ client: user }).open(), "", "open");
+  assertEquals(await server.cli("GET", "name:main:key"), "of database 0");
+});
+
+Deno.test("redis: a database that a restarted server does not have any more", strict, async () => {
+  await using server = await startRedis({ args: ["--databases", "4"] });
+  await using engine = await openRedis({ url: `${server.url}/3` });
+  await engine.set("key", entryOf("of database 3"));
+  await server.stop();
+  await using smaller = await startRedis({ port: server.port, args: ["--databases", "2"] });
+  await smaller.cli("SET", "name:main:key", "of database 0");
+  for (let i = 0; i < 3; i++) {
+    await fails(() => engine.get("key"), "", "get");
+    await fails(() => engine.set("key", entryOf("lost")), "", "set");
+    await fails(() => engine.clear(), "", "clear");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await fails(() => engine.clear(), "out of range", "clear");
+  assertEquals(await smaller.cli("GET", "name:main:key"), "of database 0");
+  await smaller.stop();
+  await server.restart();
+  await eventually(() => engine.set("key", entryOf("back")));
+  assertEquals(await server.cli("-n", "3", "GET", "name:main:key"), "back");
+});
+
+Deno.test("redis: a user who may not select a database", strict, async () => {
+  await using server = await startRedis();
+  await server.cli("SET", "name:main:key", "of database 0");
+  await setUser(server, "select");
+  const url = server.urlWith(SECRET, "partial");
+  await fails(
+    () => redisAt({ url: `${url}/2` }).open(),
+    "does not let this user do it (NOPERM",
+    "open",
+  );
+  await using zero = await openRedis({ url });
+  assertEquals(await textAt(zero, "key"), "of database 0");
+
+  await setUser(server);
+  await using engine = await openRedis({ url: `${url}/2` });
+  await engine.set("key", entryOf("of database 2"));
+  await setUser(server, "select");
+  await server.cli("CLIENT", "KILL", "TYPE", "normal");
+  for (let i = 0; i < 5; i++) {
+    await fails(() => engine.get("key"), "", "get");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await fails(() => engine.clear(), "NOPERM", "clear");
+  assertEquals(await server.cli("GET", "name:main:key"), "of database 0");
+  await setUser(server);
+  await eventually(() => engine.get("key"));
+  assertEquals(await textAt(engine, "key"), "of database 2");
+});
+
+Deno.test("redis: a user whose password changes while it is connected", strict, async () => {
+  await using server = await startRedis();
+  await setUser(server);
+  await using engine = await openRedis({ url: server.urlWith(SECRET, "partial") });
+  await engine.set("key", entryOf("value"));
+  await server.cli("ACL", "SETUSER", "partial", "resetpass", ">another");
+  await server.cli("CLIENT", "KILL", "TYPE", "normal");
+  const refused = () => fails(() => engine.get("key"), "refuses the login (WRONGPASS", "get");
+  await eventually(refused);
+  await refused();
 });
 
 Deno.test("redis: a server out of memory", strict, async () => {
