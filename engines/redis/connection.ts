@@ -1,8 +1,9 @@
 import { Cluster, Redis } from "ioredis";
 import type { Buffer } from "node:buffer";
-import { delay, type Timer, unrefTimer } from "../../platform/timers.ts";
+import { delay, inTime, type Timer, unrefTimer } from "../../platform/timers.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import type { RedisAddress } from "./address.ts";
+import { Clocks } from "./clock.ts";
 import { NoAnswer, redisError } from "./errors.ts";
 import type { DeadlineCommand } from "./format.ts";
 
@@ -10,8 +11,14 @@ import type { DeadlineCommand } from "./format.ts";
 const LINGER = 20;
 /** The longest pause between two attempts to connect again, ms. */
 const RETRY_PAUSE = 1_000;
+/** How long opening waits for the servers to tell their time, ms. */
+const CLOCK_WAIT = 300;
 /** In how many steps the time for an answer runs out. */
 const STEPS = 4;
+
+const DEADLINE: readonly DeadlineCommand[] = ["pexpiretime"];
+const TIME_LEFT: readonly DeadlineCommand[] = ["pttl"];
+const DEADLINE_AND_TIME_LEFT: readonly DeadlineCommand[] = ["pexpiretime", "pttl"];
 
 /** What a command takes. */
 export type RedisArgument = string | number | Buffer;
@@ -39,11 +46,14 @@ interface Waiting {
  */
 export class RedisConnection {
   readonly client: Redis | Cluster;
+  /** Whether the servers' clocks show the same as ours. */
+  readonly clocks = new Clocks(() => this.#clockServers());
   readonly #address: RedisAddress;
   readonly #waiting = new Set<Waiting>();
   #clock: Timer | undefined;
   #isOpen = false;
-  #deadlineCommand: DeadlineCommand = "pexpiretime";
+  /** Whether the server knows `PEXPIRETIME`. */
+  #tellsDeadlines = true;
   #trouble: unknown;
   readonly #onError = (error: ClientError) => {
     // A cluster's own error only says that no server was of use.
@@ -53,6 +63,8 @@ export class RedisConnection {
   readonly #onReady = () => {
     this.#trouble = undefined;
     this.#keepAlive(this.#waiting.size > 0);
+    // It may be another server than before.
+    this.clocks.forget();
   };
 
   private constructor(address: RedisAddress) {
@@ -76,9 +88,13 @@ export class RedisConnection {
     }
   }
 
-  /** How to ask this server for a deadline. */
-  get deadlineCommand(): DeadlineCommand {
-    return this.#deadlineCommand;
+  /**
+   * How to ask this server for a deadline: the first command tells the state of an entry, the last
+   * one the time by our own clock.
+   */
+  get deadlineCommands(): readonly DeadlineCommand[] {
+    if (!this.#tellsDeadlines) return TIME_LEFT;
+    return this.clocks.agree ? DEADLINE : DEADLINE_AND_TIME_LEFT;
   }
 
   /** Whether keys live on several servers, so that a command can be about one of them only. */
@@ -185,17 +201,27 @@ export class RedisConnection {
     // It may have been refused its database when nobody looked.
     else if (this.#address.db !== 0) await this.run((client) => client.select(this.#address.db));
     this.#isOpen = true;
-    this.#deadlineCommand = await this.run(async (client) => {
+    this.#tellsDeadlines = await this.run(async (client) => {
       try {
         await client.pexpiretime("");
       } catch (error) {
         const message = String(error);
-        if (/unknown command/i.test(message)) return "pttl";
+        if (/unknown command/i.test(message)) return false;
         // The user may have rights on the engine's keys only.
         if (!message.includes("NOPERM")) throw error;
       }
-      return "pexpiretime";
+      return true;
     });
+    // Not for long, and it is no reason to fail: until it is known, deadlines are told otherwise.
+    await inTime(this.clocks.compare(), CLOCK_WAIT, () => new NoAnswer("no time"))
+      .catch(() => undefined);
+  }
+
+  /** Asks all servers that are known for their time. */
+  #clockServers() {
+    const { client } = this;
+    const servers = isCluster(client) ? owners(client) ?? [] : [client];
+    return servers.map((server) => () => server.time());
   }
 
   #makeClient(): Redis | Cluster {

@@ -65,12 +65,20 @@ export const ABSENT = -2;
  */
 export type DeadlineCommand = "pexpiretime" | "pttl";
 
+/** A deadline as `SET` takes it: a point in time, or the time that is left. */
+export type RedisDeadline = ["PXAT" | "PX", number];
+
 /**
- * The argument of `PXAT`. Redis keeps a key for the whole millisecond of its deadline, and an entry
- * is gone in that millisecond: so Redis is told the one before.
+ * A deadline for `SET`. Redis keeps a key for the whole millisecond of its deadline, and an entry is
+ * gone in that millisecond: so Redis is told the one before.
+ *
+ * @param agree Whether the server's clock shows the same time as ours.
  */
-export function toRedisDeadline(expiresAt: number): number {
-  return Math.max(1, Math.min(Math.ceil(expiresAt) - 1, Number.MAX_SAFE_INTEGER));
+export function toRedisDeadline(expiresAt: number, agree: boolean): RedisDeadline {
+  const last = Math.min(Math.ceil(expiresAt) - 1, Number.MAX_SAFE_INTEGER);
+  const left = last - Date.now();
+  if (left < 0) return ["PXAT", 1];
+  return agree ? ["PXAT", last] : ["PX", Math.max(1, left)];
 }
 
 /** An entry's deadline, from what the command tells; exact only when it tells a point in time. */
@@ -84,8 +92,8 @@ export function fromRedisDeadline(command: DeadlineCommand, time: number): numbe
 
 /**
  * KEYS: the Redis key. ARGV: the expected deadline as `PEXPIRETIME` tells it, `""` for no entry,
- * `"any"` for any; the expected value; then what comes in its place: the value and its deadline,
- * `""` for none, or nothing at all.
+ * `"any"` for any; the expected value; then what comes in its place: nothing at all, or the value and,
+ * if it has one, its deadline as `SET` takes it.
  */
 export const COMPARE_AND_SET = `
 local value = redis.call('GET', KEYS[1])
@@ -98,10 +106,10 @@ elseif ARGV[1] ~= 'any' and redis.call('PEXPIRETIME', KEYS[1]) ~= tonumber(ARGV[
 end
 if #ARGV == 2 then
   redis.call('UNLINK', KEYS[1])
-elseif ARGV[4] == '' then
+elseif #ARGV == 3 then
   redis.call('SET', KEYS[1], ARGV[3])
 else
-  redis.call('SET', KEYS[1], ARGV[3], 'PXAT', ARGV[4])
+  redis.call('SET', KEYS[1], ARGV[3], ARGV[4], ARGV[5])
 end
 return 1`;
 

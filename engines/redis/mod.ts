@@ -4,7 +4,8 @@
  * holds. `:` and `%` in the names are percent-encoded: no two stores share a beginning of their
  * keys.
  *
- * Deadlines are Redis' own (`PXAT`), kept by the server's clock. When a value was set is not kept.
+ * Deadlines are Redis' own, kept by the server's clock: where ours shows another time, the server is
+ * told how much time is left (`PX`), else the deadline itself (`PXAT`). When a value was set is not kept.
  * What survives a crash or a restart of the server, and whether entries are evicted when its memory
  * is full, is up to its settings (`appendonly`, `save`, `maxmemory-policy`). Needs Redis 6.2,
  * Valkey, or what speaks like them and runs Lua scripts.

@@ -12,8 +12,10 @@ import { foreignError, isWrongType } from "./errors.ts";
 import {
   ABSENT,
   COMPARE_AND_SET,
+  type DeadlineCommand,
   DEADLINES,
   fromRedisDeadline,
+  type RedisDeadline,
   type RedisNames,
   toRedisDeadline,
   toRedisValue,
@@ -87,11 +89,11 @@ export class RedisStore {
   async set(key: string, { value, expiresAt }: NewEntry): Promise<void> {
     const name = this.#names.of(key);
     const bytes = toRedisValue(value);
-    await this.#connection.run((client) =>
-      expiresAt === undefined
-        ? client.set(name, bytes)
-        : client.set(name, bytes, "PXAT", toRedisDeadline(expiresAt))
-    );
+    await this.#connection.run((client) => {
+      if (expiresAt === undefined) return client.set(name, bytes);
+      const [how, time] = this.#deadline(expiresAt);
+      return how === "PX" ? client.set(name, bytes, how, time) : client.set(name, bytes, how, time);
+    });
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
@@ -104,7 +106,7 @@ export class RedisStore {
         const name = this.#names.of(key);
         const bytes = toRedisValue(value);
         if (expiresAt !== undefined) {
-          commands.push(["set", name, bytes, "PXAT", toRedisDeadline(expiresAt)]);
+          commands.push(["set", name, bytes, ...this.#deadline(expiresAt)]);
         } else if (this.#connection.isCluster) commands.push(["set", name, bytes]);
         else plain.push(name, bytes);
       }
@@ -140,7 +142,7 @@ export class RedisStore {
       : [(expected as RedisEntry).revision, toRedisValue(expected.value)];
     if (next !== undefined) {
       const { value, expiresAt } = next;
-      args.push(toRedisValue(value), expiresAt === undefined ? "" : toRedisDeadline(expiresAt));
+      args.push(toRedisValue(value), ...expiresAt === undefined ? [] : this.#deadline(expiresAt));
     }
     try {
       const done = await this.#connection.run((client) =>
@@ -263,16 +265,17 @@ export class RedisStore {
   async #entry(key: string): Promise<Found<RedisEntry>> {
     const name = this.#names.of(key);
     try {
-      const [value, time] = await this.#connection.run((client) => {
-        // Two commands in one write, for half of what a pipeline costs.
+      const asked = this.#connection.deadlineCommands;
+      const [value, ...times] = await this.#connection.run((client) => {
+        // The commands in one write, for half of what a pipeline costs.
         const stream = isCluster(client) ? undefined : client.stream;
         stream?.cork();
         const value = client.getBuffer(name);
-        const time = client[this.#connection.deadlineCommand](name);
+        const times = asked.map((command) => client[command](name));
         stream?.uncork();
-        return Promise.all([value, time]);
+        return Promise.all([value, ...times]);
       });
-      return this.#toEntry(value, Number(time));
+      return toEntry(value, asked, times.map(Number));
     } catch (error) {
       return this.#foreign(error, key);
     }
@@ -291,17 +294,24 @@ export class RedisStore {
   async #entryBatch(keys: string[]): Promise<Found<RedisEntry>[]> {
     if (this.#isEach(keys)) return await Promise.all(keys.map((key) => this.#entry(key)));
     const names = keys.map((key) => this.#names.of(key));
-    const [values, packed] = await this.#connection.sendAll([[
+    const asked = this.#connection.deadlineCommands;
+    const [values, ...packed] = await this.#connection.sendAll([[
       ["mgetBuffer", ...names],
-      ["evalBuffer", DEADLINES, names.length, ...names, this.#connection.deadlineCommand],
-    ]]) as [(Buffer | null)[], Buffer];
+      ...asked.map((command): RedisCommand => [
+        "evalBuffer",
+        DEADLINES,
+        names.length,
+        ...names,
+        command,
+      ]),
+    ]]) as [(Buffer | null)[], ...Buffer[]];
     const all: Found<RedisEntry>[] = [];
     for (const [i, key] of keys.entries()) {
-      const time = packed.readDoubleLE(8 * i);
+      const times = packed.map((doubles) => doubles.readDoubleLE(8 * i));
       // MGET tells nothing of what is no string, but something is there: GET will say what is wrong
       // with it.
-      const isOdd = values[i] === null && time !== ABSENT;
-      all.push(isOdd ? await this.#entry(key) : this.#toEntry(values[i], time));
+      const isOdd = values[i] === null && times[0] !== ABSENT;
+      all.push(isOdd ? await this.#entry(key) : toEntry(values[i], asked, times));
     }
     return all;
   }
@@ -328,18 +338,27 @@ export class RedisStore {
     return keys.length === 1 || this.#connection.isCluster;
   }
 
-  #toEntry(value: Buffer | null, time: number): RedisEntry | undefined {
-    // It may have gone after its value was read.
-    if (value === null || time === ABSENT) return undefined;
-    const { deadlineCommand } = this.#connection;
-    const revision = deadlineCommand === "pexpiretime" ? String(time) : "any";
-    return { value, revision, expiresAt: fromRedisDeadline(deadlineCommand, time) };
+  #deadline(expiresAt: number): RedisDeadline {
+    return toRedisDeadline(expiresAt, this.#connection.clocks.agree);
   }
 
   #foreign(error: unknown, key: string): Error {
     if (isWrongType(error)) return foreignError(this.#names.of(key), key);
     throw error;
   }
+}
+
+/** @param times What the commands told of its deadline. */
+function toEntry(
+  value: Buffer | null,
+  commands: readonly DeadlineCommand[],
+  times: readonly number[],
+): RedisEntry | undefined {
+  // It may have gone after its value was read.
+  if (value === null || times.includes(ABSENT)) return undefined;
+  const revision = commands[0] === "pexpiretime" ? String(times[0]) : "any";
+  const last = times.length - 1;
+  return { value, revision, expiresAt: fromRedisDeadline(commands[last], times[last]) };
 }
 
 function certain<T>(found: Found<T>): T | undefined {
