@@ -11,6 +11,8 @@ import type { DeadlineCommand } from "./format.ts";
 const LINGER = 20;
 /** The longest pause between two attempts to connect again, ms. */
 const RETRY_PAUSE = 1_000;
+/** How long a connection to a server that takes no writes is kept at least, ms. */
+const RECONNECT_PAUSE = 1_000;
 /** How long opening waits for the servers to tell their time, ms. */
 const CLOCK_WAIT = 300;
 /** In how many steps the time for an answer runs out. */
@@ -52,6 +54,7 @@ export class RedisConnection {
   readonly #waiting = new Set<Waiting>();
   #clock: Timer | undefined;
   #isOpen = false;
+  #readySince = 0;
   /** Whether the server knows `PEXPIRETIME`. */
   #tellsDeadlines = true;
   #trouble: unknown;
@@ -62,6 +65,7 @@ export class RedisConnection {
   };
   readonly #onReady = () => {
     this.#trouble = undefined;
+    this.#readySince = performance.now();
     this.#keepAlive(this.#waiting.size > 0);
     // It may be another server than before.
     this.clocks.forget();
@@ -235,6 +239,7 @@ export class RedisConnection {
       disconnectTimeout: LINGER,
       // What was sent and not answered is rejected at once: sent again, it could be done twice.
       maxRetriesPerRequest: 0,
+      reconnectOnError: (error: Error) => this.#isDemoted(error),
     };
     if (!isCluster) {
       const place = socket === undefined ? nodes[0] : { path: socket };
@@ -267,6 +272,16 @@ export class RedisConnection {
     // The connection keeps the program running, if need be.
     unrefTimer(clock);
     return clock;
+  }
+
+  /**
+   * Whether an error says that the server takes no writes, so that the connection is to be made
+   * anew: after a failover the name leads to another server, while the old one stays up as its
+   * replica. Not at once again, where it stays a replica.
+   */
+  #isDemoted(error: Error): boolean {
+    return error.message.includes("READONLY") &&
+      performance.now() - this.#readySince > RECONNECT_PAUSE;
   }
 
   /**

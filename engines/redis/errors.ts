@@ -49,6 +49,12 @@ const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
       `${path} does not let this user do it (${message}); change the user's rights there`,
   ],
   [
+    /READONLY/,
+    (path, message) =>
+      `${path} is a replica and takes no changes (${message}); after a failover try again, the ` +
+      `connection is made anew; else name the primary in the options`,
+  ],
+  [
     /^OOM/,
     (path, message) =>
       `${path} is out of memory (${message}); raise its maxmemory, or let it evict`,

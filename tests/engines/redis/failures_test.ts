@@ -5,6 +5,7 @@ import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
 import { entryOf, textAt } from "../../support/entries.ts";
 import { eventually, openRedis, redisAt } from "../../support/redis.ts";
+import { RedisProxy } from "../../support/redis_proxy.ts";
 import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -292,8 +293,48 @@ Deno.test("redis: a value larger than Redis takes", strict, async () => {
 Deno.test("redis: a read-only replica", strict, async () => {
   await using server = await startRedis({ args: ["--replicaof", "127.0.0.1", "1"] });
   await using engine = await openRedis({ url: server.url });
-  await fails(() => engine.set("key", entryOf("no")), "READONLY", "set");
+  const change = "is a replica and takes no changes (READONLY";
+  await fails(() => engine.set("key", entryOf("no")), change, "set");
+  await fails(() => engine.setMany([["key", entryOf("no")]]), change, "setMany");
+  await fails(() => engine.compareAndSet("key", undefined, entryOf("no")), change, "compareAndSet");
+  // What is read at the same time goes on.
+  for (let i = 0; i < 10; i++) {
+    const [read] = await Promise.all([
+      engine.get("key"),
+      fails(() => engine.delete("key"), change, "delete"),
+    ]);
+    assertEquals(read, undefined);
+  }
 });
+
+for (const way of ["set", "setMany", "compareAndSet"] as const) {
+  Deno.test(`redis: a failover, after which the old primary stays up: ${way}`, strict, async () => {
+    const atOnce = ["--repl-diskless-sync-delay", "0"];
+    await using first = await startRedis({ args: atOnce });
+    await using second = await startRedis({
+      args: [...atOnce, "--replicaof", "127.0.0.1", `${first.port}`],
+    });
+    await using proxy = new RedisProxy(first.port);
+    await using engine = await openRedis({ url: proxy.url });
+    await engine.set("key", entryOf("before"));
+    await eventually(async () => {
+      assertEquals(await second.cli("GET", "name:main:key"), "before");
+    });
+    await second.cli("REPLICAOF", "NO", "ONE");
+    await first.cli("REPLICAOF", "127.0.0.1", `${second.port}`);
+    proxy.target = second.port;
+    const change = async () => {
+      const after = entryOf("after");
+      if (way === "set") await engine.set("key", after);
+      else if (way === "setMany") await engine.setMany([["key", after], ["other", after]]);
+      else assert(await engine.compareAndSet("key", await engine.get("key"), after));
+    };
+    const start = performance.now();
+    await eventually(change);
+    assertLess(performance.now() - start, 5_000);
+    assertEquals(await second.cli("GET", "name:main:key"), "after");
+  });
+}
 
 Deno.test("redis: another program's data under the stash's prefix", strict, async () => {
   await using server = await startRedis();
