@@ -1,6 +1,6 @@
 import type { Engine, EngineLocation, Entry, NewEntry } from "../engine.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
-import { expired, MemoryStore } from "./store.ts";
+import { bytesOf, expired, MemoryStore } from "./store.ts";
 
 /** Where a location's data lives, as `stash.path` shows it. */
 export function memoryPath({ name, dbname }: EngineLocation): string {
@@ -60,6 +60,7 @@ class MemoryEngine implements Engine {
   }
 
   set(key: string, entry: NewEntry): void {
+    this.#refuseTooLarge(key, entry.value);
     this.#store.put(key, entry);
     this.#evict();
   }
@@ -107,6 +108,17 @@ class MemoryEngine implements Engine {
 
   byteSize(): number {
     return this.#store.bytes;
+  }
+
+  /** Nothing would be left of the store, and it would not be kept either. */
+  #refuseTooLarge(key: string, value: Uint8Array): void {
+    if (this.#maxBytes === Infinity) return;
+    const bytes = bytesOf(key, value);
+    if (bytes <= this.#maxBytes) return;
+    throw new RangeError(
+      `Cannot set entry in engine "memory": it takes ${bytes} bytes, and "maxBytes" is ` +
+        `${this.#maxBytes}; what was there stays`,
+    );
   }
 
   #evict(): void {

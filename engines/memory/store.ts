@@ -1,5 +1,22 @@
 import type { Entry, NewEntry } from "../engine.ts";
 
+/**
+ * What an entry takes besides its key and value: the objects, the places in the map, the bookkeeping
+ * of a buffer. Measured by a million and two million entries, as what the process grew by: 610 to 680
+ * bytes for keys of 8 to 100 characters and values of 5 to 1,000 bytes.
+ */
+const OVERHEAD = 640;
+
+/** What an entry takes in memory, bytes. */
+export function bytesOf(key: string, value: Uint8Array): number {
+  // V8 keeps a text in one byte per character while all of them are Latin-1.
+  const width = WIDE.test(key) ? 2 : 1;
+  return OVERHEAD + width * key.length + value.byteLength;
+}
+
+// deno-lint-ignore no-control-regex -- all that is outside of Latin-1, its control characters included
+const WIDE = /[^\x00-\xff]/;
+
 /** An entry as it is kept, and its place in the order of use. */
 export interface Item extends Entry {
   readonly key: string;
@@ -8,6 +25,8 @@ export interface Item extends Entry {
    * begin.
    */
   readonly arrival: number;
+  /** What it takes in memory. */
+  readonly bytes: number;
   older: Item | undefined;
   newer: Item | undefined;
 }
@@ -23,7 +42,7 @@ let arrivals = 0;
 export class MemoryStore {
   readonly items = new Map<string, Item>();
   handles = 0;
-  /** Keys' and values' lengths. */
+  /** What the entries take in memory. */
   bytes = 0;
   /** Sets until the next look for expired entries. */
   #sets = 1_000;
@@ -49,17 +68,19 @@ export class MemoryStore {
     if (old !== undefined) this.#forget(old);
     const item: Item = {
       key,
-      value,
+      // A part of a larger buffer would keep all of it.
+      value: value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value),
       expiresAt,
       timestamp,
       revision: ++revisions,
       arrival: old?.arrival ?? ++arrivals,
+      bytes: bytesOf(key, value),
       older: undefined,
       newer: undefined,
     };
     this.items.set(key, item);
     this.#link(item);
-    this.bytes += sizeOf(item);
+    this.bytes += item.bytes;
     if (expiresAt !== undefined && expiresAt < this.#earliest) this.#earliest = expiresAt;
     // What nobody asks for again would stay for ever. As many sets as entries between two looks:
     // each set pays for one.
@@ -130,7 +151,7 @@ export class MemoryStore {
 
   #forget(item: Item): void {
     this.#unlink(item);
-    this.bytes -= sizeOf(item);
+    this.bytes -= item.bytes;
   }
 
   #link(item: Item): void {
@@ -152,8 +173,4 @@ export class MemoryStore {
 /** Whether its deadline has come. */
 export function expired(item: Item): boolean {
   return item.expiresAt !== undefined && Date.now() >= item.expiresAt;
-}
-
-function sizeOf(item: Item): number {
-  return item.key.length + item.value.byteLength;
 }
