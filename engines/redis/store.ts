@@ -44,7 +44,12 @@ export interface RedisEntry extends Entry {
 /** What was found under a key; an `Error` when that is no entry. */
 type Found<T> = T | Error | undefined;
 
-/** The entries of one store in a server. */
+/**
+ * The entries of one store in a server. Calls about single keys are sent in the order in which they
+ * are made, awaited or not, and so are batches of up to 500 keys whose values are small; a server does
+ * what it gets in that order. What scans (listings, `size`, `clear`) takes many round trips, and what
+ * is called meanwhile comes in between.
+ */
 export class RedisStore {
   readonly #connection: RedisConnection;
   readonly #names: RedisNames;
@@ -89,6 +94,7 @@ export class RedisStore {
   async set(key: string, { value, expiresAt }: NewEntry): Promise<void> {
     const name = this.#names.of(key);
     const bytes = toRedisValue(value);
+    this.#afterReads();
     await this.#connection.run((client) => {
       if (expiresAt === undefined) return client.set(name, bytes);
       const [how, time] = this.#deadline(expiresAt);
@@ -97,6 +103,7 @@ export class RedisStore {
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
+    this.#afterReads();
     for (const batch of batches([...new Map(pairs)])) {
       const commands: RedisCommand[] = [];
       // MSET takes half the time of as many SETs, but no deadlines, and in a cluster not keys of
@@ -120,11 +127,13 @@ export class RedisStore {
 
   async delete(key: string): Promise<boolean> {
     const name = this.#names.of(key);
+    this.#afterReads();
     return Number(await this.#connection.run((client) => client.unlink(name))) === 1;
   }
 
   async deleteMany(keys: string[]): Promise<number> {
     let count = 0;
+    this.#afterReads();
     const names = [...new Set(keys)].map((key) => this.#names.of(key));
     for (const batch of groupsOf(names, BATCH_KEYS)) count += await this.unlink(batch);
     return count;
@@ -144,6 +153,7 @@ export class RedisStore {
       const { value, expiresAt } = next;
       args.push(toRedisValue(value), ...expiresAt === undefined ? [] : this.#deadline(expiresAt));
     }
+    this.#afterReads();
     try {
       const done = await this.#connection.run((client) =>
         client.eval(COMPARE_AND_SET, 1, name, ...args)
@@ -226,6 +236,12 @@ export class RedisStore {
         yield names.filter((name) => seen.size < seen.add(name.toString("latin1")).size);
       } while (cursor !== "0");
     }
+  }
+
+  /** Reads that wait for each other are sent before what is about to be changed. */
+  #afterReads(): void {
+    this.#entries.flush();
+    this.#values.flush();
   }
 
   #keysOf(names: Buffer[]): string[] {

@@ -9,6 +9,7 @@ import {
 } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
 import { fileURLToPath } from "node:url";
+import type { Awaitable, EntryValue } from "../../engines/engine.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
 import { HashStash } from "../../mod.ts";
@@ -20,6 +21,8 @@ import {
   startRedis,
   startRedisCluster,
 } from "../support/redis_server.ts";
+import type { Store } from "../support/bed.ts";
+import { RandomValues } from "../support/random.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
 import { linesOf } from "../support/child.ts";
@@ -288,6 +291,62 @@ Deno.test("redis: concurrent gets go together, a lone one at once", strict, asyn
   for (const i of numbers) assertEquals(await stash.get(i), `value ${i}`);
   assertLessOrEqual(await trips() - before, 100 + 3 * own);
   assertEquals(await calls("mget"), mgets);
+});
+
+/** Claims that calls which nobody awaits do and tell what they would one after another. */
+async function inOrder(engine: Store, random: RandomValues): Promise<void> {
+  const model = new Map<string, string>();
+  const [actual, expected]: [unknown[], unknown[]] = [[], []];
+  const text = (entry: EntryValue | undefined) => entry && new TextDecoder().decode(entry.value);
+  for (let i = 0; i < 300; i++) {
+    const key = random.pick(["a", "b", "c"]);
+    const value = `value ${i}`;
+    const calls: (() => [Awaitable<unknown>, unknown])[] = [
+      () => [Promise.resolve(engine.get(key)).then(text), model.get(key)],
+      () => [Promise.resolve(engine.getValue(key)).then(text), model.get(key)],
+      () => [
+        Promise.resolve(engine.getMany([key, "absent"])).then(([found]) => text(found)),
+        model.get(key),
+      ],
+      () => [
+        Promise.resolve(engine.getValues([key, "absent"])).then(([found]) => text(found)),
+        model.get(key),
+      ],
+      () => [engine.has(key), model.has(key)],
+      () => [engine.set(key, entryOf(value)), void model.set(key, value)],
+      () => [engine.set(key, entryOf(value, Date.now() + 60_000)), void model.set(key, value)],
+      () => [engine.setMany([[key, entryOf(value)]]), void model.set(key, value)],
+      () => [engine.delete(key), model.delete(key)],
+      () => [engine.deleteMany([key, "absent"]), Number(model.delete(key))],
+      () => [
+        engine.compareAndSet(key, undefined, entryOf(value)),
+        !model.has(key) && model.set(key, value) !== undefined,
+      ],
+    ];
+    const [answer, right] = random.pick(calls)();
+    actual.push(answer);
+    expected.push(right);
+  }
+  assertEquals(await Promise.all(actual), expected);
+}
+
+Deno.test("redis: calls that nobody awaits come in their order", strict, async () => {
+  await using server = await startRedis();
+  for (let seed = 0; seed < 10; seed++) {
+    await using engine = await openRedis({ url: server.url }, { ...LOCATION, name: `s${seed}` });
+    await inOrder(engine, new RandomValues(seed));
+  }
+});
+
+Deno.test("redis: calls that nobody awaits come in their order in a cluster", strict, async () => {
+  await using cluster = await startRedisCluster();
+  for (let seed = 0; seed < 5; seed++) {
+    await using engine = await openRedis(
+      { cluster: cluster.urls },
+      { ...LOCATION, name: `s${seed}` },
+    );
+    await inOrder(engine, new RandomValues(seed));
+  }
 });
 
 Deno.test("redis: batches take few round trips and bounded pieces", strict, async () => {
