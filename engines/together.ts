@@ -36,8 +36,13 @@ export class Together<T> {
     return new Promise((resolve, reject) => {
       const count = this.#waiting.push({ key, resolve, reject });
       // After the microtasks: those who await something else first are in time too.
-      if (count === 1) nextTick(() => this.#counted(this.#go()));
+      if (count === 1) nextTick(() => this.flush());
     });
+  }
+
+  /** Makes the calls that wait at once: before something that must come after them. */
+  flush(): void {
+    if (this.#waiting.length > 0) void this.#counted(this.#go());
   }
 
   async #go(): Promise<void> {

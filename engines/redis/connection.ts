@@ -1,23 +1,39 @@
 import { Cluster, Redis } from "ioredis";
 import type { Buffer } from "node:buffer";
-import { delay, type Timer, unrefTimer } from "../../platform/timers.ts";
-import type { RedisAddress } from "./address.ts";
-import type { DeadlineCommand } from "./deadline.ts";
-import { NoAnswer, redisError, type RedisOperation } from "./errors.ts";
+import { delay, inTime, type Timer, unrefTimer } from "../../platform/timers.ts";
 import { type Hold, SharedResources } from "../shared.ts";
+import type { RedisAddress } from "./address.ts";
+import { Clocks } from "./clock.ts";
+import { NoAnswer, redisError } from "./errors.ts";
+import type { DeadlineCommand } from "./format.ts";
 
 /** How long a closed socket may take to end on its own, ms. */
 const LINGER = 20;
 /** The longest pause between two attempts to connect again, ms. */
 const RETRY_PAUSE = 1_000;
+/** How long a connection to a server that takes no writes is kept at least, ms. */
+const RECONNECT_PAUSE = 1_000;
+/** How long opening waits for the servers to tell their time, ms. */
+const CLOCK_WAIT = 300;
 /** In how many steps the time for an answer runs out. */
 const STEPS = 4;
+
+const DEADLINE: readonly DeadlineCommand[] = ["pexpiretime"];
+const TIME_LEFT: readonly DeadlineCommand[] = ["pttl"];
+const DEADLINE_AND_TIME_LEFT: readonly DeadlineCommand[] = ["pexpiretime", "pttl"];
 
 /** What a command takes. */
 export type RedisArgument = string | number | Buffer;
 
 /** A command as ioredis takes it: its method, its arguments. */
 export type RedisCommand = [method: string, ...args: RedisArgument[]];
+
+/** An error as ioredis emits it. */
+interface ClientError extends Error {
+  lastNodeError?: Error;
+  /** What the server refused. */
+  command?: { name: string };
+}
 
 /** An answer that is awaited. */
 interface Waiting {
@@ -32,19 +48,27 @@ interface Waiting {
  */
 export class RedisConnection {
   readonly client: Redis | Cluster;
+  /** Whether the servers' clocks show the same as ours. */
+  readonly clocks = new Clocks(() => this.#clockServers());
   readonly #address: RedisAddress;
   readonly #waiting = new Set<Waiting>();
   #clock: Timer | undefined;
   #isOpen = false;
-  #deadlineCommand: DeadlineCommand = "pexpiretime";
+  #readySince = 0;
+  /** Whether the server knows `PEXPIRETIME`. */
+  #tellsDeadlines = true;
   #trouble: unknown;
-  readonly #onError = (error: Error & { lastNodeError?: Error }) => {
+  readonly #onError = (error: ClientError) => {
     // A cluster's own error only says that no server was of use.
     this.#trouble = error.lastNodeError ?? error;
+    if (error.command?.name === "select") this.#leave(error);
   };
   readonly #onReady = () => {
     this.#trouble = undefined;
+    this.#readySince = performance.now();
     this.#keepAlive(this.#waiting.size > 0);
+    // It may be another server than before.
+    this.clocks.forget();
   };
 
   private constructor(address: RedisAddress) {
@@ -68,9 +92,13 @@ export class RedisConnection {
     }
   }
 
-  /** How to ask this server for a deadline. */
-  get deadlineCommand(): DeadlineCommand {
-    return this.#deadlineCommand;
+  /**
+   * How to ask this server for a deadline: the first command tells the state of an entry, the last
+   * one the time by our own clock.
+   */
+  get deadlineCommands(): readonly DeadlineCommand[] {
+    if (!this.#tellsDeadlines) return TIME_LEFT;
+    return this.clocks.agree ? DEADLINE : DEADLINE_AND_TIME_LEFT;
   }
 
   /** Whether keys live on several servers, so that a command can be about one of them only. */
@@ -78,51 +106,35 @@ export class RedisConnection {
     return this.#address.isCluster;
   }
 
-  /** The value of a Redis key and its deadline, in one round trip. */
-  read(operation: RedisOperation, name: string): Promise<[value: Buffer | null, time: number]> {
-    return this.run(operation, ({ client }) => {
-      // Two commands in one write, for half of what a pipeline costs.
-      const stream = isCluster(client) ? undefined : client.stream;
-      stream?.cork();
-      const value = client.getBuffer(name);
-      const time = client[this.#deadlineCommand](name);
-      stream?.uncork();
-      return Promise.all([value, time.then(Number)]);
-    });
-  }
-
   /**
    * Sends commands and gives their answers; rejects with the first error. On one server all of them
    * go in one round trip; in a cluster each group goes to the server of its key.
    */
-  async sendAll(operation: RedisOperation, groups: RedisCommand[][]): Promise<unknown[]> {
+  async sendAll(groups: RedisCommand[][]): Promise<unknown[]> {
     const sets = this.isCluster ? groups : [groups.flat()];
     const replies = await Promise.all(
       sets.map((commands) =>
-        this.run(operation, async ({ client }) => await client.pipeline(commands).exec() ?? [])
+        this.run(async (client) => await client.pipeline(commands).exec() ?? [])
       ),
     );
     return replies.flat().map(([error, reply]) => {
-      if (error !== null) throw this.#error(operation, error, true);
+      if (error !== null) throw this.#error(error, true);
       return reply;
     });
   }
 
-  /** Awaits what `call` gets from the client; rejects in the engine's words. */
-  run<T>(
-    operation: RedisOperation,
-    call: (connection: RedisConnection) => Promise<T>,
-  ): Promise<T> {
+  /** Awaits what `call` gets from the client. */
+  run<T>(call: (client: Redis | Cluster) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       // What a client of the user's keeps for later, it may send later.
       const sent = this.client.status === "ready" || this.#address.client !== undefined;
       const fail = (error: unknown) => {
         this.#done(waiting);
-        reject(this.#error(operation, error, sent));
+        reject(this.#error(error, sent));
       };
       const waiting: Waiting = { steps: 0, reject: fail };
       this.#begin(waiting);
-      call(this).then((value) => {
+      call(this.client).then((value) => {
         this.#done(waiting);
         resolve(value);
       }, fail);
@@ -151,15 +163,15 @@ export class RedisConnection {
     }
   }
 
-  #error(operation: RedisOperation, error: unknown, sent: boolean): Error {
-    return redisError({ operation, address: this.#address, error, trouble: this.#trouble, sent });
+  #error(error: unknown, sent: boolean): Error {
+    return redisError({ error, trouble: this.#trouble, sent }, this.#address);
   }
 
   /** The servers that hold keys. */
-  async masters(operation: RedisOperation): Promise<Redis[]> {
+  async masters(): Promise<Redis[]> {
     const { client } = this;
     if (!isCluster(client)) return [client];
-    return owners(client) ?? await this.run(operation, async () => {
+    return owners(client) ?? await this.run(async () => {
       // A server that went away is forgotten until somebody asks for one of its keys: without it,
       // its keys would seem gone.
       await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
@@ -189,19 +201,31 @@ export class RedisConnection {
 
   async #open(): Promise<void> {
     // A client of the user's connects at its first command, if it has not yet.
-    if (this.#address.client === undefined) await this.run("open", () => this.client.connect());
+    if (this.#address.client === undefined) await this.run((client) => client.connect());
+    // It may have been refused its database when nobody looked.
+    else if (this.#address.db !== 0) await this.run((client) => client.select(this.#address.db));
     this.#isOpen = true;
-    this.#deadlineCommand = await this.run("open", async () => {
+    this.#tellsDeadlines = await this.run(async (client) => {
       try {
-        await this.client.pexpiretime("");
+        await client.pexpiretime("");
       } catch (error) {
         const message = String(error);
-        if (/unknown command/i.test(message)) return "pttl";
+        if (/unknown command/i.test(message)) return false;
         // The user may have rights on the engine's keys only.
         if (!message.includes("NOPERM")) throw error;
       }
-      return "pexpiretime";
+      return true;
     });
+    // Not for long, and it is no reason to fail: until it is known, deadlines are told otherwise.
+    await inTime(this.clocks.compare(), CLOCK_WAIT, () => new NoAnswer("no time"))
+      .catch(() => undefined);
+  }
+
+  /** Asks all servers that are known for their time. */
+  #clockServers() {
+    const { client } = this;
+    const servers = isCluster(client) ? owners(client) ?? [] : [client];
+    return servers.map((server) => () => server.time());
   }
 
   #makeClient(): Redis | Cluster {
@@ -215,6 +239,7 @@ export class RedisConnection {
       disconnectTimeout: LINGER,
       // What was sent and not answered is rejected at once: sent again, it could be done twice.
       maxRetriesPerRequest: 0,
+      reconnectOnError: (error: Error) => this.#isDemoted(error),
     };
     if (!isCluster) {
       const place = socket === undefined ? nodes[0] : { path: socket };
@@ -249,6 +274,27 @@ export class RedisConnection {
     return clock;
   }
 
+  /**
+   * Whether an error says that the server takes no writes, so that the connection is to be made
+   * anew: after a failover the name leads to another server, while the old one stays up as its
+   * replica. Not at once again, where it stays a replica.
+   */
+  #isDemoted(error: Error): boolean {
+    return error.message.includes("READONLY") &&
+      performance.now() - this.#readySince > RECONNECT_PAUSE;
+  }
+
+  /**
+   * Leaves a connection whose database could not be selected, before anything else is sent on it:
+   * ioredis only tells of it, and goes on in database 0, now and each time it connects again.
+   */
+  #leave(error: Error): void {
+    const { client } = this;
+    if (isCluster(client)) return;
+    client["flushQueue"](error);
+    client.disconnect(true);
+  }
+
   /** Leaves a connection that is open and dead. In a cluster each server's has a timer. */
   #reconnect(): void {
     const { client } = this;
@@ -276,7 +322,8 @@ function identity(object: object | undefined): number | undefined {
   return identified;
 }
 
-function isCluster(client: Redis | Cluster): client is Cluster {
+/** Tells the two kinds of client apart. */
+export function isCluster(client: Redis | Cluster): client is Cluster {
   return client.isCluster;
 }
 

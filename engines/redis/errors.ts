@@ -1,28 +1,14 @@
+/**
+ * What goes wrong with a Redis server, and what it means. No error here holds the original of
+ * ioredis, which has the arguments of the command: values, and in a refused login the password.
+ */
 import { DecodeError } from "../../codec/errors.ts";
-import { engineError, messageOf } from "../errors.ts";
-import { EngineError } from "../errors.ts";
-import type { RedisAddress } from "./address.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
+import type { EngineOperation } from "../engine.ts";
+import { messageOf } from "../errors.ts";
+import type { RedisAddress } from "./address.ts";
 
-/** What was being done. */
-export type RedisOperation =
-  | "open"
-  | "get"
-  | "getMany"
-  | "has"
-  | "set"
-  | "setMany"
-  | "delete"
-  | "deleteMany"
-  | "compareAndSet"
-  | "keys"
-  | "entries"
-  | "size"
-  | "clear"
-  | "check"
-  | "byteSize";
-
-const CHANGES: readonly RedisOperation[] = [
+const CHANGES: readonly EngineOperation[] = [
   "set",
   "setMany",
   "delete",
@@ -52,9 +38,21 @@ const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
     (path, message) => `${path} refuses the login (${message}); check user and password`,
   ],
   [
+    /DB index is out of range|SELECT is not allowed/,
+    (path, message) =>
+      `${path} is a database that the server does not have (${message}); name another one in the URL, ` +
+      `or raise "databases" in the server's settings`,
+  ],
+  [
     /^NOPERM/,
     (path, message) =>
       `${path} does not let this user do it (${message}); change the user's rights there`,
+  ],
+  [
+    /READONLY/,
+    (path, message) =>
+      `${path} is a replica and takes no changes (${message}); after a failover try again, the ` +
+      `connection is made anew; else name the primary in the options`,
   ],
   [
     /^OOM/,
@@ -86,15 +84,33 @@ const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
   ],
 ];
 
+/** A command failed. Its message is that of the server, of ioredis or of the system. */
+export class RedisError extends Error {
+  /** What the original error was called. */
+  override readonly name: string;
+  /** Whether no answer came in time. */
+  readonly isLate: boolean;
+  /** Whether the server may have done it all the same. */
+  readonly isUnsure: boolean;
+
+  constructor(
+    message: string,
+    { name, isLate, isUnsure }: { name: string; isLate: boolean; isUnsure: boolean },
+  ) {
+    super(message);
+    this.name = name;
+    this.isLate = isLate;
+    this.isUnsure = isUnsure;
+  }
+}
+
 /** No answer came in time. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
 }
 
-/** How an operation came to its error. */
+/** How a command came to its error. */
 export interface RedisFailure {
-  readonly operation: RedisOperation;
-  readonly address: RedisAddress;
   /** What ioredis or the server says. */
   readonly error: unknown;
   /**
@@ -106,63 +122,52 @@ export interface RedisFailure {
   readonly sent: boolean;
 }
 
-/**
- * Whether what failed, by an error in the engine's words, is that the server holds something else
- * than a string there.
- */
+/** The error of a command, without what it holds. */
+export function redisError(
+  { error, trouble, sent }: RedisFailure,
+  { password }: RedisAddress,
+): Error {
+  const isLate = error instanceof NoAnswer;
+  const isLost = isLate || LOST.test(textOf(error));
+  const why = isLost && trouble !== undefined ? trouble : error;
+  // It says itself which flag is missing, and no command was sent.
+  if (why instanceof Error && isPermissionDenied(why)) return why;
+  const message = textOf(why);
+  return new RedisError(password ? message.replaceAll(password, "***") : message, {
+    name: why instanceof Error ? why.name : "Error",
+    isLate: why instanceof NoAnswer,
+    isUnsure: isLost && (sent || isLate),
+  });
+}
+
+/** What an error of a command means and what to do about it. */
+export function explainRedis(
+  error: unknown,
+  operation: EngineOperation,
+  { path, timeout }: RedisAddress,
+): string | undefined {
+  if (!(error instanceof RedisError)) return undefined;
+  const { message } = error;
+  const because = error.isLate
+    ? `${path} does not answer within ${timeout} ms; see how busy it is, or raise the option "timeout"`
+    : MEANINGS.find(([pattern]) => pattern.test(message))?.[1](path, message) ??
+      `${path} says: ${message}`;
+  if (!error.isUnsure || !CHANGES.includes(operation)) return because;
+  return `${because}; whether the change was made is not known`;
+}
+
+/** Whether the server holds something else than a string there. */
 export function isWrongType(error: unknown): boolean {
-  return error instanceof EngineError && textOf(error.cause).includes("WRONGTYPE");
+  return error instanceof RedisError && error.message.includes("WRONGTYPE");
 }
 
 /** That the key holds something that this engine never writes. */
 export function foreignError(redisKey: string, key: string): DecodeError {
   return new DecodeError(
-    `Cannot get entry in engine "redis": the Redis key ${
-      JSON.stringify(redisKey)
-    } holds something else than a ` +
-      `string, which another program put there; delete the entry, or run check with fix`,
-    { engine: "redis", key },
+    `the Redis key ${JSON.stringify(redisKey)} holds something else than a string, which another ` +
+      `program put there; delete the entry, or run check with fix`,
+    { key },
   );
-}
-
-/**
- * An error of ioredis or the server in the engine's words. Neither it nor its cause holds the
- * original, which has the arguments of the command: values, and in a refused login the password.
- */
-export function redisError({ operation, address, error, trouble, sent }: RedisFailure): Error {
-  const lost = isLost(error);
-  const why = lost && trouble !== undefined ? trouble : error;
-  let because = explain(textOf(why), why, address);
-  if (lost && (sent || error instanceof NoAnswer) && CHANGES.includes(operation)) {
-    because += "; whether the change was made is not known";
-  }
-  return engineError("redis", operation, because, copyOf(why, address));
-}
-
-/**
- * Whether the error says that the connection went, so that the command may have been done or not.
- */
-function isLost(error: unknown): boolean {
-  return error instanceof NoAnswer || LOST.test(textOf(error));
-}
-
-function explain(message: string, error: unknown, address: RedisAddress): string {
-  const { path, timeout } = address;
-  if (error instanceof NoAnswer) {
-    return `${path} does not answer within ${timeout} ms; see how busy it is, or raise the option "timeout"`;
-  }
-  // It says itself which flag is missing.
-  if (isPermissionDenied(error)) return message;
-  const meaning = MEANINGS.find(([pattern]) => pattern.test(message))?.[1];
-  return meaning?.(path, message) ?? `${path} says: ${message}`;
-}
-
-/** What the error says, without what it holds. */
-function copyOf(error: unknown, { password }: RedisAddress): Error {
-  const message = textOf(error);
-  const copy = new Error(password ? message.replaceAll(password, "***") : message);
-  if (error instanceof Error) copy.name = error.name;
-  return copy;
 }
 
 function textOf(error: unknown): string {

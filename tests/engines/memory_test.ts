@@ -1,8 +1,9 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { memory as createEngine } from "../../engines/memory/mod.ts";
-import type { Engine } from "../../engines/engine.ts";
+import type { Engine, Entry } from "../../engines/engine.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
-import { entryOf } from "../support/entries.ts";
+import { disposable } from "../support/bed.ts";
+import { entryOf, textAt } from "../support/entries.ts";
 import { contractTests } from "../support/contract.ts";
 
 contractTests("memory");
@@ -30,17 +31,78 @@ Deno.test("memory: maxEntries drops what was used least recently, and get counts
   assertEquals(engine.evictions, 1);
 });
 
-Deno.test("memory: maxBytes counts keys and values", () => {
-  const engine = open({ maxBytes: 10 });
+Deno.test("memory: maxBytes counts what entries take", () => {
+  const measuring = open();
+  measuring.set("a", entryOf("1234"));
+  const one = measuring.byteSize?.() as number;
+  const engine = open({ maxBytes: 2 * one });
   engine.set("a", entryOf("1234"));
   engine.set("b", entryOf("1234"));
   assertEquals(keys(engine), ["a", "b"]);
   engine.set("b", entryOf("12345"));
   assertEquals(keys(engine), ["b"]);
-  engine.set("c", entryOf("too long for it"));
-  assertEquals(keys(engine), []);
-  assertEquals(engine.evictions, 3);
+  assertEquals(engine.evictions, 1);
+  assertEquals(engine.byteSize?.(), one + 1);
+  engine.delete("b");
   assertEquals(engine.byteSize?.(), 0);
+});
+
+Deno.test("memory: a value larger than maxBytes is refused and evicts nobody", async () => {
+  await using engine = disposable(createEngine({ name: "memory_large", dbname: "main" }, {
+    maxBytes: 10_000,
+  }));
+  await engine.open();
+  const large = { value: new Uint8Array(10_000), timestamp: 0 };
+  await engine.setMany([["a", entryOf("1")], ["b", entryOf("2")]]);
+  const current = await engine.get("a");
+  for (
+    const attempt of [
+      () => engine.set("a", large),
+      () => engine.set("new", large),
+      () => engine.compareAndSet("a", current, large),
+      () => engine.compareAndSet("new", undefined, large),
+      () => engine.setMany([["new", large]]),
+      () => engine.set("x".repeat(10_000), entryOf("3")),
+    ]
+  ) await assertRejects(async () => await attempt(), RangeError, '"maxBytes" is 10000');
+  assertEquals(await textAt(engine, "a"), "1");
+  assertEquals(await engine.size(), 2);
+  assertEquals(engine.evictions, 0);
+});
+
+Deno.test("memory: a value that is a part of a larger buffer keeps no more than itself", () => {
+  const engine = open();
+  const pool = new Uint8Array(1_000_000);
+  engine.set("part", { value: pool.subarray(500, 510), timestamp: 0 });
+  const entry = engine.get("part") as Entry;
+  assertEquals(entry.value.byteLength, 10);
+  assertLess(entry.value.buffer.byteLength, 1_000);
+});
+
+Deno.test("memory: byteSize tells what the process grew by", async () => {
+  const program = `
+    const { memory } = await import(${
+    JSON.stringify(new URL("../../engines/memory/mod.ts", import.meta.url))
+  });
+    const [count, bytes] = Deno.args.map(Number);
+    const engine = memory({ name: "name", dbname: "main" }, {});
+    engine.open();
+    gc();
+    const before = Deno.memoryUsage().rss;
+    for (let i = 0; i < count; i++) {
+      engine.set("key " + i, { value: new Uint8Array(bytes), timestamp: 0 });
+    }
+    gc();
+    console.log((Deno.memoryUsage().rss - before) / engine.byteSize());
+  `;
+  for (const [count, bytes] of [[500_000, 5], [500_000, 100], [50_000, 4_000]]) {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--v8-flags=--expose-gc", program, `${count}`, `${bytes}`],
+    }).output();
+    const decoder = new TextDecoder();
+    const ratio = Number(decoder.decode(stdout));
+    assert(ratio > 0.6 && ratio < 1.7, `${count} × ${bytes}: ${ratio}${decoder.decode(stderr)}`);
+  }
 });
 
 Deno.test("memory: limits are those of the handle that writes", () => {
@@ -84,7 +146,7 @@ Deno.test("memory: expired entries that nobody asks for are dropped by later set
   const expiresAt = Date.now() - 1;
   for (let i = 0; i < 5_000; i++) engine.set(`k${i}`, { ...entryOf("v"), expiresAt });
   const bytes = engine.byteSize?.() as number;
-  assert(bytes < 2_000 * 6, `${bytes} bytes are kept`);
+  assert(bytes < 2_000 * 700, `${bytes} bytes are kept`);
   assertEquals(engine.size(), 0);
 });
 

@@ -9,19 +9,23 @@ import {
 } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
 import { fileURLToPath } from "node:url";
+import type { Awaitable, EntryValue } from "../../engines/engine.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
 import { HashStash } from "../../mod.ts";
 import { entryOf, keysOf } from "../support/entries.ts";
-import { eventually, LOCATION, openRedis, pair } from "../support/redis.ts";
+import { eventually, LOCATION, openRedis, pair, redisAt } from "../support/redis.ts";
 import {
   type RedisCluster,
   type RedisServer,
   startRedis,
   startRedisCluster,
 } from "../support/redis_server.ts";
+import type { Store } from "../support/bed.ts";
+import { RandomValues } from "../support/random.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
+import { linesOf } from "../support/child.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
@@ -113,6 +117,105 @@ Deno.test("redis: deadlines are Redis' own", strict, async () => {
   assertEquals(await server.cli("DBSIZE"), "1");
 });
 
+/** Shows another time while the work runs, as on a machine whose clock is wrong. */
+async function shifted<T>(ms: number, work: () => Promise<T>): Promise<T> {
+  const { now } = Date;
+  Date.now = () => now() + ms;
+  try {
+    return await work();
+  } finally {
+    Date.now = now;
+  }
+}
+
+for (const ms of [-30_000, 30_000, -3_600_000, 200]) {
+  Deno.test(`redis: a clock that is ${ms} ms off moves no deadline`, strict, async () => {
+    await using server = await startRedis();
+    const left = async (key: string) => Number(await server.cli("PTTL", `name:main:${key}`));
+    const near = (actual: number, expected: number) =>
+      assertLessOrEqual(Math.abs(actual - expected), 500, `${actual}, not ${expected}`);
+    // One that was right when the connection was made, and one that was wrong from the start.
+    await using early = await openRedis({ url: server.url });
+    await shifted(ms, async () => {
+      await using late = await openRedis({ url: server.url, timeout: 4_000 });
+      for (const engine of [early, late]) {
+        const soon = Date.now() + 5_000;
+        await engine.set("set", entryOf("value", soon));
+        await engine.setMany([["many", entryOf("value", soon)], ["forever", entryOf("value")]]);
+        assert(await engine.compareAndSet("swapped", undefined, entryOf("value", soon)));
+        const keys = ["set", "many", "swapped"];
+        for (const key of keys) {
+          near(await left(key), 5_000);
+          near((await engine.get(key))?.expiresAt ?? 0, soon);
+        }
+        for (const entry of await engine.getMany(keys)) near(entry?.expiresAt ?? 0, soon);
+        const [forever] = await engine.getMany(["forever", "absent"]);
+        assertEquals(forever?.expiresAt, undefined);
+        // What was read stays the state that it is.
+        const current = await engine.get("set");
+        assert(await engine.compareAndSet("set", current, entryOf("next", Date.now() + 9_000)));
+        near(await left("set"), 9_000);
+        assert(!await engine.compareAndSet("set", current, entryOf("no")));
+        await engine.set("past", entryOf("value", Date.now() - 1));
+        assertEquals(await engine.has("past"), false);
+        assertEquals(await engine.deleteMany(keys), 3);
+      }
+    });
+    // Right again: exact again, at the latest when the clocks have been compared once more.
+    await eventually(async () => {
+      const deadline = Date.now() + 60_000;
+      await early.set("set", entryOf("value", deadline));
+      assertEquals(await server.cli("PEXPIRETIME", "name:main:set"), String(deadline - 1));
+    });
+  });
+}
+
+Deno.test(
+  "redis: of clients with clocks apart one computes and the other waits",
+  strict,
+  async () => {
+    await using server = await startRedis();
+    const program = `
+    import { HashStash } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url))};
+    const ms = Number(Deno.args[1]);
+    const { now } = Date;
+    Date.now = () => now() + ms;
+    await using stash = new HashStash("name", {
+      engine: "redis", engineOptions: { url: Deno.args[0] }, ttl: 20_000,
+    });
+    await stash.open();
+    console.log("open");
+    await Deno.stdin.read(new Uint8Array(1));
+    const value = await stash.getOrSet("key", async () => {
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      return ms;
+    });
+    console.log(value, await stash.get("key"));
+  `;
+    const children = [-30_000, 30_000, 0].map((ms) =>
+      new Deno.Command(Deno.execPath(), {
+        args: ["eval", "--config", CONFIG, program, server.url, String(ms)],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "inherit",
+      }).spawn()
+    );
+    const outputs = children.map(({ stdout }) => linesOf(stdout));
+    for (const lines of outputs) assertEquals((await lines.next()).value, "open");
+    for (const { stdin } of children) {
+      const writer = stdin.getWriter();
+      await writer.write(new Uint8Array(1));
+      await writer.close();
+    }
+    const answers = await Promise.all(outputs.map(async (lines) => (await lines.next()).value));
+    assertEquals(new Set(answers).size, 1, answers.join());
+    const [computed, read] = String(answers[0]).split(" ");
+    assertEquals(computed, read);
+    for (const lines of outputs) await lines.return();
+    for (const { status } of children) assert((await status).success);
+  },
+);
+
 Deno.test("redis: an older server that tells no deadlines", strict, async () => {
   await using server = await startRedis({ args: ["--rename-command", "PEXPIRETIME", ""] });
   await using engine = await openRedis({ url: server.url });
@@ -190,6 +293,62 @@ Deno.test("redis: concurrent gets go together, a lone one at once", strict, asyn
   assertEquals(await calls("mget"), mgets);
 });
 
+/** Claims that calls which nobody awaits do and tell what they would one after another. */
+async function inOrder(engine: Store, random: RandomValues): Promise<void> {
+  const model = new Map<string, string>();
+  const [actual, expected]: [unknown[], unknown[]] = [[], []];
+  const text = (entry: EntryValue | undefined) => entry && new TextDecoder().decode(entry.value);
+  for (let i = 0; i < 300; i++) {
+    const key = random.pick(["a", "b", "c"]);
+    const value = `value ${i}`;
+    const calls: (() => [Awaitable<unknown>, unknown])[] = [
+      () => [Promise.resolve(engine.get(key)).then(text), model.get(key)],
+      () => [Promise.resolve(engine.getValue(key)).then(text), model.get(key)],
+      () => [
+        Promise.resolve(engine.getMany([key, "absent"])).then(([found]) => text(found)),
+        model.get(key),
+      ],
+      () => [
+        Promise.resolve(engine.getValues([key, "absent"])).then(([found]) => text(found)),
+        model.get(key),
+      ],
+      () => [engine.has(key), model.has(key)],
+      () => [engine.set(key, entryOf(value)), void model.set(key, value)],
+      () => [engine.set(key, entryOf(value, Date.now() + 60_000)), void model.set(key, value)],
+      () => [engine.setMany([[key, entryOf(value)]]), void model.set(key, value)],
+      () => [engine.delete(key), model.delete(key)],
+      () => [engine.deleteMany([key, "absent"]), Number(model.delete(key))],
+      () => [
+        engine.compareAndSet(key, undefined, entryOf(value)),
+        !model.has(key) && model.set(key, value) !== undefined,
+      ],
+    ];
+    const [answer, right] = random.pick(calls)();
+    actual.push(answer);
+    expected.push(right);
+  }
+  assertEquals(await Promise.all(actual), expected);
+}
+
+Deno.test("redis: calls that nobody awaits come in their order", strict, async () => {
+  await using server = await startRedis();
+  for (let seed = 0; seed < 10; seed++) {
+    await using engine = await openRedis({ url: server.url }, { ...LOCATION, name: `s${seed}` });
+    await inOrder(engine, new RandomValues(seed));
+  }
+});
+
+Deno.test("redis: calls that nobody awaits come in their order in a cluster", strict, async () => {
+  await using cluster = await startRedisCluster();
+  for (let seed = 0; seed < 5; seed++) {
+    await using engine = await openRedis(
+      { cluster: cluster.urls },
+      { ...LOCATION, name: `s${seed}` },
+    );
+    await inOrder(engine, new RandomValues(seed));
+  }
+});
+
 Deno.test("redis: batches take few round trips and bounded pieces", strict, async () => {
   await using server = await startRedis();
   await using engine = await openRedis({ url: server.url });
@@ -244,7 +403,7 @@ Deno.test("redis: handles share a connection and let go of it", strict, async ()
 
 Deno.test("redis: a failed open leaves no connection", strict, async () => {
   await using server = await startRedis({ password: "secret" });
-  const engine = createEngine(LOCATION, { url: server.url });
+  const engine = redisAt({ url: server.url });
   for (let i = 0; i < 3; i++) {
     let failed = false;
     try {
@@ -421,7 +580,12 @@ Deno.test("redis: it needs the network and the environment, no more", strict, as
       import { redis as createEngine } from ${
       JSON.stringify(new URL("../../engines/redis/mod.ts", import.meta.url))
     };
-      const engine = createEngine({ name: "name", dbname: "main" }, { url: Deno.args[0] });
+      import { complete } from ${
+      JSON.stringify(new URL("../../engines/complete.ts", import.meta.url))
+    };
+      const engine = complete(
+        createEngine({ name: "name", dbname: "main" }, { url: Deno.args[0] }),
+      );
       await engine.open();
       await engine.set("key", { value: new Uint8Array([49]), timestamp: Date.now() });
       console.log((await engine.get("key")).value.length, await engine.size());

@@ -18,6 +18,8 @@ export interface RedisOptions {
    * `restart`.
    */
   durable?: boolean;
+  /** The port of 127.0.0.1 to listen on: a free one by default. */
+  port?: number;
   /** More arguments, as on the command line: `["--maxmemory", "4mb"]`. */
   args?: string[];
 }
@@ -65,7 +67,7 @@ export class RedisServer implements AsyncDisposable {
       const ca = options.tls ? await makeCertificate(folder) : undefined;
       // Another program may take the port between our look and the server's bind.
       for (let attempt = 1;; attempt++) {
-        const server = new RedisServer(folder, freePort(), ca, options);
+        const server = new RedisServer(folder, options.port ?? freePort(), ca, options);
         try {
           await server.restart();
           return server;

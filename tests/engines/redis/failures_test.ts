@@ -1,10 +1,12 @@
 /** What the redis engine does when the server does not do what it should. */
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
+import { Redis, type RedisOptions } from "ioredis";
 import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
 import { entryOf, textAt } from "../../support/entries.ts";
 import { eventually, openRedis, redisAt } from "../../support/redis.ts";
-import { startRedis } from "../../support/redis_server.ts";
+import { RedisProxy } from "../../support/redis_proxy.ts";
+import { type RedisServer, startRedis } from "../../support/redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const SECRET = "s3cret&word";
@@ -169,6 +171,101 @@ Deno.test("redis: a user without rights", strict, async () => {
   );
 });
 
+/** A client of the user's own. */
+function clientOf(server: RedisServer, options: RedisOptions = {}): Redis & AsyncDisposable {
+  const client = new Redis({
+    port: server.port,
+    lazyConnect: true,
+    disconnectTimeout: 20,
+    ...options,
+  });
+  client.on("error", () => undefined);
+  return Object.assign(client, {
+    async [Symbol.asyncDispose]() {
+      client.disconnect();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    },
+  });
+}
+
+/** A user with all rights on entries but for those named. */
+async function setUser(server: RedisServer, ...without: string[]): Promise<void> {
+  const rights = ["~name:*", "+@all", ...without.map((command) => `-${command}`)];
+  await server.cli("ACL", "SETUSER", "partial", "reset", "on", `>${SECRET}`, ...rights);
+}
+
+Deno.test("redis: a database that the server does not have", strict, async () => {
+  await using server = await startRedis({ args: ["--databases", "4"] });
+  await server.cli("SET", "name:main:key", "of database 0");
+  const wrong = { url: `${server.url}/99` };
+  await fails(() => redisAt(wrong).open(), 'raise "databases" in the server\'s settings', "open");
+  await using user = clientOf(server, { db: 99 });
+  await fails(() => redisAt({ client: user }).open(), "", "open");
+  assertEquals(await server.cli("GET", "name:main:key"), "of database 0");
+});
+
+Deno.test("redis: a database that a restarted server does not have any more", strict, async () => {
+  await using server = await startRedis({ args: ["--databases", "4"] });
+  await using engine = await openRedis({ url: `${server.url}/3` });
+  await engine.set("key", entryOf("of database 3"));
+  await server.stop();
+  await using smaller = await startRedis({ port: server.port, args: ["--databases", "2"] });
+  await smaller.cli("SET", "name:main:key", "of database 0");
+  for (let i = 0; i < 3; i++) {
+    await fails(() => engine.get("key"), "", "get");
+    await fails(() => engine.set("key", entryOf("lost")), "", "set");
+    await fails(() => engine.clear(), "", "clear");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await fails(() => engine.clear(), "out of range", "clear");
+  assertEquals(await smaller.cli("GET", "name:main:key"), "of database 0");
+  await smaller.stop();
+  await server.restart();
+  await eventually(() => engine.set("key", entryOf("back")));
+  assertEquals(await server.cli("-n", "3", "GET", "name:main:key"), "back");
+});
+
+Deno.test("redis: a user who may not select a database", strict, async () => {
+  await using server = await startRedis();
+  await server.cli("SET", "name:main:key", "of database 0");
+  await setUser(server, "select");
+  const url = server.urlWith(SECRET, "partial");
+  await fails(
+    () => redisAt({ url: `${url}/2` }).open(),
+    "does not let this user do it (NOPERM",
+    "open",
+  );
+  await using zero = await openRedis({ url });
+  assertEquals(await textAt(zero, "key"), "of database 0");
+
+  await setUser(server);
+  await using engine = await openRedis({ url: `${url}/2` });
+  await engine.set("key", entryOf("of database 2"));
+  await setUser(server, "select");
+  await server.cli("CLIENT", "KILL", "TYPE", "normal");
+  for (let i = 0; i < 5; i++) {
+    await fails(() => engine.get("key"), "", "get");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  await fails(() => engine.clear(), "NOPERM", "clear");
+  assertEquals(await server.cli("GET", "name:main:key"), "of database 0");
+  await setUser(server);
+  await eventually(() => engine.get("key"));
+  assertEquals(await textAt(engine, "key"), "of database 2");
+});
+
+Deno.test("redis: a user whose password changes while it is connected", strict, async () => {
+  await using server = await startRedis();
+  await setUser(server);
+  await using engine = await openRedis({ url: server.urlWith(SECRET, "partial") });
+  await engine.set("key", entryOf("value"));
+  await server.cli("ACL", "SETUSER", "partial", "resetpass", ">another");
+  await server.cli("CLIENT", "KILL", "TYPE", "normal");
+  const refused = () => fails(() => engine.get("key"), "refuses the login (WRONGPASS", "get");
+  await eventually(refused);
+  await refused();
+});
+
 Deno.test("redis: a server out of memory", strict, async () => {
   await using server = await startRedis();
   await using engine = await openRedis({ url: server.url });
@@ -196,8 +293,48 @@ Deno.test("redis: a value larger than Redis takes", strict, async () => {
 Deno.test("redis: a read-only replica", strict, async () => {
   await using server = await startRedis({ args: ["--replicaof", "127.0.0.1", "1"] });
   await using engine = await openRedis({ url: server.url });
-  await fails(() => engine.set("key", entryOf("no")), "READONLY", "set");
+  const change = "is a replica and takes no changes (READONLY";
+  await fails(() => engine.set("key", entryOf("no")), change, "set");
+  await fails(() => engine.setMany([["key", entryOf("no")]]), change, "setMany");
+  await fails(() => engine.compareAndSet("key", undefined, entryOf("no")), change, "compareAndSet");
+  // What is read at the same time goes on.
+  for (let i = 0; i < 10; i++) {
+    const [read] = await Promise.all([
+      engine.get("key"),
+      fails(() => engine.delete("key"), change, "delete"),
+    ]);
+    assertEquals(read, undefined);
+  }
 });
+
+for (const way of ["set", "setMany", "compareAndSet"] as const) {
+  Deno.test(`redis: a failover, after which the old primary stays up: ${way}`, strict, async () => {
+    const atOnce = ["--repl-diskless-sync-delay", "0"];
+    await using first = await startRedis({ args: atOnce });
+    await using second = await startRedis({
+      args: [...atOnce, "--replicaof", "127.0.0.1", `${first.port}`],
+    });
+    await using proxy = new RedisProxy(first.port);
+    await using engine = await openRedis({ url: proxy.url });
+    await engine.set("key", entryOf("before"));
+    await eventually(async () => {
+      assertEquals(await second.cli("GET", "name:main:key"), "before");
+    });
+    await second.cli("REPLICAOF", "NO", "ONE");
+    await first.cli("REPLICAOF", "127.0.0.1", `${second.port}`);
+    proxy.target = second.port;
+    const change = async () => {
+      const after = entryOf("after");
+      if (way === "set") await engine.set("key", after);
+      else if (way === "setMany") await engine.setMany([["key", after], ["other", after]]);
+      else assert(await engine.compareAndSet("key", await engine.get("key"), after));
+    };
+    const start = performance.now();
+    await eventually(change);
+    assertLess(performance.now() - start, 5_000);
+    assertEquals(await second.cli("GET", "name:main:key"), "after");
+  });
+}
 
 Deno.test("redis: another program's data under the stash's prefix", strict, async () => {
   await using server = await startRedis();
