@@ -21,6 +21,17 @@ export const hashstash: ValueFormat = {
   deserialize: deserializeJson,
 };
 
+/**
+ * What the value is now, in objects of its own: it was `value` when this was called, whatever
+ * becomes of that. Parts come back as they do from storage.
+ *
+ * @throws {TypeError} When a part of the value cannot be serialized.
+ */
+export function snapshot(value: unknown): unknown {
+  const bytes = hashstash.serialize(value) as Uint8Array;
+  return isBytes(value) ? deserializeBytes(bytes) : deserializeJson(bytes);
+}
+
 /** Raw bytes: their mark and the bytes. */
 function serializeBytes(value: Uint8Array): Uint8Array {
   refuseDetached(value);
