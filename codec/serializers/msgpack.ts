@@ -2,6 +2,7 @@ import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import { loadLibrary } from "../../platform/library.ts";
 import { DecodeError } from "../errors.ts";
+import { hasViewExtras } from "../extras.ts";
 import type { ValueFormat } from "../format.ts";
 import { isBytes } from "../leaves.ts";
 import { refusalError } from "../refusal.ts";
@@ -20,7 +21,7 @@ const NATIVE: NativeFormat = {
   number: (value) => !Object.is(value, -0),
   text: (value) => value.isWellFormed(),
   primitive: () => false,
-  leaf: isBytes,
+  leaf: (value) => isBytes(value) && !hasViewExtras(value),
   graphs: false,
 };
 
