@@ -3,6 +3,7 @@ import { type Awaitable, whenReady } from "../platform/awaitable.ts";
 import { attempt, DecodeError } from "./errors.ts";
 import type { Compression, ValueFormat } from "./format.ts";
 import { seal, unseal } from "./seal.ts";
+import { snapshot } from "./serializers/hashstash.ts";
 import { fromBytes, toBytes } from "./text.ts";
 
 /**
@@ -25,7 +26,12 @@ import { fromBytes, toBytes } from "./text.ts";
 export interface CustomSerializer {
   /** Its name in stored bytes: 1-255 bytes of UTF-8, and none of the built-in names. */
   readonly name: string;
-  /** The bytes of a value. */
+  /**
+   * The bytes of a value, as it is at the call. One that answers with a promise is given a copy of
+   * the value, as `"hashstash"` gives it back, so that nobody can change it meanwhile; a value that
+   * `"hashstash"` refuses is given as it is. Of such a serializer the very first call in a process
+   * is made twice: what it answers with is not known before.
+   */
   serialize(value: unknown): Awaitable<Uint8Array>;
   /** The value of bytes that `serialize` made. */
   deserialize(bytes: Uint8Array): unknown;
@@ -57,12 +63,33 @@ export function customFormat(serializer: CustomSerializer): ValueFormat {
   return {
     name,
     serialize: (value) =>
-      whenReady(serializer.serialize(value), (bytes) => {
+      whenReady(serializeNow(serializer, value), (bytes) => {
         checkBytes(bytes, `serializer "${name}"`);
         return seal({ frame: named(SERIALIZER_MARK, name, bytes), length: bytes.length });
       }),
     deserialize: (bytes) => deserializeCustom(bytes, serializer),
   };
+}
+
+/** Serializers that have answered with a promise. */
+const asynchronous = new WeakSet<CustomSerializer>();
+
+function serializeNow(serializer: CustomSerializer, value: unknown): Awaitable<Uint8Array> {
+  if (asynchronous.has(serializer)) return serializer.serialize(snapshotIfPossible(value));
+  const bytes = serializer.serialize(value);
+  if (!(bytes instanceof Promise)) return bytes;
+  asynchronous.add(serializer);
+  // What comes of the value itself is not wanted: it may have changed by then.
+  bytes.catch(() => {});
+  return serializer.serialize(snapshotIfPossible(value));
+}
+
+function snapshotIfPossible(value: unknown): unknown {
+  try {
+    return snapshot(value);
+  } catch {
+    return value;
+  }
 }
 
 /**

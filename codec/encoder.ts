@@ -43,10 +43,13 @@ export class Encoder {
   /**
    * The encoded bytes: compressed only where that saves something.
    *
-   * @param bytes They are not changed; the result may be the same array.
+   * @param bytes What they are at the call. They are not changed; the result may be the same array.
    */
   async encode(bytes: Uint8Array): Promise<Uint8Array> {
-    return await pack(checked("encode", bytes), this.#compression, this.#b64);
+    const content = checked("encode", bytes);
+    // Compressing may take several turns of the event loop, in which the bytes may change.
+    const own = this.#compression === undefined ? content : new Uint8Array(content);
+    return await pack(own, this.#compression, this.#b64);
   }
 }
 

@@ -5,9 +5,10 @@
  */
 import { DecodeError } from "./errors.ts";
 import { classOfPrototype } from "./classes.ts";
+import { hasExtras } from "./extras.ts";
 import { errorName, hiddenProperties } from "./error_kinds.ts";
 import { leafOf, refuseProperties } from "./leaves.ts";
-import { isRegExpMatch } from "./plain.ts";
+import { hasToJson } from "./plain.ts";
 import {
   holeyIndices,
   located,
@@ -17,6 +18,7 @@ import {
   Refusal,
   refusalError,
   refusalOf,
+  refuseInheritedToJson,
 } from "./refusal.ts";
 import { TreeReader } from "./tree.ts";
 
@@ -49,7 +51,9 @@ export function encodeKey(key: unknown): string {
     return isOwnText(key) ? key : MARK + JSON.stringify(key);
   }
   try {
-    return MARK + (isQuick(key) ? JSON.stringify(key) : new KeyWriter().write(key));
+    if (isQuick(key)) return MARK + JSON.stringify(key);
+    refuseInheritedToJson();
+    return MARK + new KeyWriter().write(key);
   } catch (error) {
     throw refusalError("Cannot encode key", error);
   }
@@ -114,14 +118,16 @@ function isCanonical(part: unknown, level: number): boolean {
       return false;
   }
   if (part === null) return true;
-  if (level > SHALLOW) return false;
+  if (level > SHALLOW || hasToJson(part)) return false;
   const prototype: object | null = Object.getPrototypeOf(part);
-  if (prototype === Object.prototype) return isSorted(part as Record<string, unknown>, level + 1);
-  if (prototype !== Array.prototype || isRegExpMatch(part as unknown[])) return false;
-  for (let i = 0; i < (part as unknown[]).length; i++) {
-    if (!isCanonical((part as unknown[])[i], level + 1)) return false;
+  if (!Array.isArray(part)) {
+    return prototype === Object.prototype && isSorted(part as Record<string, unknown>, level + 1);
   }
-  return true;
+  if (prototype !== Array.prototype) return false;
+  for (let i = 0; i < part.length; i++) {
+    if (!isCanonical(part[i], level + 1)) return false;
+  }
+  return !hasExtras(part);
 }
 
 function isSorted(object: Record<string, unknown>, level: number): boolean {

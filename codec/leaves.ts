@@ -4,7 +4,8 @@
  */
 import { builtinModule } from "../platform/system.ts";
 import { DecodeError } from "./errors.ts";
-import { Refusal } from "./refusal.ts";
+import { hasViewExtras } from "./extras.ts";
+import { ownNames, Refusal } from "./refusal.ts";
 import { fromBase64, toBase64 } from "./text.ts";
 
 interface Leaf {
@@ -123,7 +124,12 @@ export function leafOf(value: object, prototype: object): Leaf | undefined {
   const leaf = byPrototype.get(prototype) ??
     (isBufferPrototype(prototype) ? byPrototype.get(Uint8Array.prototype) : undefined);
   if (leaf === undefined) return undefined;
-  if (!(ArrayBuffer.isView(value) && !(value instanceof DataView))) refuseProperties(value);
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
+    refuseExtras(value as Uint8Array);
+  } else if (prototype !== URL.prototype || Object.keys(value).length > 0) {
+    // A URL of the runtime's has a property of its own that a symbol names.
+    refuseProperties(value);
+  }
   return leaf;
 }
 
@@ -137,10 +143,18 @@ export function refuseDetached(view: ArrayBufferView): void {
 
 /** Refuses properties that somebody hung onto a built-in object: they would be lost. */
 export function refuseProperties(value: object): void {
-  const [name] = Object.keys(value);
-  if (name !== undefined) {
-    throw new Refusal(`has a property of its own, ${JSON.stringify(name)}, that would be lost`);
-  }
+  const [name] = ownNames(value);
+  if (name !== undefined) throw lost(name);
+}
+
+/** Refuses properties beside the items of a typed array. */
+export function refuseExtras(view: Uint8Array): void {
+  const name = hasViewExtras(view) ? ownNames(view)[view.length] : undefined;
+  if (name !== undefined) throw lost(name);
+}
+
+function lost(name: string): Refusal {
+  return new Refusal(`has a property of its own, ${JSON.stringify(name)}, that would be lost`);
 }
 
 /** The value of a leaf's tag and payload; calls `otherwise` when no leaf has the tag. */

@@ -1,3 +1,5 @@
+import { hasExtras } from "./extras.ts";
+
 /** The one property of an object that holds a tagged tree. */
 export const RICH = "$rich";
 
@@ -20,9 +22,10 @@ function walk(root: unknown): boolean {
   for (let i = 0; i < seen.objects.length; i++) {
     const container = seen.objects[i];
     const prototype: object | null = Object.getPrototypeOf(container);
-    if (prototype === Array.prototype) {
+    if (hasToJson(container)) return false;
+    if (Array.isArray(container)) {
       const array = container as unknown[];
-      if (isRegExpMatch(array)) return false;
+      if (prototype !== Array.prototype) return false;
       for (let i = 0; i < array.length; i++) {
         const item = array[i];
         if (typeof item === "string") continue;
@@ -30,6 +33,7 @@ function walk(root: unknown): boolean {
           if (!seen.add(item)) return false;
         } else if (!isPlainLeaf(item)) return false;
       }
+      if (hasExtras(array)) return false;
     } else if (prototype === Object.prototype) {
       if (Object.getOwnPropertySymbols(container).length > 0) return false;
       for (const name in container) {
@@ -65,8 +69,9 @@ class SeenObjects {
   /** Whether it is new. */
   add(object: object): boolean {
     if (this.#set !== undefined) {
-      if (this.#set.has(object)) return false;
-      this.#set.add(object);
+      // One look at the set, where asking first would be two.
+      const before = this.#set.size;
+      if (this.#set.add(object).size === before) return false;
     } else {
       if (this.objects.includes(object)) return false;
       if (this.objects.length === FEW) this.#set = new Set(this.objects).add(object);
@@ -82,10 +87,9 @@ function isPlainLeaf(value: unknown): boolean {
 }
 
 /**
- * Whether an array is the result of a RegExp match: the one sort of array with properties besides
- * its items that programs meet. Looking for any such property costs as much as `JSON.stringify`, so
- * the fast paths look for this one only.
+ * Whether `JSON.stringify` would call the object instead of reading it: its `toJSON` may be
+ * inherited, and need not be enumerable.
  */
-export function isRegExpMatch(array: unknown[]): boolean {
-  return (array as { index?: unknown }).index !== undefined;
+export function hasToJson(object: object): boolean {
+  return typeof (object as { toJSON?: unknown }).toJSON === "function";
 }

@@ -109,10 +109,24 @@ export function ownNames(value: object): string[] {
  * @throws {Refusal} When it has properties besides its items: they would be lost.
  */
 export function holeyIndices(array: unknown[]): string[] | undefined {
-  const names = Object.keys(array);
+  const names = ownNames(array);
+  // Indices come first.
   const last = names.at(-1);
-  if (last !== undefined && !(Number(last) < array.length)) {
+  if (last !== undefined && (String(Number(last) >>> 0) !== last || Number(last) >= array.length)) {
     throw new Refusal(`is an array with a property ${JSON.stringify(last)}, that would be lost`);
   }
   return names.length === array.length ? undefined : names;
+}
+
+/** It inherits what plain objects and arrays do. */
+const PROBE: unknown[] = [];
+
+/**
+ * Refuses to go on when somebody gave all objects or arrays a `toJSON`: `JSON.stringify` would
+ * write what that returns in the place of our own objects.
+ */
+export function refuseInheritedToJson(): void {
+  if (typeof (PROBE as { toJSON?: unknown }).toJSON === "function") {
+    throw new Refusal("cannot be written while all arrays inherit a method toJSON");
+  }
 }

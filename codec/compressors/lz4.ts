@@ -35,11 +35,16 @@ export const lz4: Compression = {
       library(),
       (loaded) => gather(compressed(loaded, content), new Pieces(), content.length),
     ),
-  decompress: (frame, length) =>
-    whenReady(
-      library(),
-      (loaded) => gather(decompressed(loaded, frame, length), new Content(length), length),
-    ),
+  decompress: (frame, length) => {
+    const loading = library();
+    const late = loading instanceof Promise || length > SYNC_CONTENT;
+    // The frame may change meanwhile.
+    const own = late ? new Uint8Array(frame) : frame;
+    return whenReady(
+      loading,
+      (loaded) => gather(decompressed(loaded, own, length), new Content(length), length),
+    );
+  },
 };
 
 function* compressed({ compress }: Library, content: Uint8Array): Generator<Uint8Array> {

@@ -57,7 +57,8 @@ function nodeCompression(
       const step = Math.ceil(frame.length * STEP / length);
       return streamed(
         stream({ ...options, chunkSize: OUTPUT }),
-        frame,
+        // A copy: the frame may change meanwhile.
+        owned(frame),
         step,
         new Content(length),
       );

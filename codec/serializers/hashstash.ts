@@ -1,11 +1,10 @@
 import { concat } from "@std/bytes/concat";
 import { RAW_MARK, type ValueFormat } from "../format.ts";
-import { isBytes, refuseDetached } from "../leaves.ts";
-import { isPlain, RICH } from "../plain.ts";
+import { isBytes, refuseDetached, refuseExtras } from "../leaves.ts";
+import { isPlain } from "../plain.ts";
 import { refusalError } from "../refusal.ts";
 import { toBytes } from "../text.ts";
-import { toTree } from "../tree.ts";
-import { deserializeJson } from "./json_text.ts";
+import { deserializeJson, richText } from "./json_text.ts";
 
 /** Plain JSON where that is exact, bytes as they are, and else a tagged tree in JSON. */
 export const hashstash: ValueFormat = {
@@ -13,7 +12,7 @@ export const hashstash: ValueFormat = {
   serialize: (value) => {
     try {
       if (isBytes(value)) return serializeBytes(value);
-      return toBytes(JSON.stringify(isPlain(value) ? value : { [RICH]: toTree(value) }));
+      return toBytes(isPlain(value) ? JSON.stringify(value) : richText(value));
     } catch (error) {
       throw refusalError("Cannot serialize value", error);
     }
@@ -21,9 +20,21 @@ export const hashstash: ValueFormat = {
   deserialize: deserializeJson,
 };
 
+/**
+ * What the value is now, in objects of its own: it was `value` when this was called, whatever
+ * becomes of that. Parts come back as they do from storage.
+ *
+ * @throws {TypeError} When a part of the value cannot be serialized.
+ */
+export function snapshot(value: unknown): unknown {
+  const bytes = hashstash.serialize(value) as Uint8Array;
+  return isBytes(value) ? deserializeBytes(bytes) : deserializeJson(bytes);
+}
+
 /** Raw bytes: their mark and the bytes. */
 function serializeBytes(value: Uint8Array): Uint8Array {
   refuseDetached(value);
+  refuseExtras(value);
   return concat([RAW_MARK, value]);
 }
 

@@ -1,5 +1,5 @@
 import type { ValueFormat } from "../format.ts";
-import { isPlain, looksRich, RICH } from "../plain.ts";
+import { isPlain, looksRich } from "../plain.ts";
 import {
   holeyIndices,
   indexStep,
@@ -12,8 +12,7 @@ import {
   refusalOf,
 } from "../refusal.ts";
 import { toBytes } from "../text.ts";
-import { toTree } from "../tree.ts";
-import { deserializeJson } from "./json_text.ts";
+import { deserializeJson, richText } from "./json_text.ts";
 
 /**
  * JSON and nothing else: a value that JSON cannot express exactly is refused. It has no references,
@@ -35,7 +34,7 @@ function strictText(value: unknown): string {
   const text = new StrictWriter().write(value);
   // A value that looks like the holder of a tagged tree is itself written as a tagged tree.
   const holder = typeof value === "object" && value !== null && looksRich(value);
-  return holder ? JSON.stringify({ [RICH]: toTree(value) }) : text;
+  return holder ? richText(value) : text;
 }
 
 /** Writes what `JSON.stringify` would, and `-0`, and refuses values that would not come back. */

@@ -1,7 +1,8 @@
 import { DecodeError } from "../errors.ts";
 import { looksRich, RICH } from "../plain.ts";
+import { refuseInheritedToJson } from "../refusal.ts";
 import { fromBytes } from "../text.ts";
-import { fromTree } from "../tree.ts";
+import { fromTree, toTree } from "../tree.ts";
 
 const [ZERO, NINE, DOT, MINUS, PLUS, UPPER_E, LOWER_E] = Array.from(
   "09.-+Ee",
@@ -14,6 +15,16 @@ const [ZERO, NINE, DOT, MINUS, PLUS, UPPER_E, LOWER_E] = Array.from(
 const parseWithSource = JSON.parse as (text: string, reviver: typeof exactInteger) => unknown;
 /** JavaScript prints integers of up to 15 digits exactly. */
 const SURE_DIGITS = 15;
+
+/**
+ * The text of a tagged tree.
+ *
+ * @throws {Refusal} At a part of the value that cannot be encoded.
+ */
+export function richText(value: unknown): string {
+  refuseInheritedToJson();
+  return JSON.stringify({ [RICH]: toTree(value) });
+}
 
 /**
  * The value of JSON text, whether plain or a tagged tree. Integers that no number prints the same

@@ -2,10 +2,11 @@ import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import { loadLibrary } from "../../platform/library.ts";
 import { DecodeError } from "../errors.ts";
+import { hasViewExtras } from "../extras.ts";
 import type { ValueFormat } from "../format.ts";
 import { isBytes } from "../leaves.ts";
 import { refusalError } from "../refusal.ts";
-import { hashstash } from "./hashstash.ts";
+import { hashstash, snapshot } from "./hashstash.ts";
 import { checkMessagePack } from "./msgpack_check.ts";
 import { isNative, type NativeFormat } from "./native.ts";
 
@@ -20,7 +21,7 @@ const NATIVE: NativeFormat = {
   number: (value) => !Object.is(value, -0),
   text: (value) => value.isWellFormed(),
   primitive: () => false,
-  leaf: isBytes,
+  leaf: (value) => isBytes(value) && !hasViewExtras(value),
   graphs: false,
 };
 
@@ -52,23 +53,34 @@ export const msgpack: ValueFormat = {
   name: "msgpack",
   serialize: (value) => {
     if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
-    return whenReady(loadPackr(), (packr) => {
-      try {
-        return concat([MARK, packr.pack(value)]);
-      } catch (error) {
-        throw refusalError("Cannot serialize value", error);
-      }
-    });
+    const packr = loadPackr();
+    if (!(packr instanceof Promise)) return pack(packr, value);
+    // The value may change while the library is loaded.
+    const copy = snapshot(value);
+    return packr.then((packr) => pack(packr, copy));
   },
   deserialize: (bytes) => {
     const packed = bytes.subarray(MARK.length);
     checkMessagePack(packed);
-    return whenReady(loadPackr(), (packr) => {
-      try {
-        return packr.unpack(packed);
-      } catch (cause) {
-        throw new DecodeError("Cannot decode value: its MessagePack is damaged", { cause });
-      }
-    });
+    const packr = loadPackr();
+    if (!(packr instanceof Promise)) return unpack(packr, packed);
+    const copy = new Uint8Array(packed);
+    return packr.then((packr) => unpack(packr, copy));
   },
 };
+
+function pack(packr: Packr, value: unknown): Uint8Array {
+  try {
+    return concat([MARK, packr.pack(value)]);
+  } catch (error) {
+    throw refusalError("Cannot serialize value", error);
+  }
+}
+
+function unpack(packr: Packr, packed: Uint8Array): unknown {
+  try {
+    return packr.unpack(packed);
+  } catch (cause) {
+    throw new DecodeError("Cannot decode value: its MessagePack is damaged", { cause });
+  }
+}

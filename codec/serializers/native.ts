@@ -1,4 +1,5 @@
-import { isRegExpMatch, looksRich } from "../plain.ts";
+import { hasExtras } from "../extras.ts";
+import { looksRich } from "../plain.ts";
 import { MAX_DEPTH } from "../refusal.ts";
 
 /**
@@ -60,7 +61,7 @@ class NativeCheck {
     if (prototype === Object.prototype) return this.#plainObject(value, depth + 1);
     if (prototype === Array.prototype) return this.#array(value as unknown[], depth + 1);
     if (this.#format.leaf(value)) return true;
-    if (!this.#format.graphs || Object.keys(value).length > 0) return false;
+    if (!this.#format.graphs || hasProperties(value)) return false;
     if (prototype === Map.prototype) {
       return (value as Map<unknown, unknown>).entries().every((entry) =>
         this.passes(entry[0], depth + 1) && this.passes(entry[1], depth + 1)
@@ -72,6 +73,8 @@ class NativeCheck {
 
   #plainObject(value: object, depth: number): boolean {
     if (Object.getOwnPropertySymbols(value).length > 0) return false;
+    // What a library may look at to tell what an object is, even where it is not enumerable.
+    if (value.constructor !== Object || Array.isArray(value)) return false;
     for (const name in value) {
       if (!this.#format.text(name) || name === "__proto__") return false;
       if (!this.passes((value as Record<string, unknown>)[name], depth)) return false;
@@ -80,12 +83,17 @@ class NativeCheck {
   }
 
   #array(value: unknown[], depth: number): boolean {
-    if (isRegExpMatch(value)) return false;
+    if (value.constructor !== Array || !Array.isArray(value)) return false;
     for (let i = 0; i < value.length; i++) {
       const item = value[i];
       if (item === undefined && !(i in value)) return false;
       if (!this.passes(item, depth)) return false;
     }
-    return true;
+    return !hasExtras(value);
   }
+}
+
+/** Whether an object has enumerable properties of its own, or any that symbols name. */
+export function hasProperties(value: object): boolean {
+  return Object.keys(value).length > 0 || Object.getOwnPropertySymbols(value).length > 0;
 }

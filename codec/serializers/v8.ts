@@ -4,7 +4,7 @@ import type { ValueFormat } from "../format.ts";
 import { isBytes } from "../leaves.ts";
 import { refusalError } from "../refusal.ts";
 import { hashstash } from "./hashstash.ts";
-import { isNative, type NativeFormat } from "./native.ts";
+import { hasProperties, isNative, type NativeFormat } from "./native.ts";
 
 /**
  * Typed arrays are left to "hashstash": those that node:v8 gives back are views of all the bytes
@@ -16,7 +16,7 @@ const NATIVE: NativeFormat = {
   primitive: (value) => value === undefined || typeof value === "bigint",
   leaf: (value) => {
     const prototype: object | null = Object.getPrototypeOf(value);
-    if (Object.keys(value).length > 0) return false;
+    if (hasProperties(value)) return false;
     if (prototype === RegExp.prototype) return (value as RegExp).lastIndex === 0;
     return prototype === Date.prototype;
   },

@@ -5,16 +5,20 @@ import {
   assertInstanceOf,
   assertRejects,
   assertStringIncludes,
+  assertThrows,
 } from "@std/assert";
 import {
   Codec,
   DecodeError,
+  decodeKey,
   deserialize,
   Deserializer,
+  encodeKey,
   serialize,
   Serializer,
 } from "../../codec/mod.ts";
 import type { SerializerName } from "../../codec/mod.ts";
+import { runScript } from "../support/child.ts";
 import { difference } from "../support/same.ts";
 
 const SERIALIZERS: SerializerName[] = ["hashstash", "json", "msgpack", "v8"];
@@ -460,4 +464,119 @@ Deno.test("Serializer and Deserializer are the functions as classes", async () =
   }
   assertEquals(new Serializer().name, "hashstash");
   assert(serialize(1) instanceof Promise && deserialize(utf8.encode("1")) instanceof Promise);
+});
+
+/** An object with a property that is not enumerable. */
+function withHidden<T extends object>(value: T, name: string, hidden: unknown): T {
+  return Object.defineProperty(value, name, { value: hidden, configurable: true, writable: true });
+}
+
+Deno.test("what hangs on an array beside its items is refused, with the path", async () => {
+  const named = (length: number) => Object.assign(new Array(length).fill(1), { total: 3 });
+  for (
+    const [value, path, name] of [
+      [Object.assign([1, 2], { total: 3 }), "$", '"total"'],
+      [{ a: [Object.assign([1, 2], { total: 3 }), new Date(0)] }, "$.a[0]", '"total"'],
+      [named(2_000), "$", '"total"'],
+      [[named(2_001)], "$[0]", '"total"'],
+      [{ rows: named(100_000) }, "$.rows", '"total"'],
+      [Object.assign([, 2], { total: 3 }), "$", '"total"'],
+      [Object.assign([1], { "-1": 2 }), "$", '"-1"'],
+      [Object.assign([1], { "": 2 }), "$", '""'],
+      [Object.assign([1, 2, 3], { "1.5": 2 }), "$", '"1.5"'],
+      [Object.assign([1], { 4294967295: 2 }), "$", '"4294967295"'],
+      [[Object.assign([1], { [Symbol("tag")]: 2 })], "$[0]", "Symbol(tag)"],
+      [Object.assign(Object.assign([], { a: 1 }), { b: 2 }), "$", '"b"'],
+    ] as [unknown, string, string][]
+  ) {
+    for (const serializer of SERIALIZERS) {
+      const error = await assertRejects(() => serialize(value, serializer), TypeError);
+      assertStringIncludes(error.message, `: ${path} `, serializer);
+      assertStringIncludes(error.message, name, serializer);
+    }
+    const error = assertThrows(() => encodeKey(value), TypeError);
+    assertStringIncludes(error.message, `: ${path} `);
+  }
+});
+
+Deno.test("what hangs on bytes or another built-in object is refused, with the path", async () => {
+  const { Buffer } = await import("node:buffer");
+  const symbol = { [Symbol("tag")]: 1 };
+  for (
+    const [value, path] of [
+      [Object.assign(new Uint8Array(2), { total: 3 }), "$"],
+      [Object.assign(new Uint8Array(100_000), { total: 3 }), "$"],
+      [Object.assign(Buffer.alloc(1_000), { total: 3 }), "$"],
+      [{ a: Object.assign(new Float64Array(3), { total: 3 }) }, "$.a"],
+      [[1, Object.assign(new Int16Array(1_000), symbol)], "$[1]"],
+      [[Object.assign(new Uint8Array(3), symbol)], "$[0]"],
+      [Object.assign(new Date(0), symbol), "$"],
+      [[Object.assign(/a/, symbol)], "$[0]"],
+      [{ m: Object.assign(new Map(), symbol) }, "$.m"],
+      [Object.assign(new URL("a:b"), { total: 3 }), "$"],
+    ] as [unknown, string][]
+  ) {
+    for (const serializer of RICH) {
+      await assertRejects(
+        () => serialize(value, serializer),
+        TypeError,
+        `: ${path} has a property`,
+      );
+    }
+    assertThrows(() => encodeKey(value), TypeError, `: ${path} has a property`);
+  }
+  await comesBack([new Uint8Array(100_000), new Array(5_000).fill(1.5)], RICH);
+  assertEquals(await deserialize(await serialize(Buffer.alloc(1_000))), new Uint8Array(1_000));
+});
+
+Deno.test("a toJSON or constructor that is not enumerable is not obeyed", async () => {
+  const fives = () => 5;
+  for (
+    const [value, expected] of [
+      [withHidden({ a: 1 }, "toJSON", fives), { a: 1 }],
+      [[withHidden([1, 2], "toJSON", fives)], [[1, 2]]],
+      [{ a: withHidden({ b: "c" }, "toJSON", fives) }, { a: { b: "c" } }],
+      [withHidden({ a: 1 }, "constructor", Map), { a: 1 }],
+      [withHidden([1], "constructor", Set), [1]],
+      [withHidden({ a: 1 }, "toJSON", 1), { a: 1 }],
+    ]
+  ) {
+    for (const serializer of SERIALIZERS) {
+      assertEquals(await deserialize(await serialize(value, serializer)), expected, serializer);
+    }
+    assertEquals(decodeKey(encodeKey(value)), expected);
+  }
+});
+
+Deno.test("a toJSON that all objects inherit is not obeyed", async () => {
+  const { stdout, stderr } = await runScript(
+    `import { Codec, encodeKey } from "./codec/mod.ts";
+     const shared = [1];
+     const values = [{ a: [1] }, [[2]], [shared, shared], [new Date(0)], 7];
+     for (const prototype of [Object.prototype, Array.prototype]) {
+       const results = [];
+       for (const serializer of ["hashstash", "json", "msgpack", "v8"]) {
+         const codec = new Codec({ serializer });
+         await codec.encode({ load: "the library" });
+         for (const value of values) {
+           Object.defineProperty(prototype, "toJSON", { value: () => 5, configurable: true });
+           let stored;
+           try {
+             stored = await codec.encode(value);
+             encodeKey(value);
+           } catch (error) {
+             if (!(error instanceof TypeError)) results.push(error);
+           }
+           delete prototype.toJSON;
+           if (stored && JSON.stringify(await codec.decode(stored)) !== JSON.stringify(value)) {
+             results.push([serializer, value]);
+           }
+         }
+       }
+       console.log(JSON.stringify(results));
+     }`,
+    ["--allow-read"],
+  );
+  assertEquals(stderr, "");
+  assertEquals(stdout, "[]\n[]\n");
 });
