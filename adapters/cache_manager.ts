@@ -19,7 +19,7 @@
  * @module
  */
 import { EventEmitter } from "node:events";
-import type { HashStash } from "../mod.ts";
+import type { HashStash, SetOptions } from "../mod.ts";
 
 /** cache-manager's store interface over a stash. */
 export class CacheManagerStash extends EventEmitter {
@@ -84,9 +84,11 @@ export class CacheManagerStash extends EventEmitter {
     return expiresAt === Infinity ? -1 : expiresAt - Date.now();
   }
 
-  /** All keys. */
+  /** All keys that are strings, as cache-manager's are. */
   async keys(): Promise<string[]> {
-    return await Array.fromAsync(this.#stash.keys(), String);
+    const keys: string[] = [];
+    for await (const key of this.#stash.keys()) if (typeof key === "string") keys.push(key);
+    return keys;
   }
 
   /** Removes all entries. */
@@ -100,7 +102,8 @@ export class CacheManagerStash extends EventEmitter {
   }
 }
 
-/** cache-manager says 0 where it means no end. */
-function lifetime(ttl: number | undefined): { ttl: number } | undefined {
-  return ttl === undefined ? undefined : { ttl: ttl === 0 ? Infinity : ttl };
+/** cache-manager says 0 where it means no end; a lifetime below has ended already. */
+function lifetime(ttl: number | undefined): SetOptions | undefined {
+  if (ttl === undefined) return undefined;
+  return ttl < 0 ? { expiresAt: 0 } : { ttl: ttl === 0 ? Infinity : ttl };
 }

@@ -24,7 +24,10 @@ export type StorageValue = null | string | number | boolean | object;
 
 /** What unstorage hands over with an operation. */
 export interface StashDriverOptions {
-  /** How long the entry lives, seconds, as in unstorage's other drivers. */
+  /**
+   * How long the entry lives, seconds, as in unstorage's other drivers; without one, or with 0, for
+   * the stash's own `ttl`.
+   */
   ttl?: number;
 }
 
@@ -46,7 +49,7 @@ export interface StashDriver {
   getItemRaw(key: string): Promise<unknown>;
   /** Stores text. */
   setItem(key: string, value: string, options?: StashDriverOptions): Promise<void>;
-  /** Stores many texts, each with its own or the common options. */
+  /** Stores many texts, each with its own or the common options; of one key the last. */
   setItems(
     items: { key: string; value: string; options?: StashDriverOptions }[],
     common?: StashDriverOptions,
@@ -71,8 +74,9 @@ export interface StashDriver {
  * @param stash Where the entries go; the storage's `dispose` closes it.
  */
 export function stashDriver(stash: HashStash): StashDriver {
-  const setOptions = (options?: StashDriverOptions) =>
-    options?.ttl === undefined ? undefined : { ttl: options.ttl * 1_000 };
+  // No lifetime, or one of 0, is none of unstorage's: the stash's own holds. One below has ended.
+  const setOptions = ({ ttl }: StashDriverOptions = {}) =>
+    !ttl ? undefined : ttl < 0 ? { expiresAt: 0 } : { ttl: ttl * 1_000 };
   const get = async (key: string) => await stash.get(key, null) as StorageValue;
   const set = (key: string, value: unknown, options?: StashDriverOptions) =>
     stash.set(key, value, setOptions(options));
@@ -96,7 +100,12 @@ export function stashDriver(stash: HashStash): StashDriver {
     getItemRaw: get,
     setItem: set,
     async setItems(items, common) {
-      const byTtl = Map.groupBy(items, ({ options }) => ({ ...common, ...options }).ttl);
+      // Of items with one key the last, whatever their lifetimes.
+      const latest = new Map(items.map((item) => [item.key, item]));
+      const byTtl = Map.groupBy(
+        latest.values(),
+        ({ options }) => ({ ...common, ...options }).ttl,
+      );
       for (const [ttl, group] of byTtl) {
         await stash.setMany(group.map(({ key, value }) => [key, value]), setOptions({ ttl }));
       }
