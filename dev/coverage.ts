@@ -22,6 +22,8 @@ export async function printCoverage(): Promise<boolean> {
       "-A",
       "--no-check",
       "--parallel",
+      // When they fail, the failures are what is printed.
+      "--reporter=dot",
       "--preload=./dev/quick_tests.ts",
       "--coverage-raw-data-only",
       `--coverage=${folder}`,
