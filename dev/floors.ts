@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { walkSync } from "@std/fs";
-import { ROOT } from "./run.ts";
+import { ROOT, withOutput } from "./run.ts";
 
 /**
  * The floors from the ground up, each with its rooms: folders, or files at the root. A room may
@@ -76,11 +76,17 @@ async function importsOf(files: string[]): Promise<Map<string, string[]>> {
   try {
     const all = join(folder, "all.ts");
     await Deno.writeTextFile(all, files.map((file) => `import "${root}${file}";`).join("\n"));
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["info", "--json", "--no-lock", "--no-npm", "--config", join(ROOT, "deno.json"), all],
-    }).output();
-    if (!success) throw new Error(new TextDecoder().decode(stderr));
-    const { modules }: Graph = JSON.parse(new TextDecoder().decode(stdout));
+    const { success, output } = await withOutput([
+      "info",
+      "--json",
+      "--no-lock",
+      "--no-npm",
+      "--config",
+      join(ROOT, "deno.json"),
+      all,
+    ]);
+    if (!success) throw new Error(output);
+    const { modules }: Graph = JSON.parse(output);
     const known = new Set(files);
     return new Map(
       modules.filter(({ specifier }) => specifier.startsWith(root)).map(

@@ -4,6 +4,8 @@
  */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { printCoverage } from "./coverage.ts";
+import { printFloors } from "./floors.ts";
 import { deno, ROOT } from "./run.ts";
 import config from "../deno.json" with { type: "json" };
 
@@ -15,19 +17,22 @@ const documented = new Set(
 
 // Examples may use the default folder: it must not be the user's.
 const HASHSTASH_DIR = await Deno.makeTempDir();
-const STEPS: Record<string, string[]> = {
-  "format": ["fmt", "--check"],
-  "lint": ["lint"],
-  "types": ["check"],
-  "documentation": ["doc", "--lint", ...entryPoints],
-  "examples in the documentation": ["test", "-A", "--doc", ...documented],
-  "publishing": ["publish", "--dry-run", "--allow-dirty"],
+const run = (...args: string[]) => () => deno(args, { HASHSTASH_DIR });
+const STEPS: Record<string, () => Promise<boolean>> = {
+  "format": run("fmt", "--check"),
+  "lint": run("lint"),
+  "types": run("check"),
+  "floors": printFloors,
+  "coverage": printCoverage,
+  "documentation": run("doc", "--lint", ...entryPoints),
+  "examples in the documentation": run("test", "-A", "--doc", ...documented),
+  "publishing": run("publish", "--dry-run", "--allow-dirty"),
 };
 
 const failed: string[] = [];
-for (const [name, args] of Object.entries(STEPS)) {
+for (const [name, step] of Object.entries(STEPS)) {
   console.log(`\ngate: ${name}`);
-  if (!await deno(args, { HASHSTASH_DIR })) failed.push(name);
+  if (!await step()) failed.push(name);
 }
 await Deno.remove(HASHSTASH_DIR, { recursive: true });
 console.log(failed.length === 0 ? "\ngate: passed" : `\ngate: failed: ${failed.join(", ")}`);

@@ -11,3 +11,11 @@ export async function deno(args: string[], env: Record<string, string> = {}): Pr
   const command = new Deno.Command(Deno.execPath(), { args, env, cwd: ROOT });
   return (await command.spawn().status).success;
 }
+
+/** Runs Deno as {@linkcode deno} does, and gives what it printed; of errors, only when it failed. */
+export async function withOutput(args: string[]): Promise<{ success: boolean; output: string }> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT })
+    .output();
+  const texts = success ? [stdout] : [stdout, stderr];
+  return { success, output: texts.map((text) => new TextDecoder().decode(text)).join("\n") };
+}

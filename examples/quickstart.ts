@@ -1,7 +1,7 @@
 /**
  * A computation that takes a while the first time and none the second: run it twice.
  *
- *     deno task quickstart
+ *     deno run -A examples/quickstart.ts
  */
 import { HashStash } from "../mod.ts";
 
