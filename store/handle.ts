@@ -129,7 +129,8 @@ export class Handle implements AsyncDisposable {
     let ended = false;
     try {
       for (let result = first;;) {
-        if (ended = result.done === true) return;
+        ended = result.done === true;
+        if (result.done) return;
         yield result.value;
         if (this.#closing !== undefined) this.#refuse(operation);
         ended = true;
