@@ -156,5 +156,6 @@ function unknown(what: string, name: string): DecodeError {
     `Cannot decode value: it was written by the custom ${what} ${
       JSON.stringify(name)
     }, pass it as an option`,
+    { kind: "unknown" },
   );
 }

@@ -9,7 +9,16 @@ export interface DecodeErrorOptions extends ErrorOptions {
    * The key under which they were stored: the key itself, or its canonical text below the stash.
    */
   key?: unknown;
+  /** Why the bytes can't be read; `"damaged"` by default. */
+  kind?: DecodeErrorKind;
 }
+
+/**
+ * Why stored bytes can't be read: a checksum, length or layer of ours is broken (`"damaged"`); they
+ * need a class, serializer or compressor that this process does not have (`"unknown"`); or another
+ * program wrote them (`"foreign"`). Only what is damaged is ever removed by `check`.
+ */
+export type DecodeErrorKind = "damaged" | "unknown" | "foreign";
 
 /**
  * Stored bytes are damaged, truncated, or name a class that is not registered. It is never a silent
@@ -33,6 +42,8 @@ export class DecodeError extends Error {
   readonly engine?: string;
   /** The key under which they were stored, when known. */
   readonly key?: unknown;
+  /** Why they can't be read. */
+  readonly kind: DecodeErrorKind;
 
   /**
    * Makes the error.
@@ -44,6 +55,7 @@ export class DecodeError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.engine = options.engine;
     this.key = options.key;
+    this.kind = options.kind ?? "damaged";
   }
 }
 

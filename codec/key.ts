@@ -81,9 +81,17 @@ export function decodeKey(text: string): unknown {
     // is its class's matter, and may change.
     if (reader.made || encodeKey(key) === text) return key;
   } catch (cause) {
-    throw new DecodeError("Cannot decode key: its text is damaged", { cause, key: text });
+    throw new DecodeError("Cannot decode key: its text is damaged", {
+      cause,
+      key: text,
+      // It has no checksum: another program may have written it.
+      kind: "foreign",
+    });
   }
-  throw new DecodeError("Cannot decode key: its text is not canonical", { key: text });
+  throw new DecodeError("Cannot decode key: its text is not canonical", {
+    key: text,
+    kind: "foreign",
+  });
 }
 
 function isOwnText(key: string): boolean {

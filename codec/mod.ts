@@ -26,7 +26,7 @@ export { type ClassOf, registerClass, type RegisterClassOptions } from "./classe
 export { Codec, type CodecOptions } from "./codec.ts";
 export type { Compressor, CustomSerializer } from "./custom.ts";
 export { decode, Decoder, encode, Encoder, type EncoderOptions } from "./encoder.ts";
-export { DecodeError, type DecodeErrorOptions } from "./errors.ts";
+export { DecodeError, type DecodeErrorKind, type DecodeErrorOptions } from "./errors.ts";
 export { type CompressorName, type Layer, LAYERS, type SerializerName } from "./format.ts";
 export { hash } from "./hash.ts";
 export { decodeKey, encodeKey } from "./key.ts";

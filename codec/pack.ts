@@ -79,7 +79,9 @@ export function unpack(
       if (layer?.kind === "content" || layer?.kind === "compressed") {
         return unpack(inner, layer, own);
       }
-      throw new DecodeError("Cannot decode bytes: there is no known layer in their base64");
+      throw new DecodeError("Cannot decode bytes: there is no known layer in their base64", {
+        kind: "foreign",
+      });
     }
     case "compressed":
       return decompress(layer.name, bytes, own);

@@ -47,11 +47,12 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   try {
     bytes = Uint8Array.fromBase64(text, { lastChunkHandling: "strict" });
   } catch (cause) {
-    throw new DecodeError("Cannot decode base64: the text is damaged", { cause });
+    // Text that begins with one of these letters is more often somebody's than base64 of ours.
+    throw new DecodeError("Cannot decode base64: the text is damaged", { cause, kind: "foreign" });
   }
   // The native decoder passes over white space, into which a flipped bit turns some letters.
   if (Math.ceil(bytes.length / 3) * 4 !== text.length) {
-    throw new DecodeError("Cannot decode base64: the text is damaged");
+    throw new DecodeError("Cannot decode base64: the text is damaged", { kind: "foreign" });
   }
   return bytes;
 }

@@ -336,6 +336,7 @@ export class TreeReader {
     if (error === undefined) {
       throw new DecodeError(
         `Cannot decode value: its error class ${JSON.stringify(name)} is unknown`,
+        { kind: "unknown" },
       );
     }
     this.#keep(id, error);
@@ -348,6 +349,7 @@ export class TreeReader {
     if (registered === undefined) {
       throw new DecodeError(
         `Cannot decode value: its class ${JSON.stringify(name)} is not known to registerClass`,
+        { kind: "unknown" },
       );
     }
     this.made = true;
@@ -355,7 +357,10 @@ export class TreeReader {
     try {
       return registered.fromJSON(content);
     } catch (cause) {
-      throw new DecodeError(`Cannot decode value: fromJSON of class "${name}" failed`, { cause });
+      throw new DecodeError(`Cannot decode value: fromJSON of class "${name}" failed`, {
+        cause,
+        kind: "unknown",
+      });
     }
   }
 }

@@ -327,8 +327,8 @@ export class CompleteEngine implements Store {
         await engine.get(key);
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error;
-        if (fix) await engine.delete(key);
-        problems.push({ kind: "damaged", key, detail: error.message, fixed: fix });
+        const fixed = fix && error.kind === "damaged" && await engine.delete(key);
+        problems.push({ kind: error.kind, key, detail: error.message, fixed });
       }
     }
     return { checked, problems };

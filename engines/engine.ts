@@ -85,8 +85,13 @@ export type EngineOperation =
 
 /** One thing that `check` found. */
 export interface EngineProblem {
-  /** What sort of damage: `"damaged"`, `"orphan"`, `"leftover"`, `"foreign"`, … */
-  readonly kind: string;
+  /**
+   * What is wrong: `"damaged"` (a checksum, length or layer of ours is broken), `"orphan"` and
+   * `"leftover"` are repaired or removed when asked. `"unknown"` (it needs a class or a serializer
+   * that this process does not have) and `"foreign"` (another program wrote it) are named, and
+   * never removed.
+   */
+  readonly kind: "damaged" | "orphan" | "leftover" | "unknown" | "foreign";
   /** The canonical text of the key, where one is known. */
   readonly key?: string;
   /** What is wrong, for a person. */

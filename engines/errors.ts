@@ -93,7 +93,7 @@ export function unreadable(error: unknown, engine: string, keyText: string): unk
   if (!(error instanceof DecodeError)) return error;
   const key = safeDecodeKey(keyText);
   const message = `Cannot read entry ${showKey(key)} in engine "${engine}": ${error.message}`;
-  return new DecodeError(message, { cause: error, engine, key });
+  return new DecodeError(message, { cause: error, engine, key, kind: error.kind });
 }
 
 /** The key of a text, or the text itself when it is damaged too. */

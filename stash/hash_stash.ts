@@ -310,9 +310,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * caller thinks. Keys that are not touched meanwhile come exactly once.
    */
   async *keys(): AsyncGenerator<K, void, void> {
-    for await (const text of this.#handle.iterate("keys", (store) => store.keys())) {
-      yield decodeKey(text) as K;
-    }
+    for await (const [, key] of this.#handle.keys()) yield key as K;
   }
 
   /** The values, as lazily as the keys. */
@@ -322,11 +320,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /** The pairs of key and value, as lazily as the keys. */
   async *entries(): AsyncGenerator<[K, V], void, void> {
-    for await (
-      const [text, entry] of this.#handle.iterate("entries", (store) => store.entries())
-    ) {
-      const key = decodeKey(text) as K;
-      yield [key, await this.#handle.read(entry, text) as V];
+    for await (const [text, key, entry] of this.#handle.entries("entries")) {
+      yield [key as K, await this.#handle.read(entry, text) as V];
     }
   }
 
@@ -506,11 +501,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async *query(predicates: QueryPredicates<K, V> = {}): AsyncGenerator<[K, V], void, void> {
     checkPredicates(predicates);
     const { key: acceptsKey, value: acceptsValue } = predicates;
-    for await (const [text, entry] of this.#handle.iterate("query", (store) => store.entries())) {
-      const key = decodeKey(text) as K;
-      if (acceptsKey && !await acceptsKey(key)) continue;
+    for await (const [text, key, entry] of this.#handle.entries("query")) {
+      if (acceptsKey && !await acceptsKey(key as K)) continue;
       const value = await this.#handle.read(entry, text) as V;
-      if (!acceptsValue || await acceptsValue(value)) yield [key, value];
+      if (!acceptsValue || await acceptsValue(value)) yield [key as K, value];
     }
   }
 

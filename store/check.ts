@@ -17,7 +17,8 @@ export async function checkStore(reader: Reader, store: Store, fix: boolean): Pr
   const { checked, problems: found } = await store.check({ fix });
   const problems: StashProblem[] = found.map(withDecodedKey);
   problems.push(...await undecodable(reader, store, fix, found));
-  return { ok: problems.every((problem) => problem.fixed), checked, problems };
+  const isOk = ({ kind, fixed }: StashProblem) => fixed || kind === "unknown" || kind === "foreign";
+  return { ok: problems.every(isOk), checked, problems };
 }
 
 /** Decodes every value; those that can't be and are not known yet. */
@@ -37,9 +38,10 @@ async function undecodable(
       if (entry !== undefined) await reader.read(entry, text);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      const fixed = fix && await store.delete(text);
+      // What can't be judged here may be healthy elsewhere: it stays.
+      const fixed = fix && error.kind === "damaged" && await store.delete(text);
       const key = safeDecodeKey(text);
-      problems.push({ kind: "undecodable", key, detail: error.message, fixed });
+      problems.push({ kind: error.kind, key, detail: error.message, fixed });
     }
   }
   return problems;

@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { Codec } from "../codec/codec.ts";
+import { DecodeError } from "../codec/errors.ts";
+import { decodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
 import { batches, groupsOf, mapped } from "../engines/each.ts";
 import type { Awaitable, Entry, NewEntry } from "../engines/engine.ts";
@@ -139,6 +141,25 @@ export class Handle implements AsyncDisposable {
       }
     } finally {
       if (!ended) await iterator!.return?.();
+    }
+  }
+
+  /**
+   * The canonical texts and the keys. What is under a text that no key has, as another program
+   * wrote it, is passed over: `check` names it.
+   */
+  async *keys(): AsyncGenerator<[text: string, key: unknown]> {
+    for await (const text of this.iterate("keys", (store) => store.keys())) {
+      const key = keyOf(text);
+      if (key !== undefined) yield [text, key.key];
+    }
+  }
+
+  /** The same with the entries. */
+  async *entries(operation: string): AsyncGenerator<[string, unknown, StoredEntry]> {
+    for await (const [text, entry] of this.iterate(operation, (store) => store.entries())) {
+      const key = keyOf(text);
+      if (key !== undefined) yield [text, key.key, entry];
     }
   }
 
@@ -695,5 +716,15 @@ export class Handle implements AsyncDisposable {
       engine: this.engine,
       operation,
     });
+  }
+}
+
+/** The key of a canonical text; `undefined` when it is none. */
+function keyOf(text: string): { key: unknown } | undefined {
+  try {
+    return { key: decodeKey(text) };
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
   }
 }

@@ -72,8 +72,8 @@ async function* rowsOf(
 }
 
 async function* latest(handle: Handle): AsyncGenerator<[unknown, Version<unknown>]> {
-  for await (const [text, entry] of handle.iterate("records", (store) => store.entries())) {
-    yield [decodeKey(text), await handle.version(entry, text)];
+  for await (const [text, key, entry] of handle.entries("records")) {
+    yield [key, await handle.version(entry, text)];
   }
 }
 

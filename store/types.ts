@@ -16,8 +16,13 @@ export interface StashStats {
 
 /** One thing that `check` found. */
 export interface StashProblem {
-  /** What sort of damage: `"damaged"`, `"undecodable"`, `"orphan"`, `"leftover"`, … */
-  kind: string;
+  /**
+   * What is wrong: `"damaged"` (a checksum, length or layer of ours is broken), `"orphan"` (it
+   * belongs to nothing) and `"leftover"` (of a process that was killed) are repaired or removed by
+   * `fix`. `"unknown"` (it needs a class or a serializer that this process does not have) and
+   * `"foreign"` (another program wrote it) are named, and never removed.
+   */
+  kind: "damaged" | "orphan" | "leftover" | "unknown" | "foreign";
   /** The key, where one is known. */
   key?: unknown;
   /** What is wrong, for a person. */
@@ -28,7 +33,7 @@ export interface StashProblem {
 
 /** What `check` answers. */
 export interface StashCheck {
-  /** Whether nothing is wrong, or everything wrong was repaired. */
+  /** Whether nothing is damaged, orphaned or left over, or all of that was repaired. */
   ok: boolean;
   /** How many things were looked at. */
   checked: number;

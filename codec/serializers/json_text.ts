@@ -42,7 +42,10 @@ export function deserializeJson(bytes: Uint8Array): unknown {
     }
   } catch (cause) {
     if (cause instanceof DecodeError) throw cause;
-    throw new DecodeError("Cannot decode value: its JSON text is damaged", { cause });
+    // What begins as an object, list or string hardly is anything else; other text may be
+    // anybody's.
+    const kind = /^[[{"]/.test(text) ? "damaged" : "foreign";
+    throw new DecodeError("Cannot decode value: its JSON text is damaged", { cause, kind });
   }
   return value;
 }

@@ -35,6 +35,8 @@ export function deserializeContent(
     case "custom serializer":
       return deserializeCustom(content, own);
     default:
-      throw new DecodeError("Cannot decode value: its bytes are none of the known formats");
+      throw new DecodeError("Cannot decode value: its bytes are none of the known formats", {
+        kind: "foreign",
+      });
   }
 }

@@ -102,7 +102,7 @@ Deno.test("a derived check finds damaged entries, and removes them when asked", 
   for (const key of ["good", "bad"]) {
     await damaged.set(key, { value: Uint8Array.of(1), timestamp: 0 });
   }
-  const problem = { kind: "damaged", key: "bad", detail: "broken" };
+  const problem = { kind: "damaged" as const, key: "bad", detail: "broken" };
   assertEquals(await damaged.check({ fix: false }), {
     checked: 2,
     problems: [{ ...problem, fixed: false }],
