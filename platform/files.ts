@@ -55,6 +55,7 @@ export interface OpenOptions {
 /** What the system knows of a file or folder. */
 export interface FileInfo {
   readonly isFile: boolean;
+  readonly isDirectory: boolean;
   readonly size: number;
   readonly mtime: Date | null;
   readonly dev: number;
@@ -129,6 +130,11 @@ export function stat(path: string): Promise<FileInfo> {
 /** `stat`, at once. */
 export function statSync(path: string): FileInfo {
   return Deno.statSync(path);
+}
+
+/** `statSync`, of a symbolic link itself. */
+export function lstatSync(path: string): FileInfo {
+  return Deno.lstatSync(path);
 }
 
 /** Gives a file another path; a file that is there is replaced in one step. */

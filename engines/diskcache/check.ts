@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import type { Awaitable, EngineCheck, EngineProblem } from "../engine.ts";
-import type { ValueFiles } from "./files.ts";
+import { look, type ValueFiles } from "./files.ts";
 import { fromSqlKey, MODE } from "./format.ts";
 import { type CacheTable, KEY, keyOf } from "./store.ts";
 import type { DatabaseHandle } from "../sqlite/database.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
 import { integrityProblems, unlessDamaged } from "../sqlite/check.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
-import { openFileSync, readFolderSync, statSync } from "../../platform/files.ts";
+import { type FolderEntry, openFileSync, readFolderSync } from "../../platform/files.ts";
 import { delay, Turns } from "../../platform/timers.ts";
 
 /** How many rows are looked at without a break. */
@@ -77,14 +77,13 @@ class CacheCheck {
 
   async #listFiles(): Promise<void> {
     const { directory } = this.#cache;
-    for (const outer of names(directory, /^[0-9a-f]{2}$/)) {
-      const inners = names(join(directory, outer), /./);
-      if (inners.length === 0) this.#emptyFolders.push(outer);
-      for (const inner of inners) {
-        if (!/^[0-9a-f]{2}$/.test(inner)) continue;
+    for (const outer of folders(directory)) {
+      const path = join(directory, outer);
+      if (entries(path).length === 0) this.#emptyFolders.push(outer);
+      for (const inner of folders(path)) {
         const folder = join(outer, inner);
-        const files = names(join(directory, folder), /./);
-        for (const name of files) {
+        const files = entries(join(directory, folder));
+        for (const { name } of files) {
           if (/^[0-9a-f]{28}\.val$/.test(name)) this.#unnamed.add(join(folder, name));
         }
         if (files.length === 0) this.#emptyFolders.push(folder);
@@ -125,7 +124,7 @@ class CacheCheck {
       return mode === MODE.raw ? undefined : { kind: "damaged", detail: "Its row names no file" };
     }
     try {
-      const real = sizeOf(this.#cache.files.pathOf(String(filename)));
+      const real = this.#cache.files.sizeOf(String(filename));
       if (real === size) return undefined;
       const detail = real === undefined
         ? `Its file "${filename}" is missing`
@@ -192,7 +191,7 @@ class CacheCheck {
       });
     }
     for (const folder of this.#emptyFolders) {
-      if (names(join(directory, folder), /./).length > 0) continue;
+      if (entries(join(directory, folder)).length > 0) continue;
       const fixed = fix && files.removeFolder(folder);
       this.#problems.push({ kind: "leftover", detail: `The folder "${folder}" is empty`, fixed });
     }
@@ -226,29 +225,25 @@ class CacheCheck {
   }
 }
 
-/** The names in a folder that look so; none when it is gone. */
-function names(folder: string, look: RegExp): string[] {
-  try {
-    return Array.from(readFolderSync(folder), ({ name }) => name).filter((name) => look.test(name));
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) {
-      return [];
-    }
-    throw error;
-  }
+/** The folders in a folder that are for value files; links are none. */
+function folders(folder: string): string[] {
+  const names = entries(folder).flatMap(({ name, isDirectory }) => isDirectory ? [name] : []);
+  return names.filter((name) => /^[0-9a-f]{2}$/.test(name));
 }
 
-function sizeOf(path: string): number | undefined {
+/** What is in a folder; nothing when it is gone. */
+function entries(folder: string): FolderEntry[] {
   try {
-    return statSync(path).size;
+    return Array.from(readFolderSync(folder));
   } catch (error) {
-    if (isNotFound(error)) return undefined;
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return [];
     throw error;
   }
 }
 
 /** Whether a file is there and its writer is not any more. */
 function isLeft(path: string): boolean {
+  if (!look(path)?.isFile) return false;
   try {
     using file = openFileSync(path);
     return file.tryLockSync(true);

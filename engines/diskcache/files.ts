@@ -1,7 +1,9 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
-import { isNotFound } from "../../platform/errors.ts";
+import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
+  type FileInfo,
+  lstatSync,
   makeFolderSync,
   type OpenFile,
   openFileSync,
@@ -11,6 +13,7 @@ import {
   writeAll,
   writeAllSync,
 } from "../../platform/files.ts";
+import { RefusedError } from "../sqlite/transaction.ts";
 
 /** Values of this size and more are read and written without blocking the event loop. */
 const LARGE = 1024 * 1024;
@@ -75,14 +78,11 @@ export class ValueFiles {
   }
 
   /**
-   * Writes a value to a new file, for which there is a place. Until it is released it is locked, so that `check` in any process
-   * knows it from what a crash left behind.
+   * Writes a value to a new file, for which there is a place. Until it is released it is locked, so
+   * that `check` in any process knows it from what a crash left behind.
    */
   async write(value: Uint8Array): Promise<NewFile> {
-    const hex = crypto.randomUUID().replaceAll("-", "");
-    const filename = join(hex.slice(0, 2), hex.slice(2, 4), `${hex.slice(4)}.val`);
-    const path = join(this.#directory, filename);
-    const file = this.#create(path);
+    const { filename, file } = this.#create();
     try {
       file.lockSync(true);
       if (value.byteLength < LARGE) writeAllSync(file, value);
@@ -99,22 +99,32 @@ export class ValueFiles {
    * The content of a file; `undefined` when it is not there, as another process may have replaced
    * the value meanwhile.
    *
-   * @throws {DecodeError} When the row points out of the directory.
+   * @throws {DecodeError} When the row points out of the directory, or to anything but a file.
    */
   read(filename: string, size: number): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    const path = this.pathOf(filename);
-    if (size >= LARGE) return readLarge(path);
+    const found = this.#find(filename);
+    if (found === undefined) return undefined;
+    if (size >= LARGE) return readLarge(found.path);
     try {
-      return readFileSync(path);
+      return readFileSync(found.path);
     } catch (error) {
       return absent(error);
     }
   }
 
+  /**
+   * How many bytes a file has; `undefined` when it is not there.
+   *
+   * @throws {DecodeError} When the row points out of the directory, or to anything but a file.
+   */
+  sizeOf(filename: string): number | undefined {
+    return this.#find(filename)?.size;
+  }
+
   /** Removes a file, and the folders that are empty without it, as Python does. */
   remove(filename: string): void {
     try {
-      removeSync(this.pathOf(filename));
+      removeSync(this.#pathOf(filename));
     } catch {
       // Another process may have been faster, or use the folder. What is really left behind,
       // `check` finds.
@@ -129,6 +139,7 @@ export class ValueFiles {
    */
   removeFolder(folder: string): boolean {
     const path = join(this.#directory, folder);
+    if (this.#linkOn(folder.split(/[\\/]/)) !== undefined) return false;
     let gone = false;
     try {
       removeSync(path);
@@ -141,28 +152,77 @@ export class ValueFiles {
     return gone;
   }
 
+  #find(filename: string): { path: string; size: number } | undefined {
+    const path = this.#pathOf(filename);
+    const info = look(path);
+    if (info === undefined) return undefined;
+    if (info.isFile) return { path, size: info.size };
+    // A link leads anywhere, and a pipe or a device may never end.
+    throw new DecodeError(`Its file ${JSON.stringify(filename)} is not a regular file`);
+  }
+
   /**
    * The path of a row's file.
    *
-   * @throws {DecodeError} When it is not below the directory: rows may come from anywhere.
+   * @throws {DecodeError} When it is not below the directory: rows may come from anywhere, and
+   * links lead anywhere.
    */
-  pathOf(filename: string): string {
+  #pathOf(filename: string): string {
     const parts = filename.split(/[\\/]/);
     if (filename === "" || isAbsolute(filename) || parts.includes("..")) {
       throw new DecodeError(`Its file ${JSON.stringify(filename)} is not in the directory`);
     }
-    return join(this.#directory, ...parts);
+    const link = this.#linkOn(parts.slice(0, -1));
+    if (link === undefined) return join(this.#directory, ...parts);
+    throw new DecodeError(
+      `Its file ${JSON.stringify(filename)} is not in the directory: ${link} is no folder of it`,
+    );
   }
 
-  #create(path: string): OpenFile {
+  /** The first of these folders, each in the one before, that is none. */
+  #linkOn(folders: string[]): string | undefined {
+    let path = this.#directory;
+    for (const folder of folders) {
+      path = join(path, folder);
+      const info = look(path);
+      if (info === undefined) return undefined;
+      if (!info.isDirectory) return path;
+    }
+  }
+
+  #create(): { filename: string; file: OpenFile } {
+    const filename = this.#newName();
+    const path = join(this.#directory, filename);
     for (let attempt = 1;; attempt++) {
       try {
-        return openFileSync(path, { createNew: true, write: true });
+        return { filename, file: openFileSync(path, { createNew: true, write: true }) };
       } catch (error) {
         if (!isNotFound(error) || attempt === ATTEMPTS) throw error;
         makeFolderSync(dirname(path));
       }
     }
+  }
+
+  #newName(): string {
+    for (let attempt = 1;; attempt++) {
+      const hex = crypto.randomUUID().replaceAll("-", "");
+      const folders = [hex.slice(0, 2), hex.slice(2, 4)];
+      const link = this.#linkOn(folders);
+      if (link === undefined) return join(...folders, `${hex.slice(4)}.val`);
+      if (attempt === ATTEMPTS) {
+        throw new RefusedError(`${link} is no folder and may lead out of the directory; remove it`);
+      }
+    }
+  }
+}
+
+/** What is at a path, a link itself; `undefined` when nothing is. */
+export function look(path: string): FileInfo | undefined {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return undefined;
+    throw error;
   }
 }
 

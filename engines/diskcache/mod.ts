@@ -30,7 +30,7 @@ import {
   timestampOf,
   toSqlKey,
 } from "./format.ts";
-import { MAX_BATCH, type NewFile, ValueFiles } from "./files.ts";
+import { look, MAX_BATCH, type NewFile, ValueFiles } from "./files.ts";
 import {
   changeSettings,
   configureCache,
@@ -48,7 +48,7 @@ import { DatabaseHandle } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
 import { explainSql, RefusedError, transact } from "../sqlite/transaction.ts";
 import { isNotFound } from "../../platform/errors.ts";
-import { readFolder, stat } from "../../platform/files.ts";
+import { readFolder } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
 const NAME = "diskcache";
@@ -89,11 +89,15 @@ class DiskcacheEngine implements Engine {
   }
 
   async open(): Promise<void> {
-    if (await isFile(join(this.path, "000", DATABASE))) {
+    if (look(join(this.path, "000", DATABASE)) !== undefined) {
       throw new RefusedError(
         `"${this.path}" is a FanoutCache of Python's DiskCache, whose entries are spread over the ` +
           `directories 000, 001, … in it; open one of these, or use another path`,
       );
+    }
+    const database = join(this.path, DATABASE);
+    if (look(database)?.isFile === false) {
+      throw new RefusedError(`"${database}" is a link or no file at all; move it away`);
     }
     await this.#database.open();
   }
@@ -410,12 +414,13 @@ class DiskcacheEngine implements Engine {
   async #nested(): Promise<string[]> {
     const stores: string[] = [];
     const folders = [nestedFolder(this.path)];
+    if (!look(folders[0])?.isDirectory) return [];
     for (const folder of folders) {
       try {
         for await (const { name, isDirectory } of readFolder(folder)) {
           if (!isDirectory) continue;
           if (name.endsWith("+")) folders.push(join(folder, name));
-          else if (await isFile(join(folder, name, DATABASE))) stores.push(join(folder, name));
+          else if (look(join(folder, name, DATABASE))?.isFile) stores.push(join(folder, name));
         }
       } catch (error) {
         if (!isNotFound(error)) throw error;
@@ -478,15 +483,6 @@ function isSame(row: Row | undefined, before: Row | undefined): boolean {
 function isSameValue(value: SqlValue, before: SqlValue): boolean {
   if (!(value instanceof Uint8Array && before instanceof Uint8Array)) return value === before;
   return value.byteLength === before.byteLength && value.every((byte, i) => byte === before[i]);
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isFile;
-  } catch (error) {
-    if (isNotFound(error)) return false;
-    throw error;
-  }
 }
 
 /** The time as Python counts it. */

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
-import { makeFolder, realPath } from "../../platform/files.ts";
+import { lstatSync, makeFolder, realPath } from "../../platform/files.ts";
 import { env, isGranted } from "../../platform/system.ts";
 import { messageOf } from "../errors.ts";
 import type { Awaitable } from "../engine.ts";
@@ -148,11 +148,33 @@ async function openDatabase(
 /** The file's path without symbolic links, its folder made. */
 async function fileOf(path: string): Promise<string> {
   await makeFolder(dirname(path));
+  const file = await realFile(path);
+  // SQLite would write through a link that somebody put beside the file, and wait for a pipe.
+  for (const ending of ["", "-wal", "-shm", "-journal"]) {
+    if (isFileOrFree(file + ending)) continue;
+    throw new RefusedError(
+      `"${file}${ending}" is a folder, a link or a device where a file should be; move it away or ` +
+        `use another path`,
+    );
+  }
+  return file;
+}
+
+async function realFile(path: string): Promise<string> {
   try {
     return await realPath(path);
   } catch (error) {
     if (!isNotFound(error)) throw error;
     return join(await realPath(dirname(path)), basename(path));
+  }
+}
+
+function isFileOrFree(path: string): boolean {
+  try {
+    return lstatSync(path).isFile;
+  } catch (error) {
+    if (isNotFound(error)) return true;
+    throw error;
   }
 }
 

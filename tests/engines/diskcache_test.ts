@@ -745,6 +745,72 @@ test("touches nothing outside of its directory, whatever a row says", async (bed
   assertEquals(await Deno.readTextFile(secret), "secret");
 });
 
+test("follows no link out of its directory", async (bed) => {
+  const outside = join(bed.root, "outside");
+  await Deno.mkdir(join(outside, "bb"), { recursive: true });
+  const name = `${"0".repeat(28)}.val`;
+  const kept = [join(outside, "bb", name), join(outside, name)];
+  for (const path of kept) await Deno.writeTextFile(path, "secret");
+  const engine = await openIn(bed);
+  const directory = directoryOf(bed);
+  for (const folder of ["cc/cc", "dd/dd", "ee/ee"]) {
+    await Deno.mkdir(join(directory, folder), { recursive: true });
+  }
+  await Deno.symlink(outside, join(directory, "aa"));
+  await Deno.symlink(outside, join(directory, "cc", "bb"));
+  await Deno.symlink(kept[0], join(directory, "cc/cc", name));
+  await Deno.symlink("/dev/zero", join(directory, "dd/dd", name));
+  await new Deno.Command("mkfifo", { args: [join(directory, "ee/ee", name)] }).output();
+  const insert = databaseOf(bed).prepare(
+    "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, size, mode, filename) " +
+      "VALUES (?, 1, 1.0, ?, 1.0, 6, 2, ?)",
+  );
+  const rows = ["aa/bb", "cc/bb", "cc/cc", "dd/dd", "ee/ee"].map((folder) => join(folder, name));
+  for (const filename of rows) insert.run(filename, null, filename);
+  for (const key of rows) {
+    await assertRejects(async () => await engine.get(key), DecodeError, "Its file");
+  }
+  const { problems } = await engine.check({ fix: false });
+  assertEquals(problems.map(({ kind, key }) => [kind, key]), rows.map((key) => ["damaged", key]));
+  for (const filename of rows) insert.run(`expired ${filename}`, 2, filename);
+  assertEquals(await engine.prune(), rows.length);
+  await engine.delete(rows[0]);
+  await engine.set(rows[1], entryOf("value"));
+  await engine.check({ fix: true });
+  await engine.clear();
+  for (const path of kept) assertEquals(await Deno.readTextFile(path), "secret");
+  // Every folder that a new file could go to.
+  for (let i = 0; i < 256; i++) {
+    const folder = join(directory, i.toString(16).padStart(2, "0"));
+    await Deno.remove(folder, { recursive: true }).catch(() => undefined);
+    await Deno.symlink(outside, folder);
+  }
+  const large = entryOf("x".repeat(50 * KB));
+  await assertRejects(async () => await engine.set("key", large), EngineError, "lead out of");
+  assertEquals(Array.from(Deno.readDirSync(outside)).length, 2);
+});
+
+test("opens and clears no directory of another by a link", async (bed) => {
+  const outside = await openIn(bed, { path: join(bed.root, "outside") });
+  await outside.set("key", entryOf("value"));
+  const engine = await openIn(bed);
+  const nested = join(bed.root, "cache+");
+  await Deno.mkdir(join(nested, "file"), { recursive: true });
+  await Deno.symlink(join(bed.root, "outside"), join(nested, "sub"));
+  await Deno.symlink(join(bed.root, "outside/cache.db"), join(nested, "file/cache.db"));
+  await engine.clear(true);
+  await Deno.remove(nested, { recursive: true });
+  await Deno.mkdir(join(bed.root, "far/sub"), { recursive: true });
+  await Deno.rename(join(bed.root, "outside"), join(bed.root, "far/outside"));
+  await Deno.symlink(join(bed.root, "far"), nested);
+  await engine.clear(true);
+  const moved = await openIn(bed, { path: join(bed.root, "far/outside") });
+  assertEquals(await keysOf(moved), ["key"]);
+  await Deno.symlink(join(bed.root, "far/outside/cache.db"), join(bed.root, "far/sub/cache.db"));
+  const linked = () => openIn(bed, { path: join(bed.root, "far/sub") });
+  await assertRejects(linked, EngineError, "is a link or no file");
+});
+
 test("refuses a database that is none of DiskCache", async (bed) => {
   const directory = directoryOf(bed);
   await Deno.mkdir(directory);

@@ -112,9 +112,41 @@ test("refuses a file that is no database", async (bed) => {
 
 test("refuses a folder where the file should be, and a file where the folder should be", async (bed) => {
   const folder = await assertRejects(() => openIn(bed, "main", bed.root), EngineError);
-  assertMatch(folder.message, /Cannot open engine "sqlite": .* cannot be opened or made/);
+  assertMatch(
+    folder.message,
+    /Cannot open engine "sqlite": .* is a folder, a link or a device where a file/,
+  );
   await Deno.writeTextFile(fileOf(bed), "");
   await assertRejects(() => openIn(bed, "main", join(fileOf(bed), "x.db")), EngineError);
+});
+
+test("writes through no link beside its file, and waits for no pipe", async (bed) => {
+  const secret = join(bed.root, "secret");
+  await Deno.writeTextFile(secret, "secret");
+  for (const ending of ["-wal", "-shm", "-journal"]) {
+    const path = join(bed.root, `links${ending}.db`);
+    await Deno.symlink(secret, path + ending);
+    await assertRejects(() => openIn(bed, "main", path), EngineError, "where a file should be");
+  }
+  const pipe = join(bed.root, "pipe.db");
+  await new Deno.Command("mkfifo", { args: [pipe] }).output();
+  await assertRejects(() => openIn(bed, "main", pipe), EngineError, "where a file should be");
+  assertEquals(await Deno.readTextFile(secret), "secret");
+});
+
+test("waits by its own timers where a test fakes the global ones", async (bed) => {
+  const engine = await openIn(bed);
+  const pairs = Array.from({ length: 20_000 }, (_, i) => [`${i}`, entryOf("value")] as const);
+  const { setTimeout } = globalThis;
+  const never = setTimeout(() => undefined, 0);
+  clearTimeout(never);
+  globalThis.setTimeout = Object.assign(() => never, setTimeout);
+  try {
+    await engine.setMany(pairs.map(([key, value]) => [key, value]));
+    assertEquals(await engine.deleteMany(pairs.map(([key]) => key)), 20_000);
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
 });
 
 test("finds a damaged page, says so, and reads the rest", async (bed) => {
