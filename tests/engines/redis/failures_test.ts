@@ -3,6 +3,7 @@ import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } fro
 import { Redis, type RedisOptions } from "ioredis";
 import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
+import { HashStash } from "../../../mod.ts";
 import { entryOf, textAt } from "../../support/entries.ts";
 import { eventually, openRedis, redisAt } from "../../support/redis.ts";
 import { RedisProxy } from "../../support/redis_proxy.ts";
@@ -354,9 +355,12 @@ Deno.test("redis: another program's data under the stash's prefix", strict, asyn
   await damaged(() => engine.getValue("list"));
   await damaged(() => engine.getValues(["good", "list", "absent"]));
   await damaged(() => engine.compareAndSet("list", current, entryOf("no")));
+  // It keeps nobody from the others, and is told of in the end.
+  const listed: string[] = [];
   await damaged(async () => {
-    for await (const _ of engine.entries()) continue;
+    for await (const [key] of engine.entries()) listed.push(key);
   });
+  assertEquals(listed.sort(), ["good", "other"]);
   for (const method of ["get", "getValue"] as const) {
     const together = await Promise.allSettled(
       ["good", "list", "absent"].map((key) => engine[method](key)),
@@ -376,9 +380,43 @@ Deno.test("redis: another program's data under the stash's prefix", strict, asyn
     { kind: "foreign", key: "list", fixed: false },
     { kind: "foreign", key: undefined, fixed: false },
   ]);
-  assertEquals((await engine.check({ fix: true })).problems.every(({ fixed }) => fixed), true);
-  assertEquals((await engine.check({ fix: false })).problems, []);
-  assertEquals(await engine.size(), 2);
+  // What others wrote is theirs: only who asks for it by its key, or for all, removes it.
+  assertEquals(await engine.check({ fix: true }), found);
+  assertEquals(await server.cli("LLEN", "name:main:list"), "2");
+  assertEquals(await engine.size(), 3);
+  assertEquals(await engine.delete("list"), true);
+  await server.cli("HSET", "name:main:hash", "field", "value");
+  await engine.set("hash", entryOf("ours now"));
+  assertEquals(await textAt(engine, "hash"), "ours now");
+  await server.cli("SADD", "name:main:set", "member");
+  await engine.clear();
+  assertEquals(await server.cli("DBSIZE"), "0");
+});
+
+Deno.test("redis: check fixes nothing that it cannot judge", strict, async () => {
+  await using server = await startRedis();
+  const foreign: Record<string, string[]> = {
+    hash: ["HSET", "name:main:hash", "field", "value"],
+    set: ["SADD", "name:main:set", "member"],
+    zset: ["ZADD", "name:main:zset", "1", "member"],
+    stream: ["XADD", "name:main:stream", "*", "field", "value"],
+  };
+  for (const command of Object.values(foreign)) await server.cli(...command);
+  await using stash = new HashStash("name", {
+    engine: "redis",
+    engineOptions: { url: server.url },
+  });
+  await stash.set("ours", 1);
+  const { problems } = await stash.check({ fix: true });
+  const named = problems.map(({ kind, key, fixed }) => ({ kind, key, fixed }));
+  assertEquals(
+    named.sort((a, b) => String(a.key) < String(b.key) ? -1 : 1),
+    Object.keys(foreign).sort().map((key) => ({ kind: "foreign", key, fixed: false })),
+  );
+  for (const type of Object.keys(foreign)) {
+    assertEquals(await server.cli("TYPE", `name:main:${type}`), type);
+    assert(problems.some(({ detail }) => detail.includes(`holds a ${type}`)));
+  }
 });
 
 Deno.test("redis: servers of the wrong kind", strict, async () => {
