@@ -104,6 +104,9 @@ export class RedisError extends Error {
   }
 }
 
+/** What ioredis says of a server of a cluster that answered nothing for as long as `timeout`. */
+const SILENT = /Socket timeout/;
+
 /** No answer came in time. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
@@ -127,16 +130,15 @@ export function redisError(
   { error, trouble, sent }: RedisFailure,
   { password }: RedisAddress,
 ): Error {
-  const isLate = error instanceof NoAnswer;
-  const isLost = isLate || LOST.test(textOf(error));
+  const isLost = isSilence(error) || LOST.test(textOf(error));
   const why = isLost && trouble !== undefined ? trouble : error;
   // It says itself which flag is missing, and no command was sent.
   if (why instanceof Error && isPermissionDenied(why)) return why;
   const message = textOf(why);
   return new RedisError(password ? message.replaceAll(password, "***") : message, {
     name: why instanceof Error ? why.name : "Error",
-    isLate: why instanceof NoAnswer,
-    isUnsure: isLost && (sent || isLate),
+    isLate: isSilence(why),
+    isUnsure: isLost && (sent || isSilence(error)),
   });
 }
 
@@ -165,9 +167,13 @@ export function isWrongType(error: unknown): boolean {
 export function foreignError(redisKey: string, key: string): DecodeError {
   return new DecodeError(
     `the Redis key ${JSON.stringify(redisKey)} holds something else than a string, which another ` +
-      `program put there; delete the entry, or run check with fix`,
+      `program put there; delete the entry if nobody needs it`,
     { key },
   );
+}
+
+function isSilence(error: unknown): boolean {
+  return error instanceof NoAnswer || SILENT.test(textOf(error));
 }
 
 function textOf(error: unknown): string {

@@ -135,7 +135,7 @@ export class RedisStore {
     let count = 0;
     this.#afterReads();
     const names = [...new Set(keys)].map((key) => this.#names.of(key));
-    for (const batch of groupsOf(names, BATCH_KEYS)) count += await this.unlink(batch);
+    for (const batch of groupsOf(names, BATCH_KEYS)) count += await this.#unlink(batch);
     return count;
   }
 
@@ -170,18 +170,24 @@ export class RedisStore {
     }
   }
 
+  /**
+   * The entries that there are. What another program put among them is told of in the end: it must
+   * keep nobody from all the others.
+   */
   async *entries(prefix: string): AsyncGenerator<[string, Entry]> {
+    let foreign: Error | undefined;
     for await (const names of this.scan(this.#names.pattern(prefix))) {
       const keys = this.#keysOf(names);
       let i = 0;
       for await (const batch of this.#batches(keys, (batch) => this.#entryBatch(batch))) {
         for (const found of batch) {
           const key = keys[i++];
-          const entry = certain(found);
-          if (entry !== undefined) yield [key, entry];
+          if (found instanceof Error) foreign ??= found;
+          else if (found !== undefined) yield [key, found];
         }
       }
     }
+    if (foreign !== undefined) throw foreign;
   }
 
   async size(prefix: string): Promise<number> {
@@ -194,7 +200,7 @@ export class RedisStore {
 
   async clear(deep: boolean, prefix: string): Promise<void> {
     for (const pattern of [this.#names.pattern(prefix), ...deep ? [this.#names.nested] : []]) {
-      for await (const names of this.scan(pattern)) await this.unlink(names);
+      for await (const names of this.scan(pattern)) await this.#unlink(names);
     }
   }
 
@@ -208,16 +214,6 @@ export class RedisStore {
       for (const size of sizes) bytes += Number(size);
     }
     return bytes;
-  }
-
-  /** Removes Redis keys; how many were there. */
-  async unlink(names: RedisArgument[]): Promise<number> {
-    if (names.length === 0) return 0;
-    const groups: RedisCommand[][] = this.#connection.isCluster
-      ? names.map((name) => [["unlink", name]])
-      : [[["unlink", ...names]]];
-    const counts = await this.#connection.sendAll(groups);
-    return counts.reduce<number>((sum, count) => sum + Number(count), 0);
   }
 
   /**
@@ -236,6 +232,16 @@ export class RedisStore {
         yield names.filter((name) => seen.size < seen.add(name.toString("latin1")).size);
       } while (cursor !== "0");
     }
+  }
+
+  /** Removes Redis keys; how many were there. */
+  async #unlink(names: RedisArgument[]): Promise<number> {
+    if (names.length === 0) return 0;
+    const groups: RedisCommand[][] = this.#connection.isCluster
+      ? names.map((name) => [["unlink", name]])
+      : [[["unlink", ...names]]];
+    const counts = await this.#connection.sendAll(groups);
+    return counts.reduce<number>((sum, count) => sum + Number(count), 0);
   }
 
   /** Reads that wait for each other are sent before what is about to be changed. */

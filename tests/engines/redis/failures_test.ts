@@ -3,10 +3,11 @@ import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } fro
 import { Redis, type RedisOptions } from "ioredis";
 import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
+import { HashStash } from "../../../mod.ts";
 import { entryOf, textAt } from "../../support/entries.ts";
-import { eventually, openRedis, redisAt } from "../../support/redis.ts";
+import { eventually, openRedis, pair, redisAt } from "../../support/redis.ts";
 import { RedisProxy } from "../../support/redis_proxy.ts";
-import { type RedisServer, startRedis } from "../../support/redis_server.ts";
+import { type RedisServer, startRedis, startRedisCluster } from "../../support/redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const SECRET = "s3cret&word";
@@ -59,6 +60,89 @@ Deno.test("redis: a server that accepts and does not answer", strict, async () =
   server.thaw();
   await eventually(() => engine.set("key", entryOf("after")));
   assertEquals(await textAt(engine, "key"), "after");
+});
+
+Deno.test("redis: a link that is open and dead", strict, async () => {
+  await using server = await startRedis();
+  await using proxy = new RedisProxy(server.port);
+  {
+    await using engine = await openRedis({ url: proxy.url, timeout: 400 });
+    await engine.set("key", entryOf("before"));
+    proxy.isSilent = true;
+    await fails(() => engine.get("key"), "does not answer within 400 ms", "get", 1_000);
+    const calls = {
+      get: () => engine.get("key"),
+      has: () => engine.has("key"),
+      size: () => engine.size(),
+      byteSize: () => engine.byteSize(),
+      check: () => engine.check({ fix: true }),
+    };
+    for (const [operation, call] of Object.entries(calls)) {
+      await fails(call, "", operation, 1_000);
+    }
+    await fails(() => engine.set("key", entryOf("no")), "", "set", 1_000);
+    // Many at once wait no longer than one.
+    await Promise.all(
+      Array.from({ length: 100 }, () => fails(() => engine.get("key"), "", "get", 1_000)),
+    );
+    const opening = performance.now();
+    await fails(() => redisAt({ url: proxy.url, timeout: 300 }).open(), "300 ms", "open", 1_000);
+    assertLess(performance.now() - opening, 1_000);
+    proxy.isSilent = false;
+    await eventually(() => engine.set("key", entryOf("after")));
+    assertEquals(await textAt(engine, "key"), "after");
+    proxy.isSilent = true;
+    void Promise.resolve(engine.get("key")).catch(() => undefined);
+  }
+  // Closed in time, though nothing was answered.
+});
+
+Deno.test("redis: an answer cut off in the middle", strict, async () => {
+  await using server = await startRedis();
+  await using proxy = new RedisProxy(server.port);
+  await using engine = await openRedis({ url: proxy.url, timeout: 1_000 });
+  const pairs = Array.from({ length: 400 }, (_, i) => pair(`key ${i}`, "x".repeat(20_000)));
+  await engine.setMany(pairs);
+  for (
+    const call of [() => engine.getMany(pairs.map(([key]) => key)), () => engine.setMany(pairs)]
+  ) {
+    const work = Promise.resolve(call());
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    proxy.cut();
+    const start = performance.now();
+    await work.then(() => undefined, (error) => assertInstanceOf(error, EngineError));
+    assertLess(performance.now() - start, 2_000);
+    await eventually(async () => {
+      const found = await engine.getMany(pairs.map(([key]) => key));
+      assert(found.every((entry) => entry?.value.byteLength === 20_000));
+    });
+  }
+});
+
+Deno.test("redis: an address that swallows what is sent to it", strict, async () => {
+  // Its queue is full: connecting takes until somebody gives up.
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const url = `redis://127.0.0.1:${listener.addr.port}`;
+  await fails(() => redisAt({ url, timeout: 400 }).open(), "does not answer", "open", 1_000);
+  await fails(() => redisAt({ cluster: [url], timeout: 400 }).open(), url, "open", 2_500);
+});
+
+Deno.test("redis: a cluster whose node answers no more", strict, async () => {
+  await using cluster = await startRedisCluster();
+  await using engine = await openRedis({ cluster: cluster.urls, timeout: 500 });
+  const pairs = Array.from({ length: 60 }, (_, i) => pair(`key ${i}`, "value"));
+  await engine.setMany(pairs);
+  cluster.nodes[2].freeze();
+  await fails(() => engine.size(), "does not answer", "size", 2_000);
+  await fails(() => engine.setMany(pairs), "", "setMany", 2_000);
+  await fails(() => engine.getMany(pairs.map(([key]) => key)), "", "getMany", 2_000);
+  const opened = performance.now();
+  await using other = redisAt({ cluster: cluster.urls, timeout: 500 });
+  await other.open();
+  assertLess(performance.now() - opened, 2_000);
+  cluster.nodes[2].thaw();
+  await eventually(() => engine.setMany(pairs));
+  assertEquals(await engine.size(), pairs.length);
 });
 
 Deno.test("redis: a server killed while work is under way, and started again", strict, async () => {
@@ -354,9 +438,12 @@ Deno.test("redis: another program's data under the stash's prefix", strict, asyn
   await damaged(() => engine.getValue("list"));
   await damaged(() => engine.getValues(["good", "list", "absent"]));
   await damaged(() => engine.compareAndSet("list", current, entryOf("no")));
+  // It keeps nobody from the others, and is told of in the end.
+  const listed: string[] = [];
   await damaged(async () => {
-    for await (const _ of engine.entries()) continue;
+    for await (const [key] of engine.entries()) listed.push(key);
   });
+  assertEquals(listed.sort(), ["good", "other"]);
   for (const method of ["get", "getValue"] as const) {
     const together = await Promise.allSettled(
       ["good", "list", "absent"].map((key) => engine[method](key)),
@@ -376,9 +463,43 @@ Deno.test("redis: another program's data under the stash's prefix", strict, asyn
     { kind: "foreign", key: "list", fixed: false },
     { kind: "foreign", key: undefined, fixed: false },
   ]);
-  assertEquals((await engine.check({ fix: true })).problems.every(({ fixed }) => fixed), true);
-  assertEquals((await engine.check({ fix: false })).problems, []);
-  assertEquals(await engine.size(), 2);
+  // What others wrote is theirs: only who asks for it by its key, or for all, removes it.
+  assertEquals(await engine.check({ fix: true }), found);
+  assertEquals(await server.cli("LLEN", "name:main:list"), "2");
+  assertEquals(await engine.size(), 3);
+  assertEquals(await engine.delete("list"), true);
+  await server.cli("HSET", "name:main:hash", "field", "value");
+  await engine.set("hash", entryOf("ours now"));
+  assertEquals(await textAt(engine, "hash"), "ours now");
+  await server.cli("SADD", "name:main:set", "member");
+  await engine.clear();
+  assertEquals(await server.cli("DBSIZE"), "0");
+});
+
+Deno.test("redis: check fixes nothing that it cannot judge", strict, async () => {
+  await using server = await startRedis();
+  const foreign: Record<string, string[]> = {
+    hash: ["HSET", "name:main:hash", "field", "value"],
+    set: ["SADD", "name:main:set", "member"],
+    zset: ["ZADD", "name:main:zset", "1", "member"],
+    stream: ["XADD", "name:main:stream", "*", "field", "value"],
+  };
+  for (const command of Object.values(foreign)) await server.cli(...command);
+  await using stash = new HashStash("name", {
+    engine: "redis",
+    engineOptions: { url: server.url },
+  });
+  await stash.set("ours", 1);
+  const { problems } = await stash.check({ fix: true });
+  const named = problems.map(({ kind, key, fixed }) => ({ kind, key, fixed }));
+  assertEquals(
+    named.sort((a, b) => String(a.key) < String(b.key) ? -1 : 1),
+    Object.keys(foreign).sort().map((key) => ({ kind: "foreign", key, fixed: false })),
+  );
+  for (const type of Object.keys(foreign)) {
+    assertEquals(await server.cli("TYPE", `name:main:${type}`), type);
+    assert(problems.some(({ detail }) => detail.includes(`holds a ${type}`)));
+  }
 });
 
 Deno.test("redis: servers of the wrong kind", strict, async () => {
