@@ -3,7 +3,8 @@ import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
 import { lz4 } from "./compressors/lz4.ts";
 import { MAX_CONTENT } from "./compressors/pieces.ts";
-import { brotli, gzip, zlib, zstd } from "./compressors/zlib.ts";
+import { brotli, gzip, zlib } from "./compressors/zlib.ts";
+import { zstd } from "./compressors/zstd.ts";
 import { type Compressor, decompressCustom } from "./custom.ts";
 import { attempt, DecodeError } from "./errors.ts";
 import {

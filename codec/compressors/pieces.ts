@@ -50,6 +50,11 @@ export class Content implements Gathering {
     this.#at += piece.length;
   }
 
+  /** How many more bytes it takes. */
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
   whole(): Uint8Array {
     return this.#bytes.subarray(0, this.#at);
   }

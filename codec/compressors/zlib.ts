@@ -1,8 +1,8 @@
-/** The compressors of `node:zlib`: brotli, gzip, zlib and zstd. */
+/** The compressors of `node:zlib` that stream: brotli, gzip and zlib; see zstd.ts for the other. */
 import { concat } from "@std/bytes/concat";
 import type { Transform } from "node:stream";
 import type { BrotliOptions, ZlibOptions, ZstdOptions } from "node:zlib";
-import { whenReady } from "../../platform/awaitable.ts";
+import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import { builtinModule } from "../../platform/system.ts";
 import { Turns } from "../../platform/timers.ts";
 import type { Compression } from "../format.ts";
@@ -16,7 +16,7 @@ export function nodeZlib(): typeof import("node:zlib") {
 type Options = ZlibOptions & BrotliOptions & ZstdOptions;
 
 /** One direction of one of node:zlib's formats. */
-interface Direction {
+export interface Direction {
   /** All at once. */
   sync: (input: Uint8Array, options: Options) => Uint8Array;
   /** In pieces. */
@@ -43,11 +43,7 @@ function nodeCompression(
 ): Compression {
   return {
     name,
-    compress: (content) => {
-      const { sync, stream, options } = compression(content);
-      if (content.length <= SYNC_CONTENT) return owned(sync(content, options));
-      return streamed(stream({ ...options, chunkSize: OUTPUT }), content, STEP, new Pieces());
-    },
+    compress: (content) => compressed(content, compression(content)),
     decompress: (frame, length) => {
       const { sync, stream, options } = decompression();
       if (length <= SYNC_CONTENT) {
@@ -66,10 +62,19 @@ function nodeCompression(
   };
 }
 
+/** The compressed content: at once, or in pieces when it is long. */
+export function compressed(
+  content: Uint8Array,
+  { sync, stream, options }: Direction,
+): Awaitable<Uint8Array> {
+  if (content.length <= SYNC_CONTENT) return owned(sync(content, options));
+  return streamed(stream({ ...options, chunkSize: OUTPUT }), content, STEP, new Pieces());
+}
+
 /**
  * A copy: node:zlib's results are parts of buffers of 16 KiB and more, which they would keep alive.
  */
-function owned(result: Uint8Array): Uint8Array {
+export function owned(result: Uint8Array): Uint8Array {
   return new Uint8Array(result);
 }
 
@@ -107,25 +112,6 @@ async function feed(stream: Transform, input: Uint8Array, step: number): Promise
   }
   stream.end();
 }
-
-/** Level 1, with the content's size and checksum in the frame. */
-export const zstd: Compression = nodeCompression("zstd", (content) => {
-  const { constants, createZstdCompress, zstdCompressSync } = nodeZlib();
-  return {
-    sync: zstdCompressSync,
-    stream: createZstdCompress,
-    options: {
-      params: {
-        [constants.ZSTD_c_compressionLevel]: 1,
-        [constants.ZSTD_c_checksumFlag]: 1,
-      },
-      pledgedSrcSize: content.length,
-    },
-  };
-}, () => {
-  const { createZstdDecompress, zstdDecompressSync } = nodeZlib();
-  return { sync: zstdDecompressSync, stream: createZstdDecompress, options: {} };
-});
 
 /** Level 6. */
 export const gzip: Compression = nodeCompression("gzip", () => {
