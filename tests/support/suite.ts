@@ -5,7 +5,7 @@ import { ENGINES, TestBed } from "./bed.ts";
 /** Runs each claim as a step on each engine, with what `setUp` makes for it, and says how many hold. */
 export function suiteOnEngines<T>(
   subject: string,
-  setUp: (bed: TestBed) => T,
+  setUp: (bed: TestBed) => T | Promise<T>,
   claims: Record<string, (context: T) => Promise<void>>,
   tearDown: (context: T) => Promise<void>,
 ): void {
@@ -19,7 +19,7 @@ export function suiteOnEngines<T>(
         let passed = 0;
         const all = Object.entries(claims);
         for (const [name, claim] of all) {
-          const context = setUp(bed);
+          const context = await setUp(bed);
           if (await t.step(name, () => claim(context))) passed++;
           await tearDown(context);
         }
