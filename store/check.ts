@@ -3,7 +3,7 @@ import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
 import type { EngineProblem } from "../engines/engine.ts";
-import { safeDecodeKey } from "../engines/errors.ts";
+import { EngineError, safeDecodeKey } from "../engines/errors.ts";
 import type { StoredEntry } from "./header.ts";
 import type { StashCheck, StashProblem } from "./types.ts";
 
@@ -30,21 +30,38 @@ async function undecodable(
 ): Promise<StashProblem[]> {
   const knownKeys = new Set(known.map((problem) => problem.key));
   const problems: StashProblem[] = [];
-  for await (const text of store.keys()) {
-    if (knownKeys.has(text)) continue;
-    try {
-      decodeKey(text);
-      const entry = await store.getValue(text);
-      if (entry !== undefined) await reader.read(entry, text);
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      // What can't be judged here may be healthy elsewhere: it stays.
-      const fixed = fix && error.kind === "damaged" && await store.delete(text);
-      const key = safeDecodeKey(text);
-      problems.push({ kind: error.kind, key, detail: error.message, fixed });
+  try {
+    for await (const text of store.keys()) {
+      if (knownKeys.has(text)) continue;
+      const problem = await problemOf(reader, store, fix, text);
+      if (problem !== undefined) problems.push(problem);
+    }
+  } catch (error) {
+    // A store that is too damaged to be listed: what the engine has found must not be lost.
+    if (!(error instanceof EngineError) || !known.some(({ kind }) => kind === "damaged")) {
+      throw error;
     }
   }
   return problems;
+}
+
+/** What is wrong with the entry under a key; what is damaged goes, with `fix`. */
+async function problemOf(
+  reader: Reader,
+  store: Store,
+  fix: boolean,
+  text: string,
+): Promise<StashProblem | undefined> {
+  try {
+    decodeKey(text);
+    const entry = await store.getValue(text);
+    if (entry !== undefined) await reader.read(entry, text);
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    // What can't be judged here may be healthy elsewhere: it stays.
+    const fixed = fix && error.kind === "damaged" && await store.delete(text);
+    return { kind: error.kind, key: safeDecodeKey(text), detail: error.message, fixed };
+  }
 }
 
 function withDecodedKey(problem: EngineProblem): StashProblem {

@@ -10,6 +10,7 @@
  */
 import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
+import { groupsOf } from "../engines/each.ts";
 import type {
   EngineCheck,
   EngineCheckOptions,
@@ -25,6 +26,9 @@ import { opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
 
 /** Versions read at once: bounds memory, and amortises round trips. */
 const BATCH = 256;
+
+/** Up to so many versions are asked for by their numbers; of more, those that are there are listed. */
+const MOST_COUNTED = 10_000;
 
 /** Which version an entry is: what the header says of it. */
 interface VersionHeader {
@@ -175,9 +179,7 @@ export class Versions extends Decorator {
     const { version = 1, series } = opened(head).header ?? {};
     if (series === undefined || version === 1) return true;
     const side = await this.#openSide();
-    for (let first = 1; first < version; first += BATCH) {
-      await side.deleteMany(sideKeys(key, series, first, version));
-    }
+    for await (const keys of sideKeys(side, key, series, version)) await side.deleteMany(keys);
     return true;
   }
 
@@ -219,10 +221,8 @@ export async function* versionsOf(
   const { version = 1, series } = latest.header ?? {};
   if (series !== undefined && version > 1) {
     const side = await openSide();
-    for (let first = 1; first < version; first += BATCH) {
-      for (const entry of await side.getMany(sideKeys(key, series, first, version))) {
-        if (entry) yield opened(entry);
-      }
+    for await (const keys of sideKeys(side, key, series, version)) {
+      for (const entry of await side.getMany(keys)) if (entry) yield opened(entry);
     }
   }
   yield latest;
@@ -252,9 +252,36 @@ function sideKey(key: string, series: string, version: number): string {
   return `${series}/${version}/${key}`;
 }
 
-function sideKeys(key: string, series: string, first: number, end: number): string[] {
-  const length = Math.min(BATCH, end - first);
-  return Array.from({ length }, (_, i) => sideKey(key, series, first + i));
+/** The keys of the versions before `end` that may be there, in their order; a batch at a time. */
+async function* sideKeys(
+  side: Store,
+  key: string,
+  series: string,
+  end: number,
+): AsyncGenerator<string[]> {
+  if (end > MOST_COUNTED) return yield* storedSideKeys(side, key, series, end);
+  for (let first = 1; first < end; first += BATCH) {
+    const length = Math.min(BATCH, end - first);
+    yield Array.from({ length }, (_, i) => sideKey(key, series, first + i));
+  }
+}
+
+/** The same by what is stored: a header may be damaged, and name a version that no clock reaches. */
+async function* storedSideKeys(
+  side: Store,
+  key: string,
+  series: string,
+  end: number,
+): AsyncGenerator<string[]> {
+  const versions: number[] = [];
+  for await (const text of side.keys(`${series}/`)) {
+    const parsed = parseSideKey(text);
+    if (parsed.key === key && parsed.version < end) versions.push(parsed.version);
+  }
+  versions.sort((a, b) => a - b);
+  for (const group of groupsOf(versions, BATCH)) {
+    yield group.map((version) => sideKey(key, series, version));
+  }
 }
 
 function parseSideKey(text: string): { series: string; version: number; key: string } {
