@@ -30,8 +30,10 @@ const UPSERT =
 const SQL = {
   find: "SELECT store_time, expire_time, size, mode, filename, " +
     `iif(typeof(value) = 'blob', value, NULL) ${OF_KEY} AND ${LIVE}`,
-  scalar: "SELECT CASE typeof(value) WHEN 'text' THEN CAST(value AS BLOB) " +
-    `WHEN 'integer' THEN CAST(value AS TEXT) ELSE value END, typeof(value) = 'text' ${OF_KEY}`,
+  findAny: "SELECT store_time, expire_time, size, mode, filename, " +
+    "CASE typeof(value) WHEN 'text' THEN CAST(value AS BLOB) " +
+    "WHEN 'integer' THEN CAST(value AS TEXT) ELSE value END, typeof(value) = 'text' " +
+    `${OF_KEY} AND ${LIVE}`,
   has: `SELECT 1 ${OF_KEY} AND ${LIVE}`,
   old: `SELECT filename ${OF_KEY}`,
   live: `SELECT rowid, filename ${OF_KEY} AND ${LIVE}`,
@@ -89,13 +91,14 @@ export class CacheTable {
 
   /** The row of a key, unless it has expired. `now` is in seconds. */
   find(key: SqlKey, now: number): Row | undefined {
-    const row = this.#sql(SQL.find).get(key, now);
+    let row = this.#sql(SQL.find).get(key, now);
+    // What is stored as it is needs a closer look, which our own bytes are not to wait for: at the
+    // whole row again, as somebody may have changed or removed it in between.
+    if (row !== undefined && row[5] === null && row[3] === MODE.raw) {
+      row = this.#sql(SQL.findAny).get(key, now);
+    }
     if (row === undefined) return undefined;
-    const [storeTime, expireTime, size, mode, filename, bytes] = row;
-    // What Python stored as it is needs a closer look; our own bytes are not to wait for it.
-    const [value, isText] = bytes === null && mode === MODE.raw
-      ? this.#sql(SQL.scalar).get(key) ?? [null]
-      : [bytes];
+    const [storeTime, expireTime, size, mode, filename, value, isText] = row;
     return {
       storeTime: real(storeTime),
       expireTime: real(expireTime),

@@ -1,0 +1,76 @@
+/** One of several processes that do random things to few keys: prints what it did, as JSON. */
+import { HashStash } from "../../mod.ts";
+import type { Operation } from "../soak/linearizability.ts";
+
+const [options, index, seed, milliseconds, keys] = JSON.parse(Deno.args[0]);
+let state = seed + index;
+/** mulberry32: from 0 to 1. */
+const random = () => {
+  let t = state = (state + 0x6d2b79f5) | 0;
+  t = Math.imul(t ^ (t >>> 15), t | 1);
+  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+};
+const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)];
+const clock = machineClock();
+
+await using stash = new HashStash<string, number>(options);
+await stash.open();
+console.log("ready");
+await Deno.stdin.read(new Uint8Array(1));
+
+const KINDS = ["get", "get", "get", "has", "set", "set", "delete", "pop", "setDefault"] as const;
+const history: [string, Operation][] = [];
+let written = index * 10_000_000;
+const end = performance.now() + milliseconds;
+while (performance.now() < end) {
+  const key = `key ${Math.floor(random() * keys)}`;
+  const kind = pick(KINDS);
+  const argument = kind === "set" || kind === "setDefault" ? ++written : undefined;
+  const called = clock.before();
+  const result = await act(key, kind, argument);
+  history.push([key, { kind, argument, result, called, returned: clock.after() }]);
+}
+console.log(JSON.stringify(history));
+
+async function act(
+  key: string,
+  kind: Operation["kind"],
+  argument = 0,
+): Promise<number | boolean | null> {
+  switch (kind) {
+    case "get":
+      return await stash.get(key) ?? null;
+    case "has":
+      return await stash.has(key);
+    case "set":
+      await stash.set(key, argument);
+      return null;
+    case "delete":
+      return await stash.delete(key);
+    case "pop":
+      return await stash.pop(key) ?? null;
+    case "setDefault":
+      return await stash.setDefault(key, argument);
+  }
+}
+
+/**
+ * One clock of all processes of the machine, ns: `performance.now()` counts from the start of each.
+ * Where the system's own can't be asked, the time of day, with a millisecond of doubt.
+ */
+function machineClock(): { before(): number; after(): number } {
+  if (Deno.build.os !== "linux") {
+    return { before: () => Date.now() * 1e6, after: () => (Date.now() + 1) * 1e6 };
+  }
+  const MONOTONIC = 1;
+  const { symbols } = Deno.dlopen("libc.so.6", {
+    clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  });
+  const time = new BigInt64Array(2);
+  const now = () => {
+    symbols.clock_gettime(MONOTONIC, time);
+    return Number(time[0]) * 1e9 + Number(time[1]);
+  };
+  return { before: now, after: now };
+}
