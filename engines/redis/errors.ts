@@ -55,6 +55,40 @@ const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
       `connection is made anew; else name the primary in the options`,
   ],
   [
+    /^MASTERDOWN/,
+    (path, message) =>
+      `${path} is a replica without its primary (${message}); name the primary in the options, or ` +
+      `wait until it is back`,
+  ],
+  [
+    /LOADING/,
+    (path, message) =>
+      `${path} is still reading its data (${message}); try again in a moment, or see its log`,
+  ],
+  [
+    /CLUSTERDOWN|Too many Cluster redirections/,
+    (path, message) =>
+      `a part of the cluster at ${path} has no server (${message}); try again when a replica has ` +
+      `taken over, or see redis-cli CLUSTER INFO`,
+  ],
+  [
+    /NOREPLICAS/,
+    (path, message) =>
+      `${path} has too few replicas to take changes (${message}); start them, or lower its ` +
+      `min-replicas-to-write`,
+  ],
+  [
+    /MISCONF/,
+    (path, message) =>
+      `${path} can't write to its disk and takes no changes (${message}); free its disk, and see ` +
+      `its log`,
+  ],
+  [
+    /^BUSY/,
+    (path, message) =>
+      `${path} is kept busy by a script (${message}); end it by redis-cli SCRIPT KILL`,
+  ],
+  [
     /^OOM/,
     (path, message) =>
       `${path} is out of memory (${message}); raise its maxmemory, or let it evict`,
@@ -151,7 +185,8 @@ export function explainRedis(
   if (!(error instanceof RedisError)) return undefined;
   const { message } = error;
   const because = error.isLate
-    ? `${path} does not answer within ${timeout} ms; see how busy it is, or raise the option "timeout"`
+    ? `${path} does not answer within ${timeout} ms; see how busy it is and whether it is still ` +
+      `reading its data, or raise the option "timeout"`
     : MEANINGS.find(([pattern]) => pattern.test(message))?.[1](path, message) ??
       `${path} says: ${message}`;
   if (!error.isUnsure || !CHANGES.includes(operation)) return because;

@@ -190,11 +190,48 @@ export class RedisCluster implements AsyncDisposable {
   readonly nodes: RedisServer[];
   /** Their URLs. */
   readonly urls: string[];
+  /** The ports by which the servers speak with each other. */
+  readonly #busPorts: number[] = [];
 
   /** @param nodes The running servers. */
   constructor(nodes: RedisServer[]) {
     this.nodes = nodes;
     this.urls = nodes.map((node) => node.url);
+  }
+
+  /** Starts a server that knows of the others once they have met. */
+  async startNode(options: RedisOptions = {}): Promise<RedisServer> {
+    const busPort = freePort();
+    const args = ["--cluster-enabled", "yes", "--cluster-port", String(busPort)];
+    const node = await startRedis({ ...options, args: [...args, ...options.args ?? []] });
+    this.#busPorts.push(busPort);
+    return node;
+  }
+
+  /** Introduces a server to the first one. */
+  async meet(node: RedisServer): Promise<void> {
+    const [first] = this.nodes;
+    await node.cli("CLUSTER", "MEET", HOST, String(first.port), String(this.#busPorts[0]));
+  }
+
+  /** Waits until all of these say that the cluster is whole and has so many servers. */
+  async whole(nodes: RedisServer[]): Promise<void> {
+    const isWhole = new RegExp(`cluster_state:ok[^]*cluster_known_nodes:${nodes.length}`);
+    for (const end = Date.now() + START_MS;;) {
+      const states = await Promise.all(nodes.map((node) => node.cli("CLUSTER", "INFO")));
+      if (states.every((state) => isWhole.test(state))) return;
+      if (Date.now() > end) throw new Error(`The cluster did not form: ${states[0]}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Starts a server without keys of its own that belongs to the cluster; the caller stops it. */
+  async join(): Promise<RedisServer> {
+    const node = await this.startNode();
+    await node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(this.nodes.length + 1));
+    await this.meet(node);
+    await this.whole([...this.nodes, node]);
+    return node;
   }
 
   /** Stops the servers and removes their folders. */
@@ -208,28 +245,18 @@ export async function startRedisCluster(options: RedisOptions = {}): Promise<Red
   const nodes: RedisServer[] = [];
   const cluster = new RedisCluster(nodes);
   try {
-    const busPorts: number[] = [];
     for (let i = 0; i < 3; i++) {
-      busPorts.push(freePort());
-      const args = ["--cluster-enabled", "yes", "--cluster-port", String(busPorts[i])];
-      nodes.push(await startRedis({ ...options, args: [...args, ...options.args ?? []] }));
+      nodes.push(await cluster.startNode(options));
       cluster.urls.push(nodes[i].url);
     }
     const thirds = [[0, 5460], [5461, 10922], [10923, 16383]];
     for (const [i, node] of nodes.entries()) {
       await node.cli("CLUSTER", "ADDSLOTSRANGE", String(thirds[i][0]), String(thirds[i][1]));
       await node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
-      if (i > 0) {
-        await node.cli("CLUSTER", "MEET", HOST, String(nodes[0].port), String(busPorts[0]));
-      }
+      if (i > 0) await cluster.meet(node);
     }
-    for (const end = Date.now() + START_MS;;) {
-      const states = await Promise.all(nodes.map((node) => node.cli("CLUSTER", "INFO")));
-      const whole = /cluster_state:ok[^]*cluster_known_nodes:3/;
-      if (states.every((state) => whole.test(state))) return cluster;
-      if (Date.now() > end) throw new Error(`The cluster did not form: ${states[0]}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await cluster.whole(nodes);
+    return cluster;
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
     throw error;
