@@ -1,8 +1,8 @@
-import { Cluster, Redis } from "ioredis";
+import { Cluster, Redis, type RedisOptions } from "ioredis";
 import type { Buffer } from "node:buffer";
 import { delay, inTime, type Timer, unrefTimer } from "../../platform/timers.ts";
 import { type Hold, SharedResources } from "../shared.ts";
-import type { RedisAddress } from "./address.ts";
+import type { RedisAddress, RedisSentinels } from "./address.ts";
 import { Clocks } from "./clock.ts";
 import { NoAnswer, redisError } from "./errors.ts";
 import type { DeadlineCommand } from "./format.ts";
@@ -238,7 +238,8 @@ export class RedisConnection {
   }
 
   #makeClient(): Redis | Cluster {
-    const { nodes, isCluster, socket, db, username, password, tls, timeout } = this.#address;
+    const { nodes, isCluster, socket, sentinels, db, username, password, tls, timeout } =
+      this.#address;
     const pause = (times: number) => this.#isOpen ? Math.min(50 * times, RETRY_PAUSE) : null;
     const common = {
       username,
@@ -252,7 +253,11 @@ export class RedisConnection {
       reconnectOnError: (error: Error) => this.#isDemoted(error),
     };
     if (!isCluster) {
-      const place = socket === undefined ? nodes[0] : { path: socket };
+      const place = sentinels !== undefined
+        ? watched(sentinels, this.#address, pause)
+        : socket === undefined
+        ? nodes[0]
+        : { path: socket };
       return new Redis({ ...place, ...common, db, lazyConnect: true, retryStrategy: pause });
     }
     const cluster = new Cluster([...nodes], {
@@ -324,6 +329,24 @@ export function connect(address: RedisAddress): Promise<Hold<RedisConnection>> {
   const { client, tls, ...rest } = address;
   const key = JSON.stringify({ ...rest, client: identity(client), tls: identity(tls) });
   return connections.acquire(key, () => RedisConnection.open(address));
+}
+
+/** How ioredis is told of a server that Sentinels know. */
+function watched(
+  { name, nodes, username, password, tls }: RedisSentinels,
+  address: RedisAddress,
+  pause: (times: number) => number | null,
+): RedisOptions {
+  return {
+    name,
+    sentinels: [...nodes],
+    sentinelUsername: username,
+    sentinelPassword: password,
+    sentinelTLS: tls,
+    enableTLSForSentinelMode: address.tls !== undefined,
+    sentinelRetryStrategy: pause,
+    sentinelCommandTimeout: address.timeout,
+  };
 }
 
 function identity(object: object | undefined): number | undefined {

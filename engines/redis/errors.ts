@@ -24,6 +24,12 @@ const LOST =
 /** What a message of the server, of ioredis or of the system means, and what to do. */
 const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
   [
+    /sentinels are unreachable/,
+    (path, message) =>
+      `no Sentinel tells where ${path} is (${message}); check their addresses in the option ` +
+      `"sentinels", their password, and the server's name in "url"`,
+  ],
+  [
     /ECONNREFUSED|ENOENT|None of startup nodes|slots cache|a part of the cluster/,
     (path, message) =>
       `no connection to ${path} (${message}); start a Redis server there, or name another one in the options`,
@@ -162,14 +168,17 @@ export interface RedisFailure {
 /** The error of a command, without what it holds. */
 export function redisError(
   { error, trouble, sent }: RedisFailure,
-  { password }: RedisAddress,
+  { password, sentinels }: RedisAddress,
 ): Error {
   const isLost = isSilence(error) || LOST.test(textOf(error));
   const why = isLost && trouble !== undefined ? trouble : error;
   // It says itself which flag is missing, and no command was sent.
   if (why instanceof Error && isPermissionDenied(why)) return why;
-  const message = textOf(why);
-  return new RedisError(password ? message.replaceAll(password, "***") : message, {
+  let message = textOf(why);
+  for (const secret of [password, sentinels?.password]) {
+    if (secret) message = message.replaceAll(secret, "***");
+  }
+  return new RedisError(message, {
     name: why instanceof Error ? why.name : "Error",
     isLate: isSilence(why),
     isUnsure: isLost && (sent || isSilence(error)),

@@ -20,6 +20,8 @@ export interface RedisOptions {
   durable?: boolean;
   /** The port of 127.0.0.1 to listen on: a free one by default. */
   port?: number;
+  /** A Sentinel with these lines of configuration instead of a server with data. */
+  sentinel?: string[];
   /** More arguments, as on the command line: `["--maxmemory", "4mb"]`. */
   args?: string[];
 }
@@ -65,6 +67,9 @@ export class RedisServer implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "hashstash_redis_" });
     try {
       const ca = options.tls ? await makeCertificate(folder) : undefined;
+      if (options.sentinel) {
+        await Deno.writeTextFile(configOf(folder), options.sentinel.join("\n"));
+      }
       // Another program may take the port between our look and the server's bind.
       for (let attempt = 1;; attempt++) {
         const server = new RedisServer(folder, options.port ?? freePort(), ca, options);
@@ -154,7 +159,7 @@ export class RedisServer implements AsyncDisposable {
     }).spawn();
     for (const end = Date.now() + START_MS;;) {
       const text = await Deno.readTextFile(log);
-      if (text.includes("Ready to accept connections")) return;
+      if (/Ready to accept connections|Sentinel ID is/.test(text)) return;
       const failed = /^.*(in use|[Ff]atal|[Ff]ailed|Can't).*$/m.exec(text);
       if (failed || Date.now() > end) {
         await this.stop();
@@ -263,14 +268,27 @@ export async function startRedisCluster(options: RedisOptions = {}): Promise<Red
   }
 }
 
+/** Where a Sentinel keeps what it knows. */
+function configOf(folder: string): string {
+  return join(folder, "sentinel.conf");
+}
+
 function serverArgs(
   folder: string,
   port: number,
   socket: string,
-  { password, tls, durable, args = [] }: RedisOptions,
+  { password, tls, durable, sentinel, args = [] }: RedisOptions,
 ): string[] {
-  const all = ["--bind", HOST, "--dir", folder, "--unixsocket", socket, "--save", ""];
-  all.push("--enable-debug-command", "yes", "--proc-title-template", "redis-server (test)");
+  const all = ["--bind", HOST, "--dir", folder, "--unixsocket", socket];
+  if (sentinel) return [configOf(folder), "--sentinel", ...all, "--port", String(port), ...args];
+  all.push(
+    "--save",
+    "",
+    "--enable-debug-command",
+    "yes",
+    "--proc-title-template",
+    "redis-server (test)",
+  );
   if (durable) all.push("--appendonly", "yes", "--appendfsync", "always");
   if (password !== undefined) all.push("--requirepass", password);
   if (tls) {

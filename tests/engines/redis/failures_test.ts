@@ -433,6 +433,64 @@ for (const way of ["set", "setMany", "compareAndSet"] as const) {
   });
 }
 
+Deno.test("redis: Sentinels and a failover", strict, async (t) => {
+  const atOnce = ["--repl-diskless-sync-delay", "0"];
+  await using first = await startRedis({ args: atOnce });
+  await using second = await startRedis({
+    args: [...atOnce, "--replicaof", "127.0.0.1", `${first.port}`],
+  });
+  await using sentinel = await startRedis({
+    sentinel: [
+      `sentinel monitor primary 127.0.0.1 ${first.port} 1`,
+      "sentinel down-after-milliseconds primary 300",
+      "sentinel failover-timeout primary 2000",
+    ],
+  });
+  const sentinels = [{ host: "127.0.0.1", port: 1 }, sentinel.url];
+
+  await t.step("a name that they don't know, and none that answers", async () => {
+    await fails(
+      () => redisAt({ url: "redis://other", sentinels: [sentinel.url], timeout: 1_000 }).open(),
+      "no Sentinel tells where redis://other is",
+      "open",
+    );
+    const nobody = [{ host: "127.0.0.1", port: 1 }];
+    await fails(
+      () => redisAt({ url: "redis://primary", sentinels: nobody, timeout: 1_000 }).open(),
+      "All sentinels are unreachable",
+      "open",
+    );
+  });
+
+  await t.step("the next calls are to the new primary", async () => {
+    await using engine = await openRedis({ url: "redis://primary/3", sentinels, timeout: 1_000 });
+    assertEquals(engine.path, "redis://primary/3");
+    await engine.set("key", entryOf("before"));
+    assertEquals(await first.cli("-n", "3", "GET", "name:main:key"), "before");
+    await eventually(async () => {
+      const known = await sentinel.cli("SENTINEL", "REPLICAS", "primary");
+      assert(known.includes(`${second.port}`));
+      assertEquals(await second.cli("-n", "3", "GET", "name:main:key"), "before");
+    });
+    await first.kill();
+    await fails(() => engine.set("key", entryOf("no")), "redis://primary/3", "set");
+    await eventually(() => engine.set("key", entryOf("after")));
+    assertEquals(await second.cli("-n", "3", "GET", "name:main:key"), "after");
+    assertEquals(await textAt(engine, "key"), "after");
+    // Nobody is left: calls and the close end in time all the same.
+    await sentinel.kill();
+    await second.kill();
+    await fails(() => engine.get("key"), "redis://primary/3", "get");
+    await fails(() => engine.get("key"), "redis://primary/3", "get");
+    const start = performance.now();
+    await engine.close();
+    assertLess(performance.now() - start, 2_000);
+  });
+
+  // The clients with which ioredis asks Sentinels have a timer that runs on after their end.
+  await new Promise((resolve) => setTimeout(resolve, 2_100));
+});
+
 Deno.test("redis: a replica that lost its primary", strict, async () => {
   const lost = ["--replicaof", "127.0.0.1", "1", "--replica-serve-stale-data", "no"];
   await using server = await startRedis({ args: lost });
