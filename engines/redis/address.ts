@@ -8,6 +8,7 @@ import { checkOptionNames, type EngineOptions, integerOption } from "../options.
 const ENGINE = "redis";
 const DEFAULT_URL = "redis://127.0.0.1:6379";
 const DEFAULT_PORT = 6379;
+const DEFAULT_SENTINEL_PORT = 26_379;
 const DEFAULT_TIMEOUT = 5_000;
 /** The longest that a timer of the platform waits, ms. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
@@ -19,6 +20,12 @@ export interface RedisEngineOptions {
    * `unix:///path/to/redis.sock?db=1`. Default: `redis://127.0.0.1:6379`.
    */
   url?: string | URL;
+  /**
+   * Some of the Sentinels that watch the server, at port 26379 unless they name another: the host in
+   * `url` is then the name by which they know it, as in `redis://:password@mymaster/2`. After a
+   * failover the next connection is to the new primary.
+   */
+  sentinels?: (string | URL | RedisNode)[];
   /** Some nodes of a Redis Cluster, instead of `url`; the others are found through them. */
   cluster?: (string | URL | RedisNode)[];
   /**
@@ -45,7 +52,25 @@ export interface RedisNode {
 /** A client of ioredis, as far as it can be told without ioredis. */
 interface GivenClient {
   isCluster?: boolean;
-  options: { host?: string; port?: number; path?: string; db?: number; tls?: unknown };
+  options: {
+    host?: string;
+    port?: number;
+    path?: string;
+    db?: number;
+    tls?: unknown;
+    sentinels?: unknown;
+    name?: string;
+  };
+}
+
+/** Who knows which server is the primary. */
+export interface RedisSentinels {
+  /** The name by which they know the server. */
+  readonly name: string;
+  readonly nodes: readonly Required<RedisNode>[];
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls?: Record<string, unknown>;
 }
 
 /** Where to connect, and as whom. */
@@ -57,6 +82,8 @@ export interface RedisAddress {
   readonly isCluster: boolean;
   /** The path of a unix socket. */
   readonly socket?: string;
+  /** Who is asked for the server, whose name is not an address then. */
+  readonly sentinels?: RedisSentinels;
   readonly db: number;
   readonly username?: string;
   readonly password?: string;
@@ -81,17 +108,31 @@ export function redisPath(_location: EngineLocation, options: EngineOptions): st
  * hold a password.
  */
 export function redisAddress(options: EngineOptions): RedisAddress {
-  checkOptionNames(ENGINE, options, ["url", "cluster", "client", "tls", "timeout"]);
+  checkOptionNames(ENGINE, options, [
+    "url",
+    "sentinels",
+    "cluster",
+    "client",
+    "tls",
+    "timeout",
+  ]);
   const timeout = integerOption(ENGINE, options, "timeout") ?? DEFAULT_TIMEOUT;
   if (timeout > MAX_TIMEOUT) throw wrong("timeout", `must be at most ${MAX_TIMEOUT}`);
   const places = ["url", "cluster", "client"].filter((name) => options[name] !== undefined);
   if (places.length > 1) throw wrong(places[0], `and "${places[1]}" exclude each other`);
-  const { url, cluster, client, tls } = options;
+  const { url, sentinels, cluster, client, tls } = options;
+  if (sentinels !== undefined && url === undefined) {
+    throw wrong("sentinels", `needs the server's name in "url", as in redis://mymaster`);
+  }
   if (client !== undefined) {
     if (tls !== undefined) throw wrong("tls", `is the client's own when "client" is given`);
     return { ...clientServer(client), timeout, client: client as object };
   }
-  const server = cluster === undefined ? oneServer(url ?? DEFAULT_URL, "url") : several(cluster);
+  const server = cluster !== undefined
+    ? clusterServer(cluster)
+    : sentinels !== undefined
+    ? watchedServer(url, sentinels)
+    : oneServer(url ?? DEFAULT_URL, "url");
   const isCluster = cluster !== undefined;
   if (tls === undefined) return { ...server, path: pathOf(server), isCluster, timeout };
   if (typeof tls !== "object" || tls === null) throw wrong("tls", "must be an object");
@@ -100,7 +141,7 @@ export function redisAddress(options: EngineOptions): RedisAddress {
   return { ...secure, path: pathOf(secure), isCluster, timeout };
 }
 
-function oneServer(value: unknown, option: string): Server {
+function oneServer(value: unknown, option: string, defaultPort = DEFAULT_PORT): Server {
   const url = toURL(value, option);
   if (url.protocol === "unix:") return socketServer(url, option);
   if (url.protocol !== "redis:" && url.protocol !== "rediss:") {
@@ -114,7 +155,7 @@ function oneServer(value: unknown, option: string): Server {
     // An IPv6 address stands in brackets in a URL and without them elsewhere.
     nodes: [{
       host: url.hostname.replace(/^\[(.*)\]$/, "$1") || "127.0.0.1",
-      port: Number(url.port || DEFAULT_PORT),
+      port: Number(url.port || defaultPort),
     }],
     db: database(db === "" ? "0" : db, option),
     tls: url.protocol === "rediss:" ? {} : undefined,
@@ -131,35 +172,54 @@ function socketServer(url: URL, option: string): Server {
   return { nodes: [], socket, db, ...credentials(url, option) };
 }
 
-function several(cluster: unknown): Server {
-  if (!Array.isArray(cluster) || cluster.length === 0) {
-    throw wrong("cluster", "must be an array of URLs or of { host, port }");
+function clusterServer(cluster: unknown): Server {
+  return { ...several(cluster, "cluster", DEFAULT_PORT), db: 0 };
+}
+
+function watchedServer(url: unknown, sentinels: unknown): Server {
+  const server = oneServer(url, "url");
+  const [place] = server.nodes;
+  if (place === undefined) throw wrong("url", `must name the server as "sentinels" know it`);
+  const { nodes, tls, username, password } = several(
+    sentinels,
+    "sentinels",
+    DEFAULT_SENTINEL_PORT,
+  );
+  return { ...server, sentinels: { name: place.host, nodes, tls, username, password } };
+}
+
+function several(
+  list: unknown,
+  option: string,
+  defaultPort: number,
+): Pick<Server, "nodes" | "tls" | "username" | "password"> {
+  if (!Array.isArray(list) || list.length === 0) {
+    throw wrong(option, "must be an array of URLs or of { host, port }");
   }
-  const servers = cluster.map((node: unknown) =>
-    isNode(node)
-      ? { nodes: [{ host: node.host, port: node.port ?? DEFAULT_PORT }], db: 0 }
-      : oneServer(node, "cluster")
+  const servers = list.map((node: unknown) =>
+    isNode(node, option, defaultPort)
+      ? { nodes: [{ host: node.host, port: node.port ?? defaultPort }], db: 0 }
+      : oneServer(node, option, defaultPort)
   );
   for (const { db, socket } of servers) {
-    if (socket !== undefined) throw wrong("cluster", "cannot have a unix socket in it");
-    if (db !== 0) throw wrong("cluster", "has database 0 only: leave the number out of its URLs");
+    if (socket !== undefined) throw wrong(option, "cannot have a unix socket in it");
+    if (db !== 0) throw wrong(option, "has database 0 only: leave the number out of its URLs");
   }
   const withPassword = servers.find(({ password }) => password !== undefined);
   return {
     nodes: servers.flatMap(({ nodes }) => nodes),
-    db: 0,
     tls: servers.find(({ tls }) => tls !== undefined)?.tls,
     username: withPassword?.username,
     password: withPassword?.password,
   };
 }
 
-function isNode(value: unknown): value is RedisNode {
+function isNode(value: unknown, option: string, defaultPort: number): value is RedisNode {
   if (typeof value !== "object" || value === null || value instanceof URL) return false;
-  const { host, port = DEFAULT_PORT } = value as Partial<RedisNode>;
-  if (typeof host !== "string" || host === "") throw wrong("cluster", "has a node without a host");
+  const { host, port = defaultPort } = value as Partial<RedisNode>;
+  if (typeof host !== "string" || host === "") throw wrong(option, "has a node without a host");
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw wrong("cluster", `has a node whose port is ${String(port)}`);
+    throw wrong(option, `has a node whose port is ${String(port)}`);
   }
   return true;
 }
@@ -173,19 +233,26 @@ function clientServer(client: unknown): Omit<RedisAddress, "timeout"> {
     throw wrong("client", "must be made without keyPrefix: the engine's keys have their own");
   }
   const isCluster = given.isCluster === true;
-  const { host = "127.0.0.1", port = DEFAULT_PORT, path, db = 0, tls } = given.options;
+  const { host = "127.0.0.1", port = DEFAULT_PORT, path, db = 0, tls, name } = given.options;
   // The nodes of a cluster come and go, and before it connects there are none.
   const nodes = isCluster || path ? [] : [{ host, port }];
-  const server: Server = { nodes, socket: path, db, tls: tls ? {} : undefined };
+  const server: Server = {
+    nodes,
+    socket: path,
+    db,
+    tls: tls ? {} : undefined,
+    sentinels: given.options.sentinels ? { name: name ?? host, nodes: [] } : undefined,
+  };
   return { ...server, isCluster, path: isCluster ? "redis://cluster" : pathOf(server) };
 }
 
-function pathOf({ nodes, socket, db, tls }: Server): string {
+function pathOf({ nodes, socket, db, tls, sentinels }: Server): string {
+  const database = db === 0 ? "" : `/${db}`;
+  const scheme = tls === undefined ? "redis" : "rediss";
+  if (sentinels !== undefined) return `${scheme}://${sentinels.name}${database}`;
   if (socket !== undefined) return `unix://${socket}${db === 0 ? "" : `?db=${db}`}`;
   const hosts = nodes.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`);
-  return `${tls === undefined ? "redis" : "rediss"}://${hosts.join(",")}${
-    db === 0 ? "" : `/${db}`
-  }`;
+  return `${scheme}://${hosts.join(",")}${database}`;
 }
 
 function credentials(url: URL, option: string): { username?: string; password?: string } {

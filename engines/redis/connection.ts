@@ -1,18 +1,22 @@
-import { Cluster, Redis } from "ioredis";
+import { Cluster, Redis, type RedisOptions } from "ioredis";
 import type { Buffer } from "node:buffer";
 import { delay, inTime, type Timer, unrefTimer } from "../../platform/timers.ts";
 import { type Hold, SharedResources } from "../shared.ts";
-import type { RedisAddress } from "./address.ts";
+import type { RedisAddress, RedisSentinels } from "./address.ts";
 import { Clocks } from "./clock.ts";
 import { NoAnswer, redisError } from "./errors.ts";
 import type { DeadlineCommand } from "./format.ts";
 
 /** How long a closed socket may take to end on its own, ms. */
 const LINGER = 20;
+/** How often a cluster's client that ends is looked at, with such a pause before each. */
+const LOOKS = 10;
 /** The longest pause between two attempts to connect again, ms. */
 const RETRY_PAUSE = 1_000;
 /** How long a connection to a server that takes no writes is kept at least, ms. */
 const RECONNECT_PAUSE = 1_000;
+/** How long to wait until a server that reads its data is asked again whether it is done, ms. */
+const LOADING_PAUSE = 250;
 /** How long opening waits for the servers to tell their time, ms. */
 const CLOCK_WAIT = 300;
 /** In how many steps the time for an answer runs out. */
@@ -171,9 +175,9 @@ export class RedisConnection {
   async masters(): Promise<Redis[]> {
     const { client } = this;
     if (!isCluster(client)) return [client];
-    return owners(client) ?? await this.run(async () => {
-      // A server that went away is forgotten until somebody asks for one of its keys: without it,
-      // its keys would seem gone.
+    return await this.run(async () => {
+      // Looked up each time: a server that joined would not be known, and its keys seem gone, and
+      // one that went away is forgotten until somebody asks for one of its keys.
       await new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
       const all = owners(client);
       if (all === undefined) throw new Error("a part of the cluster has no server");
@@ -195,8 +199,13 @@ export class RedisConnection {
     const ends = (isCluster(client) ? socketsOf(client) : [client]).map(ended);
     if (client.status !== "end") client.disconnect();
     await Promise.all(ends);
-    // What looked for servers in vain has timers that no event tells of.
-    if (isCluster(client) && !this.#isOpen) await delay(LINGER);
+    if (!isCluster(client)) return;
+    // What looks for servers, and the connection to one that has left, have timers that no event
+    // tells of.
+    for (let i = 0; i < LOOKS; i++) {
+      await delay(LINGER);
+      if (!client["isRefreshing"]) return;
+    }
   }
 
   async #open(): Promise<void> {
@@ -229,7 +238,8 @@ export class RedisConnection {
   }
 
   #makeClient(): Redis | Cluster {
-    const { nodes, isCluster, socket, db, username, password, tls, timeout } = this.#address;
+    const { nodes, isCluster, socket, sentinels, db, username, password, tls, timeout } =
+      this.#address;
     const pause = (times: number) => this.#isOpen ? Math.min(50 * times, RETRY_PAUSE) : null;
     const common = {
       username,
@@ -239,16 +249,23 @@ export class RedisConnection {
       disconnectTimeout: LINGER,
       // What was sent and not answered is rejected at once: sent again, it could be done twice.
       maxRetriesPerRequest: 0,
+      maxLoadingRetryTime: LOADING_PAUSE,
       reconnectOnError: (error: Error) => this.#isDemoted(error),
     };
     if (!isCluster) {
-      const place = socket === undefined ? nodes[0] : { path: socket };
+      const place = sentinels !== undefined
+        ? watched(sentinels, this.#address, pause)
+        : socket === undefined
+        ? nodes[0]
+        : { path: socket };
       return new Redis({ ...place, ...common, db, lazyConnect: true, retryStrategy: pause });
     }
     const cluster = new Cluster([...nodes], {
       lazyConnect: true,
       clusterRetryStrategy: pause,
+      // Told at once: what waits to be tried again outlives its call, and the connection.
       retryDelayOnFailover: 0,
+      retryDelayOnClusterDown: 0,
       slotsRefreshTimeout: timeout,
       // The default one would look names up by itself, and certificates could not be checked
       // against them.
@@ -312,6 +329,24 @@ export function connect(address: RedisAddress): Promise<Hold<RedisConnection>> {
   const { client, tls, ...rest } = address;
   const key = JSON.stringify({ ...rest, client: identity(client), tls: identity(tls) });
   return connections.acquire(key, () => RedisConnection.open(address));
+}
+
+/** How ioredis is told of a server that Sentinels know. */
+function watched(
+  { name, nodes, username, password, tls }: RedisSentinels,
+  address: RedisAddress,
+  pause: (times: number) => number | null,
+): RedisOptions {
+  return {
+    name,
+    sentinels: [...nodes],
+    sentinelUsername: username,
+    sentinelPassword: password,
+    sentinelTLS: tls,
+    enableTLSForSentinelMode: address.tls !== undefined,
+    sentinelRetryStrategy: pause,
+    sentinelCommandTimeout: address.timeout,
+  };
 }
 
 function identity(object: object | undefined): number | undefined {

@@ -24,6 +24,12 @@ const LOST =
 /** What a message of the server, of ioredis or of the system means, and what to do. */
 const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
   [
+    /sentinels are unreachable/,
+    (path, message) =>
+      `no Sentinel tells where ${path} is (${message}); check their addresses in the option ` +
+      `"sentinels", their password, and the server's name in "url"`,
+  ],
+  [
     /ECONNREFUSED|ENOENT|None of startup nodes|slots cache|a part of the cluster/,
     (path, message) =>
       `no connection to ${path} (${message}); start a Redis server there, or name another one in the options`,
@@ -53,6 +59,40 @@ const MEANINGS: [RegExp, (path: string, message: string) => string][] = [
     (path, message) =>
       `${path} is a replica and takes no changes (${message}); after a failover try again, the ` +
       `connection is made anew; else name the primary in the options`,
+  ],
+  [
+    /^MASTERDOWN/,
+    (path, message) =>
+      `${path} is a replica without its primary (${message}); name the primary in the options, or ` +
+      `wait until it is back`,
+  ],
+  [
+    /LOADING/,
+    (path, message) =>
+      `${path} is still reading its data (${message}); try again in a moment, or see its log`,
+  ],
+  [
+    /CLUSTERDOWN|Too many Cluster redirections/,
+    (path, message) =>
+      `a part of the cluster at ${path} has no server (${message}); try again when a replica has ` +
+      `taken over, or see redis-cli CLUSTER INFO`,
+  ],
+  [
+    /NOREPLICAS/,
+    (path, message) =>
+      `${path} has too few replicas to take changes (${message}); start them, or lower its ` +
+      `min-replicas-to-write`,
+  ],
+  [
+    /MISCONF/,
+    (path, message) =>
+      `${path} can't write to its disk and takes no changes (${message}); free its disk, and see ` +
+      `its log`,
+  ],
+  [
+    /^BUSY/,
+    (path, message) =>
+      `${path} is kept busy by a script (${message}); end it by redis-cli SCRIPT KILL`,
   ],
   [
     /^OOM/,
@@ -128,14 +168,17 @@ export interface RedisFailure {
 /** The error of a command, without what it holds. */
 export function redisError(
   { error, trouble, sent }: RedisFailure,
-  { password }: RedisAddress,
+  { password, sentinels }: RedisAddress,
 ): Error {
   const isLost = isSilence(error) || LOST.test(textOf(error));
   const why = isLost && trouble !== undefined ? trouble : error;
   // It says itself which flag is missing, and no command was sent.
   if (why instanceof Error && isPermissionDenied(why)) return why;
-  const message = textOf(why);
-  return new RedisError(password ? message.replaceAll(password, "***") : message, {
+  let message = textOf(why);
+  for (const secret of [password, sentinels?.password]) {
+    if (secret) message = message.replaceAll(secret, "***");
+  }
+  return new RedisError(message, {
     name: why instanceof Error ? why.name : "Error",
     isLate: isSilence(why),
     isUnsure: isLost && (sent || isSilence(error)),
@@ -151,7 +194,8 @@ export function explainRedis(
   if (!(error instanceof RedisError)) return undefined;
   const { message } = error;
   const because = error.isLate
-    ? `${path} does not answer within ${timeout} ms; see how busy it is, or raise the option "timeout"`
+    ? `${path} does not answer within ${timeout} ms; see how busy it is and whether it is still ` +
+      `reading its data, or raise the option "timeout"`
     : MEANINGS.find(([pattern]) => pattern.test(message))?.[1](path, message) ??
       `${path} says: ${message}`;
   if (!error.isUnsure || !CHANGES.includes(operation)) return because;

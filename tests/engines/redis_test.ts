@@ -505,6 +505,9 @@ Deno.test("redis: path and options", async (t) => {
     );
     const cluster = ["redis://:secret@a:1", { host: "b", port: 2 }, { host: "c" }];
     assertEquals(path({ cluster }), "redis://a:1,b:2,c:6379");
+    const sentinels = ["redis://:secret@a", { host: "b", port: 2 }];
+    assertEquals(path({ url: "redis://:secret@primary/2", sentinels }), "redis://primary/2");
+    assertEquals(path({ url: "rediss://primary", sentinels }), "rediss://primary");
     const stash = new HashStash({ engine: "redis", engineOptions: { url: "redis://:secret@a" } });
     assertEquals(stash.path, "redis://a:6379");
   });
@@ -526,6 +529,10 @@ Deno.test("redis: path and options", async (t) => {
       [{ url: "redis://:secret@a", cluster: ["redis://b"] }, "exclude each other"],
       [{ url: "redis://:secret@a", tls: {} }, "begins with rediss:"],
       [{ url: "rediss://:secret@a", tls: true }, "must be an object"],
+      [{ sentinels: ["redis://:secret@a"] }, `needs the server's name in "url"`],
+      [{ url: "redis://:secret@primary", sentinels: [] }, "must be an array"],
+      [{ url: "redis://primary", sentinels: [{ port: 1 }] }, "without a host"],
+      [{ url: "unix:///x", sentinels: ["redis://:secret@a"] }, 'as "sentinels" know it'],
       [{ client: {} }, "must be a Redis or Cluster"],
       [{ timeout: 2 ** 31 }, "must be at most"],
       [{ urls: "redis://:secret@a" }, "Unknown option"],

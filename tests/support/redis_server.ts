@@ -20,6 +20,8 @@ export interface RedisOptions {
   durable?: boolean;
   /** The port of 127.0.0.1 to listen on: a free one by default. */
   port?: number;
+  /** A Sentinel with these lines of configuration instead of a server with data. */
+  sentinel?: string[];
   /** More arguments, as on the command line: `["--maxmemory", "4mb"]`. */
   args?: string[];
 }
@@ -65,6 +67,9 @@ export class RedisServer implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "hashstash_redis_" });
     try {
       const ca = options.tls ? await makeCertificate(folder) : undefined;
+      if (options.sentinel) {
+        await Deno.writeTextFile(configOf(folder), options.sentinel.join("\n"));
+      }
       // Another program may take the port between our look and the server's bind.
       for (let attempt = 1;; attempt++) {
         const server = new RedisServer(folder, options.port ?? freePort(), ca, options);
@@ -154,7 +159,7 @@ export class RedisServer implements AsyncDisposable {
     }).spawn();
     for (const end = Date.now() + START_MS;;) {
       const text = await Deno.readTextFile(log);
-      if (text.includes("Ready to accept connections")) return;
+      if (/Ready to accept connections|Sentinel ID is/.test(text)) return;
       const failed = /^.*(in use|[Ff]atal|[Ff]ailed|Can't).*$/m.exec(text);
       if (failed || Date.now() > end) {
         await this.stop();
@@ -190,11 +195,48 @@ export class RedisCluster implements AsyncDisposable {
   readonly nodes: RedisServer[];
   /** Their URLs. */
   readonly urls: string[];
+  /** The ports by which the servers speak with each other. */
+  readonly #busPorts: number[] = [];
 
   /** @param nodes The running servers. */
   constructor(nodes: RedisServer[]) {
     this.nodes = nodes;
     this.urls = nodes.map((node) => node.url);
+  }
+
+  /** Starts a server that knows of the others once they have met. */
+  async startNode(options: RedisOptions = {}): Promise<RedisServer> {
+    const busPort = freePort();
+    const args = ["--cluster-enabled", "yes", "--cluster-port", String(busPort)];
+    const node = await startRedis({ ...options, args: [...args, ...options.args ?? []] });
+    this.#busPorts.push(busPort);
+    return node;
+  }
+
+  /** Introduces a server to the first one. */
+  async meet(node: RedisServer): Promise<void> {
+    const [first] = this.nodes;
+    await node.cli("CLUSTER", "MEET", HOST, String(first.port), String(this.#busPorts[0]));
+  }
+
+  /** Waits until all of these say that the cluster is whole and has so many servers. */
+  async whole(nodes: RedisServer[]): Promise<void> {
+    const isWhole = new RegExp(`cluster_state:ok[^]*cluster_known_nodes:${nodes.length}`);
+    for (const end = Date.now() + START_MS;;) {
+      const states = await Promise.all(nodes.map((node) => node.cli("CLUSTER", "INFO")));
+      if (states.every((state) => isWhole.test(state))) return;
+      if (Date.now() > end) throw new Error(`The cluster did not form: ${states[0]}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Starts a server without keys of its own that belongs to the cluster; the caller stops it. */
+  async join(): Promise<RedisServer> {
+    const node = await this.startNode();
+    await node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(this.nodes.length + 1));
+    await this.meet(node);
+    await this.whole([...this.nodes, node]);
+    return node;
   }
 
   /** Stops the servers and removes their folders. */
@@ -208,42 +250,45 @@ export async function startRedisCluster(options: RedisOptions = {}): Promise<Red
   const nodes: RedisServer[] = [];
   const cluster = new RedisCluster(nodes);
   try {
-    const busPorts: number[] = [];
     for (let i = 0; i < 3; i++) {
-      busPorts.push(freePort());
-      const args = ["--cluster-enabled", "yes", "--cluster-port", String(busPorts[i])];
-      nodes.push(await startRedis({ ...options, args: [...args, ...options.args ?? []] }));
+      nodes.push(await cluster.startNode(options));
       cluster.urls.push(nodes[i].url);
     }
     const thirds = [[0, 5460], [5461, 10922], [10923, 16383]];
     for (const [i, node] of nodes.entries()) {
       await node.cli("CLUSTER", "ADDSLOTSRANGE", String(thirds[i][0]), String(thirds[i][1]));
       await node.cli("CLUSTER", "SET-CONFIG-EPOCH", String(i + 1));
-      if (i > 0) {
-        await node.cli("CLUSTER", "MEET", HOST, String(nodes[0].port), String(busPorts[0]));
-      }
+      if (i > 0) await cluster.meet(node);
     }
-    for (const end = Date.now() + START_MS;;) {
-      const states = await Promise.all(nodes.map((node) => node.cli("CLUSTER", "INFO")));
-      const whole = /cluster_state:ok[^]*cluster_known_nodes:3/;
-      if (states.every((state) => whole.test(state))) return cluster;
-      if (Date.now() > end) throw new Error(`The cluster did not form: ${states[0]}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await cluster.whole(nodes);
+    return cluster;
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
     throw error;
   }
 }
 
+/** Where a Sentinel keeps what it knows. */
+function configOf(folder: string): string {
+  return join(folder, "sentinel.conf");
+}
+
 function serverArgs(
   folder: string,
   port: number,
   socket: string,
-  { password, tls, durable, args = [] }: RedisOptions,
+  { password, tls, durable, sentinel, args = [] }: RedisOptions,
 ): string[] {
-  const all = ["--bind", HOST, "--dir", folder, "--unixsocket", socket, "--save", ""];
-  all.push("--enable-debug-command", "yes", "--proc-title-template", "redis-server (test)");
+  const all = ["--bind", HOST, "--dir", folder, "--unixsocket", socket];
+  if (sentinel) return [configOf(folder), "--sentinel", ...all, "--port", String(port), ...args];
+  all.push(
+    "--save",
+    "",
+    "--enable-debug-command",
+    "yes",
+    "--proc-title-template",
+    "redis-server (test)",
+  );
   if (durable) all.push("--appendonly", "yes", "--appendfsync", "always");
   if (password !== undefined) all.push("--requirepass", password);
   if (tls) {

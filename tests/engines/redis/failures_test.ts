@@ -7,7 +7,12 @@ import { HashStash } from "../../../mod.ts";
 import { entryOf, textAt } from "../../support/entries.ts";
 import { eventually, openRedis, pair, redisAt } from "../../support/redis.ts";
 import { RedisProxy } from "../../support/redis_proxy.ts";
-import { type RedisServer, startRedis, startRedisCluster } from "../../support/redis_server.ts";
+import {
+  type RedisCluster,
+  type RedisServer,
+  startRedis,
+  startRedisCluster,
+} from "../../support/redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 const SECRET = "s3cret&word";
@@ -255,6 +260,14 @@ Deno.test("redis: a user without rights", strict, async () => {
   );
 });
 
+/** The server of a cluster that has the Redis key. */
+async function ownerOf(cluster: RedisCluster, name: string): Promise<RedisServer> {
+  for (const node of cluster.nodes) {
+    if (await node.cli("EXISTS", name) === "1") return node;
+  }
+  throw new Error(`No server has ${name}`);
+}
+
 /** A client of the user's own. */
 function clientOf(server: RedisServer, options: RedisOptions = {}): Redis & AsyncDisposable {
   const client = new Redis({
@@ -419,6 +432,171 @@ for (const way of ["set", "setMany", "compareAndSet"] as const) {
     assertEquals(await second.cli("GET", "name:main:key"), "after");
   });
 }
+
+Deno.test("redis: Sentinels and a failover", strict, async (t) => {
+  const atOnce = ["--repl-diskless-sync-delay", "0"];
+  await using first = await startRedis({ args: atOnce });
+  await using second = await startRedis({
+    args: [...atOnce, "--replicaof", "127.0.0.1", `${first.port}`],
+  });
+  await using sentinel = await startRedis({
+    sentinel: [
+      `sentinel monitor primary 127.0.0.1 ${first.port} 1`,
+      "sentinel down-after-milliseconds primary 300",
+      "sentinel failover-timeout primary 2000",
+    ],
+  });
+  const sentinels = [{ host: "127.0.0.1", port: 1 }, sentinel.url];
+
+  await t.step("a name that they don't know, and none that answers", async () => {
+    await fails(
+      () => redisAt({ url: "redis://other", sentinels: [sentinel.url], timeout: 1_000 }).open(),
+      "no Sentinel tells where redis://other is",
+      "open",
+    );
+    const nobody = [{ host: "127.0.0.1", port: 1 }];
+    await fails(
+      () => redisAt({ url: "redis://primary", sentinels: nobody, timeout: 1_000 }).open(),
+      "All sentinels are unreachable",
+      "open",
+    );
+  });
+
+  await t.step("the next calls are to the new primary", async () => {
+    await using engine = await openRedis({ url: "redis://primary/3", sentinels, timeout: 1_000 });
+    assertEquals(engine.path, "redis://primary/3");
+    await engine.set("key", entryOf("before"));
+    assertEquals(await first.cli("-n", "3", "GET", "name:main:key"), "before");
+    await eventually(async () => {
+      const known = await sentinel.cli("SENTINEL", "REPLICAS", "primary");
+      assert(known.includes(`${second.port}`));
+      assertEquals(await second.cli("-n", "3", "GET", "name:main:key"), "before");
+    });
+    await first.kill();
+    await fails(() => engine.set("key", entryOf("no")), "redis://primary/3", "set");
+    await eventually(() => engine.set("key", entryOf("after")));
+    assertEquals(await second.cli("-n", "3", "GET", "name:main:key"), "after");
+    assertEquals(await textAt(engine, "key"), "after");
+    // Nobody is left: calls and the close end in time all the same.
+    await sentinel.kill();
+    await second.kill();
+    await fails(() => engine.get("key"), "redis://primary/3", "get");
+    await fails(() => engine.get("key"), "redis://primary/3", "get");
+    const start = performance.now();
+    await engine.close();
+    assertLess(performance.now() - start, 2_000);
+  });
+
+  // The clients with which ioredis asks Sentinels have a timer that runs on after their end.
+  await new Promise((resolve) => setTimeout(resolve, 2_100));
+});
+
+Deno.test("redis: a replica that lost its primary", strict, async () => {
+  const lost = ["--replicaof", "127.0.0.1", "1", "--replica-serve-stale-data", "no"];
+  await using server = await startRedis({ args: lost });
+  await fails(
+    () => redisAt({ url: server.url }).open(),
+    "is a replica without its primary (MASTERDOWN",
+    "open",
+  );
+});
+
+Deno.test("redis: a server that is still reading its data", strict, async () => {
+  // It answers while it reads, as it does with more data than a test has.
+  await using server = await startRedis({
+    args: ["--loading-process-events-interval-bytes", "1024"],
+  });
+  await using engine = await openRedis({ url: server.url, timeout: 600 });
+  await engine.set("key", entryOf("value"));
+  await server.cli("DEBUG", "POPULATE", "20000");
+  await server.cli("CONFIG", "SET", "key-load-delay", "150");
+  const reading = server.cli("DEBUG", "RELOAD");
+  await eventually(() =>
+    fails(() => engine.get("key"), "is still reading its data (LOADING", "get")
+  );
+  await fails(() => engine.set("key", entryOf("no")), "LOADING", "set");
+  await fails(() => redisAt({ url: server.url, timeout: 500 }).open(), "reading its data", "open");
+  // Who waits longer is let in as soon as it is done.
+  await using patient = redisAt({ url: server.url, timeout: 20_000 });
+  const opening = patient.open();
+  await reading;
+  const start = performance.now();
+  await opening;
+  assertLess(performance.now() - start, 1_000);
+  assertEquals(await textAt(patient, "key"), "value");
+  await eventually(() => engine.get("key"));
+});
+
+Deno.test(
+  "redis: a server with too few replicas",
+  strict,
+  async () => {
+    await using server = await startRedis();
+    await using engine = await openRedis({ url: server.url });
+    await server.cli("CONFIG", "SET", "min-replicas-to-write", "1");
+    await fails(() => engine.set("key", entryOf("no")), "has too few replicas", "set");
+    await fails(
+      () => engine.compareAndSet("key", undefined, entryOf("no")),
+      "too few",
+      "compareAndSet",
+    );
+  },
+);
+
+Deno.test("redis: a server that a script keeps busy", strict, async () => {
+  await using server = await startRedis({ args: ["--busy-reply-threshold", "50"] });
+  await using engine = await openRedis({ url: server.url });
+  const script = server.cli("EVAL", "while true do end", "0").catch(() => "killed");
+  await eventually(() => fails(() => engine.get("key"), "is kept busy by a script (BUSY", "get"));
+  await server.cli("SCRIPT", "KILL");
+  await script;
+  assertEquals(await engine.get("key"), undefined);
+});
+
+Deno.test("redis: a cluster that has no server for a part of its keys", strict, async () => {
+  await using cluster = await startRedisCluster();
+  await using engine = await openRedis({ cluster: cluster.urls });
+  const pairs = Array.from({ length: 30 }, (_, i) => pair(`key ${i}`, "value"));
+  await engine.setMany(pairs);
+  await cluster.nodes[0].cli("CLUSTER", "DELSLOTSRANGE", "0", "5460");
+  const down = "a part of the cluster";
+  await eventually(() => fails(() => engine.setMany(pairs), down, "setMany", 6_000));
+  await fails(() => engine.getMany(pairs.map(([key]) => key)), "", "getMany", 6_000);
+  await cluster.nodes[0].cli("CLUSTER", "ADDSLOTSRANGE", "0", "5460");
+  await eventually(() => engine.setMany(pairs));
+  assertEquals(await engine.size(), pairs.length);
+});
+
+Deno.test("redis: a cluster that moves keys to a server that joined", strict, async () => {
+  await using cluster = await startRedisCluster();
+  await using engine = await openRedis({ cluster: cluster.urls });
+  const pairs = Array.from({ length: 30 }, (_, i) => pair(`key ${i}`, "value"));
+  await engine.setMany(pairs);
+  await using joined = await cluster.join();
+  const [first] = cluster.nodes;
+  const slot = await first.cli("CLUSTER", "KEYSLOT", "name:main:key 1");
+  const from = await ownerOf(cluster, "name:main:key 1");
+  const [source, target] = [await from.cli("CLUSTER", "MYID"), await joined.cli("CLUSTER", "MYID")];
+  await joined.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source);
+  await from.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target);
+  // The slot has both servers' keys now: one asks where they are.
+  await engine.set("key 1", entryOf("in between"));
+  const keys = (await from.cli("CLUSTER", "GETKEYSINSLOT", slot, "100")).split("\n");
+  await from.cli("MIGRATE", "127.0.0.1", `${joined.port}`, "", "0", "5000", "KEYS", ...keys);
+  assertEquals(await textAt(engine, "key 1"), "in between");
+  assertEquals((await engine.getMany(["key 1", "key 2"])).length, 2);
+  for (const node of [joined, from, ...cluster.nodes]) {
+    await node.cli("CLUSTER", "SETSLOT", slot, "NODE", target);
+  }
+  // Nobody has asked the new server for a key yet, and none of its keys is missed.
+  assertEquals(await engine.size(), pairs.length);
+  const current = await engine.get("key 1");
+  assertEquals(await engine.compareAndSet("key 1", current, entryOf("moved")), true);
+  assertEquals(await textAt(engine, "key 1"), "moved");
+  assert((await joined.cli("DBSIZE")) !== "0");
+  await engine.clear();
+  assertEquals(await joined.cli("DBSIZE"), "0");
+});
 
 Deno.test("redis: another program's data under the stash's prefix", strict, async () => {
   await using server = await startRedis();
