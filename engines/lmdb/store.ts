@@ -169,35 +169,25 @@ export class LmdbStore {
 
   /** Removes all entries. */
   async clear(): Promise<void> {
-    await this.write(() =>
-      Promise.all([
-        this.#environment.committed(this.#entries.clearAsync()),
-        this.#environment.committed(this.#deadlines.clearAsync()),
-      ])
-    );
+    await Promise.all([
+      this.#environment.committed(this.#entries.clearAsync()),
+      this.#environment.committed(this.#deadlines.clearAsync()),
+    ]);
   }
 
-  /** Drops what has expired, or so much of it; how many. */
-  async prune(limit = Infinity): Promise<number> {
-    let count = 0;
-    for (let looked = 0; looked < limit;) {
-      const page = await this.write(async () => {
-        const page: Due[] = [];
-        for (const due of this.#due()) if (page.push(due) === DUE_PAGE) break;
-        const removals = page.map(async ({ deadlineKey, key, version }) => {
-          const [removed] = await Promise.all([
-            version !== undefined && this.remove(key, version),
-            this.#environment.committed(this.#deadlines.remove(deadlineKey)),
-          ]);
-          if (removed) count++;
-        });
-        await Promise.all(removals);
-        return page;
-      });
-      looked += page.length;
-      if (page.length < DUE_PAGE) break;
-    }
-    return count;
+  /** Drops some of what has expired; how many deadlines it looked at, and what it removed. */
+  async prune(): Promise<{ looked: number; removed: number }> {
+    const page: Due[] = [];
+    for (const due of this.#due()) if (page.push(due) === DUE_PAGE) break;
+    const removals = page.map(async ({ deadlineKey, key, version }) => {
+      const [removed] = await Promise.all([
+        version !== undefined && this.remove(key, version),
+        this.#environment.committed(this.#deadlines.remove(deadlineKey)),
+      ]);
+      return removed;
+    });
+    const removed = (await Promise.all(removals)).filter((was) => was).length;
+    return { looked: page.length, removed };
   }
 
   /** Whether the index has the deadline. */

@@ -6,12 +6,14 @@ import {
   assert,
   assertEquals,
   assertGreater,
+  assertGreaterOrEqual,
   assertLess,
   assertMatch,
   assertRejects,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { walkSync } from "@std/fs";
 import { open } from "lmdb";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -93,6 +95,31 @@ async function runProgram([command, ...args]: string[]): Promise<ScriptResult> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
   const decoder = new TextDecoder();
   return { success, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Mounts a folder so that nobody can write to it while `fn` runs. */
+async function whileMountedReadOnly(folder: string, fn: () => Promise<void>): Promise<void> {
+  if (Deno.uid() !== 0) {
+    const paths = [folder, ...Array.from(walkSync(folder), ({ path }) => path)];
+    const modes = paths.map((path) => Deno.statSync(path).mode! & 0o777);
+    for (const [i, path] of paths.entries()) Deno.chmodSync(path, modes[i] & 0o555);
+    try {
+      return await fn();
+    } finally {
+      for (const [i, path] of paths.entries()) Deno.chmodSync(path, modes[i]);
+    }
+  }
+  const mount = async (command: string, ...args: string[]) => {
+    const { success, stderr } = await new Deno.Command(command, { args }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+  };
+  await mount("mount", "--bind", folder, folder);
+  try {
+    await mount("mount", "-o", "remount,bind,ro", folder);
+    await fn();
+  } finally {
+    await mount("umount", "--lazy", folder);
+  }
 }
 
 /** The beginning of a program with an engine of a test's bed. */
@@ -347,6 +374,7 @@ test("says no to a folder or file that is something else", async (bed) => {
     assertMatch(error.message, /^Cannot open engine "lmdb": .*[^.]$/);
     assertMatch(error.message, reason);
     assertEquals(await Deno.readFile(path), bytes, "the file is as it was");
+    assert(!existsSync(`${path}.lock`) && !existsSync(`${path}-lock`), "nothing is beside it");
   }
   const below = join(bed.root, "text.mdb", "lmdb");
   await assertRejects(() => bed.open({ path: below }), EngineError);
@@ -575,26 +603,169 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
     }
     const size = await engine.size();
     const { problems } = await engine.check({ fix: false });
+    // Freeing works, and makes room.
+    if (!await engine.delete("key 1")) throw new Error("not deleted");
+    await engine.set("key 1", entry(1, 15_000));
     await engine.clear();
     await engine.set("after", entry(1, 10));
     await engine.close();
     console.log(JSON.stringify({ size, kept: kept.size, problems, messages: [...messages] }));
   `;
   const program = await programOf(bed, script);
-  const { stdout, success } = await new Deno.Command("bash", {
-    // A disk that is full, as far as this process can tell.
-    args: ["-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...program],
-    cwd: REPOSITORY,
-    stderr: "null",
-  }).output();
-  assert(success);
-  const { size, kept, problems, messages } = JSON.parse(new TextDecoder().decode(stdout));
+  // A disk that is full, as far as this process can tell.
+  const limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...program];
+  const { stdout, stderr, success } = await runProgram(limited);
+  assert(success, stderr);
+  assertEquals(stderr, "");
+  const { size, kept, problems, messages } = JSON.parse(stdout);
   assertEquals([size, problems], [kept, []]);
   assertGreater(kept, 5);
+  assertLess(kept, 40);
   assertEquals(messages, [
-    `EngineError: Cannot set entry in engine "lmdb": ${folderOf(bed)}: Input/output error`,
+    'EngineError: Cannot set entry in engine "lmdb": the disk of ' +
+    `${folderOf(bed)} is full, or broken; free some space`,
     "EngineError",
   ]);
+});
+
+test("says that a process has no room for more files, whatever it lacks room for", async (bed) => {
+  if (Deno.build.os === "windows") return;
+  const program = await programOf(
+    bed,
+    `
+    ${OPEN_ENGINE}
+    // The library is loaded.
+    await engine.open();
+    await engine.close();
+    const held = [];
+    try {
+      for (;;) held.push(Deno.openSync(Deno.args[0]));
+    } catch {
+      // No more.
+    }
+    const results = [];
+    for (let free = 0; free < 12; free++) {
+      try {
+        await engine.open();
+        await engine.close();
+        results.push("opened");
+      } catch (error) {
+        results.push(error.name + ": " + error.message);
+      }
+      held.pop().close();
+    }
+    console.log(JSON.stringify(results));
+  `,
+  );
+  const limited = ["bash", "-c", 'ulimit -n 200; exec "$@"', "bash", ...program];
+  const { success, stdout, stderr } = await runProgram(limited);
+  assert(success, stderr);
+  const results: string[] = JSON.parse(stdout);
+  assertEquals([...new Set(results)], [
+    'EngineError: Cannot open engine "lmdb": this process has too many open files',
+    "opened",
+  ]);
+});
+
+test("makes its lock file whole, so that to map it needs no more room", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  await bed.open();
+  const { size, blocks } = await Deno.stat(join(folderOf(bed), "lock.mdb"));
+  assertGreaterOrEqual((blocks ?? 0) * 512, size);
+});
+
+test("says when it has no room for readers", async (bed) => {
+  await (await bed.open({ maxReaders: 1 })).set("key", entryOf("value"));
+  const program = await programOf(
+    bed,
+    `
+    ${OPEN_ENGINE}
+    console.log(await engine.open().catch((error) => error.message));
+  `,
+  );
+  const { stdout, stderr } = await runProgram(program);
+  assertMatch(
+    stdout,
+    /^Cannot open engine "lmdb": as many threads .* as "maxReaders" allows/,
+    stderr,
+  );
+});
+
+test("gives files and folders the mode that the option says", async (bed) => {
+  if (Deno.build.os === "windows") return;
+  const modesIn = (folder: string) => {
+    const names = [".", ...Array.from(Deno.readDirSync(folder), ({ name }) => name)].sort();
+    return names.map((name) =>
+      `${name} ${(Deno.statSync(join(folder, name)).mode! & 0o777).toString(8)}`
+    );
+  };
+  await (await bed.open()).set("key", entryOf("value"));
+  assertEquals(modesIn(folderOf(bed)), [
+    ". 700",
+    "data.mdb 600",
+    "data.mdb.lock 600",
+    "lock.mdb 600",
+  ]);
+  const path = join(bed.root, "deep", "single.mdb");
+  await (await bed.open({ path, mode: 0o664 })).set("key", entryOf("value"));
+  assertEquals(modesIn(dirname(path)), [
+    ". 775",
+    "single.mdb 664",
+    "single.mdb-lock 664",
+    "single.mdb.lock 664",
+  ]);
+  await assertRejects(() => bed.open({ mode: 0o400 }), RangeError);
+});
+
+test("reads and checks what nobody may write to", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  const writer = await bed.open();
+  await writer.setMany([["key", entryOf("value")], ["expired", entryOf("value", Date.now() - 1)]]);
+  await bed.close();
+  await whileMountedReadOnly(bed.root, async () => {
+    const engine = await bed.open();
+    assertEquals(await textAt(engine, "key"), "value");
+    assertEquals(await Array.fromAsync(engine.keys()), ["key"]);
+    assertEquals(await engine.size(), 1);
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    const other = await bed.open({}, { dbname: "other" });
+    assertEquals([await other.size(), await other.has("key"), await other.byteSize()], [
+      0,
+      false,
+      0,
+    ]);
+    for (
+      const write of [
+        () => engine.set("key", entryOf("no")),
+        () => engine.delete("key"),
+        () => engine.clear(),
+      ]
+    ) {
+      const error = await assertRejects(async () => await write(), EngineError);
+      assertStringIncludes(error.message, "can only be read here");
+    }
+    await bed.close();
+  });
+  assertEquals(await textAt(await bed.open(), "key"), "value");
+});
+
+test("follows when what is at its path is removed or replaced", async (bed) => {
+  const first = await bed.open();
+  await first.set("key", entryOf("old"));
+  await Deno.remove(folderOf(bed), { recursive: true });
+  const second = await bed.open();
+  await second.set("key", entryOf("new"));
+  assertEquals(await textAt(first, "key"), "new");
+  await first.set("other", entryOf("value"));
+  assertEquals(await textAt(second, "other"), "value");
+
+  // Alone, too: what a write acknowledges is there.
+  await Deno.remove(folderOf(bed), { recursive: true });
+  await second.set("alone", entryOf("value"));
+  await first.set("at once", entryOf("value"));
+  await bed.close();
+  const third = await bed.open();
+  assertEquals((await Array.fromAsync(third.keys())).sort(), ["alone", "at once"]);
 });
 
 test("works with the permissions that it names, and names them", async (bed) => {
