@@ -503,7 +503,7 @@ export function explain(
     const message = messageOf(error).replace(/, run again with.*$/, "");
     return `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
   }
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = codeOf(error);
   if (typeof code !== "number") return explainFile(error, path);
   const meaning = MEANING[code];
   if (meaning !== undefined) return meaning(path);
@@ -512,6 +512,9 @@ export function explain(
   // What the library says of itself tells no place.
   return explainFile(named, path) ?? `${path}: ${messageOf(error)}`;
 }
+
+const CORRUPTED = -30_796;
+const PAGE_NOT_FOUND = -30_797;
 
 /** What LMDB's own numbers of errors mean, and what to do. */
 const MEANING: Record<number, (path: string) => string> = {
@@ -526,9 +529,18 @@ const MEANING: Record<number, (path: string) => string> = {
   [-30_792]: (path) => `${path} does not fit into the address space`,
   [-30_795]: (path) =>
     `an earlier write to ${path} failed half way; close all handles on it and open them again`,
-  [-30_796]: damaged,
-  [-30_797]: damaged,
+  [CORRUPTED]: damaged,
+  [PAGE_NOT_FOUND]: damaged,
 };
+
+/** Whether LMDB met a damaged page. */
+export function isDamage(error: unknown): boolean {
+  return [CORRUPTED, PAGE_NOT_FOUND].includes(codeOf(error) as number);
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
 
 function damaged(path: string): string {
   return `${path} is damaged: check names where; restore it from a copy, or move it away`;

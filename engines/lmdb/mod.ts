@@ -196,13 +196,15 @@ class LmdbEngine implements Engine {
       );
       for (const lmdbKey of page) {
         if (!startsWith(lmdbKey, first)) return;
-        let text = textOf(lmdbKey);
+        // What has no text is under no key: only `check` can name it.
+        let text = optional(() => textOfLmdbKey(lmdbKey));
         if (text === undefined || Date.now() >= deadline) {
           const record = store.read(lmdbKey);
           if (record === undefined) continue;
-          const unpacked = unpack(lmdbKey, record);
-          if (Date.now() >= unpacked.expiresAt) continue;
-          text ??= unpacked.key;
+          const unpacked = optional(() => unpackRecord(lmdbKey, record));
+          // What is damaged has no deadline that counts.
+          if (unpacked !== undefined && Date.now() >= unpacked.expiresAt) continue;
+          text ??= unpacked?.key;
         }
         if (text?.startsWith(prefix)) yield text;
       }
@@ -217,9 +219,10 @@ class LmdbEngine implements Engine {
     const store = await this.#current();
     for await (const { key, value, version } of store.raw(first)) {
       if (!startsWith(key, first)) return;
-      const unpacked = unpack(key, value);
-      const text = unpacked.key ?? textOf(key);
-      if (Date.now() >= unpacked.expiresAt || !text?.startsWith(prefix)) continue;
+      const text = optional(() => textOfLmdbKey(key) ?? unpackRecord(key, value).key);
+      if (!text?.startsWith(prefix)) continue;
+      const unpacked = unpack(key, value, text);
+      if (Date.now() >= unpacked.expiresAt) continue;
       yield [text, toEntry(unpacked, value.subarray(unpacked.start), version)];
     }
   }
@@ -334,36 +337,26 @@ function startsWith(bytes: Uint8Array, first: Uint8Array | undefined): boolean {
   return first === undefined || first.every((byte, i) => byte === bytes[i]);
 }
 
-/** Reads a record; `key` is the text that it must have, when that is known. */
-function unpack(lmdbKey: Uint8Array, record: Uint8Array, key?: string): LmdbRecord {
+/** Reads the record of a key with this text. */
+function unpack(lmdbKey: Uint8Array, record: Uint8Array, key: string): LmdbRecord {
   try {
     const unpacked = unpackRecord(lmdbKey, record);
-    if (key === undefined || unpacked.key === undefined || unpacked.key === key) return unpacked;
+    if (unpacked.key === undefined || unpacked.key === key) return unpacked;
     throw new RecordError("another key is in its place");
   } catch (cause) {
-    throw damaged(cause, key ?? textIn(lmdbKey));
+    if (!(cause instanceof RecordError)) throw cause;
+    throw new DecodeError(cause.message, { key, cause });
   }
 }
 
-function textOf(lmdbKey: Uint8Array): string | undefined {
+/** What can be read; `undefined` when it is damaged. */
+function optional<T>(read: () => T): T | undefined {
   try {
-    return textOfLmdbKey(lmdbKey);
-  } catch (cause) {
-    throw damaged(cause);
-  }
-}
-
-function textIn(lmdbKey: Uint8Array): string | undefined {
-  try {
-    return textOfLmdbKey(lmdbKey);
+    return read();
   } catch (error) {
     if (error instanceof RecordError) return undefined;
     throw error;
   }
-}
-
-function damaged(cause: unknown, key?: string): unknown {
-  return cause instanceof RecordError ? new DecodeError(cause.message, { key, cause }) : cause;
 }
 
 function toEntry(

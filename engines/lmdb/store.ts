@@ -190,6 +190,16 @@ export class LmdbStore {
     return { looked: page.length, removed };
   }
 
+  /** Whether an entry that was listed is there and can't be found by its key. */
+  isMisplaced({ key, version }: RawEntry): boolean {
+    if (this.stateOf(key)?.version === version) return false;
+    this.#environment.refresh();
+    for (const first of this.#entries.getRange({ start: key, limit: 1, versions: true })) {
+      return first.version === version && this.stateOf(key)?.version !== version;
+    }
+    return false;
+  }
+
   /** Whether the index has the deadline. */
   isIndexed(expiresAt: number, lmdbKey: Uint8Array): boolean {
     const deadlineKey = toDeadlineKey(expiresAt, lmdbKey);
@@ -212,7 +222,8 @@ export class LmdbStore {
     for (const deadlineKey of this.#deadlines.getKeys({ start: undefined })) {
       const [deadline, key] = readDeadlineKey(deadlineKey);
       if (deadline > now) return;
-      const state = this.stateOf(key);
+      // LMDB takes no key of no bytes: such a deadline belongs to nothing.
+      const state = key.length === 0 ? undefined : this.stateOf(key);
       const expired = state !== undefined && Math.max(0, state.expiresAt) === deadline;
       yield { deadlineKey, key, version: expired ? state.version : undefined };
     }

@@ -17,6 +17,7 @@ import { walkSync } from "@std/fs";
 import { open } from "lmdb";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
@@ -506,6 +507,60 @@ test("finds a damaged key, and lets a damaged entry be replaced or deleted", asy
   assertEquals(await engine.delete("gamma key"), true);
   assertEquals((await engine.check({ fix: true })).problems.length, 1);
   assertEquals((await engine.check({ fix: false })).problems, []);
+});
+
+test("lists and clears a store with records that have no key, and check names them", async (bed) => {
+  await (await bed.open()).set("healthy", entryOf("value", Date.now() + 3_600_000));
+  await bed.close();
+  /** A record as this engine writes it, but for what is in it. */
+  const recordOf = (lmdbKey: Uint8Array, text: Uint8Array, timestamp: number) => {
+    const record = new Uint8Array(28 + text.length + 5);
+    const view = new DataView(record.buffer);
+    view.setUint32(0, 1, true);
+    view.setFloat64(8, timestamp, true);
+    view.setFloat64(16, Infinity, true);
+    view.setUint32(24, text.length, true);
+    record.set(text, 28);
+    view.setUint32(4, crc32(record.subarray(8), crc32(lmdbKey)), true);
+    return record;
+  };
+  const noText = Uint8Array.of(0xC3, 0x28);
+  const shortened = new Uint8Array(1_900).fill(0x61);
+  shortened[1_900 - 33] = 0xFF;
+  const named = new TextEncoder().encode("named");
+  const plant = async () => {
+    {
+      await using other = bare(folderOf(bed), "entries:main");
+      await other.database.put(noText, recordOf(noText, new Uint8Array(), 1), 1);
+      await other.database.put(shortened, recordOf(shortened, noText, 1), 2);
+      await other.database.put(named, recordOf(named, new Uint8Array(), NaN), 3);
+    }
+    await using other = bare(folderOf(bed), "deadlines:main");
+    await other.database.put(new Uint8Array(8), new Uint8Array());
+  };
+  await plant();
+  const engine = await bed.open();
+  assertEquals(await Array.fromAsync(engine.keys()), ["healthy", "named"]);
+  assertEquals(await engine.size(), 4);
+  const error = await assertRejects(() => Array.fromAsync(engine.entries()), DecodeError);
+  assertEquals(error.key, "named");
+  assertEquals(await engine.delete("named"), true);
+  assertEquals((await Array.fromAsync(engine.entries())).map(([key]) => key), ["healthy"]);
+  for (const fix of [false, true]) {
+    const { checked, problems } = await engine.check({ fix });
+    assertEquals(checked, 3);
+    assertEquals(problems.map(({ kind, fixed }) => [kind, fixed]), [
+      ["damaged", fix],
+      ["damaged", fix],
+    ]);
+  }
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  await engine.prune();
+  await bed.close();
+  await plant();
+  const again = await bed.open();
+  await again.clear();
+  assertEquals([await again.size(), await Array.fromAsync(again.keys())], [0, []]);
 });
 
 test("finds a deadline that is not in the index, and puts it there", async (bed) => {
