@@ -1,5 +1,7 @@
 /** What `check` does: it looks at the pages of the file, then at all entries of a store. */
 import type { EngineCheck, EngineProblem } from "../engine.ts";
+import { messageOf } from "../errors.ts";
+import { isDamage } from "./environment.ts";
 import { inspectFile } from "./file.ts";
 import { RecordError, textOfLmdbKey, unpackRecord } from "./format.ts";
 import type { LmdbStore, RawEntry } from "./store.ts";
@@ -18,10 +20,16 @@ export async function checkStore(
   }
   const problems: EngineProblem[] = [];
   let checked = 0;
-  for await (const raw of store.raw(undefined)) {
-    checked++;
-    const problem = await checkEntry(store, raw, fix);
-    if (problem !== undefined) problems.push(problem);
+  try {
+    for await (const raw of store.raw(undefined)) {
+      checked++;
+      const problem = await checkEntry(store, raw, fix);
+      if (problem !== undefined) problems.push(problem);
+    }
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    const detail = `${file} is damaged, the rest of it can't be read: ${messageOf(error)}`;
+    problems.push({ kind: "damaged", detail, fixed: false });
   }
   return { checked, problems };
 }
@@ -46,6 +54,10 @@ async function checkEntry(
       detail: error.message,
       fixed: fix && await store.write(() => store.remove(raw.key, raw.version)),
     };
+  }
+  if (store.isMisplaced(raw)) {
+    const detail = "it can't be found by its key: a page above it is damaged";
+    return { kind: "damaged", key, detail, fixed: false };
   }
   if (expiresAt !== Infinity && !store.isIndexed(expiresAt, raw.key)) {
     // Prune and another set may both have been here since the entry was read.

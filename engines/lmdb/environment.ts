@@ -3,16 +3,27 @@
  * databases for each dbname. npm:lmdb is loaded here and nowhere else, when the first store is
  * opened.
  */
-import { setImmediate } from "node:timers";
+import { existsSync, truncateSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
+import { getSystemErrorName } from "node:util";
 import type { Awaitable, EngineOperation } from "../engine.ts";
 import { messageOf } from "../errors.ts";
 import { explainFile } from "../file_failures.ts";
 import { encodeSegment } from "../location.ts";
-import { type Hold, SharedResources } from "../shared.ts";
-import { isNotFound, isPermissionDenied } from "../../platform/errors.ts";
-import { type FileInfo, makeFolder, realPath, stat } from "../../platform/files.ts";
-import { delay } from "../../platform/timers.ts";
+import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
+import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
+import {
+  type FileInfo,
+  folderMode,
+  makeFolder,
+  openFileSync,
+  realPath,
+  removeSync,
+  stat,
+  statSync,
+  writeFileSync,
+} from "../../platform/files.ts";
+import { delay, nextTick } from "../../platform/timers.ts";
 import { inspectFile } from "./file.ts";
 import { WriteLock } from "./write_lock.ts";
 
@@ -23,6 +34,9 @@ const INSPECTED_PAGES = 2_000;
  * beforehand.
  */
 const MAX_DATABASES = 20_000;
+/** By these the system says that something can't be written to. */
+const READ_ONLY_CODES = ["EACCES", "EPERM", "EROFS"];
+
 const ENTRIES = "entries:";
 const DEADLINES = "deadlines:";
 
@@ -79,22 +93,29 @@ interface LmdbTransaction {
 
 /** What this engine uses of the library besides its databases. */
 interface LmdbLibrary {
+  open(options: Record<string, unknown>): LmdbRoot;
   /** The version of the entry that was read last, by any database of the process. */
   getLastVersion(): number;
   readonly nativeAddon: {
     /** `READ_ONLY` makes a read transaction. */
-    readonly Txn: new (env: unknown, flags: number) => LmdbTransaction;
+    readonly Txn: new (env: LmdbEnv, flags: number) => LmdbTransaction;
     /** Ends it until the next read. */
     resetTxn(address: number): void;
   };
+}
+
+/** The library's own environment. */
+interface LmdbEnv {
+  startWriting?(address: number, onStatus: (status: number) => unknown): unknown;
 }
 
 /** LMDB's flag of a transaction that only reads. */
 const READ_ONLY = 0x20000;
 
 interface LmdbRoot extends LmdbDatabase {
-  readonly env: unknown;
-  openDB(options: Record<string, unknown>): LmdbDatabase;
+  readonly env: LmdbEnv;
+  on(event: "beforecommit", callback: () => void): void;
+  openDB(options: Record<string, unknown>): LmdbDatabase | undefined;
   resetReadTxn(): void;
   /** Settles with the commit that is under way. */
   readonly committed: PromiseLike<unknown>;
@@ -113,6 +134,14 @@ export interface LmdbDatabases {
 export interface LmdbOptions {
   readonly mapSize: number | undefined;
   readonly maxReaders: number | undefined;
+  /** Of the files that are made. */
+  readonly mode: number;
+}
+
+/** The environment is not what is at its path any more: somebody removed or replaced it. */
+export class OutdatedError extends Error {
+  /** `"OutdatedError"`. */
+  override readonly name = "OutdatedError";
 }
 
 /** An open environment. */
@@ -120,45 +149,58 @@ export class LmdbEnvironment {
   /** The data file. */
   readonly file: string;
   readonly #root: LmdbRoot;
-  readonly #lock: WriteLock;
+  readonly #lock: WriteLock | undefined;
   readonly #library: LmdbLibrary;
   readonly #fresh: { transaction: LmdbTransaction };
+  readonly #identity: string | undefined;
   readonly #opened = new Map<string, LmdbDatabases>();
-  #writing = false;
   #done: Promise<boolean> | undefined;
   #outcome!: Promise<boolean>;
 
-  constructor(file: string, root: LmdbRoot, lock: WriteLock, library: LmdbLibrary) {
+  /** @param lock Absent: it is only read. */
+  constructor(file: string, root: LmdbRoot, library: LmdbLibrary, lock: WriteLock | undefined) {
     this.file = file;
     this.#root = root;
     this.#lock = lock;
     this.#library = library;
+    this.#identity = fileIdentity(file);
     this.#fresh = { transaction: new library.nativeAddon.Txn(root.env, READ_ONLY) };
     this.#endRead();
+    // For the first write of a turn npm:lmdb then makes a promise that nobody gets: when the commit
+    // fails it would be an unhandled rejection, which ends the program.
+    root.on("beforecommit", () => nextTick(() => root.committed.then(ignore, ignore)));
+    quieten(root.env);
+  }
+
+  /** Whether it is what is at its path. */
+  get isCurrent(): boolean {
+    return fileIdentity(this.file) === this.#identity;
   }
 
   /** The databases of a dbname, made when absent. */
-  databases(dbname: string): Promise<LmdbDatabases> {
-    return this.write(() => this.#open(nameOf(dbname)));
+  async databases(dbname: string): Promise<LmdbDatabases> {
+    const name = nameOf(dbname);
+    if (this.#lock === undefined) return this.#open(name);
+    return await this.write(() => this.#open(name));
   }
 
-  /** The databases of all dbnames nested in this one. */
-  nested(dbname: string): Promise<LmdbDatabases[]> {
+  /** The databases of all dbnames nested in this one; to be called in `write`. */
+  nested(dbname: string): LmdbDatabases[] {
     const prefix = `${ENTRIES}${nameOf(dbname)}/`;
-    return this.write(() =>
-      this.#names()
-        .filter((name) => name.startsWith(prefix))
-        .map((name) => this.#open(name.slice(ENTRIES.length)))
-    );
+    return this.#names()
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => this.#open(name.slice(ENTRIES.length)));
   }
 
   #open(name: string): LmdbDatabases {
     let databases = this.#opened.get(name);
     if (databases === undefined) {
-      const common = { encoding: "binary", keyEncoding: "binary" };
+      const open = (options: Record<string, unknown>) =>
+        // An environment that is only read may lack it.
+        this.#root.openDB({ encoding: "binary", keyEncoding: "binary", ...options }) ?? NO_DATABASE;
       databases = {
-        entries: this.#root.openDB({ ...common, name: ENTRIES + name, useVersions: true }),
-        deadlines: this.#root.openDB({ ...common, name: DEADLINES + name }),
+        entries: open({ name: ENTRIES + name, useVersions: true }),
+        deadlines: open({ name: DEADLINES + name }),
       };
       this.#opened.set(name, databases);
     }
@@ -197,23 +239,25 @@ export class LmdbEnvironment {
     this.#library.nativeAddon.resetTxn(this.#fresh.transaction.address);
   }
 
-  /** Does something that writes, while no other process writes. */
-  write<T>(action: () => Awaitable<T>): Promise<T> {
-    return this.#lock.hold(action);
+  /**
+   * Does something that writes, while no other process writes.
+   *
+   * @throws {OutdatedError} When what would be written is no longer at its path.
+   */
+  async write<T>(action: () => Awaitable<T>): Promise<T> {
+    if (this.#lock === undefined) {
+      throw new Error(
+        `${this.file} can only be read here; change its owner or mode to write to it`,
+      );
+    }
+    return await this.#lock.hold(() => {
+      if (!this.isCurrent) throw new OutdatedError(this.file);
+      return action();
+    });
   }
 
   /** The outcome of a write that was given to npm:lmdb, once it is committed. */
   committed(done: Promise<boolean>): Promise<boolean> {
-    if (!this.#writing) {
-      this.#writing = true;
-      // With the first write of a turn npm:lmdb makes a promise that nobody gets, in an immediate
-      // of its own, just before this one. When the commit fails it would be an unhandled rejection,
-      // which ends the program.
-      setImmediate(() => {
-        this.#writing = false;
-        this.#root.committed.then(ignore, ignore);
-      });
-    }
     // Writes without conditions that share a commit have one promise.
     if (done !== this.#done) {
       this.#done = done;
@@ -222,9 +266,12 @@ export class LmdbEnvironment {
     return this.#outcome;
   }
 
+  /** Closes it, unless it is one that stays open. */
   async close(): Promise<void> {
-    this.#fresh.transaction.abort();
-    await this.#root.close();
+    if (this.#lock !== undefined) {
+      this.#fresh.transaction.abort();
+      await this.#root.close();
+    }
     // npm:lmdb's timers for ending read transactions are still out.
     await delay(0);
   }
@@ -234,6 +281,45 @@ export class LmdbEnvironment {
     const decoder = new TextDecoder();
     return Array.from(this.#root.getKeys({ start: undefined }), (key) => decoder.decode(key));
   }
+}
+
+/** What stands for a database that is not there. */
+const NO_DATABASE: LmdbDatabase = {
+  getBinaryFast: () => undefined,
+  put: () => Promise.resolve(false),
+  remove: () => Promise.resolve(false),
+  clearAsync: () => Promise.resolve(true),
+  getKeys: () => [],
+  getRange: () => [],
+  getStats: () => ({
+    entryCount: 0,
+    pageSize: 0,
+    treeBranchPageCount: 0,
+    treeLeafPageCount: 0,
+    overflowPages: 0,
+  }),
+};
+
+/** The library's own statuses of a commit that did not fail. */
+const DONE = [0, 1, 2];
+
+/**
+ * Keeps npm:lmdb from writing the stack of each failed commit to the console, besides rejecting the
+ * writes in it.
+ */
+function quieten(env: LmdbEnv): void {
+  const { startWriting } = env;
+  env.startWriting = (address, onStatus) =>
+    startWriting?.call(env, address, (status) => {
+      if (DONE.includes(status)) return onStatus(status);
+      const { error } = console;
+      console.error = ignore;
+      try {
+        return onStatus(status);
+      } finally {
+        console.error = error;
+      }
+    });
 }
 
 function ignore(): void {}
@@ -250,18 +336,37 @@ function nameOf(dbname: string): string {
 
 const ENVIRONMENTS = new SharedResources<LmdbEnvironment>((environment) => environment.close());
 
+/**
+ * Environments that are only read, by the data file, also when nobody holds them: npm:lmdb never
+ * closes one that it could not lock.
+ */
+const ONLY_READ = new Map<string, LmdbEnvironment>();
+
 /** The data file in an environment's folder. */
 const DATA = "data.mdb";
+
+/** How many readers LMDB has room for unless told otherwise. */
+const MAX_READERS = 126;
+/** How many it counts of each thread that has an environment open: for reads, and for listings. */
+const READERS_EACH = 2;
+/** Bytes of LMDB's lock file, for each reader and for the rest. */
+const READER_SIZE = 64;
+const LOCK_HEAD = 272;
+/** How many files LMDB opens at once, and one to spare: without them it ends the process. */
+const FILES_NEEDED = 5;
+
+/** Bytes that LMDB writes to a new data file, and some to spare: likewise. */
+const ROOM_NEEDED = 65_536;
 
 /** Opens the environment at a path, or takes part in the one that is open. */
 export async function openEnvironment(
   path: string,
   options: LmdbOptions,
-): Promise<Hold<LmdbEnvironment>> {
+): Promise<FileHold<LmdbEnvironment>> {
   const given = await fileOf(path);
-  await makeFolder(dirname(given));
+  await makeFolder(dirname(given), folderMode(options.mode));
   const file = join(await realPath(dirname(given)), basename(given));
-  return await ENVIRONMENTS.acquire(file, () => openFile(file, options));
+  return await ENVIRONMENTS.acquire(file, () => openFile(file, options), () => fileIdentity(file));
 }
 
 /** The data file: LMDB takes a folder, in which it names its files itself, or a file. */
@@ -280,38 +385,112 @@ async function statOf(path: string): Promise<FileInfo | undefined> {
   }
 }
 
-async function openFile(
-  file: string,
-  { mapSize, maxReaders }: LmdbOptions,
-): Promise<LmdbEnvironment> {
-  const fault = await inspectFile(file, INSPECTED_PAGES);
-  if (fault !== undefined) throw new Error(`${file} cannot be used: ${fault.detail}`);
-  const library = await import("lmdb");
-  // A folder's own file has its lock beside it under another name than a file by itself: all must
-  // use one lock.
-  const noSubdir = basename(file) !== DATA;
-  const lock = new WriteLock(`${file}.lock`);
-  const environment = await lock.hold(() => {
-    const root = library.open({
-      path: noSubdir ? file : dirname(file),
-      noSubdir,
-      maxDbs: MAX_DATABASES,
-      encoding: "binary",
-      keyEncoding: "binary",
-      ...(mapSize === undefined ? {} : { mapSize }),
-      ...(maxReaders === undefined ? {} : { maxReaders }),
-    });
-    // Its types know neither versions that are null nor what getStats gives, nor what is native.
-    return new LmdbEnvironment(
-      file,
-      root as unknown as LmdbRoot,
-      lock,
-      library as unknown as LmdbLibrary,
-    );
-  });
+async function openFile(file: string, options: LmdbOptions): Promise<LmdbEnvironment> {
+  // What is not LMDB's gets nothing beside it; others may be writing to what is.
+  const fault = await inspectFile(file, 0);
+  if (fault?.kind === "foreign") throw new Error(`${file} cannot be used: ${fault.detail}`);
+  // Its types know neither versions that are null nor what getStats gives, nor what is native.
+  const library = await import("lmdb") as unknown as LmdbLibrary;
+  let environment: LmdbEnvironment;
+  if (canWrite(file, options.mode)) {
+    const lock = new WriteLock(`${file}.lock`);
+    environment = await lock.hold(() => openRoot(file, library, lock, options));
+  } else {
+    const kept = ONLY_READ.get(file);
+    if (kept?.isCurrent) return kept;
+    environment = await openRoot(file, library, undefined, options);
+    ONLY_READ.set(file, environment);
+  }
   if (environment.isOurs()) return environment;
   await environment.close();
   throw new Error(`${file} holds another program's data; give a path of its own`);
+}
+
+/** Whether the data file can be written to. Makes it, and our lock file, where they are absent. */
+function canWrite(file: string, mode: number): boolean {
+  try {
+    makeFile(file, 0, mode);
+    makeFile(`${file}.lock`, 0, mode);
+    openFileSync(file, { write: true }).close();
+    openFileSync(`${file}.lock`, { write: true }).close();
+    return true;
+  } catch (error) {
+    const isReadOnly = READ_ONLY_CODES.includes(errorCode(error) ?? "");
+    if (!isReadOnly || isPermissionDenied(error) || fileSize(file) === 0) throw error;
+    return false;
+  }
+}
+
+/** Makes a file of so many bytes, all of them on the disk, unless it is there. */
+function makeFile(path: string, size: number, mode: number): void {
+  // Where nothing can be made, that would be said of what is there too.
+  if (existsSync(path)) return;
+  try {
+    writeFileSync(path, new Uint8Array(size), { createNew: true, mode });
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return;
+    // A disk that is full has taken a part of it.
+    if (existsSync(path)) removeSync(path);
+    throw error;
+  }
+}
+
+function fileSize(path: string): number {
+  return existsSync(path) ? statSync(path).size : 0;
+}
+
+async function openRoot(
+  file: string,
+  library: LmdbLibrary,
+  lock: WriteLock | undefined,
+  { mapSize, maxReaders = MAX_READERS, mode }: LmdbOptions,
+): Promise<LmdbEnvironment> {
+  const fault = await inspectFile(file, INSPECTED_PAGES);
+  if (fault !== undefined) throw new Error(`${file} cannot be used: ${fault.detail}`);
+  // A folder's own file has its lock beside it under another name than a file by itself: all must
+  // use one lock.
+  const noSubdir = basename(file) !== DATA;
+  const readers = READERS_EACH * maxReaders;
+  if (lock !== undefined) {
+    // LMDB leaves holes in this file and maps it: where the disk has no room for them then, the
+    // system ends the process.
+    const lockFile = noSubdir ? `${file}-lock` : join(dirname(file), "lock.mdb");
+    makeFile(lockFile, READER_SIZE * (readers - 1) + LOCK_HEAD, mode);
+    if (fileSize(file) === 0) probeRoom(`${file}.lock`);
+  }
+  probeFiles(file);
+  const root = library.open({
+    path: noSubdir ? file : dirname(file),
+    noSubdir,
+    maxDbs: MAX_DATABASES,
+    maxReaders: readers,
+    encoding: "binary",
+    keyEncoding: "binary",
+    permissionsMode: mode,
+    readOnly: lock === undefined,
+    ...(mapSize === undefined ? {} : { mapSize }),
+  });
+  try {
+    return new LmdbEnvironment(file, root, library, lock);
+  } catch (error) {
+    await root.close();
+    throw error;
+  }
+}
+
+/** Fails as the system does when the disk has no room for a new data file beside this one. */
+function probeRoom(path: string): void {
+  try {
+    writeFileSync(path, new Uint8Array(ROOM_NEEDED));
+  } finally {
+    truncateSync(path);
+  }
+}
+
+/** Fails as the system does when a process has no room for the files that LMDB opens. */
+function probeFiles(path: string): void {
+  using stack = new DisposableStack();
+  for (let i = 0; i < FILES_NEEDED; i++) stack.use(openFileSync(path));
 }
 
 /** What an error means, and what to do about it. */
@@ -324,13 +503,45 @@ export function explain(
     const message = messageOf(error).replace(/, run again with.*$/, "");
     return `${message}; allow --allow-read --allow-write=${path} --allow-env --allow-ffi`;
   }
-  const because = explainFile(error, path);
+  const code = codeOf(error);
+  if (typeof code !== "number") return explainFile(error, path);
+  const meaning = MEANING[code];
+  if (meaning !== undefined) return meaning(path);
+  // The system's own number.
+  const named = code > 0 ? Object.assign(new Error(), { code: getSystemErrorName(-code) }) : error;
   // What the library says of itself tells no place.
-  return because ??
-    (typeof codeOf(error) === "number" ? `${path}: ${messageOf(error)}` : undefined);
+  return explainFile(named, path) ?? `${path}: ${messageOf(error)}`;
 }
 
-/** LMDB's own number of an error, or the system's. */
+const CORRUPTED = -30_796;
+const PAGE_NOT_FOUND = -30_797;
+
+/** What LMDB's own numbers of errors mean, and what to do. */
+const MEANING: Record<number, (path: string) => string> = {
+  // The system's EIO, by which LMDB says that not all of a write was taken.
+  5: (path) => `the disk of ${path} is full, or broken; free some space`,
+  [-30_790]: (path) =>
+    `as many threads of processes have ${path} open as "maxReaders" allows; close some, or close ` +
+    `all and open it with a larger number`,
+  [-30_791]: (path) =>
+    `this process has opened ${MAX_DATABASES / 2} dbnames of ${path}, and LMDB has no room for ` +
+    "more; close all handles on it, or use another name",
+  [-30_792]: (path) => `${path} does not fit into the address space`,
+  [-30_795]: (path) =>
+    `an earlier write to ${path} failed half way; close all handles on it and open them again`,
+  [CORRUPTED]: damaged,
+  [PAGE_NOT_FOUND]: damaged,
+};
+
+/** Whether LMDB met a damaged page. */
+export function isDamage(error: unknown): boolean {
+  return [CORRUPTED, PAGE_NOT_FOUND].includes(codeOf(error) as number);
+}
+
 function codeOf(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function damaged(path: string): string {
+  return `${path} is damaged: check names where; restore it from a copy, or move it away`;
 }

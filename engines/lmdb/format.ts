@@ -50,7 +50,7 @@ export interface LmdbRecord {
   readonly start: number;
 }
 
-/** Bytes that are no record, or not the one of this key. */
+/** Bytes that are damaged, or not what this engine wrote under this key. */
 export class RecordError extends Error {
   override readonly name = "RecordError";
 }
@@ -62,15 +62,15 @@ export function toLmdbKey(text: string): Uint8Array {
   return bytes.length === 0 ? EMPTY : bytes.length <= MAX_KEY ? bytes : shorten(bytes);
 }
 
-/** The text of an LMDB key, or `undefined` for a shortened one, whose record has it. */
+/**
+ * The text of an LMDB key, or `undefined` for a shortened one, whose record has it.
+ *
+ * @throws {RecordError} When it has none.
+ */
 export function textOfLmdbKey(lmdbKey: Uint8Array): string | undefined {
   if (isShortened(lmdbKey)) return undefined;
   if (lmdbKey.length === 1 && lmdbKey[0] === MARK) return "";
-  try {
-    return decoder.decode(lmdbKey);
-  } catch (cause) {
-    throw new RecordError("a key is no UTF-8", { cause });
-  }
+  return textIn(lmdbKey);
 }
 
 /**
@@ -138,7 +138,7 @@ function longTextSize(key: string): number {
 /**
  * Reads a record.
  *
- * @throws {RecordError} When the bytes are damaged or nothing of ours.
+ * @throws {RecordError} When the bytes are damaged, or not what this engine wrote.
  */
 export function unpackRecord(lmdbKey: Uint8Array, record: Uint8Array): LmdbRecord {
   if (record.length < HEADER) throw new RecordError("the entry is too short");
@@ -150,12 +150,24 @@ export function unpackRecord(lmdbKey: Uint8Array, record: Uint8Array): LmdbRecor
     throw new RecordError("the entry is damaged: its checksum is another");
   }
   const start = HEADER + view.getUint32(24, true);
-  return {
-    timestamp: view.getFloat64(8, true),
-    expiresAt: view.getFloat64(16, true),
-    key: start === HEADER ? undefined : decoder.decode(record.subarray(HEADER, start)),
-    start,
-  };
+  const timestamp = view.getFloat64(8, true);
+  const expiresAt = view.getFloat64(16, true);
+  if (start > record.length || !Number.isFinite(timestamp) || Number.isNaN(expiresAt)) {
+    throw new RecordError("the entry lacks what every entry has");
+  }
+  const key = start === HEADER ? undefined : textIn(record.subarray(HEADER, start));
+  if (key !== undefined && Buffer.compare(toLmdbKey(key), lmdbKey) !== 0) {
+    throw new RecordError("another key is in its place");
+  }
+  return { timestamp, expiresAt, key, start };
+}
+
+function textIn(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw new RecordError("its key is not text in UTF-8", { cause });
+  }
 }
 
 function checksum(lmdbKey: Uint8Array, record: Uint8Array): number {

@@ -17,12 +17,18 @@ import type {
   NewEntry,
 } from "../engine.ts";
 import { groupsOf } from "../each.ts";
-import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
+import { checkOptionNames, type EngineOptions, integerOption, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
-import type { Hold } from "../shared.ts";
+import type { FileHold } from "../shared.ts";
 import { Turns } from "../../platform/timers.ts";
 import { checkStore } from "./check.ts";
-import { explain, type LmdbEnvironment, type LmdbOptions, openEnvironment } from "./environment.ts";
+import {
+  explain,
+  type LmdbEnvironment,
+  type LmdbOptions,
+  openEnvironment,
+  OutdatedError,
+} from "./environment.ts";
 import {
   firstLmdbKey,
   type LmdbRecord,
@@ -51,8 +57,9 @@ class LmdbEngine implements Engine {
   readonly supports = { persistent: true, shared: true };
   readonly #dbname: string;
   readonly #options: LmdbOptions;
-  #hold!: Hold<LmdbEnvironment>;
+  #hold!: FileHold<LmdbEnvironment>;
   #store!: LmdbStore;
+  #following: Promise<void> | undefined;
   #timed = 0;
 
   constructor(path: string, dbname: string, options: LmdbOptions) {
@@ -76,7 +83,8 @@ class LmdbEngine implements Engine {
     await this.#hold.release();
   }
 
-  get(key: string): Entry | undefined {
+  get(key: string): Awaitable<Entry | undefined> {
+    if (this.#hold.isOutdated()) return this.#follow().then(() => this.get(key));
     const lmdbKey = toLmdbKey(key);
     const record = this.#store.read(lmdbKey);
     if (record === undefined) return undefined;
@@ -86,7 +94,8 @@ class LmdbEngine implements Engine {
     return toEntry(unpacked, record.slice(unpacked.start), version);
   }
 
-  has(key: string): boolean {
+  has(key: string): Awaitable<boolean> {
+    if (this.#hold.isOutdated()) return this.#follow().then(() => this.has(key));
     const lmdbKey = toLmdbKey(key);
     const record = this.#store.read(lmdbKey);
     return record !== undefined && Date.now() < unpack(lmdbKey, record, key).expiresAt;
@@ -96,7 +105,8 @@ class LmdbEngine implements Engine {
     const turns = new Turns();
     const found = new Array<Entry | undefined>(keys.length);
     for (const [i, key] of keys.entries()) {
-      found[i] = this.get(key);
+      const entry = this.get(key);
+      found[i] = entry instanceof Promise ? await entry : entry;
       if (turns.due()) await turns.next();
     }
     return found;
@@ -113,12 +123,12 @@ class LmdbEngine implements Engine {
         if (bytes > BATCH_BYTES && end > start) break;
       }
       const batch = packEntries(pairs.slice(start, end));
-      await this.#store.write(() => {
+      await this.#write((store) => {
         // Writes that share a commit have one promise.
         const writes = new Set<Promise<boolean>>();
         for (const packed of batch) {
           if (packed.expiresAt !== Infinity) this.#timed++;
-          writes.add(this.#store.put(packed));
+          writes.add(store.put(packed));
         }
         return Promise.all(writes);
       });
@@ -128,16 +138,17 @@ class LmdbEngine implements Engine {
 
   async delete(key: string): Promise<boolean> {
     const lmdbKey = toLmdbKey(key);
-    if (this.#store.read(lmdbKey) === undefined) return false;
-    return await this.#store.write(() => this.#remove(lmdbKey));
+    const store = await this.#current();
+    if (store.read(lmdbKey) === undefined) return false;
+    return await this.#write((store) => remove(store, lmdbKey));
   }
 
   async deleteMany(keys: string[]): Promise<number> {
     const distinct = [...new Set(keys)].map(toLmdbKey);
     let count = 0;
     for (const batch of groupsOf(distinct, BATCH_ENTRIES)) {
-      const removed = await this.#store.write(() =>
-        Promise.all(batch.map((lmdbKey) => this.#remove(lmdbKey)))
+      const removed = await this.#write((store) =>
+        Promise.all(batch.map((lmdbKey) => remove(store, lmdbKey)))
       );
       count += removed.filter((was) => was).length;
     }
@@ -149,20 +160,19 @@ class LmdbEngine implements Engine {
     expected: Entry | undefined,
     next: NewEntry | undefined,
   ): Promise<boolean> {
-    const store = this.#store;
     const lmdbKey = toLmdbKey(key);
     /** The version in whose place it goes, `null` for nothing; `undefined`: it is not as expected. */
-    const versionNow = (): number | null | undefined => {
+    const versionIn = (store: LmdbStore): number | null | undefined => {
       const state = store.stateOf(lmdbKey);
       const isLive = state !== undefined && Date.now() < state.expiresAt;
       if (expected === undefined) return isLive ? undefined : state?.version ?? null;
       return isLive && state.version === expected.revision ? state.version : undefined;
     };
     // Without the lock, which others may have, when that is all there is to say.
-    if (versionNow() === undefined) return false;
+    if (versionIn(await this.#current()) === undefined) return false;
     if (expected === undefined && next === undefined) return true;
-    const done = await store.write(async () => {
-      const version = versionNow();
+    const done = await this.#write(async (store) => {
+      const version = versionIn(store);
       if (version === undefined) return false;
       if (next === undefined) return version === null || await store.remove(lmdbKey, version);
       const [packed] = packEntries([[key, next]]);
@@ -174,11 +184,11 @@ class LmdbEngine implements Engine {
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
-    const store = this.#store;
     const first = firstLmdbKey(prefix);
     const turns = new Turns();
     let after: Uint8Array | undefined;
     for (;;) {
+      const store = await this.#current();
       const { page, deadline } = store.keys(
         after === undefined
           ? { start: first, limit: PAGE }
@@ -186,13 +196,15 @@ class LmdbEngine implements Engine {
       );
       for (const lmdbKey of page) {
         if (!startsWith(lmdbKey, first)) return;
-        let text = textOf(lmdbKey);
+        // What has no text is under no key: only `check` can name it.
+        let text = optional(() => textOfLmdbKey(lmdbKey));
         if (text === undefined || Date.now() >= deadline) {
           const record = store.read(lmdbKey);
           if (record === undefined) continue;
-          const unpacked = unpack(lmdbKey, record);
-          if (Date.now() >= unpacked.expiresAt) continue;
-          text ??= unpacked.key;
+          const unpacked = optional(() => unpackRecord(lmdbKey, record));
+          // What is damaged has no deadline that counts.
+          if (unpacked !== undefined && Date.now() >= unpacked.expiresAt) continue;
+          text ??= unpacked?.key;
         }
         if (text?.startsWith(prefix)) yield text;
       }
@@ -204,62 +216,94 @@ class LmdbEngine implements Engine {
 
   async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
     const first = firstLmdbKey(prefix);
-    for await (const { key, value, version } of this.#store.raw(first)) {
+    const store = await this.#current();
+    for await (const { key, value, version } of store.raw(first)) {
       if (!startsWith(key, first)) return;
-      const unpacked = unpack(key, value);
-      const text = unpacked.key ?? textOf(key);
-      if (Date.now() >= unpacked.expiresAt || !text?.startsWith(prefix)) continue;
+      const text = optional(() => textOfLmdbKey(key) ?? unpackRecord(key, value).key);
+      if (!text?.startsWith(prefix)) continue;
+      const unpacked = unpack(key, value, text);
+      if (Date.now() >= unpacked.expiresAt) continue;
       yield [text, toEntry(unpacked, value.subarray(unpacked.start), version)];
     }
   }
 
-  size(): Awaitable<number> {
-    return this.#store.size() ?? this.#store.prune().then(() => this.size());
+  async size(): Promise<number> {
+    for (;;) {
+      const size = (await this.#current()).size();
+      if (size !== undefined) return size;
+      await this.prune();
+    }
   }
 
   async clear(deep = false): Promise<void> {
-    const stores = [this.#store];
-    if (deep) {
+    await this.#write((store) => {
       const environment = this.#hold.resource;
-      for (const nested of await environment.nested(this.#dbname)) {
-        stores.push(new LmdbStore(environment, nested));
-      }
+      const nested = deep ? environment.nested(this.#dbname) : [];
+      const stores = [store, ...nested.map((databases) => new LmdbStore(environment, databases))];
+      return Promise.all(stores.map((store) => store.clear()));
+    });
+  }
+
+  async prune(): Promise<number> {
+    let count = 0;
+    for (;;) {
+      const { looked, removed } = await this.#write((store) => store.prune());
+      count += removed;
+      if (looked === 0) return count;
     }
-    await Promise.all(stores.map((store) => store.clear()));
   }
 
-  prune(): Promise<number> {
-    return this.#store.prune();
+  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    const store = await this.#current();
+    return await checkStore(this.#hold.resource.file, store, fix);
   }
 
-  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    return checkStore(this.#hold.resource.file, this.#store, fix);
-  }
-
-  byteSize(): number {
-    return this.#store.byteSize();
+  async byteSize(): Promise<number> {
+    return (await this.#current()).byteSize();
   }
 
   explain(error: unknown, operation: EngineOperation): string | undefined {
     return explain(error, operation, this.path);
   }
 
-  /** Removes an entry; whether a live one was there. To be called in `write`. */
-  async #remove(lmdbKey: Uint8Array): Promise<boolean> {
+  /** The store that is at the path now. */
+  async #current(): Promise<LmdbStore> {
+    if (this.#hold.isOutdated()) await this.#follow();
+    return this.#store;
+  }
+
+  /** Does something that writes to the store that is at the path, while no other process writes. */
+  async #write<T>(action: (store: LmdbStore) => Awaitable<T>): Promise<T> {
     for (;;) {
-      const state = this.#store.stateOf(lmdbKey);
-      if (state === undefined) return false;
-      const isLive = Date.now() < state.expiresAt;
-      // Another call of this process may have been faster.
-      if (await this.#store.remove(lmdbKey, state.version)) return isLive;
+      const store = this.#store;
+      try {
+        return await store.write(() => action(store));
+      } catch (error) {
+        if (!(error instanceof OutdatedError)) throw error;
+        await this.#follow(store);
+      }
     }
   }
 
+  /** Opens what is at the path, in the place of what is not any more. */
+  async #follow(outdated = this.#store): Promise<void> {
+    if (outdated !== this.#store) return;
+    const hold = this.#hold;
+    this.#following ??= this.open()
+      .then(() => hold.release())
+      .finally(() => this.#following = undefined);
+    await this.#following;
+  }
+
+  /** Drops some of what has expired, when there may be much of it. */
   async #tidy(): Promise<void> {
     if (this.#timed < TIMED_BETWEEN_PRUNES) return;
     this.#timed = 0;
     try {
-      await this.#store.prune(2 * TIMED_BETWEEN_PRUNES);
+      for (let looked = 0, page = 1; page > 0 && looked < 2 * TIMED_BETWEEN_PRUNES;) {
+        ({ looked: page } = await this.#write((store) => store.prune()));
+        looked += page;
+      }
     } catch {
       // What the caller wrote is written: it must not look as if it were not. The next ones try
       // again.
@@ -268,12 +312,24 @@ class LmdbEngine implements Engine {
   }
 }
 
+/** Removes an entry; whether a live one was there. */
+async function remove(store: LmdbStore, lmdbKey: Uint8Array): Promise<boolean> {
+  for (;;) {
+    const state = store.stateOf(lmdbKey);
+    if (state === undefined) return false;
+    const isLive = Date.now() < state.expiresAt;
+    // Another call of this process may have been faster.
+    if (await store.remove(lmdbKey, state.version)) return isLive;
+  }
+}
+
 /** Makes the engine "lmdb". */
 export function lmdb(location: EngineLocation, options: EngineOptions): Engine {
-  checkOptionNames("lmdb", options, ["path", "mapSize", "maxReaders"]);
+  checkOptionNames("lmdb", options, ["path", "mapSize", "maxReaders", "mode"]);
   return new LmdbEngine(sharedPath("lmdb", location, options), location.dbname, {
     mapSize: integerOption("lmdb", options, "mapSize"),
     maxReaders: integerOption("lmdb", options, "maxReaders"),
+    mode: modeOption("lmdb", options),
   });
 }
 
@@ -281,36 +337,26 @@ function startsWith(bytes: Uint8Array, first: Uint8Array | undefined): boolean {
   return first === undefined || first.every((byte, i) => byte === bytes[i]);
 }
 
-/** Reads a record; `key` is the text that it must have, when that is known. */
-function unpack(lmdbKey: Uint8Array, record: Uint8Array, key?: string): LmdbRecord {
+/** Reads the record of a key with this text. */
+function unpack(lmdbKey: Uint8Array, record: Uint8Array, key: string): LmdbRecord {
   try {
     const unpacked = unpackRecord(lmdbKey, record);
-    if (key === undefined || unpacked.key === undefined || unpacked.key === key) return unpacked;
+    if (unpacked.key === undefined || unpacked.key === key) return unpacked;
     throw new RecordError("another key is in its place");
   } catch (cause) {
-    throw damaged(cause, key ?? textIn(lmdbKey));
+    if (!(cause instanceof RecordError)) throw cause;
+    throw new DecodeError(cause.message, { key, cause });
   }
 }
 
-function textOf(lmdbKey: Uint8Array): string | undefined {
+/** What can be read; `undefined` when it is damaged. */
+function optional<T>(read: () => T): T | undefined {
   try {
-    return textOfLmdbKey(lmdbKey);
-  } catch (cause) {
-    throw damaged(cause);
-  }
-}
-
-function textIn(lmdbKey: Uint8Array): string | undefined {
-  try {
-    return textOfLmdbKey(lmdbKey);
+    return read();
   } catch (error) {
     if (error instanceof RecordError) return undefined;
     throw error;
   }
-}
-
-function damaged(cause: unknown, key?: string): unknown {
-  return cause instanceof RecordError ? new DecodeError(cause.message, { key, cause }) : cause;
 }
 
 function toEntry(

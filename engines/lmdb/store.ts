@@ -169,35 +169,35 @@ export class LmdbStore {
 
   /** Removes all entries. */
   async clear(): Promise<void> {
-    await this.write(() =>
-      Promise.all([
-        this.#environment.committed(this.#entries.clearAsync()),
-        this.#environment.committed(this.#deadlines.clearAsync()),
-      ])
-    );
+    await Promise.all([
+      this.#environment.committed(this.#entries.clearAsync()),
+      this.#environment.committed(this.#deadlines.clearAsync()),
+    ]);
   }
 
-  /** Drops what has expired, or so much of it; how many. */
-  async prune(limit = Infinity): Promise<number> {
-    let count = 0;
-    for (let looked = 0; looked < limit;) {
-      const page = await this.write(async () => {
-        const page: Due[] = [];
-        for (const due of this.#due()) if (page.push(due) === DUE_PAGE) break;
-        const removals = page.map(async ({ deadlineKey, key, version }) => {
-          const [removed] = await Promise.all([
-            version !== undefined && this.remove(key, version),
-            this.#environment.committed(this.#deadlines.remove(deadlineKey)),
-          ]);
-          if (removed) count++;
-        });
-        await Promise.all(removals);
-        return page;
-      });
-      looked += page.length;
-      if (page.length < DUE_PAGE) break;
+  /** Drops some of what has expired; how many deadlines it looked at, and what it removed. */
+  async prune(): Promise<{ looked: number; removed: number }> {
+    const page: Due[] = [];
+    for (const due of this.#due()) if (page.push(due) === DUE_PAGE) break;
+    const removals = page.map(async ({ deadlineKey, key, version }) => {
+      const [removed] = await Promise.all([
+        version !== undefined && this.remove(key, version),
+        this.#environment.committed(this.#deadlines.remove(deadlineKey)),
+      ]);
+      return removed;
+    });
+    const removed = (await Promise.all(removals)).filter((was) => was).length;
+    return { looked: page.length, removed };
+  }
+
+  /** Whether an entry that was listed is there and can't be found by its key. */
+  isMisplaced({ key, version }: RawEntry): boolean {
+    if (this.stateOf(key)?.version === version) return false;
+    this.#environment.refresh();
+    for (const first of this.#entries.getRange({ start: key, limit: 1, versions: true })) {
+      return first.version === version && this.stateOf(key)?.version !== version;
     }
-    return count;
+    return false;
   }
 
   /** Whether the index has the deadline. */
@@ -222,7 +222,8 @@ export class LmdbStore {
     for (const deadlineKey of this.#deadlines.getKeys({ start: undefined })) {
       const [deadline, key] = readDeadlineKey(deadlineKey);
       if (deadline > now) return;
-      const state = this.stateOf(key);
+      // LMDB takes no key of no bytes: such a deadline belongs to nothing.
+      const state = key.length === 0 ? undefined : this.stateOf(key);
       const expired = state !== undefined && Math.max(0, state.expiresAt) === deadline;
       yield { deadlineKey, key, version: expired ? state.version : undefined };
     }

@@ -1,4 +1,5 @@
 import { FileLock } from "../../platform/file_lock.ts";
+import { now } from "../../platform/timers.ts";
 import type { Awaitable } from "../engine.ts";
 
 /** How long writes that keep coming share the lock before other processes get a turn, ms. */
@@ -49,9 +50,9 @@ export class WriteLock {
   }
 
   #isReady(): boolean {
-    if (this.#lock !== undefined) return performance.now() - this.#taken < TURN;
+    if (this.#lock !== undefined) return now() - this.#taken < TURN;
     this.#lock = FileLock.tryTake(this.#path);
-    this.#taken = performance.now();
+    this.#taken = now();
     return this.#lock !== undefined;
   }
 
@@ -59,7 +60,7 @@ export class WriteLock {
     try {
       if (this.#lock !== undefined) await new Promise<void>((free) => this.#free = free);
       this.#lock = await FileLock.take(this.#path);
-      this.#taken = performance.now();
+      this.#taken = now();
     } catch (error) {
       for (const { reject } of this.#waiting.splice(0)) reject(error);
       return;

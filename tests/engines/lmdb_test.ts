@@ -6,15 +6,18 @@ import {
   assert,
   assertEquals,
   assertGreater,
+  assertGreaterOrEqual,
   assertLess,
   assertMatch,
   assertRejects,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { walkSync } from "@std/fs";
 import { open } from "lmdb";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
@@ -93,6 +96,31 @@ async function runProgram([command, ...args]: string[]): Promise<ScriptResult> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
   const decoder = new TextDecoder();
   return { success, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Mounts a folder so that nobody can write to it while `fn` runs. */
+async function whileMountedReadOnly(folder: string, fn: () => Promise<void>): Promise<void> {
+  if (Deno.uid() !== 0) {
+    const paths = [folder, ...Array.from(walkSync(folder), ({ path }) => path)];
+    const modes = paths.map((path) => Deno.statSync(path).mode! & 0o777);
+    for (const [i, path] of paths.entries()) Deno.chmodSync(path, modes[i] & 0o555);
+    try {
+      return await fn();
+    } finally {
+      for (const [i, path] of paths.entries()) Deno.chmodSync(path, modes[i]);
+    }
+  }
+  const mount = async (command: string, ...args: string[]) => {
+    const { success, stderr } = await new Deno.Command(command, { args }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+  };
+  await mount("mount", "--bind", folder, folder);
+  try {
+    await mount("mount", "-o", "remount,bind,ro", folder);
+    await fn();
+  } finally {
+    await mount("umount", "--lazy", folder);
+  }
 }
 
 /** The beginning of a program with an engine of a test's bed. */
@@ -347,6 +375,7 @@ test("says no to a folder or file that is something else", async (bed) => {
     assertMatch(error.message, /^Cannot open engine "lmdb": .*[^.]$/);
     assertMatch(error.message, reason);
     assertEquals(await Deno.readFile(path), bytes, "the file is as it was");
+    assert(!existsSync(`${path}.lock`) && !existsSync(`${path}-lock`), "nothing is beside it");
   }
   const below = join(bed.root, "text.mdb", "lmdb");
   await assertRejects(() => bed.open({ path: below }), EngineError);
@@ -480,6 +509,60 @@ test("finds a damaged key, and lets a damaged entry be replaced or deleted", asy
   assertEquals((await engine.check({ fix: false })).problems, []);
 });
 
+test("lists and clears a store with records that have no key, and check names them", async (bed) => {
+  await (await bed.open()).set("healthy", entryOf("value", Date.now() + 3_600_000));
+  await bed.close();
+  /** A record as this engine writes it, but for what is in it. */
+  const recordOf = (lmdbKey: Uint8Array, text: Uint8Array, timestamp: number) => {
+    const record = new Uint8Array(28 + text.length + 5);
+    const view = new DataView(record.buffer);
+    view.setUint32(0, 1, true);
+    view.setFloat64(8, timestamp, true);
+    view.setFloat64(16, Infinity, true);
+    view.setUint32(24, text.length, true);
+    record.set(text, 28);
+    view.setUint32(4, crc32(record.subarray(8), crc32(lmdbKey)), true);
+    return record;
+  };
+  const noText = Uint8Array.of(0xC3, 0x28);
+  const shortened = new Uint8Array(1_900).fill(0x61);
+  shortened[1_900 - 33] = 0xFF;
+  const named = new TextEncoder().encode("named");
+  const plant = async () => {
+    {
+      await using other = bare(folderOf(bed), "entries:main");
+      await other.database.put(noText, recordOf(noText, new Uint8Array(), 1), 1);
+      await other.database.put(shortened, recordOf(shortened, noText, 1), 2);
+      await other.database.put(named, recordOf(named, new Uint8Array(), NaN), 3);
+    }
+    await using other = bare(folderOf(bed), "deadlines:main");
+    await other.database.put(new Uint8Array(8), new Uint8Array());
+  };
+  await plant();
+  const engine = await bed.open();
+  assertEquals(await Array.fromAsync(engine.keys()), ["healthy", "named"]);
+  assertEquals(await engine.size(), 4);
+  const error = await assertRejects(() => Array.fromAsync(engine.entries()), DecodeError);
+  assertEquals(error.key, "named");
+  assertEquals(await engine.delete("named"), true);
+  assertEquals((await Array.fromAsync(engine.entries())).map(([key]) => key), ["healthy"]);
+  for (const fix of [false, true]) {
+    const { checked, problems } = await engine.check({ fix });
+    assertEquals(checked, 3);
+    assertEquals(problems.map(({ kind, fixed }) => [kind, fixed]), [
+      ["damaged", fix],
+      ["damaged", fix],
+    ]);
+  }
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  await engine.prune();
+  await bed.close();
+  await plant();
+  const again = await bed.open();
+  await again.clear();
+  assertEquals([await again.size(), await Array.fromAsync(again.keys())], [0, []]);
+});
+
 test("finds a deadline that is not in the index, and puts it there", async (bed) => {
   const expiresAt = Date.now() + 3_600_000;
   await (await bed.open()).set("key", entryOf("value", expiresAt));
@@ -575,26 +658,169 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
     }
     const size = await engine.size();
     const { problems } = await engine.check({ fix: false });
+    // Freeing works, and makes room.
+    if (!await engine.delete("key 1")) throw new Error("not deleted");
+    await engine.set("key 1", entry(1, 15_000));
     await engine.clear();
     await engine.set("after", entry(1, 10));
     await engine.close();
     console.log(JSON.stringify({ size, kept: kept.size, problems, messages: [...messages] }));
   `;
   const program = await programOf(bed, script);
-  const { stdout, success } = await new Deno.Command("bash", {
-    // A disk that is full, as far as this process can tell.
-    args: ["-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...program],
-    cwd: REPOSITORY,
-    stderr: "null",
-  }).output();
-  assert(success);
-  const { size, kept, problems, messages } = JSON.parse(new TextDecoder().decode(stdout));
+  // A disk that is full, as far as this process can tell.
+  const limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...program];
+  const { stdout, stderr, success } = await runProgram(limited);
+  assert(success, stderr);
+  assertEquals(stderr, "");
+  const { size, kept, problems, messages } = JSON.parse(stdout);
   assertEquals([size, problems], [kept, []]);
   assertGreater(kept, 5);
+  assertLess(kept, 40);
   assertEquals(messages, [
-    `EngineError: Cannot set entry in engine "lmdb": ${folderOf(bed)}: Input/output error`,
+    'EngineError: Cannot set entry in engine "lmdb": the disk of ' +
+    `${folderOf(bed)} is full, or broken; free some space`,
     "EngineError",
   ]);
+});
+
+test("says that a process has no room for more files, whatever it lacks room for", async (bed) => {
+  if (Deno.build.os === "windows") return;
+  const program = await programOf(
+    bed,
+    `
+    ${OPEN_ENGINE}
+    // The library is loaded.
+    await engine.open();
+    await engine.close();
+    const held = [];
+    try {
+      for (;;) held.push(Deno.openSync(Deno.args[0]));
+    } catch {
+      // No more.
+    }
+    const results = [];
+    for (let free = 0; free < 12; free++) {
+      try {
+        await engine.open();
+        await engine.close();
+        results.push("opened");
+      } catch (error) {
+        results.push(error.name + ": " + error.message);
+      }
+      held.pop().close();
+    }
+    console.log(JSON.stringify(results));
+  `,
+  );
+  const limited = ["bash", "-c", 'ulimit -n 200; exec "$@"', "bash", ...program];
+  const { success, stdout, stderr } = await runProgram(limited);
+  assert(success, stderr);
+  const results: string[] = JSON.parse(stdout);
+  assertEquals([...new Set(results)], [
+    'EngineError: Cannot open engine "lmdb": this process has too many open files',
+    "opened",
+  ]);
+});
+
+test("makes its lock file whole, so that to map it needs no more room", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  await bed.open();
+  const { size, blocks } = await Deno.stat(join(folderOf(bed), "lock.mdb"));
+  assertGreaterOrEqual((blocks ?? 0) * 512, size);
+});
+
+test("says when it has no room for readers", async (bed) => {
+  await (await bed.open({ maxReaders: 1 })).set("key", entryOf("value"));
+  const program = await programOf(
+    bed,
+    `
+    ${OPEN_ENGINE}
+    console.log(await engine.open().catch((error) => error.message));
+  `,
+  );
+  const { stdout, stderr } = await runProgram(program);
+  assertMatch(
+    stdout,
+    /^Cannot open engine "lmdb": as many threads .* as "maxReaders" allows/,
+    stderr,
+  );
+});
+
+test("gives files and folders the mode that the option says", async (bed) => {
+  if (Deno.build.os === "windows") return;
+  const modesIn = (folder: string) => {
+    const names = [".", ...Array.from(Deno.readDirSync(folder), ({ name }) => name)].sort();
+    return names.map((name) =>
+      `${name} ${(Deno.statSync(join(folder, name)).mode! & 0o777).toString(8)}`
+    );
+  };
+  await (await bed.open()).set("key", entryOf("value"));
+  assertEquals(modesIn(folderOf(bed)), [
+    ". 700",
+    "data.mdb 600",
+    "data.mdb.lock 600",
+    "lock.mdb 600",
+  ]);
+  const path = join(bed.root, "deep", "single.mdb");
+  await (await bed.open({ path, mode: 0o664 })).set("key", entryOf("value"));
+  assertEquals(modesIn(dirname(path)), [
+    ". 775",
+    "single.mdb 664",
+    "single.mdb-lock 664",
+    "single.mdb.lock 664",
+  ]);
+  await assertRejects(() => bed.open({ mode: 0o400 }), RangeError);
+});
+
+test("reads and checks what nobody may write to", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  const writer = await bed.open();
+  await writer.setMany([["key", entryOf("value")], ["expired", entryOf("value", Date.now() - 1)]]);
+  await bed.close();
+  await whileMountedReadOnly(bed.root, async () => {
+    const engine = await bed.open();
+    assertEquals(await textAt(engine, "key"), "value");
+    assertEquals(await Array.fromAsync(engine.keys()), ["key"]);
+    assertEquals(await engine.size(), 1);
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    const other = await bed.open({}, { dbname: "other" });
+    assertEquals([await other.size(), await other.has("key"), await other.byteSize()], [
+      0,
+      false,
+      0,
+    ]);
+    for (
+      const write of [
+        () => engine.set("key", entryOf("no")),
+        () => engine.delete("key"),
+        () => engine.clear(),
+      ]
+    ) {
+      const error = await assertRejects(async () => await write(), EngineError);
+      assertStringIncludes(error.message, "can only be read here");
+    }
+    await bed.close();
+  });
+  assertEquals(await textAt(await bed.open(), "key"), "value");
+});
+
+test("follows when what is at its path is removed or replaced", async (bed) => {
+  const first = await bed.open();
+  await first.set("key", entryOf("old"));
+  await Deno.remove(folderOf(bed), { recursive: true });
+  const second = await bed.open();
+  await second.set("key", entryOf("new"));
+  assertEquals(await textAt(first, "key"), "new");
+  await first.set("other", entryOf("value"));
+  assertEquals(await textAt(second, "other"), "value");
+
+  // Alone, too: what a write acknowledges is there.
+  await Deno.remove(folderOf(bed), { recursive: true });
+  await second.set("alone", entryOf("value"));
+  await first.set("at once", entryOf("value"));
+  await bed.close();
+  const third = await bed.open();
+  assertEquals((await Array.fromAsync(third.keys())).sort(), ["alone", "at once"]);
 });
 
 test("works with the permissions that it names, and names them", async (bed) => {
