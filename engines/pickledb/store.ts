@@ -100,7 +100,7 @@ export class Document {
       resolve: () => resolve(result),
       reject,
     });
-    this.#working ??= this.#work().finally(() => this.#working = undefined);
+    this.#working ??= this.#work();
     return await promise;
   }
 
@@ -149,6 +149,8 @@ export class Document {
         }
       }
     }
+    // In the turn that has found no more tasks: what comes later must not rely on this work.
+    this.#working = undefined;
   }
 
   /** The members, if they are known as they are in the file now. */

@@ -437,6 +437,17 @@ test("random JSON comes back, however the file was formatted", async ({ path, en
   assertEquals(await runPython(STRICT, path), "1 301");
 });
 
+test("a set that comes when the last save ends resolves too", async ({ path, engine }) => {
+  for (let turns = 0; turns < 40; turns++) {
+    const first = engine.set("first", entryOf(String(turns)));
+    for (let i = 0; i < turns; i++) await undefined;
+    await Promise.all([first, engine.set("second", entryOf(String(turns)))]);
+    await first;
+    await engine.set("third", entryOf(String(turns)));
+    assertEquals(await read(path), { first: turns, second: turns, third: turns });
+  }
+});
+
 /** A file that takes several turns of the event loop to be read, and how another process sets. */
 async function largeFile(path: string): Promise<(key: string) => void> {
   const text = "x".repeat(300);
