@@ -88,11 +88,7 @@ export class Document {
    * @throws {JsonDamage} When it is not a JSON object.
    */
   items(): Awaitable<Items> {
-    const state = stateOf(this.path);
-    if (this.#state !== undefined && isSame(state, this.#state)) return this.#items;
-    if (this.#saved !== undefined && isSame(state, this.#saved.state)) return this.#adopt();
-    this.#reading ??= this.#read().finally(() => this.#reading = undefined);
-    return this.#reading;
+    return this.#known() ?? this.#fresh();
   }
 
   /** Changes members; resolves when the file has been saved. */
@@ -104,7 +100,7 @@ export class Document {
       resolve: () => resolve(result),
       reject,
     });
-    this.#working ??= this.#work().finally(() => this.#working = undefined);
+    this.#working ??= this.#work();
     return await promise;
   }
 
@@ -153,6 +149,29 @@ export class Document {
         }
       }
     }
+    // In the turn that has found no more tasks: what comes later must not rely on this work.
+    this.#working = undefined;
+  }
+
+  /** The members, if they are known as they are in the file now. */
+  #known(): Items | undefined {
+    const state = stateOf(this.path);
+    if (this.#state !== undefined && isSame(state, this.#state)) return this.#items;
+    if (this.#saved !== undefined && isSame(state, this.#saved.state)) return this.#adopt();
+  }
+
+  /** The members by a reading that begins after this call. */
+  async #fresh(): Promise<Items> {
+    const earlier = this.#reading;
+    if (earlier !== undefined) {
+      // It may have begun before a change that the caller has been told of, or before the caller
+      // took the lock.
+      await earlier.catch(() => undefined);
+      const known = this.#known();
+      if (known !== undefined) return known;
+    }
+    this.#reading ??= this.#read().finally(() => this.#reading = undefined);
+    return await this.#reading;
   }
 
   #take(): Task[] {

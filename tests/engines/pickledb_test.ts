@@ -436,3 +436,77 @@ test("random JSON comes back, however the file was formatted", async ({ path, en
   await engine.set("plain", entryOf("1"));
   assertEquals(await runPython(STRICT, path), "1 301");
 });
+
+test("a set that comes when the last save ends resolves too", async ({ path, engine }) => {
+  for (let turns = 0; turns < 40; turns++) {
+    const first = engine.set("first", entryOf(String(turns)));
+    for (let i = 0; i < turns; i++) await undefined;
+    await Promise.all([first, engine.set("second", entryOf(String(turns)))]);
+    await first;
+    await engine.set("third", entryOf(String(turns)));
+    assertEquals(await read(path), { first: turns, second: turns, third: turns });
+  }
+});
+
+/** A file that takes several turns of the event loop to be read, and how another process sets. */
+async function largeFile(path: string): Promise<(key: string) => void> {
+  const text = "x".repeat(300);
+  const data = Object.fromEntries(Array.from({ length: 4_000 }, (_, i) => [`member ${i}`, text]));
+  const replace = () => {
+    Deno.writeTextFileSync(`${path}.other`, JSON.stringify(data));
+    Deno.renameSync(`${path}.other`, path);
+  };
+  await Promise.resolve(replace());
+  return (key) => {
+    data[key] = "1";
+    replace();
+  };
+}
+
+test("no set is lost to another process that sets while this one reads", async ({ path, engine }) => {
+  const setElsewhere = await largeFile(path);
+  for (let round = 0; round < 3; round++) {
+    setElsewhere(`before ${round}`);
+    const reading = engine.get("member 1");
+    setElsewhere(`theirs ${round}`);
+    await engine.set(`ours ${round}`, entryOf('"1"'));
+    await reading;
+    assertEquals(Object.hasOwn(await read(path), `theirs ${round}`), true, `round ${round}`);
+  }
+});
+
+test("what another process has set is in every read that begins after it", async ({ path, engine }) => {
+  const setElsewhere = await largeFile(path);
+  for (let round = 0; round < 3; round++) {
+    setElsewhere(`before ${round}`);
+    const early = engine.get("member 1");
+    setElsewhere(`theirs ${round}`);
+    assertEquals(await textAt(engine, `theirs ${round}`), '"1"');
+    await early;
+  }
+});
+
+test("nothing is lost between processes that read and set at once", async ({ bed, path }) => {
+  await largeFile(path);
+  const script = (own: string) => `
+    import { pickledb } from "./engines/pickledb/mod.ts";
+    const engine = pickledb({ name: "n", dbname: "main" }, ${JSON.stringify({ path })});
+    await engine.open();
+    const value = new TextEncoder().encode("1");
+    for (let i = 0; i < 20; i++) {
+      const reading = engine.get("member 1");
+      await Promise.all([engine.set("${own} " + i, { value, timestamp: 1 }), reading]);
+      console.log("${own} " + i);
+    }
+    await engine.close();
+  `;
+  const flags = ["--no-prompt", `--allow-read=${bed.root}`, `--allow-write=${bed.root}`];
+  const outputs = await Promise.all(
+    ["a", "b"].map((own) => runScript(script(own), flags)),
+  );
+  for (const { success, stderr } of outputs) assert(success, stderr);
+  const acknowledged = outputs.flatMap(({ stdout }) => stdout.trim().split("\n"));
+  const found = await read(path);
+  assertEquals(acknowledged.length, 40);
+  assertEquals(acknowledged.filter((key) => !(key in found)), []);
+});
