@@ -7,6 +7,7 @@ import {
   type SerializerName,
   type ValueFormat,
 } from "./format.ts";
+import { maxValueBytesOf, type ReadLimits } from "./limits.ts";
 import { b64Of, compressionOf, formatOf } from "./options.ts";
 import { pack, unpack } from "./pack.ts";
 import { Serializer } from "./serializer.ts";
@@ -20,6 +21,12 @@ export interface CodecOptions {
   compress?: boolean | CompressorName | Compressor;
   /** Whether stored bytes are base64 text. Default: `false`. */
   b64?: boolean;
+  /**
+   * What one stored value may take when it is decoded, bytes of its serialized content; `Infinity`
+   * for no limit. Decoding more is a `DecodeError`, before the memory for it is taken: some hundred
+   * bytes may say that they are gigabytes of one letter. Default: 1 GiB.
+   */
+  maxValueBytes?: number;
 }
 
 /**
@@ -50,15 +57,18 @@ export class Codec {
   readonly compress: false | string;
   /** Whether stored bytes are base64 text. */
   readonly b64: boolean;
+  /** What one stored value may take when it is decoded, bytes. */
+  readonly maxValueBytes: number;
   readonly #format: ValueFormat;
   readonly #compression: Compression | undefined;
   readonly #ownSerializer: CustomSerializer | undefined;
-  readonly #ownCompressor: Compressor | undefined;
+  readonly #limits: ReadLimits;
 
   /**
    * Checks the options, and loads nothing.
    *
    * @throws {TypeError} When an option is not valid; the message lists the valid ones.
+   * @throws {RangeError} When `maxValueBytes` is no positive integer.
    */
   constructor(options: CodecOptions = {}) {
     const { compress = false, b64 = false } = options;
@@ -67,10 +77,14 @@ export class Codec {
     this.#format = formatOf(serializer);
     this.#compression = compressionOf(compress);
     if (typeof serializer === "object") this.#ownSerializer = serializer;
-    if (typeof compress === "object") this.#ownCompressor = compress;
     this.serializer = this.#format.name;
     this.compress = this.#compression?.name ?? false;
     this.b64 = b64Of(b64);
+    this.maxValueBytes = maxValueBytesOf(options.maxValueBytes);
+    this.#limits = {
+      compressor: typeof compress === "object" ? compress : undefined,
+      maxValueBytes: this.maxValueBytes,
+    };
   }
 
   /**
@@ -90,12 +104,12 @@ export class Codec {
    * The value of stored bytes.
    *
    * @param bytes They are not changed, and the value does not change with them.
-   * @throws {DecodeError} When the bytes are damaged, are of no known format, or name a class,
-   * serializer or compressor that is not known.
+   * @throws {DecodeError} When the bytes are damaged, are of no known format, hold more than
+   * `maxValueBytes`, or name a class, serializer or compressor that is not known.
    */
   decode(bytes: Uint8Array): Awaitable<unknown> {
     const layer = layerOf(bytes);
-    const content = unpack(bytes, layer, this.#ownCompressor);
+    const content = unpack(bytes, layer, this.#limits);
     // Nearly all entries have one layer, which has been looked at.
     if (content === bytes) return deserializeContent(bytes, layer, this.#ownSerializer);
     return whenReady(

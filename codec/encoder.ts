@@ -1,5 +1,6 @@
 import type { Compressor } from "./custom.ts";
 import { type Compression, type CompressorName, layerOf } from "./format.ts";
+import { maxValueBytesOf, type ReadLimits } from "./limits.ts";
 import { b64Of, compressionOf } from "./options.ts";
 import { pack, unpack } from "./pack.ts";
 
@@ -9,6 +10,15 @@ export interface EncoderOptions {
   compress?: boolean | CompressorName | Compressor;
   /** Whether the result is base64 text. Default: `false`. */
   b64?: boolean;
+}
+
+/** What a {@linkcode Decoder} knows and takes. */
+export interface DecoderOptions extends EncoderOptions {
+  /**
+   * What decoded bytes may take; `Infinity` for no limit. More is a `DecodeError`, before the memory
+   * for it is taken. Default: 1 GiB.
+   */
+  maxValueBytes?: number;
 }
 
 /**
@@ -55,16 +65,21 @@ export class Encoder {
 
 /** Encoded bytes back to what they were, without being told how they were encoded. */
 export class Decoder {
-  readonly #own: Compressor | undefined;
+  readonly #limits: ReadLimits;
 
   /**
    * A decoder of all layers.
    *
-   * @param options A `compress` of your own that is to be known; the built-in ones are.
+   * @param options A `compress` of your own that is to be known (the built-in ones are), and a limit.
+   * @throws {TypeError} When there is no such compressor, or the limit is no number.
+   * @throws {RangeError} When the limit is no positive integer.
    */
-  constructor({ compress = false }: EncoderOptions = {}) {
+  constructor({ compress = false, maxValueBytes }: DecoderOptions = {}) {
     compressionOf(compress);
-    if (typeof compress === "object") this.#own = compress;
+    this.#limits = {
+      compressor: typeof compress === "object" ? compress : undefined,
+      maxValueBytes: maxValueBytesOf(maxValueBytes),
+    };
   }
 
   /**
@@ -74,7 +89,7 @@ export class Decoder {
    * them.
    */
   async decode(bytes: Uint8Array): Promise<Uint8Array> {
-    return await unpack(checked("decode", bytes), layerOf(bytes), this.#own);
+    return await unpack(checked("decode", bytes), layerOf(bytes), this.#limits);
   }
 }
 

@@ -25,7 +25,14 @@ export type { Awaitable } from "../platform/awaitable.ts";
 export { type ClassOf, registerClass, type RegisterClassOptions } from "./classes.ts";
 export { Codec, type CodecOptions } from "./codec.ts";
 export type { Compressor, CustomSerializer } from "./custom.ts";
-export { decode, Decoder, encode, Encoder, type EncoderOptions } from "./encoder.ts";
+export {
+  decode,
+  Decoder,
+  type DecoderOptions,
+  encode,
+  Encoder,
+  type EncoderOptions,
+} from "./encoder.ts";
 export { DecodeError, type DecodeErrorKind, type DecodeErrorOptions } from "./errors.ts";
 export { type CompressorName, type Layer, LAYERS, type SerializerName } from "./format.ts";
 export { hash } from "./hash.ts";

@@ -5,7 +5,7 @@ import { lz4 } from "./compressors/lz4.ts";
 import { MAX_CONTENT } from "./compressors/pieces.ts";
 import { brotli, gzip, zlib } from "./compressors/zlib.ts";
 import { zstd } from "./compressors/zstd.ts";
-import { type Compressor, decompressCustom } from "./custom.ts";
+import { decompressCustom } from "./custom.ts";
 import { attempt, DecodeError } from "./errors.ts";
 import {
   type Compression,
@@ -14,6 +14,7 @@ import {
   layerOf,
   PROTECTED_MARK,
 } from "./format.ts";
+import { checkLength, type ReadLimits } from "./limits.ts";
 import { isIntact, isSealed, seal, unseal } from "./seal.ts";
 import { fromBase64, fromBytes, toBase64, toBytes } from "./text.ts";
 
@@ -61,13 +62,12 @@ function inBase64(bytes: Uint8Array, b64: boolean): Uint8Array {
  * The content without its layers; `bytes` itself when it has none.
  *
  * @param layer What the bytes are.
- * @param own The custom compressor to prefer, when the bytes name it.
- * @throws {DecodeError} When a layer is damaged.
+ * @throws {DecodeError} When a layer is damaged, or the content is longer than the limits allow.
  */
 export function unpack(
   bytes: Uint8Array,
   layer: Layer | undefined,
-  own?: Compressor,
+  limits: ReadLimits,
 ): Awaitable<Uint8Array> {
   switch (layer?.kind) {
     case "entry":
@@ -78,15 +78,16 @@ export function unpack(
       const inner = fromBase64(fromBytes(bytes));
       const layer = layerOf(inner);
       if (layer?.kind === "content" || layer?.kind === "compressed") {
-        return unpack(inner, layer, own);
+        return unpack(inner, layer, limits);
       }
       throw new DecodeError("Cannot decode bytes: there is no known layer in their base64", {
         kind: "foreign",
       });
     }
     case "compressed":
-      return decompress(layer.name, bytes, own);
+      return decompress(layer.name, bytes, limits);
   }
+  checkLength("bytes", bytes.length, limits);
   if (layer?.name === "protected") {
     return unseal(bytes, "bytes").frame.subarray(PROTECTED_MARK.length);
   }
@@ -103,17 +104,15 @@ export function unpack(
 function decompress(
   name: string,
   bytes: Uint8Array,
-  own: Compressor | undefined,
+  limits: ReadLimits,
 ): Awaitable<Uint8Array> {
   const what = `${name} data`;
   const { frame, length } = unseal(bytes, what);
-  if (length > MAX_CONTENT) {
-    throw new DecodeError(`Cannot decode ${what}: the content is longer than ${MAX_CONTENT} bytes`);
-  }
+  checkLength(what, length, limits);
   const compression = (COMPRESSIONS as Record<string, Compression>)[name];
   const content = attempt(
     `Cannot decode ${what}: decompressing failed`,
-    () => compression?.decompress(frame, length) ?? decompressCustom(frame, own),
+    () => compression?.decompress(frame, length) ?? decompressCustom(frame, limits.compressor),
   );
   return whenReady(content, (content) => {
     if (content.length === length) return content;

@@ -5,6 +5,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strictDecoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
+/** The length of the longest string. */
+const MAX_CHARACTERS = 2 ** 29 - 24;
+
 /** The UTF-8 bytes of a text. */
 export function toBytes(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
@@ -17,13 +20,17 @@ export function toBytes(text: string): Uint8Array<ArrayBuffer> {
  */
 export function fromBytes(bytes: Uint8Array): string {
   // The lenient decoder is 4-8 × as fast, and marks what it could not read with U+FFFD: only a text
-  // that has one is read again strictly.
-  const text = decoder.decode(bytes);
-  if (!text.includes("\ufffd")) return text;
+  // that has one is read again strictly. It takes no more bytes than a string has characters.
+  if (bytes.length <= MAX_CHARACTERS) {
+    const text = decoder.decode(bytes);
+    if (!text.includes("\ufffd")) return text;
+  }
   try {
     return strictDecoder.decode(bytes);
   } catch (cause) {
-    throw new DecodeError("Cannot decode text: it is not UTF-8", { cause });
+    throw new DecodeError("Cannot decode text: it is not UTF-8, or longer than a string can be", {
+      cause,
+    });
   }
 }
 

@@ -231,8 +231,17 @@ export function fromTree(tree: unknown): unknown {
 /** Turns trees into values. */
 export class TreeReader {
   readonly #kept = new Map<unknown, unknown>();
+  readonly #references: boolean;
   /** Whether an instance of a registered class was made. */
   made = false;
+
+  /**
+   * @param references Whether values may come again by `$ref`. In a key none does, and a key of
+   * some hundred characters could stand for gigabytes of written out text.
+   */
+  constructor(references = true) {
+    this.#references = references;
+  }
 
   read(node: unknown, id?: number): unknown {
     if (typeof node !== "object" || node === null) return node;
@@ -263,6 +272,7 @@ export class TreeReader {
     if (tag.startsWith("$")) return define(this.#keep(id, {}), tag, this.read(payload));
     switch (tag) {
       case "id": {
+        if (!this.#references) throw damaged(tag);
         const [number, node] = list(tag, payload);
         if (typeof number !== "number" || this.#kept.has(number) || id !== undefined) {
           throw damaged(tag);
@@ -315,8 +325,11 @@ export class TreeReader {
 
   #sparse(array: unknown[], [length, items]: unknown[]): unknown[] {
     if (!isIndex(length)) throw damaged("sparse");
+    const present = list("sparse", items);
+    // V8 takes memory for every hole, unless the array has once been longer than it can do that for.
+    if (length > DENSE_LENGTH + DENSE_LENGTH * present.length) array.length = MAX_LENGTH;
     array.length = length;
-    for (const item of list("sparse", items)) {
+    for (const item of present) {
       const [index, value] = list("sparse", item);
       if (!isIndex(index) || index >= length) throw damaged("sparse");
       array[index] = this.read(value);
@@ -365,8 +378,13 @@ export class TreeReader {
   }
 }
 
+/** An array of this length, or this many times as long as what is in it, is dense enough. */
+const DENSE_LENGTH = 8;
+/** The length of the longest array. */
+const MAX_LENGTH = 2 ** 32 - 1;
+
 function isIndex(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 32;
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= MAX_LENGTH;
 }
 
 /** Sets an own property, whatever its name: assigning to `__proto__` would set the prototype. */

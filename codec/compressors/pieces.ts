@@ -1,9 +1,6 @@
 import { concat } from "@std/bytes/concat";
 
-/**
- * The longest content that is compressed: 1 GiB. Longer content is stored as it is, and a frame
- * that claims more (a decompression bomb) is refused before anything is decompressed.
- */
+/** The longest content that is compressed: 1 GiB. Longer content is stored as it is. */
 export const MAX_CONTENT = 2 ** 30;
 
 /**

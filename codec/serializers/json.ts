@@ -11,6 +11,7 @@ import {
   refusalError,
   refusalOf,
 } from "../refusal.ts";
+import { SharedTexts } from "../shared_texts.ts";
 import { toBytes } from "../text.ts";
 import { deserializeJson, richText } from "./json_text.ts";
 
@@ -40,6 +41,7 @@ function strictText(value: unknown): string {
 /** Writes what `JSON.stringify` would, and `-0`, and refuses values that would not come back. */
 class StrictWriter {
   readonly #ancestors: object[] = [];
+  readonly #texts = new SharedTexts();
 
   write(value: unknown): string {
     switch (typeof value) {
@@ -60,12 +62,15 @@ class StrictWriter {
   }
 
   #object(value: object): string {
+    const known = this.#texts.get(value);
+    if (known !== undefined) return known;
     if (this.#ancestors.includes(value)) throw new Refusal("is part of a cycle");
     if (this.#ancestors.push(value) > MAX_DEPTH) {
       throw new Refusal(`is nested deeper than ${MAX_DEPTH} levels`);
     }
     const text = this.#content(value);
     this.#ancestors.pop();
+    this.#texts.set(value, text);
     return text;
   }
 

@@ -5,6 +5,7 @@ import { isBytes } from "../leaves.ts";
 import { refusalError } from "../refusal.ts";
 import { hashstash } from "./hashstash.ts";
 import { hasProperties, isNative, type NativeFormat } from "./native.ts";
+import { checkStructuredClone } from "./v8_check.ts";
 
 /**
  * Typed arrays are left to "hashstash": those that node:v8 gives back are views of all the bytes
@@ -40,6 +41,7 @@ export const v8: ValueFormat = {
     }
   },
   deserialize: (bytes) => {
+    checkStructuredClone(bytes);
     try {
       return builtinModule("node:v8").deserialize(bytes);
     } catch (cause) {
