@@ -1,9 +1,11 @@
 /**
- * What `engineOptions` takes, engine by engine; pairtree has none, and redis has its own in
- * redis/address.ts. Unknown names and bad values are refused when the stash is opened.
+ * What `engineOptions` takes, engine by engine; those of redis are in redis/address.ts. The compiler
+ * refuses unknown names and bad values where it knows the engine, and the engine does when it is
+ * made.
  */
-
 import type { Kv } from "../platform/kv.ts";
+import type { Engine, EngineLocation } from "./engine.ts";
+import type { RedisEngineOptions } from "./redis/address.ts";
 
 /** Options of an engine whose store may be anywhere. */
 export interface PathOption {
@@ -19,6 +21,12 @@ export interface MemoryEngineOptions {
   maxEntries?: number;
   /** Most bytes of keys and values; beyond it the least recently used go. Default: no limit. */
   maxBytes?: number;
+}
+
+/** `engineOptions` of pairtree: it has none. */
+export interface PairtreeEngineOptions {
+  /** An interface without properties would take objects with any. */
+  readonly [Symbol.toStringTag]?: never;
 }
 
 /**
@@ -79,3 +87,46 @@ export interface LmdbEngineOptions extends PathOption {
   /** How many readers, over all processes, at the same time. */
   maxReaders?: number;
 }
+
+/** The options of each built-in engine, by its name. */
+export interface EngineOptionsByName {
+  /** Of the engine "memory". */
+  memory: MemoryEngineOptions;
+  /** Of the engine "pairtree". */
+  pairtree: PairtreeEngineOptions;
+  /** Of the engine "sqlite". */
+  sqlite: SqliteEngineOptions;
+  /** Of the engine "shelve". */
+  shelve: ShelveEngineOptions;
+  /** Of the engine "redis". */
+  redis: RedisEngineOptions;
+  /** Of the engine "pickledb". */
+  pickledb: PickledbEngineOptions;
+  /** Of the engine "diskcache". */
+  diskcache: DiskcacheEngineOptions;
+  /** Of the engine "lmdb". */
+  lmdb: LmdbEngineOptions;
+}
+
+/**
+ * The options of an engine: by the name of a built-in one, or by the type of a factory.
+ *
+ * @typeParam E A name, or the type of a factory.
+ *
+ * @example
+ * ```ts
+ * import type { EngineOptionsOf } from "@hashstash/hashstash/engines";
+ *
+ * const options: EngineOptionsOf<"sqlite"> = { driver: "node:sqlite" };
+ * console.log(options.driver); // "node:sqlite"
+ * ```
+ */
+export type EngineOptionsOf<E> = E extends keyof EngineOptionsByName ? EngineOptionsByName[E]
+  : E extends (location: EngineLocation, options: infer Options) => Engine ? NonNullable<Options>
+  : object;
+
+/**
+ * Options of an engine that the compiler doesn't know: any object but a literal with properties,
+ * which is checked against the options of the engines by name instead.
+ */
+export type AnyEngineOptions = object & { readonly [Symbol.toStringTag]?: string };

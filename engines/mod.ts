@@ -14,9 +14,13 @@ export { EngineError, type EngineErrorOptions } from "./errors.ts";
 export type { Kv } from "../platform/kv.ts";
 export { ENGINE_NAMES, type EngineName } from "./registry.ts";
 export type {
+  AnyEngineOptions,
   DiskcacheEngineOptions,
+  EngineOptionsByName,
+  EngineOptionsOf,
   LmdbEngineOptions,
   MemoryEngineOptions,
+  PairtreeEngineOptions,
   PathOption,
   PickledbEngineOptions,
   ShelveEngineOptions,

@@ -13,7 +13,7 @@ export type EngineOptions = Record<string, unknown>;
  */
 export function checkOptionNames(
   engine: string,
-  options: EngineOptions,
+  options: object,
   valid: readonly string[],
 ): void {
   for (const name of Object.keys(options)) {
@@ -31,11 +31,11 @@ export function checkOptionNames(
  */
 export function integerOption(
   engine: string,
-  options: EngineOptions,
+  options: object,
   name: string,
   min = 1,
 ): number | undefined {
-  const value = options[name];
+  const value: unknown = Reflect.get(options, name);
   if (value === undefined || value === Infinity) return undefined;
   if (typeof value !== "number") {
     throw new TypeError(`${of(engine, name)} must be a number, got ${typeName(value)}`);
@@ -49,11 +49,11 @@ export function integerOption(
 /** The one of `choices` in `options[name]`, or `undefined` when absent. */
 export function choiceOption<T extends string>(
   engine: string,
-  options: EngineOptions,
+  options: object,
   name: string,
   choices: readonly T[],
 ): T | undefined {
-  const value = options[name];
+  const value: unknown = Reflect.get(options, name);
   if (value === undefined) return undefined;
   const choice = choices.find((choice) => choice === value);
   if (choice === undefined) {

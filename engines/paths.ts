@@ -10,12 +10,17 @@ import { encodeSegment, nameFolder } from "./location.ts";
 /** The dbname that stands for a store given by `engineOptions.path` itself. */
 const MAIN = "main";
 
+/** Where a location's data lives in the memory of this process, as `stash.path` shows it. */
+export function memoryPath({ name, dbname }: EngineLocation): string {
+  return `memory:${encodeURIComponent(name)}/${dbname}`;
+}
+
 /**
  * `engineOptions.path` as an absolute path, or `undefined` when absent.
  *
  * @throws {TypeError} When it is neither a non-empty string nor a `file:` URL.
  */
-export function pathOption(options: Record<string, unknown>): string | undefined {
+export function pathOption(options: { readonly path?: unknown }): string | undefined {
   const { path } = options;
   if (path === undefined) return undefined;
   if (path instanceof URL && path.protocol === "file:") return fileURLToPath(path);
@@ -38,7 +43,7 @@ export function pathOption(options: Record<string, unknown>): string | undefined
 export function storePath(
   engine: string,
   location: EngineLocation,
-  options: Record<string, unknown>,
+  options: { readonly path?: unknown },
   ending = "",
 ): string {
   const [first, ...rest] = location.dbname.split("/").map(encodeSegment);
@@ -66,7 +71,7 @@ export function nestedFolder(path: string, ending = ""): string {
 export function sharedPath(
   file: string,
   location: EngineLocation,
-  options: Record<string, unknown>,
+  options: { readonly path?: unknown },
 ): string {
   return pathOption(options) ?? join(nameFolder(location), file);
 }

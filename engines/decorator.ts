@@ -1,4 +1,4 @@
-import type { Store } from "../engines/complete.ts";
+import type { Store } from "./complete.ts";
 import type {
   Awaitable,
   EngineCheck,
@@ -8,7 +8,7 @@ import type {
   EntryValue,
   Guard,
   NewEntry,
-} from "../engines/engine.ts";
+} from "./engine.ts";
 
 /**
  * A store around another one, with the same methods: it passes everything on, and a subclass
