@@ -66,7 +66,7 @@ export async function each<T, R>(
 export async function* batches<T>(
   items: AsyncIterable<T> | Iterable<T>,
   count: number,
-  weight = Infinity,
+  weight: number = Infinity,
   weigh: (item: T) => number = () => 0,
 ): AsyncGenerator<T[]> {
   let batch: T[] = [];

@@ -36,7 +36,6 @@ export {
   type ContractLocation,
   engineContract,
 } from "./contract/mod.ts";
-export { DecodeError, type DecodeErrorOptions } from "../codec/errors.ts";
 export { EngineError, type EngineErrorOptions } from "./errors.ts";
 export { explainFile } from "./file_failures.ts";
 export { batches, each } from "./each.ts";
