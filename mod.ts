@@ -59,7 +59,13 @@ export {
   type StashedResultIn,
   type StashedResultOptions,
 } from "./stash/stashed_result.ts";
-export type { HashStashJSON, HashStashOptions, SetOptions } from "./store/options.ts";
+export type {
+  EngineWithOptions,
+  HashStashBaseOptions,
+  HashStashJSON,
+  HashStashOptions,
+  SetOptions,
+} from "./store/options.ts";
 export type { Pairs } from "./store/pairs.ts";
 export type { StoredRecord } from "./store/transfer.ts";
 export { EngineError, type EngineErrorOptions } from "./engines/errors.ts";
@@ -76,4 +82,5 @@ export type {
   Entry,
   NewEntry,
 } from "./engines/engine.ts";
+export type { EngineOptionsOf } from "./engines/engine_options.ts";
 export type { EngineName } from "./engines/registry.ts";

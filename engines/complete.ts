@@ -16,8 +16,21 @@ import type {
 import { EngineError, engineError, messageOf, unreadable } from "./errors.ts";
 import { SharedResources } from "./shared.ts";
 
-/** An engine with every method: what a stash works on, and what stands around one is too. */
-export type Store = Required<Omit<Engine, "explain">>;
+/**
+ * An engine with every method, none of which takes a prefix but `keys` and `entries`: what a stash
+ * works on. Decorators are stores, too.
+ */
+export interface Store
+  extends Required<Omit<Engine, "explain" | "size" | "clear" | "prune" | "byteSize">> {
+  /** How many live entries there are. */
+  size(): Awaitable<number>;
+  /** Removes all entries, with `deep` also those of nested stores. */
+  clear(deep?: boolean): Awaitable<void>;
+  /** Drops what has expired; how many. */
+  prune(): Awaitable<number>;
+  /** Bytes on disk or in the server. */
+  byteSize(): Awaitable<number>;
+}
 
 /** Which part of an engine a `CompleteEngine` is. */
 export interface CompleteOptions {
@@ -38,7 +51,30 @@ const BATCH = 256;
  */
 const opened = new SharedResources<Engine, Engine>((engine) => engine.close());
 
-/** The engine with all that it lacks: see {@linkcode CompleteEngine}. */
+/**
+ * An engine with every method of the interface: those that it lacks are made of those it has. It
+ * refuses calls before `open` and after `close`, and puts what goes wrong into words: what the engine
+ * throws becomes an `EngineError`. With a prefix it is the part of the engine that has the keys with
+ * it, as a store of its own.
+ *
+ * A stash does this with every engine it is given; who builds one on another engine does it himself.
+ *
+ * @param engine The engine; several may be made of one, and it is open as long as one of them is.
+ * @param options Which part of it.
+ *
+ * @example
+ * ```ts
+ * import { complete } from "@hashstash/hashstash/engines";
+ * import { memory } from "@hashstash/hashstash/engines/memory";
+ *
+ * const engine = memory({ name: "my_cache", dbname: "main" });
+ * const users = complete(engine, { prefix: "user:" });
+ * await users.open();
+ * await users.set("7", { value: new Uint8Array([1]), timestamp: Date.now() });
+ * console.log(engine.has?.("user:7"), await users.size()); // true 1
+ * await users.close();
+ * ```
+ */
 export function complete(engine: Engine, options?: CompleteOptions): Store {
   return new CompleteEngine(engine, options);
 }
@@ -73,7 +109,8 @@ export class CompleteEngine implements Store {
   }
 
   get supports(): EngineSupports {
-    return this.#engine.supports;
+    // The methods of this one take no prefix.
+    return { ...this.#engine.supports, prefix: false };
   }
 
   get evictions(): number {

@@ -4,7 +4,21 @@ import { Turns } from "../platform/timers.ts";
 /** How many calls are in flight at once. */
 const IN_FLIGHT = 32;
 
-/** Calls `fn` with each item, a bounded number in flight; results in the order of the items. */
+/**
+ * Calls `fn` with each item, a bounded number in flight, and lets timers and I/O run in between. When
+ * one call fails no more are made.
+ *
+ * @param items What to call it with.
+ * @param fn What to do with an item.
+ * @returns The results, in the order of the items.
+ *
+ * @example
+ * ```ts
+ * import { each } from "@hashstash/hashstash/engines";
+ *
+ * console.log(await each([1, 2, 3], async (x) => await x * x)); // [ 1, 4, 9 ]
+ * ```
+ */
 export async function each<T, R>(
   items: readonly T[],
   fn: (item: T, index: number) => Awaitable<R>,
@@ -37,12 +51,22 @@ export async function each<T, R>(
  * Groups items into arrays of at most `count` items and, but for single larger ones, `weight` in
  * all.
  *
+ * @param items What to group.
+ * @param count The most items of a group.
+ * @param weight The most that a group may weigh.
  * @param weigh What an item weighs: its bytes, say.
+ *
+ * @example
+ * ```ts
+ * import { batches } from "@hashstash/hashstash/engines";
+ *
+ * console.log(await Array.fromAsync(batches([1, 2, 3, 4, 5], 2))); // [ [ 1, 2 ], [ 3, 4 ], [ 5 ] ]
+ * ```
  */
 export async function* batches<T>(
   items: AsyncIterable<T> | Iterable<T>,
   count: number,
-  weight = Infinity,
+  weight: number = Infinity,
   weigh: (item: T) => number = () => 0,
 ): AsyncGenerator<T[]> {
   let batch: T[] = [];

@@ -1,5 +1,6 @@
-/** A value, or a promise of it. Engines whose backend is synchronous return plain values. */
-export type Awaitable<T> = T | Promise<T>;
+import type { Awaitable } from "../platform/awaitable.ts";
+
+export type { Awaitable };
 
 /** What an engine is handed to keep under one key. */
 export interface NewEntry {
@@ -228,9 +229,9 @@ export interface Engine {
   byteSize?(prefix?: string): Awaitable<number>;
 }
 
-/** Where a built-in engine keeps a stash. */
+/** Where an engine keeps the store that it is made for. */
 export interface EngineLocation {
-  /** The root folder, absolute; absent: the default one. */
+  /** The root folder, absolute; absent: the default one (`defaultRootDir()` of `./engines`). */
   readonly rootDir?: string;
   /** The stash's name. */
   readonly name: string;
@@ -239,7 +240,26 @@ export interface EngineLocation {
 }
 
 /**
- * Makes an engine for a location; opens nothing. `options` are checked here, with a `TypeError` or
- * `RangeError`.
+ * Makes an engine for a location; opens nothing. `options` are the stash's `engineOptions`, checked
+ * here, with a `TypeError` or `RangeError`. The function's own name is what `stash.engine` says.
+ *
+ * @typeParam Options What `engineOptions` takes.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import type { EngineFactory } from "@hashstash/hashstash/engines";
+ * import { memory } from "@hashstash/hashstash/engines/memory";
+ *
+ * // Every stash of this program keeps a thousand entries at most.
+ * const small: EngineFactory = (location) => memory(location, { maxEntries: 1_000 });
+ *
+ * await using stash = new HashStash({ name: "small", engine: small });
+ * await stash.set("key", "value");
+ * console.log(stash.engine, await stash.get("key")); // small value
+ * ```
  */
-export type EngineFactory = (location: EngineLocation, options: Record<string, unknown>) => Engine;
+export type EngineFactory<Options extends object = Record<string, unknown>> = (
+  location: EngineLocation,
+  options: Options,
+) => Engine;

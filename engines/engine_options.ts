@@ -1,9 +1,11 @@
 /**
- * What `engineOptions` takes, engine by engine; pairtree has none, and redis has its own in
- * redis/address.ts. Unknown names and bad values are refused when the stash is opened.
+ * What `engineOptions` takes, engine by engine; those of redis are in redis/address.ts. The compiler
+ * refuses unknown names and bad values where it knows the engine, and the engine does when it is
+ * made.
  */
-
 import type { Kv } from "../platform/kv.ts";
+import type { Engine, EngineLocation } from "./engine.ts";
+import type { RedisEngineOptions } from "./redis/address.ts";
 
 /** Options of an engine whose store may be anywhere. */
 export interface PathOption {
@@ -21,6 +23,24 @@ export interface MemoryEngineOptions {
   maxBytes?: number;
 }
 
+/** Options of an engine that makes files. */
+export interface ModeOption {
+  /**
+   * The mode of files that the engine makes, as in `chmod`; folders get execute where it has read.
+   * Default: 0o600, so that only the user reads what is stored. No effect on Windows.
+   */
+  mode?: number;
+}
+
+/** `engineOptions` of pairtree. */
+export interface PairtreeEngineOptions extends ModeOption {
+  /**
+   * Whether each entry is flushed to the disk before `set` resolves: then no power loss takes it
+   * away either. Default: false.
+   */
+  sync?: boolean;
+}
+
 /**
  * `engineOptions` of sqlite.
  *
@@ -34,7 +54,7 @@ export interface MemoryEngineOptions {
  * console.log(stash.engine); // "sqlite"
  * ```
  */
-export interface SqliteEngineOptions extends PathOption {
+export interface SqliteEngineOptions extends PathOption, ModeOption {
   /**
    * `"auto"` (the default) takes `@db/sqlite` where FFI is already allowed and it loads, else
    * `node:sqlite`.
@@ -43,7 +63,7 @@ export interface SqliteEngineOptions extends PathOption {
 }
 
 /** `engineOptions` of shelve. */
-export interface ShelveEngineOptions {
+export interface ShelveEngineOptions extends ModeOption {
   /**
    * A file, `":memory:"`, `"default"` (Deno's own place), or an `https:` URL of a KV Connect
    * server.
@@ -54,7 +74,7 @@ export interface ShelveEngineOptions {
 }
 
 /** `engineOptions` of pickledb: the JSON file. */
-export type PickledbEngineOptions = PathOption;
+export type PickledbEngineOptions = PathOption & ModeOption;
 
 /** `engineOptions` of diskcache. */
 export interface DiskcacheEngineOptions extends PathOption {
@@ -73,9 +93,52 @@ export interface DiskcacheEngineOptions extends PathOption {
 }
 
 /** `engineOptions` of lmdb. */
-export interface LmdbEngineOptions extends PathOption {
+export interface LmdbEngineOptions extends PathOption, ModeOption {
   /** Bytes of the memory map at the start; it grows. */
   mapSize?: number;
   /** How many readers, over all processes, at the same time. */
   maxReaders?: number;
 }
+
+/** The options of each built-in engine, by its name. */
+export interface EngineOptionsByName {
+  /** Of the engine "memory". */
+  memory: MemoryEngineOptions;
+  /** Of the engine "pairtree". */
+  pairtree: PairtreeEngineOptions;
+  /** Of the engine "sqlite". */
+  sqlite: SqliteEngineOptions;
+  /** Of the engine "shelve". */
+  shelve: ShelveEngineOptions;
+  /** Of the engine "redis". */
+  redis: RedisEngineOptions;
+  /** Of the engine "pickledb". */
+  pickledb: PickledbEngineOptions;
+  /** Of the engine "diskcache". */
+  diskcache: DiskcacheEngineOptions;
+  /** Of the engine "lmdb". */
+  lmdb: LmdbEngineOptions;
+}
+
+/**
+ * The options of an engine: by the name of a built-in one, or by the type of a factory.
+ *
+ * @typeParam E A name, or the type of a factory.
+ *
+ * @example
+ * ```ts
+ * import type { EngineOptionsOf } from "@hashstash/hashstash/engines";
+ *
+ * const options: EngineOptionsOf<"sqlite"> = { driver: "node:sqlite" };
+ * console.log(options.driver); // "node:sqlite"
+ * ```
+ */
+export type EngineOptionsOf<E> = E extends keyof EngineOptionsByName ? EngineOptionsByName[E]
+  : E extends (location: EngineLocation, options: infer Options) => Engine ? NonNullable<Options>
+  : object;
+
+/**
+ * Options of an engine that the compiler doesn't know: any object but a literal with properties,
+ * which is checked against the options of the engines by name instead.
+ */
+export type AnyEngineOptions = object & { readonly [Symbol.toStringTag]?: string };

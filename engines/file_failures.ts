@@ -31,7 +31,16 @@ function inTheWay(path: string): string {
  * What an error of the file system means and what to do about it, or which flag is missing;
  * `undefined` when its own message says all there is to say.
  *
+ * @param error What the file system threw.
  * @param path Where it happened; for a missing permission what the program should be allowed to use.
+ *
+ * @example
+ * ```ts
+ * import { explainFile } from "@hashstash/hashstash/engines";
+ *
+ * const error = Object.assign(new Error("os error 28"), { code: "ENOSPC" });
+ * console.log(explainFile(error, "/data")); // the disk of /data is full; free some space
+ * ```
  */
 export function explainFile(error: unknown, path: string): string | undefined {
   if (isPermissionDenied(error)) {

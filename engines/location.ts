@@ -12,9 +12,19 @@ const DIGITS = 32;
 /**
  * One file or folder name for any text: itself when every file system takes it, else a readable
  * rest and a hash of the whole, so that names that differ only in case stay apart on every disk.
- * Where a store is made, `claimNames` sees to it that no two texts share one.
+ *
+ * @param text Any text: a stash's name, a part of a dbname.
+ *
+ * @example
+ * ```ts
+ * import { encodeSegment } from "@hashstash/hashstash/engines";
+ *
+ * console.log(encodeSegment("my_cache")); // my_cache
+ * console.log(encodeSegment("../x") === "../x"); // false
+ * ```
  */
 export function encodeSegment(text: string): string {
+  // Where a store is made, `claimNames` sees to it that no two texts share a hash.
   if (
     SAFE.test(text) && !text.startsWith("..") && text !== "." && !text.endsWith(".") &&
     !WINDOWS_DEVICES.test(text)
@@ -32,9 +42,18 @@ export function nameFolder(location: EngineLocation): string {
 }
 
 /**
- * `$HASHSTASH_DIR`, else `hashstash` in the user's cache folder.
+ * The root folder when a location has none: `$HASHSTASH_DIR`, else `hashstash` in the user's cache
+ * folder.
  *
  * @throws {TypeError} When the environment names no such folder or may not be read.
+ *
+ * @example
+ * ```ts
+ * import { defaultRootDir, type EngineLocation } from "@hashstash/hashstash/engines";
+ *
+ * const rootOf = ({ rootDir = defaultRootDir() }: EngineLocation) => rootDir;
+ * console.log(rootOf({ rootDir: "/data", name: "my_cache", dbname: "main" })); // /data
+ * ```
  */
 export function defaultRootDir(): string {
   const own = variable("HASHSTASH_DIR");

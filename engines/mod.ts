@@ -1,9 +1,35 @@
 /**
- * The storage engines: the interface, its errors, the registry.
+ * The storage engines: the interface, the contract that proves one, and what the built-in ones are
+ * made with.
+ *
+ * An engine of your own is a factory or an object for the option `engine` of a stash: it needs the
+ * methods of {@linkcode Engine} that have no question mark.
+ *
+ * @example A stash whose entries are written down as they are set
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { complete, Decorator, type NewEntry } from "@hashstash/hashstash/engines";
+ * import { memory } from "@hashstash/hashstash/engines/memory";
+ *
+ * class Logged extends Decorator {
+ *   override set(key: string, entry: NewEntry) {
+ *     console.log("set", key);
+ *     return this.inner.set(key, entry);
+ *   }
+ * }
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: (location) => new Logged(complete(memory(location))),
+ * });
+ * await stash.set("key", "value"); // set key
+ * ```
  *
  * @module
  */
 export * from "./engine.ts";
+export { complete, type CompleteOptions, type Store } from "./complete.ts";
+export { Decorator } from "./decorator.ts";
 export {
   type ContractCase,
   type ContractHarness,
@@ -11,12 +37,23 @@ export {
   engineContract,
 } from "./contract/mod.ts";
 export { EngineError, type EngineErrorOptions } from "./errors.ts";
+export { explainFile } from "./file_failures.ts";
+export { batches, each } from "./each.ts";
+export { defaultRootDir, encodeSegment } from "./location.ts";
+export { checkOptionNames, choiceOption, integerOption } from "./options.ts";
+export { nestedFolder, sharedPath, storePath } from "./paths.ts";
+export { type FileHold, type Hold, type Identify, SharedResources } from "./shared.ts";
 export type { Kv } from "../platform/kv.ts";
 export { ENGINE_NAMES, type EngineName } from "./registry.ts";
 export type {
+  AnyEngineOptions,
   DiskcacheEngineOptions,
+  EngineOptionsByName,
+  EngineOptionsOf,
   LmdbEngineOptions,
   MemoryEngineOptions,
+  ModeOption,
+  PairtreeEngineOptions,
   PathOption,
   PickledbEngineOptions,
   ShelveEngineOptions,

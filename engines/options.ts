@@ -9,11 +9,21 @@ export type EngineOptions = Record<string, unknown>;
 /**
  * Refuses options that the engine does not have.
  *
- * @throws {TypeError} When there is one; the message lists the valid ones.
+ * @param engine The engine's name.
+ * @param options What the stash was given as `engineOptions`.
+ * @param valid The names that there are.
+ * @throws {TypeError} When there is another; the message lists the valid ones.
+ *
+ * @example
+ * ```ts
+ * import { checkOptionNames } from "@hashstash/hashstash/engines";
+ *
+ * checkOptionNames("mine", { path: "x" }, ["path", "limit"]); // throws on anything else
+ * ```
  */
 export function checkOptionNames(
   engine: string,
-  options: EngineOptions,
+  options: object,
   valid: readonly string[],
 ): void {
   for (const name of Object.keys(options)) {
@@ -26,16 +36,29 @@ export function checkOptionNames(
 }
 
 /**
- * The number in `options[name]`, or `undefined` when absent: an integer of at least `min`;
- * `Infinity` means absent.
+ * The number in `options[name]`, or `undefined` when absent; `Infinity` means absent.
+ *
+ * @param engine The engine's name.
+ * @param options What the stash was given as `engineOptions`.
+ * @param name The option's name.
+ * @param min The least that it may be.
+ * @throws {TypeError} When it is not a number.
+ * @throws {RangeError} When it is not an integer of at least `min`.
+ *
+ * @example
+ * ```ts
+ * import { integerOption } from "@hashstash/hashstash/engines";
+ *
+ * console.log(integerOption("mine", { limit: 5 }, "limit") ?? 100); // 5
+ * ```
  */
 export function integerOption(
   engine: string,
-  options: EngineOptions,
+  options: object,
   name: string,
   min = 1,
 ): number | undefined {
-  const value = options[name];
+  const value: unknown = Reflect.get(options, name);
   if (value === undefined || value === Infinity) return undefined;
   if (typeof value !== "number") {
     throw new TypeError(`${of(engine, name)} must be a number, got ${typeName(value)}`);
@@ -46,14 +69,29 @@ export function integerOption(
   return value;
 }
 
-/** The one of `choices` in `options[name]`, or `undefined` when absent. */
+/**
+ * The one of `choices` in `options[name]`, or `undefined` when absent.
+ *
+ * @param engine The engine's name.
+ * @param options What the stash was given as `engineOptions`.
+ * @param name The option's name.
+ * @param choices What it may be.
+ * @throws {TypeError} When it is none of them.
+ *
+ * @example
+ * ```ts
+ * import { choiceOption } from "@hashstash/hashstash/engines";
+ *
+ * console.log(choiceOption("mine", { order: "age" }, "order", ["age", "size"])); // age
+ * ```
+ */
 export function choiceOption<T extends string>(
   engine: string,
-  options: EngineOptions,
+  options: object,
   name: string,
   choices: readonly T[],
 ): T | undefined {
-  const value = options[name];
+  const value: unknown = Reflect.get(options, name);
   if (value === undefined) return undefined;
   const choice = choices.find((choice) => choice === value);
   if (choice === undefined) {

@@ -1,6 +1,6 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
-import { memory, memoryPath } from "./memory/mod.ts";
-import { sharedPath, storePath } from "./paths.ts";
+import { memory } from "./memory/mod.ts";
+import { memoryPath, sharedPath, storePath } from "./paths.ts";
 import { redisPath } from "./redis/address.ts";
 import { shelve } from "./shelve/mod.ts";
 import { shelvePath } from "./shelve/place.ts";

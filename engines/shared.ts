@@ -70,13 +70,32 @@ class Slot<T> {
  * Resources that are opened once per key in this process, however many handles use them, and closed
  * when the last one lets go: a second connection on one file would cost memory and, with POSIX
  * locks, safety.
+ *
+ * @typeParam T What is shared.
+ * @typeParam K What tells resources apart: a path, mostly.
+ *
+ * @example
+ * ```ts
+ * import { SharedResources } from "@hashstash/hashstash/engines";
+ *
+ * const lists = new SharedResources<string[]>((list) => console.log("closed", list));
+ * const first = await lists.acquire("path", () => ["opened once"]);
+ * const second = await lists.acquire("path", () => ["never"]);
+ * console.log(first.resource === second.resource); // true
+ * await first.release();
+ * await second.release(); // closed [ "opened once" ]
+ * ```
  */
 export class SharedResources<T, K = string> {
   readonly #slots = new Map<K, Slot<T>>();
   readonly #closing = new Map<K, Promise<void>>();
   readonly #close: (resource: T) => Awaitable<void>;
 
-  /** @param close Closes a resource that nobody holds any more. */
+  /**
+   * Makes it, without resources.
+   *
+   * @param close Closes a resource that nobody holds any more.
+   */
   constructor(close: (resource: T) => Awaitable<void>) {
     this.#close = close;
   }
@@ -85,6 +104,8 @@ export class SharedResources<T, K = string> {
    * The resource under this key: the one that others hold, or what `open` makes. When `open` fails,
    * everybody who waited for it gets its error and the next caller tries again.
    *
+   * @param key Which resource.
+   * @param open Makes it, when nobody holds it.
    * @param identify When given, a resource is shared only while this says what it said when the
    * resource had been opened; those who hold an earlier one keep it, and are told that it is
    * outdated.

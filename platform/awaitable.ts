@@ -1,5 +1,6 @@
 /**
- * A value, or a promise of it: a codec answers at once unless it has to load a library or to yield.
+ * A value, or a promise of it: what can be answered at once is, as each promise costs a turn of the
+ * event loop.
  */
 export type Awaitable<T> = T | Promise<T>;
 

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, sep as SEPARATOR } from "node:path";
 import { Codec } from "../codec/codec.ts";
 import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/key.ts";
@@ -6,6 +6,7 @@ import type { Store } from "../engines/complete.ts";
 import { batches, groupsOf, mapped } from "../engines/each.ts";
 import type { Awaitable, Entry, NewEntry } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey, unreadable } from "../engines/errors.ts";
+import { isNotFound } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
@@ -698,8 +699,11 @@ export class Handle implements AsyncDisposable {
       await this.#store?.close();
     }
     // The folder that the engine of a temporary store made.
-    if (this.#isTemporary && used && needsRootDir(this.options)) {
-      await removeTree(this.options.rootDir!);
+    const { rootDir } = this.options;
+    if (this.#isTemporary && used && rootDir && this.path.startsWith(`${rootDir}${SEPARATOR}`)) {
+      await removeTree(rootDir).catch((error) => {
+        if (!isNotFound(error)) throw error;
+      });
     }
   }
 

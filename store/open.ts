@@ -2,8 +2,8 @@
 import { complete, type Store } from "../engines/complete.ts";
 import type { Engine, EngineFactory } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
-import { enginePath, isEngineName, loadEngine } from "../engines/registry.ts";
-import type { CheckedOptions } from "./options.ts";
+import { enginePath, loadEngine } from "../engines/registry.ts";
+import { builtInName, type CheckedOptions } from "./options.ts";
 
 /** Opens the store of one dbname, without append mode; the caller closes it. */
 export async function openStore(options: CheckedOptions, dbname: string): Promise<Store> {
@@ -38,9 +38,12 @@ async function load(name: Parameters<typeof loadEngine>[0]): Promise<EngineFacto
 
 /** Where the data of these options lives, without opening it. */
 export function storePathOf(options: CheckedOptions): string {
-  const { engine, engineOptions } = options;
-  if (typeof engine === "string") return enginePath(engine, options, engineOptions);
-  return typeof engine === "function" ? engine(options, engineOptions).path : engine.path;
+  const { engine, rootDir, name, dbname, engineOptions } = options;
+  if (typeof engine === "object") return engine.path;
+  const location = { rootDir, name, dbname };
+  return typeof engine === "string"
+    ? enginePath(engine, location, engineOptions)
+    : engine(location, engineOptions).path;
 }
 
 const ids = new WeakMap<object, number>();
@@ -62,10 +65,10 @@ export function storeIdentity(options: CheckedOptions, path: string): string {
   const objects = Object.values(engineOptions).filter((value) =>
     typeof value === "object" && value !== null && !(value instanceof URL) && !Array.isArray(value)
   ) as object[];
-  const kind = typeof engine === "string" ? engine : engine.name;
+  const builtIn = builtInName(engine);
   return JSON.stringify([
-    typeof engine !== "object" && isEngineName(kind) ? kind : idOf(engine as Engine),
-    kind === "memory" ? rootDir ?? null : null,
+    builtIn ?? idOf(engine as object),
+    builtIn === "memory" ? rootDir ?? null : null,
     path,
     name,
     dbname,

@@ -1,12 +1,14 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CodecOptions } from "../codec/mod.ts";
+import { isBuiltIn } from "../engines/built_in.ts";
 import { defaultRootDir } from "../engines/location.ts";
 import type { Engine, EngineFactory } from "../engines/engine.ts";
+import type { AnyEngineOptions, EngineOptionsOf } from "../engines/engine_options.ts";
 import { ENGINE_NAMES, type EngineName, isEngineName, keepsFiles } from "../engines/registry.ts";
 
-/** What a stash is made with; all optional. */
-export interface HashStashOptions {
+/** What a stash is made with besides its engine; all optional. */
+export interface HashStashBaseOptions {
   /**
    * The stash's name, `"unnamed"` by default: one path or key segment, never a way out of
    * `rootDir`.
@@ -14,11 +16,6 @@ export interface HashStashOptions {
   name?: string;
   /** The store inside the stash, `"main"` by default; `/` nests. */
   dbname?: string;
-  /**
-   * A built-in engine by name (`"pairtree"` by default), any object with the `Engine` interface, or
-   * a factory: one that `./engines/NAME` exports, or your own.
-   */
-  engine?: EngineName | Engine | EngineFactory;
   /**
    * The folder of all stashes: a path or a `file:` URL. By default `$HASHSTASH_DIR`, else
    * `hashstash` in `$XDG_CACHE_HOME` or the platform's cache folder.
@@ -36,12 +33,41 @@ export interface HashStashOptions {
   appendMode?: boolean;
   /** Whether the stash is emptied when it is opened; `false` by default. */
   clear?: boolean;
+}
+
+/**
+ * An engine and its options.
+ *
+ * @typeParam E The engine.
+ * @typeParam Options Its options.
+ */
+export interface EngineWithOptions<E, Options> {
+  /**
+   * A built-in engine by name (`"pairtree"` by default), any object with the `Engine` interface, or
+   * a factory: one that `./engines/NAME` exports, or your own.
+   */
+  engine?: E;
   /**
    * Options of the engine: `MemoryEngineOptions`, `SqliteEngineOptions`, … of `./engines` say what
    * each takes.
    */
-  engineOptions?: object;
+  engineOptions?: Options;
 }
+
+/**
+ * What a stash is made with; all optional.
+ *
+ * Options in a literal are checked against those of the engine that stands beside them. Where the
+ * compiler knows less (the engine is any of several, the options come from elsewhere) any object is
+ * taken, and checked when the stash is opened.
+ */
+export type HashStashOptions =
+  & HashStashBaseOptions
+  & (
+    | { [E in EngineName]: EngineWithOptions<E, EngineOptionsOf<E>> }[EngineName]
+    | EngineWithOptions<Engine | EngineFactory<never>, object>
+    | EngineWithOptions<EngineName | Engine | EngineFactory<never>, AnyEngineOptions>
+  );
 
 /** When an entry ends: by one of the two, or by the stash's own `ttl`. */
 export interface SetOptions {
@@ -78,7 +104,7 @@ export interface HashStashJSON {
 }
 
 /** Options after the checks, with the defaults in place. */
-export interface CheckedOptions extends HashStashOptions {
+export interface CheckedOptions extends HashStashBaseOptions {
   name: string;
   dbname: string;
   engine: EngineName | Engine | EngineFactory;
@@ -191,6 +217,7 @@ export function checkDeadline(options: SetOptions | undefined): void {
 
 /**
  * Whether the engine keeps files under a root folder, rather than at a path or server of its own.
+ * One of a factory that is not ours may.
  */
 export function needsRootDir({ engine, engineOptions }: CheckedOptions): boolean {
   return isOfFiles(engine) && engineOptions.path === undefined && engineOptions.kv === undefined;
@@ -243,14 +270,19 @@ function plainOptions(options: Record<string, unknown>): Record<string, unknown>
   return plain;
 }
 
-/** Whether the engine keeps files, by its name: a factory has the one of its function. */
-function isOfFiles(engine: CheckedOptions["engine"]): boolean {
-  const name = typeof engine === "object" ? "" : engineName(engine);
-  return isEngineName(name) && keepsFiles(name);
+/** The name of a built-in engine, however it was given; `undefined` for other ones. */
+export function builtInName(engine: CheckedOptions["engine"]): EngineName | undefined {
+  if (typeof engine === "object" || typeof engine === "function" && !isBuiltIn(engine)) return;
+  return engineName(engine) as EngineName;
 }
 
-/** The engine's name. */
-export function engineName(engine: CheckedOptions["engine"]): string {
+function isOfFiles(engine: CheckedOptions["engine"]): boolean {
+  const name = builtInName(engine);
+  return name === undefined ? typeof engine === "function" : keepsFiles(name);
+}
+
+/** The engine's name; a factory has that of its engine. */
+export function engineName(engine: NonNullable<HashStashOptions["engine"]>): string {
   return typeof engine === "string" ? engine : engine.name;
 }
 

@@ -10,6 +10,7 @@
  */
 import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
+import { Decorator } from "../engines/decorator.ts";
 import { groupsOf } from "../engines/each.ts";
 import type {
   EngineCheck,
@@ -21,7 +22,6 @@ import type {
   NewEntry,
 } from "../engines/engine.ts";
 import { backoff, exclusive } from "./contention.ts";
-import { Decorator } from "./decorator.ts";
 import { opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
 
 /** Versions read at once: bounds memory, and amortises round trips. */

@@ -4,6 +4,7 @@ import { BATCHES } from "./batches.ts";
 import { EXPIRY } from "./expiry.ts";
 import { ITERATION } from "./iteration.ts";
 import { KEY_CASES } from "./keys.ts";
+import { PREFIX_CASES } from "./prefixes.ts";
 import { STORES } from "./stores.ts";
 import { type ContractHarness, Scope } from "./support.ts";
 
@@ -78,6 +79,7 @@ export function engineContract(harness: ContractHarness): ContractCase[] {
     ...BATCHES,
     ...ITERATION,
     ...STORES,
+    ...PREFIX_CASES,
   ];
   return cases.map(({ name, run }) => ({
     name,

@@ -33,7 +33,8 @@ let scopes = 0;
 export class Scope {
   readonly #harness: ContractHarness;
   readonly #name = `contract${++scopes}-${crypto.randomUUID().slice(0, 8)}`;
-  readonly #open = new Set<Store>();
+  /** The stores that are open, each with the engine that it completes. */
+  readonly #open = new Map<Store, Engine>();
 
   constructor(harness: ContractHarness) {
     this.#harness = harness;
@@ -42,22 +43,30 @@ export class Scope {
   /** Opens a handle on a store of this case; `suffix` is added to the case's own name. */
   async open(dbname = "main", suffix = ""): Promise<Store> {
     const location = { name: this.#name + suffix, dbname };
-    const engine = complete(await this.#harness.create(location));
-    await engine.open();
-    this.#open.add(engine);
+    const engine = await this.#harness.create(location);
+    const store = complete(engine);
+    await store.open();
+    this.#open.set(store, engine);
+    return store;
+  }
+
+  /** The engine that the harness gave for an open store. */
+  engineOf(store: Store): Engine {
+    const engine = this.#open.get(store);
+    if (engine === undefined) throw new TypeError("The store is not open");
     return engine;
   }
 
   /** Closes a handle, as a user would. */
-  async close(engine: Store): Promise<void> {
-    this.#open.delete(engine);
-    await engine.close();
+  async close(store: Store): Promise<void> {
+    this.#open.delete(store);
+    await store.close();
   }
 
   /** Empties and closes what is still open. */
   async end(): Promise<void> {
-    for (const engine of this.#open) await engine.clear(true);
-    for (const engine of this.#open) await engine.close();
+    for (const store of this.#open.keys()) await store.clear(true);
+    for (const store of this.#open.keys()) await store.close();
     this.#open.clear();
   }
 }

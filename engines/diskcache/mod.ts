@@ -12,6 +12,8 @@
  *
  * It is always opened by `node:sqlite`: no other library is sure to take the quotes of Python's
  * triggers.
+ *
+ * @module
  */
 import { join } from "node:path";
 import { whenReady } from "../../platform/awaitable.ts";
@@ -42,6 +44,8 @@ import {
 import { CacheTable } from "./store.ts";
 import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
 import { messageOf } from "../errors.ts";
+import { builtIn } from "../built_in.ts";
+import type { DiskcacheEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
 import { nestedFolder, storePath } from "../paths.ts";
 import { DatabaseHandle } from "../sqlite/database.ts";
@@ -490,8 +494,34 @@ function seconds(): number {
   return Date.now() / 1_000;
 }
 
-/** Makes the engine "diskcache". */
-export function diskcache(location: EngineLocation, options: EngineOptions): Engine {
+/**
+ * Makes the engine "diskcache", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { diskcache } from "@hashstash/hashstash/engines/diskcache";
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: diskcache,
+ *   engineOptions: { sizeLimit: 100_000_000 },
+ *   rootDir: await Deno.makeTempDir(),
+ * });
+ * await stash.set("key", { any: "value" });
+ * console.log(stash.engine, await stash.get("key")); // diskcache { any: "value" }
+ * ```
+ */
+export function diskcache(
+  location: EngineLocation,
+  engineOptions: DiskcacheEngineOptions = {},
+): Engine {
+  const options: EngineOptions = { ...engineOptions };
   checkOptionNames(NAME, options, [
     "path",
     "sizeLimit",
@@ -512,3 +542,7 @@ export function diskcache(location: EngineLocation, options: EngineOptions): Eng
   if (policy !== undefined) changes.set("eviction_policy", policy);
   return new DiskcacheEngine(storePath(NAME, location, options), changes);
 }
+
+builtIn("diskcache", diskcache);
+
+export type { DiskcacheEngineOptions };

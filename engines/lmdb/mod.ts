@@ -5,6 +5,8 @@
  * Reads are synchronous and cost some microseconds. Writes of one turn of the event loop share a
  * commit, in a thread of npm:lmdb's own, and a lock between processes. Conditions are checked in the
  * commit, against the version that each write gives its entry anew.
+ *
+ * @module
  */
 import { DecodeError } from "../../codec/errors.ts";
 import type {
@@ -17,6 +19,8 @@ import type {
   NewEntry,
 } from "../engine.ts";
 import { groupsOf } from "../each.ts";
+import { builtIn } from "../built_in.ts";
+import type { LmdbEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, type EngineOptions, integerOption, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import type { FileHold } from "../shared.ts";
@@ -323,8 +327,31 @@ async function remove(store: LmdbStore, lmdbKey: Uint8Array): Promise<boolean> {
   }
 }
 
-/** Makes the engine "lmdb". */
-export function lmdb(location: EngineLocation, options: EngineOptions): Engine {
+/**
+ * Makes the engine "lmdb", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { lmdb } from "@hashstash/hashstash/engines/lmdb";
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: lmdb,
+ *   engineOptions: { mapSize: 100_000_000 },
+ *   rootDir: await Deno.makeTempDir(),
+ * });
+ * await stash.set("key", { any: "value" });
+ * console.log(stash.engine, await stash.get("key")); // lmdb { any: "value" }
+ * ```
+ */
+export function lmdb(location: EngineLocation, engineOptions: LmdbEngineOptions = {}): Engine {
+  const options: EngineOptions = { ...engineOptions };
   checkOptionNames("lmdb", options, ["path", "mapSize", "maxReaders", "mode"]);
   return new LmdbEngine(sharedPath("lmdb", location, options), location.dbname, {
     mapSize: integerOption("lmdb", options, "mapSize"),
@@ -332,6 +359,10 @@ export function lmdb(location: EngineLocation, options: EngineOptions): Engine {
     mode: modeOption("lmdb", options),
   });
 }
+
+builtIn("lmdb", lmdb);
+
+export type { LmdbEngineOptions };
 
 function startsWith(bytes: Uint8Array, first: Uint8Array | undefined): boolean {
   return first === undefined || first.every((byte, i) => byte === bytes[i]);

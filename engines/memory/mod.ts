@@ -1,11 +1,14 @@
+/**
+ * Entries in the memory of this process, gone with it; no permission is needed.
+ *
+ * @module
+ */
 import type { Engine, EngineLocation, Entry, NewEntry } from "../engine.ts";
+import { builtIn } from "../built_in.ts";
+import type { MemoryEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
+import { memoryPath } from "../paths.ts";
 import { bytesOf, expired, MemoryStore } from "./store.ts";
-
-/** Where a location's data lives, as `stash.path` shows it. */
-export function memoryPath({ name, dbname }: EngineLocation): string {
-  return `memory:${encodeURIComponent(name)}/${dbname}`;
-}
 
 /** The stores of this process: by root and name, then by dbname. */
 const STORES = new Map<string, Map<string, MemoryStore>>();
@@ -135,8 +138,30 @@ class MemoryEngine implements Engine {
   }
 }
 
-/** Makes the engine "memory". */
-export function memory(location: EngineLocation, options: EngineOptions): Engine {
+/**
+ * Makes the engine "memory", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { memory } from "@hashstash/hashstash/engines/memory";
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: memory,
+ *   engineOptions: { maxEntries: 1_000 },
+ * });
+ * await stash.set("key", { any: "value" });
+ * console.log(stash.engine, await stash.get("key")); // memory { any: "value" }
+ * ```
+ */
+export function memory(location: EngineLocation, engineOptions: MemoryEngineOptions = {}): Engine {
+  const options: EngineOptions = { ...engineOptions };
   checkOptionNames("memory", options, ["maxEntries", "maxBytes"]);
   return new MemoryEngine(
     location,
@@ -144,3 +169,7 @@ export function memory(location: EngineLocation, options: EngineOptions): Engine
     integerOption("memory", options, "maxBytes") ?? Infinity,
   );
 }
+
+builtIn("memory", memory);
+
+export type { MemoryEngineOptions };

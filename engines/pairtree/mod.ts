@@ -1,3 +1,8 @@
+/**
+ * One file per entry, in folders by the hash of the key.
+ *
+ * @module
+ */
 import { statSync } from "node:fs";
 import { DecodeError } from "../../codec/errors.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
@@ -13,6 +18,8 @@ import type {
 } from "../engine.ts";
 import { explainFile } from "../file_failures.ts";
 import { defaultRootDir } from "../location.ts";
+import { builtIn } from "../built_in.ts";
+import type { PairtreeEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import { nestedFolder, storePath } from "../paths.ts";
 import { checkStore } from "./check.ts";
@@ -162,11 +169,40 @@ async function clear(store: PairtreeStore): Promise<void> {
   }
 }
 
-/** Makes the engine "pairtree". */
-export function pairtree(location: EngineLocation, options: EngineOptions): Engine {
+/**
+ * Makes the engine "pairtree", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { pairtree } from "@hashstash/hashstash/engines/pairtree";
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: pairtree,
+ *   rootDir: await Deno.makeTempDir(),
+ * });
+ * await stash.set("key", { any: "value" });
+ * console.log(stash.engine, await stash.get("key")); // pairtree { any: "value" }
+ * ```
+ */
+export function pairtree(
+  location: EngineLocation,
+  engineOptions: PairtreeEngineOptions = {},
+): Engine {
+  const options: EngineOptions = { ...engineOptions };
   checkOptionNames(NAME, options, []);
   return new PairtreeEngine(
     location.rootDir ?? defaultRootDir(),
     storePath(NAME, location, options),
   );
 }
+
+builtIn("pairtree", pairtree);
+
+export type { PairtreeEngineOptions };

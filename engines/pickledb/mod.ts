@@ -1,3 +1,8 @@
+/**
+ * One JSON file per store, which Python's pickleDB reads and writes too.
+ *
+ * @module
+ */
 import { existsSync, lstatSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
@@ -11,6 +16,8 @@ import type {
   NewEntry,
 } from "../engine.ts";
 import { explainFile } from "../file_failures.ts";
+import { builtIn } from "../built_in.ts";
+import type { PickledbEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import { storePath } from "../paths.ts";
 import { checkDocument, setAside } from "./check.ts";
@@ -197,12 +204,41 @@ class PickledbEngine implements Engine {
   }
 }
 
-/** Makes the engine "pickledb". */
-export function pickledb(location: EngineLocation, options: EngineOptions): Engine {
+/**
+ * Makes the engine "pickledb", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { pickledb } from "@hashstash/hashstash/engines/pickledb";
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: pickledb,
+ *   rootDir: await Deno.makeTempDir(),
+ * });
+ * await stash.set("key", { any: "value" });
+ * console.log(stash.engine, await stash.get("key")); // pickledb { any: "value" }
+ * ```
+ */
+export function pickledb(
+  location: EngineLocation,
+  engineOptions: PickledbEngineOptions = {},
+): Engine {
+  const options: EngineOptions = { ...engineOptions };
   checkOptionNames(NAME, options, ["path"]);
   const nested = storePath(NAME, { ...location, dbname: `${location.dbname}/-` }, options, ENDING);
   return new PickledbEngine(storePath(NAME, location, options, ENDING), dirname(nested));
 }
+
+builtIn("pickledb", pickledb);
+
+export type { PickledbEngineOptions };
 
 function hold(path: string): Promise<Hold<Document>> {
   const file = targetOf(path);

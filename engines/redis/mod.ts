@@ -9,12 +9,13 @@
  * What survives a crash or a restart of the server, and whether entries are evicted when its memory
  * is full, is up to its settings (`appendonly`, `save`, `maxmemory-policy`). Needs Redis 6.2,
  * Valkey, or what speaks like them and runs Lua scripts.
+ *
+ * @module
  */
 import type {
   Engine,
   EngineCheck,
   EngineCheckOptions,
-  EngineFactory,
   EngineLocation,
   EngineOperation,
   Entry,
@@ -22,7 +23,8 @@ import type {
   NewEntry,
 } from "../engine.ts";
 import type { Hold } from "../shared.ts";
-import { type RedisAddress, redisAddress } from "./address.ts";
+import { builtIn } from "../built_in.ts";
+import { type RedisAddress, redisAddress, type RedisEngineOptions } from "./address.ts";
 import { checkRedis } from "./check.ts";
 import { connect, type RedisConnection } from "./connection.ts";
 import { explainRedis } from "./errors.ts";
@@ -127,6 +129,31 @@ class RedisEngine implements Engine {
   }
 }
 
-/** Makes the engine "redis"; connects to nothing yet. */
-export const redis: EngineFactory = (location, options) =>
-  new RedisEngine(location, redisAddress(options));
+/**
+ * Makes the engine "redis", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { redis } from "@hashstash/hashstash/engines/redis";
+ *
+ * const stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: redis,
+ *   engineOptions: { url: "redis://127.0.0.1:6379" },
+ * });
+ * console.log(stash.engine, stash.path); // redis redis://127.0.0.1:6379
+ * ```
+ */
+export function redis(location: EngineLocation, engineOptions: RedisEngineOptions = {}): Engine {
+  return new RedisEngine(location, redisAddress({ ...engineOptions }));
+}
+
+builtIn("redis", redis);
+
+export type { RedisEngineOptions, RedisNode } from "./address.ts";

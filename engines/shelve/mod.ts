@@ -1,7 +1,13 @@
-/** Entries in Deno KV: in a file, in memory, in Deno's own place or on a KV Connect server. */
+/**
+ * Entries in Deno KV: a file, memory, Deno's own place, or a KV Connect server.
+ *
+ * @module
+ */
 import type { Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
 import { each } from "../each.ts";
 import { messageOf } from "../errors.ts";
+import { builtIn } from "../built_in.ts";
+import type { ShelveEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import type { Hold } from "../shared.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
@@ -168,8 +174,34 @@ class ShelveEngine implements Engine {
   }
 }
 
-/** Makes the engine "shelve". */
-export function shelve(location: EngineLocation, options: EngineOptions): Engine {
+/**
+ * Makes the engine "shelve", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { shelve } from "@hashstash/hashstash/engines/shelve";
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: shelve,
+ *   engineOptions: { path: ":memory:" },
+ * });
+ * await stash.set("key", { any: "value" });
+ * console.log(stash.engine, await stash.get("key")); // shelve { any: "value" }
+ * ```
+ */
+export function shelve(location: EngineLocation, engineOptions: ShelveEngineOptions = {}): Engine {
+  const options: EngineOptions = { ...engineOptions };
   checkOptionNames("shelve", options, ["path", "kv"]);
   return new ShelveEngine(location, placeOf(location, options));
 }
+
+builtIn("shelve", shelve);
+
+export type { ShelveEngineOptions };

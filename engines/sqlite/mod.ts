@@ -6,8 +6,12 @@
  * Values are BLOBs, so that any bytes go in and come out as they are; the `sqlite3` shell prints a
  * BLOB of JSON as JSON, and SQLite's JSON functions take it. Rows that were added by hand, with
  * `key` and a TEXT value alone, are entries like all others.
+ *
+ * @module
  */
 import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
+import { builtIn } from "../built_in.ts";
+import type { SqliteEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, choiceOption, type EngineOptions } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import { checkTable } from "./check.ts";
@@ -226,8 +230,31 @@ function configure(connection: SqlConnection): void {
   connection.exec(`PRAGMA journal_size_limit = ${BATCH_BYTES}`);
 }
 
-/** Makes the engine "sqlite". */
-export function sqlite(location: EngineLocation, options: EngineOptions): Engine {
+/**
+ * Makes the engine "sqlite", for the option `engine` of a stash: then the engine is part of the
+ * program, which can be bundled, vendored or run without a network.
+ *
+ * @param location The root folder and the names.
+ * @param engineOptions As in the option `engineOptions` of a stash.
+ * @throws {TypeError | RangeError} When an option is unknown or has a wrong value.
+ *
+ * @example
+ * ```ts
+ * import { HashStash } from "@hashstash/hashstash";
+ * import { sqlite } from "@hashstash/hashstash/engines/sqlite";
+ *
+ * await using stash = new HashStash({
+ *   name: "my_cache",
+ *   engine: sqlite,
+ *   engineOptions: { driver: "node:sqlite" },
+ *   rootDir: await Deno.makeTempDir(),
+ * });
+ * await stash.set("key", { any: "value" });
+ * console.log(stash.engine, await stash.get("key")); // sqlite { any: "value" }
+ * ```
+ */
+export function sqlite(location: EngineLocation, engineOptions: SqliteEngineOptions = {}): Engine {
+  const options: EngineOptions = { ...engineOptions };
   checkOptionNames("sqlite", options, ["driver", "path"]);
   return new SqliteEngine(
     location,
@@ -235,3 +262,7 @@ export function sqlite(location: EngineLocation, options: EngineOptions): Engine
     choiceOption("sqlite", options, "driver", DRIVER_CHOICES) ?? "auto",
   );
 }
+
+builtIn("sqlite", sqlite);
+
+export type { SqliteEngineOptions };

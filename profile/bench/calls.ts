@@ -60,12 +60,9 @@ const folder = await Deno.makeTempDir({ prefix: "hashstash_calls_" });
 try {
   await using redis = engines.includes("redis") ? await startRedis() : undefined;
   for (const engine of engines) {
-    await using stash = new HashStash({
-      name: "calls",
-      engine,
-      rootDir: join(folder, engine),
-      engineOptions: engine === "redis" ? { url: redis?.url } : {},
-    });
+    const engineOptions = engine === "redis" ? { url: redis?.url } : {};
+    const rootDir = join(folder, engine);
+    await using stash = new HashStash({ name: "calls", engine, rootDir, engineOptions });
     const calls = [...await callsOf(stash)].sort(([, a], [, b]) => b - a);
     const sum = calls.reduce((sum, [, count]) => sum + count, 0);
     console.log(`${engine.padEnd(10)}${sum.toFixed(1).padStart(7)} calls per set`);

@@ -15,7 +15,8 @@ import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { decodeKey, encodeKey } from "../../codec/key.ts";
 import { DecodeError } from "../../codec/errors.ts";
-import { diskcache as createEngine } from "../../engines/diskcache/mod.ts";
+import type { EngineFactory } from "../../engines/engine.ts";
+import { diskcache } from "../../engines/diskcache/mod.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
 import { REPOSITORY, runScript } from "../support/child.ts";
@@ -27,6 +28,9 @@ import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
+
+/** With options as they come at run time, which the compiler has not checked. */
+const createEngine: EngineFactory = diskcache;
 
 contractTests("diskcache");
 behaviours("diskcache");

@@ -16,7 +16,8 @@ import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts"
 import { FileLock } from "../../platform/file_lock.ts";
 import { keyAt, placeOf } from "../../engines/pairtree/names.ts";
 import { EngineError } from "../../engines/errors.ts";
-import { pairtree as createEngine } from "../../engines/pairtree/mod.ts";
+import type { EngineFactory } from "../../engines/engine.ts";
+import { pairtree } from "../../engines/pairtree/mod.ts";
 import { runScript } from "../support/child.ts";
 import { entryOf, keysOf, textOf } from "../support/entries.ts";
 import { whileReadOnly } from "../support/read_only.ts";
@@ -25,6 +26,9 @@ import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
+
+/** With options as they come at run time, which the compiler has not checked. */
+const createEngine: EngineFactory = pairtree;
 
 contractTests("pairtree");
 behaviours("pairtree");

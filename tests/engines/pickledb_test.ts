@@ -15,7 +15,8 @@ import { bedTests, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
 import { runPython } from "../support/python.ts";
 import { EngineError } from "../../engines/errors.ts";
-import { pickledb as createEngine } from "../../engines/pickledb/mod.ts";
+import type { EngineFactory } from "../../engines/engine.ts";
+import { pickledb } from "../../engines/pickledb/mod.ts";
 import { runScript } from "../support/child.ts";
 import { RandomValues, testSeed } from "../support/random.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -23,6 +24,9 @@ import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
+
+/** With options as they come at run time, which the compiler has not checked. */
+const createEngine: EngineFactory = pickledb;
 
 contractTests("pickledb");
 behaviours("pickledb");

@@ -15,7 +15,8 @@ import { bedTests, disposable, type Options, type Store } from "../support/bed.t
 import { entryOf } from "../support/entries.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { enginePath } from "../../engines/registry.ts";
-import { shelve as createEngine } from "../../engines/shelve/mod.ts";
+import type { EngineFactory } from "../../engines/engine.ts";
+import { shelve } from "../../engines/shelve/mod.ts";
 import { runScript } from "../support/child.ts";
 import { startKvConnect } from "../support/kv_connect_server.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -23,6 +24,9 @@ import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
+
+/** With options as they come at run time, which the compiler has not checked. */
+const createEngine: EngineFactory = shelve;
 
 contractTests("shelve");
 contractTests("shelve", { path: ":memory:" }, "shelve in memory");

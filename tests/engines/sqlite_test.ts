@@ -16,7 +16,8 @@ import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { whenFree } from "../../engines/sqlite/transaction.ts";
 import { EngineError } from "../../engines/errors.ts";
-import { sqlite as createEngine } from "../../engines/sqlite/mod.ts";
+import type { EngineFactory } from "../../engines/engine.ts";
+import { sqlite } from "../../engines/sqlite/mod.ts";
 import { runScript } from "../support/child.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -26,6 +27,9 @@ import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
+
+/** With options as they come at run time, which the compiler has not checked. */
+const createEngine: EngineFactory = sqlite;
 
 if (FFI_ERROR !== undefined) {
   console.log(

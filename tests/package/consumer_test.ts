@@ -50,6 +50,7 @@ function standIns(): string[] {
 const APP = `
 import { HashStash, hash, registerClass, type SetOptions } from "@hashstash/hashstash";
 import { engineContract } from "@hashstash/hashstash/engines";
+import { sqlite, type SqliteEngineOptions } from "@hashstash/hashstash/engines/sqlite";
 import { Encoder } from "@hashstash/hashstash/codec";
 import { KeyvStash } from "@hashstash/hashstash/adapters/keyv";
 import { WebCache } from "@hashstash/hashstash/adapters/web-cache";
@@ -61,6 +62,10 @@ for (const engine of ["memory", "pairtree", "sqlite"] as const) {
   const value: Map<number, Date> | undefined = await stash.get("k");
   console.log(engine, value?.get(1)?.getTime());
 }
+const engineOptions: SqliteEngineOptions = { driver: "node:sqlite" };
+const same = { engine: sqlite, rootDir: "./data", engineOptions };
+await using stash = new HashStash<string, Map<number, Date>>(same);
+console.log(stash.engine, await stash.get("k"));
 console.log(hash("x").length, typeof registerClass, typeof Encoder, typeof KeyvStash, typeof WebCache);
 console.log(engineContract({ create: () => { throw new Error("never made"); } }).length > 10);
 `;
@@ -101,7 +106,7 @@ Deno.test("a project outside the repository checks and runs against the publishe
     const output = await deno(["run", "-A", "--check", "--quiet", "app.ts"], app);
     assertEquals(
       output,
-      "memory 5\npairtree 5\nsqlite 5\n64 function function function function\ntrue\n",
+      "memory 5\npairtree 5\nsqlite 5\nsqlite Map(1) { 1 => 1970-01-01T00:00:00.005Z }\n64 function function function function\ntrue\n",
     );
     const cli = await deno(
       ["run", "-A", "--quiet", "jsr:@hashstash/hashstash@^0.1.0/cli", "get", "k", "--root", "data"],

@@ -1,6 +1,13 @@
 /** Stashes on an engine object of the user's own. */
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import type { Engine, Entry, NewEntry } from "../../engines/mod.ts";
+import type {
+  Engine,
+  EngineCheck,
+  EngineCheckOptions,
+  EngineSupports,
+  Entry,
+  NewEntry,
+} from "../../engines/mod.ts";
 import { engineContract } from "../../engines/mod.ts";
 import { partOf } from "../../store/open.ts";
 import { DecodeError, EngineError, HashStash } from "../../mod.ts";
@@ -9,7 +16,7 @@ import { DecodeError, EngineError, HashStash } from "../../mod.ts";
 class MapEngine implements Engine {
   readonly name = "map";
   readonly path = "map:";
-  readonly supports = { persistent: false, shared: false };
+  readonly supports: EngineSupports = { persistent: false, shared: false };
   readonly entriesByKey = new Map<string, Entry>();
   opened = 0;
   closed = 0;
@@ -144,6 +151,55 @@ Deno.test("21, 53: damaged bytes are a DecodeError with engine and key, found by
   assertEquals((await stash.check({ fix: true })).ok, true);
   assertEquals(await stash.toMap(), new Map([["good", 1]]));
   assertEquals((await stash.check()).problems, []);
+});
+
+Deno.test("check and prune of one stash leave the entries of others in the engine object", async () => {
+  /** With methods that mend and drop what they find in the whole engine, or with the prefix. */
+  class MendingEngine extends MapEngine {
+    override readonly supports: EngineSupports;
+    readonly prefixes: (string | undefined)[] = [];
+
+    constructor(prefix: boolean) {
+      super();
+      this.supports = { persistent: false, shared: false, prefix };
+    }
+
+    override size(prefix = ""): number {
+      return [...this.keys(prefix)].length;
+    }
+
+    prune(prefix = ""): number {
+      this.prefixes.push(prefix);
+      return this.#drop(prefix);
+    }
+
+    check({ fix, prefix = "" }: EngineCheckOptions): EngineCheck {
+      this.prefixes.push(prefix);
+      const checked = [...this.keys(prefix)].length;
+      if (fix) this.#drop(prefix);
+      return { checked, problems: [] };
+    }
+
+    #drop(prefix: string): number {
+      const keys = [...this.entriesByKey.keys()].filter((key) => key.startsWith(prefix));
+      return keys.filter((key) => this.entriesByKey.delete(key)).length;
+    }
+  }
+
+  for (const prefix of [false, true]) {
+    const engine = new MendingEngine(prefix);
+    await using a = new HashStash({ engine, name: "a" });
+    await using inside = a.sub("b");
+    await using b = new HashStash({ engine, name: "b" });
+    for (const stash of [a, inside, b]) await stash.set("k", 1);
+    assertEquals((await a.check({ fix: true })).checked, 1);
+    assertEquals([await inside.get("k"), await b.get("k")], [1, 1]);
+    await b.prune();
+    assertEquals(await inside.get("k"), 1);
+    // What an engine can only do with all its entries it isn't asked to do.
+    assertEquals(engine.prefixes, prefix ? ["a:main:", "b:main:"] : []);
+    assertEquals([await a.size(), await b.size()], prefix ? [0, 0] : [1, 1]);
+  }
 });
 
 const shared = new MapEngine();

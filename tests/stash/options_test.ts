@@ -80,7 +80,8 @@ Deno.test("55: the default root is $HASHSTASH_DIR, else below the cache folder",
 });
 
 Deno.test("engine options are checked when the stash is opened", async () => {
-  const stash = new HashStash({ engine: "memory", engineOptions: { maxEntires: 1 } });
+  const misspelt: Record<string, unknown> = { maxEntires: 1 };
+  const stash = new HashStash({ engine: "memory", engineOptions: misspelt });
   await assertRejects(() => stash.open(), TypeError, "maxEntries");
   await assertRejects(
     () => new HashStash({ engine: "memory", engineOptions: { maxBytes: -1 } }).get("k"),
