@@ -17,14 +17,12 @@ export interface StashEventDetail {
   readonly error?: unknown;
 }
 
-type Listener = EventListenerOrEventListenerObject;
-
 /**
  * An `EventTarget` whose listeners harm nobody: what one throws, or a promise of its rejects with,
  * is dropped. In a bare `EventTarget` of Deno it would end the program.
  */
 export class StashEvents extends EventTarget {
-  readonly #guarded = new WeakMap<Listener, EventListener>();
+  readonly #guarded = new WeakMap<object, EventListener>();
   #count = 0;
 
   /** Whether anybody may be listening: without a listener an event is not even made. */
@@ -35,7 +33,7 @@ export class StashEvents extends EventTarget {
   /** As of any `EventTarget`. */
   override addEventListener(
     type: string,
-    listener: Listener | null,
+    listener: EventListenerOrEventListenerObject | null,
     options?: boolean | AddEventListenerOptions,
   ): void {
     if (listener === null) return;
@@ -46,13 +44,13 @@ export class StashEvents extends EventTarget {
   /** As of any `EventTarget`. */
   override removeEventListener(
     type: string,
-    listener: Listener | null,
+    listener: EventListenerOrEventListenerObject | null,
     options?: boolean | EventListenerOptions,
   ): void {
     if (listener !== null) super.removeEventListener(type, this.#guard(listener), options);
   }
 
-  #guard(listener: Listener): EventListener {
+  #guard(listener: EventListenerOrEventListenerObject): EventListener {
     let guarded = this.#guarded.get(listener);
     if (guarded === undefined) {
       guarded = async (event) => {
