@@ -16,6 +16,8 @@ export interface OpenFile extends Disposable {
   write(bytes: Uint8Array): Promise<number>;
   /** `write`, at once. */
   writeSync(bytes: Uint8Array): number;
+  /** Waits until what was written is on the disk, and survives that the power fails. */
+  syncData(): Promise<void>;
   /** Goes to an offset; `whence` as in `lseek`. */
   seekSync(offset: number, whence: typeof FROM_START): number;
   /** The file's state. */
