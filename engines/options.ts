@@ -101,6 +101,17 @@ export function choiceOption<T extends string>(
   return choice;
 }
 
+/**
+ * The boolean in `options[name]`, or `false` when absent.
+ *
+ * @throws {TypeError} When it is something else.
+ */
+export function booleanOption(engine: string, options: EngineOptions, name: string): boolean {
+  const value = options[name] ?? false;
+  if (typeof value === "boolean") return value;
+  throw new TypeError(`${of(engine, name)} must be a boolean, got ${typeName(value)}`);
+}
+
 /** The mode of files by default: their owner's alone. */
 const MODE = 0o600;
 

@@ -5,6 +5,7 @@
  */
 import { dirname } from "node:path";
 import { errorCode } from "./errors.ts";
+import { os } from "./system.ts";
 
 /** A file that is open. */
 export interface OpenFile extends Disposable {
@@ -16,6 +17,8 @@ export interface OpenFile extends Disposable {
   write(bytes: Uint8Array): Promise<number>;
   /** `write`, at once. */
   writeSync(bytes: Uint8Array): number;
+  /** Waits until what was written is on the disk, and survives that the power fails. */
+  syncData(): Promise<void>;
   /** Goes to an offset; `whence` as in `lseek`. */
   seekSync(offset: number, whence: typeof FROM_START): number;
   /** The file's state. */
@@ -175,6 +178,16 @@ export function makeFolderSync(path: string, mode?: number): void {
     return makeFolderSync(path, mode);
   }
   giveMode(path, mode);
+}
+
+/**
+ * Waits until the names of what is in a folder are on the disk. Windows has no such thing: it
+ * writes them down when it closes a file.
+ */
+export async function flushFolder(path: string): Promise<void> {
+  if (os() === "windows") return;
+  using folder = await Deno.open(path);
+  await folder.sync();
 }
 
 /** The mode of a folder whose files have a mode: whoever may read them may look into it. */

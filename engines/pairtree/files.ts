@@ -9,12 +9,16 @@ import {
   renameSync,
   rmSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import type { Awaitable, Entry } from "../engine.ts";
 import { isNotFound } from "../../platform/errors.ts";
 import {
+  flushFolder,
+  openFile,
   readFile,
   readFileSync,
   rename,
+  writeAll,
   writeFile as write,
   writeFileSync,
 } from "../../platform/files.ts";
@@ -145,10 +149,18 @@ export async function verify(path: string): Promise<Header> {
 /**
  * Puts a file in the place of what is there, in one step for every reader. Its folder is made when
  * absent.
+ *
+ * @param sync Whether to wait until the disk has it: a power failure loses it no more.
  */
-export function writeFile(folder: string, name: string, bytes: Uint8Array): Awaitable<void> {
+export function writeFile(
+  folder: string,
+  name: string,
+  bytes: Uint8Array,
+  sync: boolean,
+): Awaitable<void> {
   const temporary = `${folder}/.${OWN}-${++temporaries}.tmp`;
   const path = `${folder}/${name}`;
+  if (sync) return writeThrough(folder, temporary, path, bytes);
   if (bytes.byteLength > SYNC_WRITE) return writeLarge(folder, temporary, path, bytes);
   try {
     try {
@@ -175,6 +187,30 @@ async function writeLarge(
     if (!existsSync(folder)) mkdirSync(folder, { recursive: true });
     await write(temporary, bytes, { createNew: true });
     await rename(temporary, path);
+  } catch (error) {
+    discard(temporary);
+    throw error;
+  }
+}
+
+async function writeThrough(
+  folder: string,
+  temporary: string,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  try {
+    if (!existsSync(folder)) {
+      mkdirSync(folder, { recursive: true });
+      await flushFolder(dirname(folder));
+    }
+    {
+      using file = await openFile(temporary, { write: true, createNew: true });
+      await writeAll(file, bytes);
+      await file.syncData();
+    }
+    await rename(temporary, path);
+    await flushFolder(folder);
   } catch (error) {
     discard(temporary);
     throw error;

@@ -20,7 +20,7 @@ import { explainFile } from "../file_failures.ts";
 import { defaultRootDir } from "../location.ts";
 import { builtIn } from "../built_in.ts";
 import type { PairtreeEngineOptions } from "../engine_options.ts";
-import { checkOptionNames, type EngineOptions } from "../options.ts";
+import { booleanOption, checkOptionNames, type EngineOptions } from "../options.ts";
 import { nestedFolder, storePath } from "../paths.ts";
 import { checkStore } from "./check.ts";
 import { isTemporary } from "./files.ts";
@@ -35,11 +35,13 @@ class PairtreeEngine implements Engine {
   readonly name = NAME;
   readonly supports = { persistent: true, shared: true };
   readonly #rootDir: string;
+  readonly #sync: boolean;
   readonly #store: PairtreeStore;
 
-  constructor(rootDir: string, path: string) {
+  constructor(rootDir: string, path: string, sync: boolean) {
     this.#rootDir = rootDir;
-    this.#store = new PairtreeStore(path);
+    this.#sync = sync;
+    this.#store = new PairtreeStore(path, sync);
   }
 
   get path(): string {
@@ -103,7 +105,9 @@ class PairtreeEngine implements Engine {
   async clear(deep = false): Promise<void> {
     await clear(this.#store);
     if (!deep) return;
-    for (const path of nestedStores(nestedFolder(this.path))) await clear(new PairtreeStore(path));
+    for (const path of nestedStores(nestedFolder(this.path))) {
+      await clear(new PairtreeStore(path, this.#sync));
+    }
   }
 
   async prune(): Promise<number> {
@@ -165,6 +169,7 @@ async function clear(store: PairtreeStore): Promise<void> {
           if (turns.due()) await turns.next();
         }
       }
+      await store.flush(folders);
     });
   }
 }
@@ -196,10 +201,11 @@ export function pairtree(
   engineOptions: PairtreeEngineOptions = {},
 ): Engine {
   const options: EngineOptions = { ...engineOptions };
-  checkOptionNames(NAME, options, []);
+  checkOptionNames(NAME, options, ["sync"]);
   return new PairtreeEngine(
     location.rootDir ?? defaultRootDir(),
-    storePath(NAME, location, options),
+    storePath(NAME, location, {}),
+    booleanOption(NAME, options, "sync"),
   );
 }
 

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { FileLock } from "../../platform/file_lock.ts";
-import { type FolderEntry, readFolderSync } from "../../platform/files.ts";
+import { flushFolder, type FolderEntry, readFolderSync } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { Awaitable, Entry, NewEntry } from "../engine.ts";
 import { readEntry, readHeader, writeFile } from "./files.ts";
@@ -34,9 +34,12 @@ export class PairtreeStore {
   readonly path: string;
   readonly #locks: string;
   readonly #expiring: string;
+  readonly #sync: boolean;
 
-  constructor(path: string) {
+  /** @param sync Whether changes are on the disk when they resolve. */
+  constructor(path: string, sync: boolean) {
     this.path = path;
+    this.#sync = sync;
     this.#locks = join(path, ".locks");
     this.#expiring = join(path, ".expiring");
   }
@@ -68,8 +71,7 @@ export class PairtreeStore {
     if (!existsSync(path)) return false;
     return this.locked(folder, () => {
       const live = existsSync(path) && this.isLive(path);
-      remove(path);
-      return live;
+      return then(this.#remove(folder, path), live);
     });
   }
 
@@ -86,9 +88,17 @@ export class PairtreeStore {
       const live = header !== undefined && !isExpired(header);
       if (live !== (expected !== undefined)) return false;
       if (live && !isSameLine(header.line, expected?.revision)) return false;
-      const done = next && record ? this.#write(place, record, next) : remove(place.path);
-      return done instanceof Promise ? done.then(() => true) : true;
+      const done = next && record
+        ? this.#write(place, record, next)
+        : this.#remove(place.folder, place.path);
+      return then(done, true);
     });
+  }
+
+  /** Waits until what was removed from folders is gone from the disk too, if that is asked for. */
+  async flush(folders: readonly string[]): Promise<void> {
+    if (!this.#sync) return;
+    for (const folder of folders) await flushFolder(`${this.path}/${folder}`);
   }
 
   /** The names of the folders of entries, those that begin with a digit if one is given. */
@@ -179,8 +189,17 @@ export class PairtreeStore {
 
   #write(place: Place, record: Uint8Array, { expiresAt }: NewEntry): Awaitable<void> {
     if (expiresAt !== undefined && !this.mayExpire()) writeFileSync(this.#expiring, "");
-    return writeFile(`${this.path}/${place.folder}`, place.name, record);
+    return writeFile(`${this.path}/${place.folder}`, place.name, record, this.#sync);
   }
+
+  #remove(folder: string, path: string): Awaitable<void> {
+    if (remove(path) && this.#sync) return flushFolder(`${this.path}/${folder}`);
+  }
+}
+
+/** What an operation gives when it is done. */
+function then<T>(done: Awaitable<void>, result: T): Awaitable<T> {
+  return done instanceof Promise ? done.then(() => result) : result;
 }
 
 function hold<T>(lock: FileLock, action: () => Awaitable<T>): Awaitable<T> {

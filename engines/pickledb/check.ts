@@ -54,7 +54,7 @@ async function repair(
   const { path } = document;
   const what = `${path} is damaged: ${damage.message}`;
   if (!fix) return { kind: "damaged", detail: what, fixed: false };
-  const { text } = await readText(path, false);
+  const { text = "" } = await readText(path, false);
   const found = new Map([...salvage(text)].map((member) => [member.key, itemAt(text, member)]));
   for (const key of (await findDamaged(found)).keys()) found.delete(key);
   const aside = setAside(path);

@@ -62,19 +62,19 @@ export function isSame(one: FileState, other: FileState): boolean {
 }
 
 /**
- * The file's text, and the state that it was read in.
+ * The file's text, `undefined` when there is none, and the state that it was read in.
  *
  * @throws {JsonDamage} When it is not UTF-8, unless any text will do.
  */
 export async function readText(
   path: string,
   fatal = true,
-): Promise<{ state: FileState; text: string }> {
+): Promise<{ state: FileState; text: string | undefined }> {
   let file: OpenFile;
   try {
     file = openFileSync(path);
   } catch (error) {
-    if (isNotFound(error)) return { state: NO_FILE, text: "" };
+    if (isNotFound(error)) return { state: NO_FILE, text: undefined };
     throw error;
   }
   try {
@@ -142,6 +142,8 @@ export async function prepare(
     }
     const mtime = Math.max(Date.now(), old.mtime + 1);
     file.utimeSync(new Date(), new Date(mtime));
+    // Or the new name could reach the disk before the content: an empty file after a power failure.
+    await file.syncData();
     const state = asState(file.statSync());
     file.close();
     return {

@@ -208,10 +208,9 @@ export class Document {
   }
 }
 
-async function parse(text: string): Promise<Items> {
+async function parse(text: string | undefined): Promise<Items> {
   const items: Items = new Map();
-  // An empty file is an empty store, for Python's pickleDB too.
-  if (text === "") return items;
+  if (text === undefined) return items;
   const turns = new Turns();
   for (const member of members(text)) {
     items.set(member.key, itemAt(text, member));

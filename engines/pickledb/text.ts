@@ -41,6 +41,7 @@ const SCALAR = /[-+.\w]+/y;
  */
 export function* members(text: string): Generator<Member> {
   let at = skipSpace(text, 0);
+  if (at === text.length) throw new JsonDamage("it is empty", at);
   if (text.charCodeAt(at) !== OPEN_BRACE) throw new JsonDamage("it is not a JSON object", at);
   at = skipSpace(text, at + 1);
   if (text.charCodeAt(at) !== CLOSE_BRACE) {

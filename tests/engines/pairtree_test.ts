@@ -10,7 +10,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { FileLock } from "../../platform/file_lock.ts";
@@ -504,8 +504,58 @@ pairtreeTest("a lock excludes another holder in the same process", async ({ root
   assertEquals(order, [1, 1, 2, 2, 3, 3]);
 });
 
-pairtreeTest("it has no options", async ({ root }) => {
+/** What is flushed to the disk while something runs: files by their size, folders by their name. */
+async function flushes(fn: () => Promise<unknown>): Promise<string[]> {
+  const flushed: string[] = [];
+  const { sync, syncData } = Deno.FsFile.prototype;
+  const { open } = Deno;
+  const folders = new WeakMap<Deno.FsFile, string>();
+  Deno.open = async (path, options) => {
+    const file = await open(path, options);
+    folders.set(file, String(path));
+    return file;
+  };
+  Deno.FsFile.prototype.sync = async function () {
+    await sync.call(this);
+    flushed.push(basename(folders.get(this) ?? "?"));
+  };
+  Deno.FsFile.prototype.syncData = async function () {
+    await syncData.call(this);
+    flushed.push(`${this.statSync().size > 10} file`);
+  };
+  try {
+    await fn();
+  } finally {
+    Object.assign(Deno.FsFile.prototype, { sync, syncData });
+    Deno.open = open;
+  }
+  return flushed;
+}
+
+pairtreeTest("with sync each change is on the disk when it resolves", async ({ bed, engine }) => {
+  const through = await bed.open({ sync: true });
+  const { folder } = placeOf("key");
+  const entry = entryOf("value");
+  assertEquals(await flushes(async () => await engine.set("key", entry)), []);
+  assertEquals(await flushes(async () => await through.set("key", entry)), ["true file", folder]);
+  const large = { ...entry, value: new Uint8Array(1_000_000) };
+  assertEquals(await flushes(async () => await through.set("key", large)), ["true file", folder]);
+  assertEquals(await flushes(async () => await through.delete("key")), [folder]);
+  // The folder of a new key is new too.
+  const other = placeOf("other").folder;
+  const made = await flushes(async () => await through.set("other", entry));
+  assertEquals(made, ["main", "true file", other]);
+  const swap = async () =>
+    await through.compareAndSet("other", await through.get("other"), undefined);
+  assertEquals(await flushes(swap), [other]);
+  await through.set("key", entry);
+  assertEquals((await flushes(async () => await through.clear())).sort(), [folder, other].sort());
+  assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+});
+
+pairtreeTest("its options are checked", async ({ root }) => {
   await Promise.resolve();
   const location = { rootDir: root, name: "test", dbname: "main" };
   assertThrows(() => createEngine(location, { path: "x" }), TypeError, '"path"');
+  assertThrows(() => createEngine(location, { sync: 1 }), TypeError, '"sync"');
 });

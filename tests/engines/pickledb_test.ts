@@ -204,12 +204,6 @@ test("the last of two members with one key wins, as in JSON", async ({ engine })
   assertEquals(await engine.size(), 2);
 }, '{"a": 1, "b": 2, "a": 3}');
 
-test("an empty file is an empty store", async ({ path, engine }) => {
-  assertEquals(await engine.size(), 0);
-  await engine.set("key", entryOf("1"));
-  assertEquals(await read(path), { key: 1 });
-}, "");
-
 test("a burst of sets shares saves", async ({ path, engine }) => {
   const watcher = Deno.watchFs(dirname(path));
   const temporaries = new Set<string>();
@@ -260,6 +254,8 @@ test("two quick saves of the same length never look the same to another reader",
 });
 
 const DAMAGED: Record<string, string> = {
+  "empty, as a power failure may leave it": "",
+  "only spaces": " \n\n ",
   "truncated": '{\n"a": 1,\n"b": [1,2',
   "truncated inside a string": '{\n"a": 1,\n"b": "x',
   "no end": '{\n"a": 1,\n"b": 2,\n',
@@ -439,6 +435,27 @@ test("random JSON comes back, however the file was formatted", async ({ path, en
   await check();
   await engine.set("plain", entryOf("1"));
   assertEquals(await runPython(STRICT, path), "1 301");
+});
+
+test("what is saved is on the disk before it takes the file's place", async ({ path, engine }) => {
+  await engine.set("key", entryOf("0"));
+  // What the file has whenever something is flushed.
+  const flushed: string[] = [];
+  const { syncData } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.syncData = async function () {
+    await syncData.call(this);
+    const { key } = await read(path);
+    flushed.push(`${key} with ${this.statSync().size > 0}`);
+  };
+  try {
+    await engine.set("key", entryOf("1"));
+    await engine.setMany([["key", entryOf("2")], ["large", entryOf("7".repeat(2_000_000))]]);
+    await engine.clear();
+  } finally {
+    Deno.FsFile.prototype.syncData = syncData;
+  }
+  assertEquals(flushed, ["0 with true", "1 with true", "2 with true"]);
+  assertEquals(await read(path), {});
 });
 
 test("a set that comes when the last save ends resolves too", async ({ path, engine }) => {
