@@ -48,7 +48,7 @@ import { builtIn } from "../built_in.ts";
 import type { DiskcacheEngineOptions } from "../engine_options.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
 import { nestedFolder, storePath } from "../paths.ts";
-import { DatabaseHandle } from "../sqlite/database.ts";
+import { DatabaseHandle, type Step } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
 import { explainSql, RefusedError, transact } from "../sqlite/transaction.ts";
 import { isNotFound } from "../../platform/errors.ts";
@@ -62,6 +62,8 @@ const DATABASE = "cache.db";
 const PAGE = 1_000;
 /** How many entries and bytes one transaction stores, and how many files it removes. */
 const BATCH = { entries: 1_000, bytes: 32 * 1024 * 1024, removed: 100 };
+/** What a small row takes besides its value. */
+const ROW = 500;
 
 class DiskcacheEngine implements Engine {
   readonly name = NAME;
@@ -154,7 +156,7 @@ class DiskcacheEngine implements Engine {
         if (row !== undefined) table.put([[sqlKey, row]], now, garbage);
         else table.remove(sqlKey, now, garbage);
         return true;
-      });
+      }, row && [row]);
     return next === undefined ? change() : this.#withRow(next, change);
   }
 
@@ -181,18 +183,13 @@ class DiskcacheEngine implements Engine {
     }
   }
 
-  async deleteMany(keys: string[]): Promise<number> {
-    const turns = new Turns();
-    let count = 0;
-    for (let start = 0; start < keys.length; start += BATCH.entries) {
-      const sqlKeys = keys.slice(start, start + BATCH.entries).map(toSqlKey);
-      count += await this.#change((table, garbage) => {
-        const now = seconds();
-        return sqlKeys.filter((key) => table.remove(key, now, garbage)).length;
-      });
-      if (turns.due()) await turns.next();
-    }
-    return count;
+  deleteMany(keys: string[]): Promise<number> {
+    return this.#removeAll(BATCH.entries, (table, garbage, limit, start) => {
+      const sqlKeys = keys.slice(start, start + limit).map(toSqlKey);
+      const now = seconds();
+      const removed = sqlKeys.filter((key) => table.remove(key, now, garbage)).length;
+      return { taken: sqlKeys.length, removed };
+    });
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
@@ -219,7 +216,10 @@ class DiskcacheEngine implements Engine {
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#removeAll((table, garbage) => table.removeSome(BATCH.removed, garbage));
+    await this.#removeAll(BATCH.removed, (table, garbage, limit) => {
+      const removed = table.removeSome(limit, garbage);
+      return { taken: removed, removed };
+    });
     if (!deep) return;
     for (const path of await this.#nested()) {
       await clearStore(path);
@@ -227,8 +227,9 @@ class DiskcacheEngine implements Engine {
   }
 
   prune(): Promise<number> {
-    return this.#removeAll((table, garbage) => {
-      return table.removeExpired(seconds(), BATCH.removed, garbage);
+    return this.#removeAll(BATCH.removed, (table, garbage, limit) => {
+      const removed = table.removeExpired(seconds(), limit, garbage);
+      return { taken: removed, removed };
     });
   }
 
@@ -247,29 +248,34 @@ class DiskcacheEngine implements Engine {
 
   /**
    * Changes rows in one transaction, and then removes the files that nothing refers to any more.
+   *
+   * @param stored The rows that are stored, unless something is only removed.
    */
-  #change<T>(
-    action: (table: CacheTable, garbage: string[]) => T,
-  ): Awaitable<T> {
-    return this.#database.run((table) => {
-      const garbage: string[] = [];
-      const result = transact(this.#database.connection, () => action(table, garbage));
-      for (const filename of garbage) this.#files.remove(filename);
-      return result;
+  #change<R>(
+    action: (table: CacheTable, garbage: string[]) => R,
+    stored?: NewRow[],
+  ): Awaitable<R> {
+    const change = (table: CacheTable) => this.#transact(table, action);
+    return stored === undefined
+      ? this.#database.remove(change)
+      : this.#database.store(bytesInRows(stored), change);
+  }
+
+  /** Removes rows step by step: see `removeAll` of the handle. */
+  #removeAll(
+    most: number,
+    step: (table: CacheTable, garbage: string[], limit: number, start: number) => Step,
+  ): Promise<number> {
+    return this.#database.removeAll(most, (table, limit, start) => {
+      return this.#transact(table, (table, garbage) => step(table, garbage, limit, start));
     });
   }
 
-  /** Removes rows by and by, until one step finds fewer than it could take; how many. */
-  async #removeAll(
-    step: (table: CacheTable, garbage: string[]) => number,
-  ): Promise<number> {
-    const turns = new Turns();
-    for (let count = 0;;) {
-      const removed = await this.#change(step);
-      count += removed;
-      if (removed < BATCH.removed) return count;
-      if (turns.due()) await turns.next();
-    }
+  #transact<R>(table: CacheTable, action: (table: CacheTable, garbage: string[]) => R): R {
+    const garbage: string[] = [];
+    const result = transact(this.#database.connection, () => action(table, garbage));
+    for (const filename of garbage) this.#files.remove(filename);
+    return result;
   }
 
   /**
@@ -313,14 +319,14 @@ class DiskcacheEngine implements Engine {
   }
 
   #put(key: SqlKey, row: NewRow): Awaitable<boolean> {
-    const alone = this.#database.run((table) => {
+    const alone = this.#database.store(bytesInRows([row]), (table) => {
       return row.filename === null && table.putAlone(key, row, seconds());
     });
     return whenReady(alone, (alone) => {
       return alone || this.#change((table, garbage) => {
         table.put([[key, row]], seconds(), garbage);
         return true;
-      });
+      }, [row]);
     });
   }
 
@@ -336,7 +342,8 @@ class DiskcacheEngine implements Engine {
         rows.push([toSqlKey(key), newRow(entry, value, filename)]);
         if (turns.due()) await turns.next();
       }
-      await this.#change((table, garbage) => table.put(rows, seconds(), garbage));
+      const put = (table: CacheTable, garbage: string[]) => table.put(rows, seconds(), garbage);
+      await this.#change(put, rows.map(([, row]) => row));
       return true;
     });
   }
@@ -463,6 +470,15 @@ function newRow(
     filename,
     value: "inRow" in value ? value.inRow : null,
   };
+}
+
+/** About how many bytes rows take in the database. */
+function bytesInRows(rows: NewRow[]): number {
+  return rows.reduce(
+    (sum, { value }) =>
+      sum + ROW + (value instanceof Uint8Array || typeof value === "string" ? value.length : 0),
+    0,
+  );
 }
 
 function toEntry(row: Row, value: Uint8Array): Entry {

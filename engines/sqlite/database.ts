@@ -2,12 +2,14 @@ import { basename, dirname, join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { lstatSync, makeFolder, realPath } from "../../platform/files.ts";
 import { env, isGranted } from "../../platform/system.ts";
+import { Turns } from "../../platform/timers.ts";
 import { messageOf } from "../errors.ts";
 import type { Awaitable } from "../engine.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
 import type { DriverName, SqlConnection, SqlDriver } from "./driver.ts";
 import { loadFfiDriver } from "./ffi.ts";
 import { nodeDriver } from "./node.ts";
+import { isDiskFull, Reserve } from "./reserve.ts";
 import { BUSY_SLICE, RefusedError, snapshot, transact, whenFree } from "./transaction.ts";
 
 /** What `engineOptions.driver` can be. */
@@ -21,6 +23,8 @@ interface OpenDatabase {
   readonly driver: DriverName;
   /** The one connection of this process. */
   readonly connection: SqlConnection;
+  /** Its space for the day when the disk is full. */
+  readonly reserve: Reserve;
 }
 
 /**
@@ -29,7 +33,10 @@ interface OpenDatabase {
  * it, also those of a second SQLite library that knows nothing of the first, and then the two
  * corrupt it. For the same reason nothing else of ours may open these files.
  */
-const DATABASES = new SharedResources<OpenDatabase>(({ connection }) => connection.close());
+const DATABASES = new SharedResources<OpenDatabase>(({ connection, reserve }) => {
+  reserve.close();
+  connection.close();
+});
 
 let loadingFfi: Promise<SqlDriver> | undefined;
 
@@ -43,6 +50,14 @@ export interface DatabaseOptions<T> {
   configure(connection: SqlConnection): void;
   /** Makes what the handle works with; tried again likewise. */
   prepare(connection: SqlConnection): T;
+}
+
+/** What a step of `removeAll` did. */
+export interface Step {
+  /** How much it looked at. */
+  readonly taken: number;
+  /** How much of that was there. */
+  readonly removed: number;
 }
 
 /** A handle's share of a database file, with what it has prepared on it. */
@@ -99,9 +114,72 @@ export class DatabaseHandle<T> {
     return whenFree(() => action(this.#table));
   }
 
-  /** `run`, in a transaction. */
+  /**
+   * `run`, of what stores something.
+   *
+   * @param bytes About how many bytes it stores.
+   */
+  store<R>(bytes: number, action: (table: T) => R): Awaitable<R> {
+    return this.run((table) => {
+      const { reserve } = this.#hold.resource;
+      reserve.prepare(bytes);
+      try {
+        return action(table);
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        // The log may take more than what is in it.
+        reserve.giveUp();
+        reserve.prepare(bytes);
+        return action(table);
+      }
+    });
+  }
+
+  /** `run`, of what removes something: on a full disk too. */
+  remove<R>(action: (table: T) => R): Awaitable<R> {
+    return this.run((table) => {
+      try {
+        return action(table);
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        this.#hold.resource.reserve.giveUp();
+        return action(table);
+      }
+    });
+  }
+
+  /** `remove`, in a transaction. */
   change<R>(action: (table: T) => R): Awaitable<R> {
-    return this.run((table) => transact(this.connection, () => action(table)));
+    return this.remove((table) => transact(this.connection, () => action(table)));
+  }
+
+  /**
+   * `remove`, step by step, until one finds less than it may take. Where the disk has no room for a
+   * whole step, they become smaller.
+   *
+   * @param most How much a step may take.
+   * @param step Takes what comes after the first `start`, no more than `limit`.
+   * @returns How many were removed.
+   */
+  async removeAll(
+    most: number,
+    step: (table: T, limit: number, start: number) => Step,
+  ): Promise<number> {
+    const turns = new Turns();
+    let start = 0;
+    let count = 0;
+    for (let limit = most;;) {
+      try {
+        const { taken, removed } = await this.remove((table) => step(table, limit, start));
+        start += taken;
+        count += removed;
+        if (taken < limit) return count;
+      } catch (error) {
+        if (!isDiskFull(error) || limit === 1) throw error;
+        limit = Math.ceil(limit / 8);
+      }
+      if (turns.due()) await turns.next();
+    }
   }
 
   /** `run`, on one state of the database. */
@@ -135,7 +213,7 @@ async function openDatabase(
       connection.close();
       throw error;
     }
-    return { driver: driver.name, connection };
+    return { driver: driver.name, connection, reserve: new Reserve(file, connection) };
   }, () => fileIdentity(file));
   if (choice === "auto" || choice === hold.resource.driver) return hold;
   await hold.release();

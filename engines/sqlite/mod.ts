@@ -18,17 +18,21 @@ import { checkTable } from "./check.ts";
 import { DatabaseHandle, DRIVER_CHOICES, type DriverChoice } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
 import { checkSize, tableName } from "./format.ts";
+import { isDiskFull } from "./reserve.ts";
 import { EntryTable } from "./store.ts";
-import { explainSql } from "./transaction.ts";
+import { explainSql, transact } from "./transaction.ts";
 import { Turns } from "../../platform/timers.ts";
 
 /** How many entries, and how many bytes of values, one transaction takes: some 100 ms. */
-const BATCH_ENTRIES = 5_000;
-const BATCH_BYTES = 32 * 1024 * 1024;
+const BATCH = { entries: 5_000, bytes: 32 * 1024 * 1024 };
+/** What a small row takes besides its value. */
+const ROW = 200;
 /** How many keys are read at once. */
 const PAGE = 1_000;
 /** How many values are. */
 const FEW = 200;
+/** How many pages are given back to the file system at once. */
+const VACUUM_PAGES = 1_000;
 
 class SqliteEngine implements Engine {
   readonly name = "sqlite";
@@ -69,11 +73,11 @@ class SqliteEngine implements Engine {
 
   set(key: string, entry: NewEntry): Awaitable<void> {
     checkSize(key, entry);
-    return this.#database.run((table) => table.set(key, entry));
+    return this.#database.store(entry.value.byteLength, (table) => table.set(key, entry));
   }
 
   delete(key: string): Awaitable<boolean> {
-    return this.#database.run((table) => table.delete(key));
+    return this.#database.remove((table) => table.delete(key));
   }
 
   compareAndSet(
@@ -81,15 +85,18 @@ class SqliteEngine implements Engine {
     expected: Entry | undefined,
     next: NewEntry | undefined,
   ): Awaitable<boolean> {
-    if (next !== undefined) checkSize(key, next);
-    return this.#database.run((table) => {
-      if (expected === undefined) {
-        return next === undefined ? !table.has(key) : table.add(key, next);
-      }
-      // Only an entry of this engine is a state of it.
-      const revision = expected.revision as SqlValue;
-      return next === undefined ? table.remove(key, revision) : table.replace(key, revision, next);
-    });
+    // Only an entry of this engine is a state of it.
+    const revision = expected?.revision as SqlValue | undefined;
+    if (next === undefined) {
+      return this.#database.remove((table) =>
+        revision === undefined ? !table.has(key) : table.remove(key, revision)
+      );
+    }
+    checkSize(key, next);
+    return this.#database.store(
+      next.value.byteLength,
+      (table) => revision === undefined ? table.add(key, next) : table.replace(key, revision, next),
+    );
   }
 
   getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
@@ -99,15 +106,24 @@ class SqliteEngine implements Engine {
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
     for (const [key, entry] of pairs) checkSize(key, entry);
-    const weigh = ([, { value }]: [string, NewEntry]) => value.byteLength;
-    await this.#batches(pairs, weigh, (table, [key, entry]) => {
-      table.set(key, entry);
-      return true;
-    });
+    const turns = new Turns();
+    for (const { start, end, bytes } of transactions(pairs)) {
+      await this.#database.store(bytes, (table) =>
+        transact(this.#database.connection, () => {
+          for (let i = start; i < end; i++) table.set(...pairs[i]);
+        }));
+      if (turns.due()) await turns.next();
+    }
   }
 
   deleteMany(keys: string[]): Promise<number> {
-    return this.#batches(keys, () => 0, (table, key) => table.delete(key));
+    return this.#database.removeAll(BATCH.entries, (table, limit, start) => {
+      const some = keys.slice(start, start + limit);
+      return transact(this.#database.connection, () => ({
+        taken: some.length,
+        removed: some.filter((key) => table.delete(key)).length,
+      }));
+    });
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
@@ -136,13 +152,10 @@ class SqliteEngine implements Engine {
   }
 
   async prune(): Promise<number> {
-    const turns = new Turns();
-    let count = 0;
-    for (let pruned = PAGE; pruned === PAGE;) {
-      pruned = await this.#database.run((table) => table.prune(PAGE));
-      count += pruned;
-      if (turns.due()) await turns.next();
-    }
+    const count = await this.#database.removeAll(PAGE, (table, limit) => {
+      const removed = table.prune(limit);
+      return { taken: removed, removed };
+    });
     if (count > 0) await this.#giveBack();
     return count;
   }
@@ -170,31 +183,6 @@ class SqliteEngine implements Engine {
   }
 
   /**
-   * Changes something for each item, in as few transactions as the event loop can bear; how many
-   * were changed.
-   */
-  async #batches<T>(
-    items: T[],
-    weigh: (item: T) => number,
-    change: (table: EntryTable, item: T) => boolean,
-  ): Promise<number> {
-    const turns = new Turns();
-    let count = 0;
-    for (let start = 0, end = 0; start < items.length; start = end) {
-      for (let bytes = 0; end < items.length && end - start < BATCH_ENTRIES; end++) {
-        if ((bytes += weigh(items[end])) > BATCH_BYTES && end > start) break;
-      }
-      count += await this.#database.change((table) => {
-        let changed = 0;
-        for (let i = start; i < end; i++) if (change(table, items[i])) changed++;
-        return changed;
-      });
-      if (turns.due()) await turns.next();
-    }
-    return count;
-  }
-
-  /**
    * The keys that begin with the prefix in their order, page by page: no statement is open while
    * the consumer thinks.
    */
@@ -212,10 +200,29 @@ class SqliteEngine implements Engine {
 
   /** Gives the pages that are no longer used back to the file system. */
   async #giveBack(): Promise<void> {
-    const turns = new Turns();
-    while (await this.#database.run((table) => table.giveBack())) {
-      if (turns.due()) await turns.next();
+    try {
+      await this.#database.removeAll(VACUUM_PAGES, (table, limit) => {
+        const removed = table.giveBack(limit);
+        return { taken: removed, removed };
+      });
+    } catch (error) {
+      // They are of use here too, and what the caller wanted is done.
+      if (!isDiskFull(error)) throw error;
     }
+  }
+}
+
+/** Which of the pairs go into a transaction together, and about how many bytes they take. */
+function* transactions(pairs: [string, NewEntry][]) {
+  for (let start = 0, end = 0; start < pairs.length; start = end) {
+    let bytes = 0;
+    while (end < pairs.length && end - start < BATCH.entries) {
+      const more = pairs[end][1].value.byteLength + ROW;
+      if (bytes + more > BATCH.bytes && end > start) break;
+      bytes += more;
+      end++;
+    }
+    yield { start, end, bytes };
   }
 }
 
@@ -227,7 +234,7 @@ function configure(connection: SqlConnection): void {
   // On file systems without shared memory the journal stays as it was, and is safe only when
   // flushed each time.
   connection.exec(`PRAGMA synchronous = ${journal === "wal" ? "NORMAL" : "FULL"}`);
-  connection.exec(`PRAGMA journal_size_limit = ${BATCH_BYTES}`);
+  connection.exec(`PRAGMA journal_size_limit = ${BATCH.bytes}`);
 }
 
 /**

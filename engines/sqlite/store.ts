@@ -5,8 +5,6 @@ import { RefusedError, transact } from "./transaction.ts";
 
 const COLUMNS = "key TEXT, value BLOB, timestamp INTEGER, expires_at INTEGER, revision INTEGER";
 
-/** How many pages are given back to the file system at once. */
-const VACUUM_PAGES = 1_000;
 /** What `PRAGMA auto_vacuum` answers for a file that can be shortened. */
 const INCREMENTAL = 2;
 
@@ -158,13 +156,13 @@ export class EntryTable {
     }
   }
 
-  /** Gives pages that are no longer used back to the file system; whether there are more. */
-  giveBack(): boolean {
+  /** Gives so many pages that are no longer used back to the file system; how many there were. */
+  giveBack(pages: number): number {
     // Files of other programs may be without what it takes.
-    if (this.#number("PRAGMA auto_vacuum") !== INCREMENTAL) return false;
-    const free = this.#number("PRAGMA freelist_count");
-    if (free > 0) this.#statement(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`).all();
-    return free > VACUUM_PAGES;
+    if (this.#number("PRAGMA auto_vacuum") !== INCREMENTAL) return 0;
+    const free = Math.min(pages, this.#number("PRAGMA freelist_count"));
+    if (free > 0) this.#connection.prepare(`PRAGMA incremental_vacuum(${free})`).all();
+    return free;
   }
 
   #put(sql: string, key: string, entry: NewEntry, ...more: SqlValue[]): number {

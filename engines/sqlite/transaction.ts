@@ -103,5 +103,8 @@ export function explainSql(error: unknown, path: string): string | undefined {
     return `${file} cannot be opened or made; check that it is a file in a folder that may be written`;
   }
   if (/disk is full/.test(message)) return `the disk of ${file} is full; free some space`;
+  if (/disk I\/O error/.test(message)) {
+    return `the disk of ${file} can be read or written no more; look whether it is full or broken`;
+  }
   return explainFile(error, dirname(path));
 }

@@ -26,6 +26,7 @@ import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
+import { runOnSmallDisk } from "../support/small_disk.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
 
 /** With options as they come at run time, which the compiler has not checked. */
@@ -348,6 +349,59 @@ test("lists keys that sort after all others", async (bed) => {
     assertEquals(await keysOf(engine, prefix), keys.filter((key) => key.startsWith(prefix)).sort());
   }
 });
+
+/** Fills a disk of 5 MB with values of this size, and then removes some, and all. */
+const FULL_DISK = (engine: string, size: number) => `
+  import { complete } from "./engines/complete.ts";
+  import { loadEngine } from "./engines/registry.ts";
+  const createEngine = await loadEngine("${engine}");
+  const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
+  const open = async () => {
+    const engine = complete(createEngine(location, {}));
+    await engine.open();
+    return engine;
+  };
+  let engine = await open();
+  const fill = async (size) => {
+    const value = crypto.getRandomValues(new Uint8Array(size));
+    for (let count = 0;; count++) {
+      try {
+        await engine.set(size + " " + count, { value, timestamp: Date.now() });
+      } catch (error) {
+        return [count, error.name + ": " + error.message];
+      }
+    }
+  };
+  const [count, message] = await fill(${size});
+  const [more] = await fill(10);
+  console.log(message);
+  const before = await engine.size();
+  console.log(before === count + more, count > 1_000_000 / ${size});
+  const keys = await Array.fromAsync(engine.keys());
+  console.log(await engine.delete(keys[0]), await engine.deleteMany(keys.slice(1, 5)));
+  const entry = await engine.get(keys[5]);
+  console.log(await engine.compareAndSet(keys[5], entry, undefined), await engine.prune());
+  console.log(before - await engine.size());
+  await engine.close();
+  engine = await open();
+  console.log((await engine.get(keys[6])).value.byteLength > 0);
+  await fill(${size});
+  await engine.clear();
+  await engine.set("key", { value: new Uint8Array(${size}), timestamp: Date.now() });
+  console.log(await engine.size(), (await engine.check({ fix: false })).problems.length);
+  await engine.close();`;
+
+for (const size of [100, 2_000, 50_000]) {
+  test(`removes on a full disk, after values of ${size} bytes`, async (bed) => {
+    const printed = await runOnSmallDisk(bed.root, 5_000_000, FULL_DISK("sqlite", size));
+    const [message, ...rest] = printed.split("\n");
+    assertMatch(
+      message,
+      /^EngineError: Cannot set entry in engine "sqlite": the disk of .* is full;/,
+    );
+    assertEquals(rest, ["true true", "true 4", "true 0", "6", "true", "1 0", ""]);
+  });
+}
 
 test("checks its options", async () => {
   const location = { rootDir: "/x", name: "test", dbname: "main" };

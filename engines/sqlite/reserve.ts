@@ -1,0 +1,128 @@
+import { errorCode, isNotFound } from "../../platform/errors.ts";
+import {
+  FROM_START,
+  lstatSync,
+  openFileSync,
+  removeSync,
+  statSync,
+  writeAllSync,
+} from "../../platform/files.ts";
+import { messageOf } from "../errors.ts";
+import type { SqlConnection } from "./driver.ts";
+
+/** The unit in which it grows, bytes. */
+const STEP = 128 * 1024;
+/** It grows no larger than this: values beyond it are rare, and it takes as long as to write them. */
+const MAX = 32 * 1024 * 1024;
+/** What a row needs at most besides its value: new pages of the table and its indexes. */
+const ROW = 8 * 1024;
+
+/**
+ * Space on the disk for the day when it is full, in a file beside the database.
+ *
+ * What is written goes into the write-ahead log first, deletes too; and the log can be emptied only
+ * when the database can take the pages that are new. On a full disk neither is possible, and nothing
+ * could be removed any more. So this file is kept as large as the new pages in the log and a few
+ * more: given back, it is just the space that the database needs, and then the log is free.
+ */
+export class Reserve {
+  readonly #file: string;
+  readonly #path: string;
+  readonly #connection: SqlConnection;
+  /** How many bytes may be written before a closer look. */
+  #left = 0;
+  #isMade = false;
+
+  constructor(file: string, connection: SqlConnection) {
+    this.#file = file;
+    this.#path = `${file}-reserve`;
+    this.#connection = connection;
+  }
+
+  /**
+   * Sees to it that a value of so many bytes can be written and the log emptied.
+   *
+   * @throws When the disk has no room for that.
+   */
+  prepare(bytes: number): void {
+    this.#left -= bytes + ROW;
+    if (this.#left >= 0) return;
+    try {
+      this.#grow(bytes);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.giveUp();
+      this.#grow(bytes);
+    }
+  }
+
+  /** Gives the space back and empties the log into the database. */
+  giveUp(): void {
+    this.remove();
+    this.#connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)").all();
+  }
+
+  /** To be called before the connection is closed: whoever opens the file next makes another one. */
+  close(): void {
+    if (!this.#isMade) return;
+    try {
+      this.giveUp();
+    } catch {
+      // Closing says so, or it does not matter.
+    }
+  }
+
+  /** Gives the space back; the next value takes it again. */
+  remove(): void {
+    this.#left = 0;
+    try {
+      removeSync(this.#path);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  #grow(bytes: number): void {
+    const size = this.#size();
+    // Somebody put something else there.
+    if (size === undefined) return;
+    const news = Math.max(0, this.#pages() - statSync(this.#file).size);
+    const wanted = Math.min(MAX, STEP * Math.ceil((news + bytes + STEP) / STEP));
+    if (size < wanted) this.#write(size, wanted);
+    this.#left = Math.max(size, wanted) - news - bytes;
+  }
+
+  #write(from: number, to: number): void {
+    // No zeros: there are disks that would keep them in no space at all.
+    const block = crypto.getRandomValues(new Uint8Array(STEP / 2));
+    using file = openFileSync(this.#path, { write: true, create: true });
+    this.#isMade = true;
+    // Another process may have given it up a moment ago.
+    const { size } = file.statSync();
+    file.seekSync(Math.min(size, from), FROM_START);
+    for (let at = Math.min(size, from); at < to; at += block.byteLength) writeAllSync(file, block);
+  }
+
+  #size(): number | undefined {
+    try {
+      const { isFile, size } = lstatSync(this.#path);
+      return isFile ? size : undefined;
+    } catch (error) {
+      if (isNotFound(error)) return 0;
+      throw error;
+    }
+  }
+
+  #pages(): number {
+    const pragma = (name: string) => {
+      return Number(this.#connection.prepare(`PRAGMA ${name}`).get()?.[0]);
+    };
+    return pragma("page_count") * pragma("page_size");
+  }
+}
+
+/** Whether an error of SQLite or of the system says that there is no space left. */
+export function isDiskFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "") ||
+    /disk is full/.test(messageOf(error));
+}

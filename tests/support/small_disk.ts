@@ -1,0 +1,38 @@
+/** A disk that is full after a few megabytes. */
+import { join } from "node:path";
+import { REPOSITORY } from "./child.ts";
+
+/**
+ * Runs TypeScript in a child `deno run -A` that has a disk of this size, in bytes, at `folder`; what
+ * it printed. Imports are relative to the repository's folder. The disk is a file system in memory
+ * which only the child sees: Linux lets any user have one.
+ */
+export async function runOnSmallDisk(
+  folder: string,
+  size: number,
+  script: string,
+): Promise<string> {
+  const file = join(folder, "script.ts");
+  const imports = script.replaceAll(/from "\.\//g, `from "${new URL("../../", import.meta.url)}`);
+  const mounted = join(folder, "disk");
+  await Deno.mkdir(mounted);
+  await Deno.writeTextFile(file, imports);
+  const { success, stdout, stderr } = await new Deno.Command("unshare", {
+    args: [
+      "--map-root-user",
+      "--mount",
+      "sh",
+      "-c",
+      `mount -t tmpfs -o size=${size} none "$1" && shift && exec "$@"`,
+      "sh",
+      mounted,
+      Deno.execPath(),
+      ...["run", "-A", "--quiet", "--no-check", "--config", join(REPOSITORY, "deno.json"), file],
+      mounted,
+    ],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(decoder.decode(stderr));
+  return decoder.decode(stdout);
+}
