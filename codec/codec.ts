@@ -1,5 +1,6 @@
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
 import type { Compressor, CustomSerializer } from "./custom.ts";
+import { foreignValue } from "./foreign.ts";
 import {
   type Compression,
   type CompressorName,
@@ -9,7 +10,7 @@ import {
 } from "./format.ts";
 import { maxValueBytesOf, type ReadLimits } from "./limits.ts";
 import { b64Of, compressionOf, formatOf } from "./options.ts";
-import { pack, unpack } from "./pack.ts";
+import { Foreign, pack, unpack } from "./pack.ts";
 import { Serializer } from "./serializer.ts";
 import { deserializeContent } from "./serializers/mod.ts";
 
@@ -114,7 +115,10 @@ export class Codec {
     if (content === bytes) return deserializeContent(bytes, layer, this.#ownSerializer);
     return whenReady(
       content,
-      (content) => deserializeContent(content, layerOf(content), this.#ownSerializer),
+      (content) =>
+        content instanceof Foreign
+          ? foreignValue(content, bytes, this.#ownSerializer)
+          : deserializeContent(content, layerOf(content), this.#ownSerializer),
     );
   }
 }

@@ -2,7 +2,8 @@ import type { Compressor } from "./custom.ts";
 import { type Compression, type CompressorName, layerOf } from "./format.ts";
 import { maxValueBytesOf, type ReadLimits } from "./limits.ts";
 import { b64Of, compressionOf } from "./options.ts";
-import { pack, unpack } from "./pack.ts";
+import { DecodeError } from "./errors.ts";
+import { Foreign, pack, unpack } from "./pack.ts";
 
 /** The layers that an {@linkcode Encoder} puts around bytes. */
 export interface EncoderOptions {
@@ -89,7 +90,10 @@ export class Decoder {
    * them.
    */
   async decode(bytes: Uint8Array): Promise<Uint8Array> {
-    return await unpack(checked("decode", bytes), layerOf(bytes), this.#limits);
+    const content = await unpack(checked("decode", bytes), layerOf(bytes), this.#limits);
+    if (!(content instanceof Foreign)) return content;
+    if (content.content !== undefined) return content.content;
+    throw new DecodeError("Cannot decode bytes: a dictionary is needed to decompress them");
   }
 }
 

@@ -3,6 +3,7 @@
  * Keys and values share them.
  */
 import { builtinModule } from "../platform/system.ts";
+import { quoted } from "./brief.ts";
 import { DecodeError } from "./errors.ts";
 import { hasViewExtras } from "./extras.ts";
 import { ownNames, Refusal } from "./refusal.ts";
@@ -96,7 +97,7 @@ const LEAVES: Leaf[] = [
   ...VIEWS.map((View): Leaf => ({
     tag: View.name,
     encode: (value) => {
-      refuseDetached(value as ArrayBufferView);
+      refuseUnreadable(value as ArrayBufferView);
       const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
       return toBase64(new Uint8Array(buffer, byteOffset, byteLength));
     },
@@ -133,11 +134,33 @@ export function leafOf(value: object, prototype: object): Leaf | undefined {
   return leaf;
 }
 
-/** Refuses a view whose bytes are gone: before any part of it is read, since that throws. */
-export function refuseDetached(view: ArrayBufferView): void {
+/**
+ * Refuses a view whose bytes are gone, since some ways of reading it throw and others see no bytes:
+ * those of its buffer were transferred, or the buffer was made shorter.
+ */
+export function refuseUnreadable(view: ArrayBufferView): void {
+  if (isReadable(view)) return;
   const { buffer } = view;
-  if (buffer instanceof ArrayBuffer && buffer.detached) {
-    throw new Refusal(`is a ${view.constructor.name} on a detached ArrayBuffer`);
+  throw new Refusal(
+    buffer instanceof ArrayBuffer && buffer.detached
+      ? `is a ${view.constructor.name} on a detached ArrayBuffer`
+      : `is a ${view.constructor.name} out of the bounds of its ArrayBuffer`,
+  );
+}
+
+/** Whether the bytes of a view are there. */
+export function isReadable(view: ArrayBufferView): boolean {
+  const { buffer } = view;
+  if (!(buffer instanceof ArrayBuffer)) return true;
+  if (buffer.detached) return false;
+  if (!buffer.resizable) return true;
+  try {
+    // No property of a typed array tells; its methods throw, and a DataView's length does.
+    if (view instanceof DataView) return view.byteLength >= 0;
+    Uint8Array.prototype.at.call(view as Uint8Array, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -154,7 +177,7 @@ export function refuseExtras(view: Uint8Array): void {
 }
 
 function lost(name: string): Refusal {
-  return new Refusal(`has a property of its own, ${JSON.stringify(name)}, that would be lost`);
+  return new Refusal(`has a property of its own, ${quoted(name)}, that would be lost`);
 }
 
 /** The value of a leaf's tag and payload; calls `otherwise` when no leaf has the tag. */

@@ -1,6 +1,7 @@
 /** The layers around serialized bytes: compression and base64. */
 import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
+import { FOREIGN } from "./compressors/foreign.ts";
 import { lz4 } from "./compressors/lz4.ts";
 import { MAX_CONTENT } from "./compressors/pieces.ts";
 import { brotli, gzip, zlib } from "./compressors/zlib.ts";
@@ -14,6 +15,7 @@ import {
   layerOf,
   PROTECTED_MARK,
 } from "./format.ts";
+import { isGzipSealed, sealGzip, unsealGzip } from "./gzip_seal.ts";
 import { checkLength, type ReadLimits } from "./limits.ts";
 import { isIntact, isSealed, seal, unseal } from "./seal.ts";
 import { fromBase64, fromBytes, toBase64, toBytes } from "./text.ts";
@@ -31,7 +33,8 @@ export function pack(
     return inBase64(withMark(content, b64), b64);
   }
   return whenReady(compression.compress(content), (frame) => {
-    const sealed = seal({ frame, length: content.length });
+    const given = { frame, length: content.length };
+    const sealed = compression === gzip ? sealGzip(given) : seal(given);
     return inBase64(sealed.length < content.length ? sealed : withMark(content, b64), b64);
   });
 }
@@ -45,8 +48,13 @@ function withMark(content: Uint8Array, b64: boolean): Uint8Array {
   const mistaken = layer === undefined
     ? b64
     : layer.kind !== "content" || layer.name === "protected";
-  if (!mistaken && (!isSealed(content) || isOwnSeal(content, layer))) return content;
+  if (!mistaken && (!hasSeal(content, layer) || isOwnSeal(content, layer))) return content;
   return seal({ frame: concat([PROTECTED_MARK, content]), length: content.length });
+}
+
+/** Whether the bytes were sealed, even if damage has changed what they begin with. */
+function hasSeal(bytes: Uint8Array, layer: Layer | undefined): boolean {
+  return isSealed(bytes) || (layer === undefined && isGzipSealed(bytes));
 }
 
 /** Whether the seal is part of the content: custom serializers seal theirs. */
@@ -56,6 +64,12 @@ function isOwnSeal(content: Uint8Array, layer: Layer | undefined): boolean {
 
 function inBase64(bytes: Uint8Array, b64: boolean): Uint8Array {
   return b64 ? toBytes(toBase64(bytes)) : bytes;
+}
+
+/** Complete compressed data without a seal: another program wrote it. */
+export class Foreign {
+  /** @param content `undefined` when only a dictionary could tell. */
+  constructor(readonly content: Uint8Array | undefined) {}
 }
 
 /**
@@ -68,7 +82,7 @@ export function unpack(
   bytes: Uint8Array,
   layer: Layer | undefined,
   limits: ReadLimits,
-): Awaitable<Uint8Array> {
+): Awaitable<Uint8Array | Foreign> {
   switch (layer?.kind) {
     case "entry":
       throw new DecodeError(
@@ -91,8 +105,7 @@ export function unpack(
   if (layer?.name === "protected") {
     return unseal(bytes, "bytes").frame.subarray(PROTECTED_MARK.length);
   }
-  // Bytes that end in a seal were sealed, even if damage has changed their first byte.
-  if (isSealed(bytes)) {
+  if (hasSeal(bytes, layer)) {
     unseal(bytes, "bytes");
     if (layer?.name !== "custom serializer") {
       throw new DecodeError("Cannot decode bytes: their seal encloses no known layer");
@@ -105,9 +118,17 @@ function decompress(
   name: string,
   bytes: Uint8Array,
   limits: ReadLimits,
-): Awaitable<Uint8Array> {
+): Awaitable<Uint8Array | Foreign> {
   const what = `${name} data`;
-  const { frame, length } = unseal(bytes, what);
+  const read = FOREIGN[name];
+  if (read !== undefined && !(name === "gzip" ? isGzipSealed(bytes) : isSealed(bytes))) {
+    const content = attempt(
+      `Cannot decode ${what}: the bytes are damaged or cut off`,
+      () => read(bytes, limits.maxValueBytes),
+    );
+    return whenReady(content, (content) => new Foreign(content));
+  }
+  const { frame, length } = name === "gzip" ? unsealGzip(bytes, what) : unseal(bytes, what);
   checkLength(what, length, limits);
   const compression = (COMPRESSIONS as Record<string, Compression>)[name];
   const content = attempt(

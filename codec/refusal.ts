@@ -1,3 +1,5 @@
+import { brief, quoted } from "./brief.ts";
+
 /**
  * A part of a value or key that cannot be encoded. It gathers where that part is while the
  * recursion unwinds, so that the walk itself keeps no path.
@@ -11,11 +13,17 @@ export class Refusal extends Error {
     return this;
   }
 
-  /** Where the part is, from the root `$`. */
+  /** Where the part is, from the root `$`; the middle of a long way is left out. */
   get path(): string {
-    return `$${this.#steps.reverse().join("")}`;
+    const steps = this.#steps.toReversed();
+    const left = steps.length - 2 * END_STEPS;
+    if (left > 0) steps.splice(END_STEPS, left, `…(${left} levels)…`);
+    return `$${steps.join("")}`;
   }
 }
+
+/** Steps of a long path that a message has at its beginning, and at its end. */
+const END_STEPS = 10;
 
 /** Levels of nesting that the recursive walks take: well below what the call stack allows. */
 export const MAX_DEPTH = 1_000;
@@ -46,9 +54,9 @@ export function indexStep(index: number): string {
 
 /** The step to a property. */
 export function propertyStep(name: string): string {
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)
+  return name === brief(name) && /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)
     ? `.${name}`
-    : `[${JSON.stringify(name)}]`;
+    : `[${quoted(name)}]`;
 }
 
 /**
@@ -70,7 +78,7 @@ export function refusalError(failure: string, error: unknown): TypeError {
 export function refusalOf(value: unknown): Refusal {
   if (typeof value === "function") {
     return new Refusal(
-      value.name ? `is a function (${value.name}), not data` : "is a function, not data",
+      value.name ? `is a function (${brief(value.name)}), not data` : "is a function, not data",
     );
   }
   if (typeof value === "symbol") return new Refusal("is a symbol, not data");
@@ -85,7 +93,7 @@ export function refusalOf(value: unknown): Refusal {
 function className(value: unknown): string {
   const prototype: unknown = Object.getPrototypeOf(value);
   const name = (prototype as { constructor?: { name?: unknown } } | null)?.constructor?.name;
-  return typeof name === "string" && name !== "" ? name : "an anonymous class";
+  return typeof name === "string" && name !== "" ? brief(name) : "an anonymous class";
 }
 
 /**
@@ -96,7 +104,8 @@ function className(value: unknown): string {
 export function ownNames(value: object): string[] {
   for (const symbol of Object.getOwnPropertySymbols(value)) {
     if (Object.prototype.propertyIsEnumerable.call(value, symbol)) {
-      throw new Refusal(`has a property named by a symbol, ${String(symbol)}, that would be lost`);
+      const name = brief(String(symbol));
+      throw new Refusal(`has a property named by a symbol, ${name}, that would be lost`);
     }
   }
   return Object.keys(value);
@@ -113,7 +122,7 @@ export function holeyIndices(array: unknown[]): string[] | undefined {
   // Indices come first.
   const last = names.at(-1);
   if (last !== undefined && (String(Number(last) >>> 0) !== last || Number(last) >= array.length)) {
-    throw new Refusal(`is an array with a property ${JSON.stringify(last)}, that would be lost`);
+    throw new Refusal(`is an array with a property ${quoted(last)}, that would be lost`);
   }
   return names.length === array.length ? undefined : names;
 }

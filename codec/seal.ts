@@ -31,11 +31,21 @@ export function seal({ frame, length }: Sealed): Uint8Array {
   return bytes;
 }
 
-/** Whether the bytes end as sealed ones do. */
+/** So many bytes of it may be damaged, as one letter of base64 can, for a seal to be found. */
+const DAMAGED = 2;
+
+/**
+ * Whether the bytes end as sealed ones do. A damaged seal counts: without it what it enclosed could
+ * be taken for what another program wrote.
+ */
 export function isSealed(bytes: Uint8Array): boolean {
   const at = bytes.length - SEAL;
-  // The first byte decides for nearly all bytes, and every read of plain JSON asks.
-  return at > 0 && bytes[at] === HEAD[0] && HEAD.every((byte, i) => bytes[at + i] === byte);
+  if (at <= 0) return false;
+  // These decide for nearly all bytes, and every read of plain JSON asks.
+  if (bytes[at] !== HEAD[0] && bytes[at + 1] !== HEAD[1] && bytes[at + 2] !== HEAD[2]) return false;
+  let damaged = 0;
+  for (let i = 0; i < HEAD.length; i++) if (bytes[at + i] !== HEAD[i]) damaged++;
+  return damaged <= DAMAGED;
 }
 
 /** Whether the bytes end in a seal whose checksum is right. */
@@ -50,13 +60,16 @@ export function isIntact(bytes: Uint8Array): boolean {
  * @throws {DecodeError} When the seal is broken, or there is none.
  */
 export function unseal(bytes: Uint8Array, what: string): Sealed {
-  if (!isIntact(bytes)) {
-    throw new DecodeError(`Cannot decode ${what}: the bytes are damaged or cut off`);
-  }
+  if (!isIntact(bytes)) throw broken(what);
   return {
     frame: bytes.subarray(0, bytes.length - SEAL),
     length: numbersOf(bytes).getUint32(LENGTH_AT, true),
   };
+}
+
+/** The error of a seal that is broken, or is not there. */
+export function broken(what: string): DecodeError {
+  return new DecodeError(`Cannot decode ${what}: the bytes are damaged or cut off`);
 }
 
 function numbersOf(bytes: Uint8Array): DataView {

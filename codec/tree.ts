@@ -17,6 +17,7 @@
  * | `$class` | an instance of a registered class: `[name, data]` |
  * | `$id` `$ref` | `[n, value]`, the first place of a value that comes again; `n`, the others |
  */
+import { quoted } from "./brief.ts";
 import { classNamed, classOfPrototype } from "./classes.ts";
 import { DecodeError } from "./errors.ts";
 import { errorName, hiddenProperties, isHidden, makeError } from "./error_kinds.ts";
@@ -309,7 +310,7 @@ export class TreeReader {
         return this.#keep(
           id,
           decodeLeaf(tag, payload, () => {
-            throw new DecodeError(`Cannot decode value: its tag ${JSON.stringify(tag)} is unknown`);
+            throw new DecodeError(`Cannot decode value: its tag ${quoted(tag)} is unknown`);
           }),
         );
     }
@@ -348,7 +349,7 @@ export class TreeReader {
     );
     if (error === undefined) {
       throw new DecodeError(
-        `Cannot decode value: its error class ${JSON.stringify(name)} is unknown`,
+        `Cannot decode value: its error class ${quoted(String(name))} is unknown`,
         { kind: "unknown" },
       );
     }
@@ -361,7 +362,7 @@ export class TreeReader {
     const registered = classNamed(text("class", name));
     if (registered === undefined) {
       throw new DecodeError(
-        `Cannot decode value: its class ${JSON.stringify(name)} is not known to registerClass`,
+        `Cannot decode value: its class ${quoted(String(name))} is not known to registerClass`,
         { kind: "unknown" },
       );
     }

@@ -30,6 +30,25 @@ export class Pieces implements Gathering {
   }
 }
 
+/** Pieces of at most so many bytes in total; how many there are comes out at the end. */
+export class LimitedPieces extends Pieces {
+  /** How many more bytes it takes. */
+  left: number;
+  readonly #tooMany: () => Error;
+
+  constructor(max: number, tooMany: () => Error) {
+    super();
+    this.left = max;
+    this.#tooMany = tooMany;
+  }
+
+  override add(piece: Uint8Array): void {
+    this.left -= piece.length;
+    if (this.left < 0) throw this.#tooMany();
+    super.add(piece);
+  }
+}
+
 /** Pieces of at most so many bytes in total. The memory is taken at once, and filled bit by bit. */
 export class Content implements Gathering {
   readonly #bytes: Uint8Array;

@@ -1,7 +1,7 @@
 /** The compressors of `node:zlib` that stream: brotli, gzip and zlib; see zstd.ts for the other. */
 import { concat } from "@std/bytes/concat";
 import type { Transform } from "node:stream";
-import type { BrotliOptions, ZlibOptions, ZstdOptions } from "node:zlib";
+import type { BrotliOptions, Zlib, ZlibOptions, ZstdOptions } from "node:zlib";
 import { type Awaitable, whenReady } from "../../platform/awaitable.ts";
 import { builtinModule } from "../../platform/system.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -13,6 +13,9 @@ export function nodeZlib(): typeof import("node:zlib") {
   return builtinModule("node:zlib");
 }
 
+/** A compressor or decompressor that is fed bit by bit. */
+export type ZlibStream = Transform & Zlib;
+
 type Options = ZlibOptions & BrotliOptions & ZstdOptions;
 
 /** One direction of one of node:zlib's formats. */
@@ -20,7 +23,7 @@ export interface Direction {
   /** All at once. */
   sync: (input: Uint8Array, options: Options) => Uint8Array;
   /** In pieces. */
-  stream: (options: Options) => Transform;
+  stream: (options: Options) => ZlibStream;
   options: Options;
 }
 
@@ -51,13 +54,10 @@ function nodeCompression(
       }
       // A few bytes of a frame may be a thousand times as many of content.
       const step = Math.ceil(frame.length * STEP / length);
-      return streamed(
-        stream({ ...options, chunkSize: OUTPUT }),
-        // A copy: the frame may change meanwhile.
-        owned(frame),
-        step,
-        new Content(length),
-      );
+      // A copy: the frame may change meanwhile.
+      const input = owned(frame);
+      return streamed(stream({ ...options, chunkSize: OUTPUT }), input, step, new Content(length))
+        .then(({ content }) => content);
     },
   };
 }
@@ -68,7 +68,8 @@ export function compressed(
   { sync, stream, options }: Direction,
 ): Awaitable<Uint8Array> {
   if (content.length <= SYNC_CONTENT) return owned(sync(content, options));
-  return streamed(stream({ ...options, chunkSize: OUTPUT }), content, STEP, new Pieces());
+  const made = streamed(stream({ ...options, chunkSize: OUTPUT }), content, STEP, new Pieces());
+  return made.then(({ content }) => content);
 }
 
 /**
@@ -79,18 +80,24 @@ export function owned(result: Uint8Array): Uint8Array {
 }
 
 /**
- * Feeds a stream piece by piece and gathers what comes out. In Deno, node:zlib's own asynchronous
+ * Feeds a stream piece by piece and gathers what comes out, and how much of the input that took. In Deno, node:zlib's own asynchronous
  * calls block the event loop as long as the synchronous ones do; between pieces others get a turn.
  */
-function streamed(
-  stream: Transform,
+export function streamed(
+  stream: ZlibStream,
   input: Uint8Array,
   step: number,
   output: Gathering,
-): Promise<Uint8Array> {
+): Promise<{ content: Uint8Array; consumed: number }> {
   return new Promise((resolve, reject) => {
     stream.on("error", reject);
-    stream.on("end", () => resolve(output.whole()));
+    stream.on("end", () => {
+      try {
+        resolve({ content: output.whole(), consumed: stream.bytesWritten });
+      } catch (error) {
+        reject(error);
+      }
+    });
     stream.on("data", (piece: Uint8Array) => {
       try {
         output.add(piece);

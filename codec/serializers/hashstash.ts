@@ -1,6 +1,6 @@
 import { concat } from "@std/bytes/concat";
 import { RAW_MARK, type ValueFormat } from "../format.ts";
-import { isBytes, refuseDetached, refuseExtras } from "../leaves.ts";
+import { isBytes, refuseExtras, refuseUnreadable } from "../leaves.ts";
 import { isPlain } from "../plain.ts";
 import { refusalError } from "../refusal.ts";
 import { toBytes } from "../text.ts";
@@ -33,7 +33,7 @@ export function snapshot(value: unknown): unknown {
 
 /** Raw bytes: their mark and the bytes. */
 function serializeBytes(value: Uint8Array): Uint8Array {
-  refuseDetached(value);
+  refuseUnreadable(value);
   refuseExtras(value);
   return concat([RAW_MARK, value]);
 }

@@ -4,8 +4,7 @@ import { loadLibrary } from "../../platform/library.ts";
 import { DecodeError } from "../errors.ts";
 import { hasViewExtras } from "../extras.ts";
 import type { ValueFormat } from "../format.ts";
-import { isBytes } from "../leaves.ts";
-import { refusalError } from "../refusal.ts";
+import { isBytes, isReadable } from "../leaves.ts";
 import { hashstash, snapshot } from "./hashstash.ts";
 import { checkMessagePack } from "./msgpack_check.ts";
 import { isNative, type NativeFormat } from "./native.ts";
@@ -21,7 +20,7 @@ const NATIVE: NativeFormat = {
   number: (value) => !Object.is(value, -0),
   text: (value) => value.isWellFormed(),
   primitive: () => false,
-  leaf: (value) => isBytes(value) && !hasViewExtras(value),
+  leaf: (value) => isBytes(value) && isReadable(value) && !hasViewExtras(value),
   graphs: false,
 };
 
@@ -70,11 +69,14 @@ export const msgpack: ValueFormat = {
 };
 
 function pack(packr: Packr, value: unknown): Uint8Array {
+  let packed: Uint8Array;
   try {
-    return concat([MARK, packr.pack(value)]);
-  } catch (error) {
-    throw refusalError("Cannot serialize value", error);
+    packed = packr.pack(value);
+  } catch {
+    // What the library does not take "hashstash" may, and else its error names the place.
+    return hashstash.serialize(value) as Uint8Array;
   }
+  return concat([MARK, packed]);
 }
 
 function unpack(packr: Packr, packed: Uint8Array): unknown {

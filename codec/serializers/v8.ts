@@ -2,7 +2,6 @@ import { builtinModule } from "../../platform/system.ts";
 import { DecodeError } from "../errors.ts";
 import type { ValueFormat } from "../format.ts";
 import { isBytes } from "../leaves.ts";
-import { refusalError } from "../refusal.ts";
 import { hashstash } from "./hashstash.ts";
 import { hasProperties, isNative, type NativeFormat } from "./native.ts";
 import { checkStructuredClone } from "./v8_check.ts";
@@ -36,8 +35,9 @@ export const v8: ValueFormat = {
       const { serialize } = builtinModule("node:v8");
       const { buffer, byteOffset, byteLength } = serialize(value);
       return new Uint8Array(buffer, byteOffset, byteLength);
-    } catch (error) {
-      throw refusalError("Cannot serialize value", error);
+    } catch {
+      // A Proxy, for example: "hashstash" reads it, and else its error names the place.
+      return hashstash.serialize(value);
     }
   },
   deserialize: (bytes) => {

@@ -580,3 +580,95 @@ Deno.test("a toJSON that all objects inherit is not obeyed", async () => {
   assertEquals(stderr, "");
   assertEquals(stdout, "[]\n[]\n");
 });
+
+Deno.test("a Proxy is read as what it shows, by every serializer", async () => {
+  const proxy = <T extends object>(value: T) => new Proxy(value, {});
+  for (
+    const [value, expected] of [
+      [{ user: proxy({ name: "A" }) }, { user: { name: "A" } }],
+      [proxy([1, proxy({ a: "b" })]), [1, { a: "b" }]],
+      [proxy({ list: proxy(new Array(3_000).fill(1.5)) }), { list: new Array(3_000).fill(1.5) }],
+    ]
+  ) {
+    for (const serializer of SERIALIZERS) {
+      assertEquals(await deserialize(await serialize(value, serializer)), expected, serializer);
+    }
+    assertEquals(decodeKey(encodeKey(value)), expected);
+  }
+  for (
+    const value of [{ user: proxy(new Map()) }, { user: proxy(() => 1) }, {
+      user: proxy(new Date()),
+    }]
+  ) {
+    for (const serializer of SERIALIZERS) {
+      await assertRejects(() => serialize(value, serializer), TypeError, ": $.user ", serializer);
+    }
+  }
+});
+
+Deno.test("a view whose bytes are gone is refused wherever it stands", async () => {
+  const shortened = (make: (buffer: ArrayBuffer) => ArrayBufferView) => {
+    const buffer = new ArrayBuffer(16, { maxByteLength: 32 });
+    const view = make(buffer);
+    buffer.resize(4);
+    return view;
+  };
+  const views = [
+    shortened((buffer) => new Uint8Array(buffer, 0, 8)),
+    shortened((buffer) => new Uint8Array(buffer, 8)),
+    shortened((buffer) => new BigInt64Array(buffer, 8, 1)),
+    shortened((buffer) => new DataView(buffer, 0, 8)),
+    detached(),
+    transferred(new Uint8Array(4)),
+  ];
+  for (const view of views) {
+    for (const serializer of RICH) {
+      for (
+        const [value, path] of [[view, "$"], [{ a: [1, view] }, "$.a[1]"], [
+          new Map([[1, view]]),
+          "$.values[0]",
+        ]]
+      ) {
+        await assertRejects(() => serialize(value, serializer), TypeError, `: ${path} is a `);
+      }
+    }
+    assertThrows(() => encodeKey([view]), TypeError, ": $[0] is a ");
+  }
+  // What follows its buffer is never out of bounds, and has what is left.
+  const rest = shortened((buffer) => new Uint8Array(buffer));
+  assertEquals(await deserialize(await serialize([rest])), [new Uint8Array(4)]);
+});
+
+/** A view whose buffer was transferred. */
+function transferred(view: Uint8Array<ArrayBuffer>): Uint8Array {
+  structuredClone(view, { transfer: [view.buffer] });
+  return view;
+}
+
+Deno.test("messages are short, however deep the part and long its name", async () => {
+  const name = "n".repeat(100_000);
+  for (
+    const [value, path] of [
+      [nested(2_000, new Date(0)), "…("],
+      [nested(900, () => 1), "…(880 levels)…"],
+      [{ [name]: () => 1 }, `$["${"n".repeat(80)}…"] is a function`],
+      [Object.assign([1], { [name]: 1 }), `"${"n".repeat(80)}…"`],
+      [{ a: Object.defineProperty(() => 1, "name", { value: name }) }, "$.a is a function (nn"],
+      [{ [Symbol(name)]: 1 }, "Symbol(nn"],
+    ] as [unknown, string][]
+  ) {
+    for (const serializer of SERIALIZERS) {
+      const { message } = await assertRejects(() => serialize(value, serializer), TypeError);
+      assertStringIncludes(message, path, serializer);
+      assert(message.length < 300, message);
+    }
+    assert(assertThrows(() => encodeKey(value), TypeError).message.length < 300);
+  }
+  const short = nested(20, () => 1);
+  const { message } = await assertRejects(() => serialize(short), TypeError);
+  assertStringIncludes(message, `$${".a[0]".repeat(10)} is a function`);
+  for (const text of [`{"$rich":{"$${name}":1}}`, `{"$rich":{"$class":["${name}",1]}}`]) {
+    const error = await assertRejects(() => deserialize(utf8.encode(text)), DecodeError);
+    assert(error.message.length < 300);
+  }
+});
