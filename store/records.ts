@@ -5,12 +5,17 @@ import { decodeKey } from "../codec/key.ts";
 import type { Handle } from "./handle.ts";
 import { dumpStore } from "./transfer.ts";
 import type { Version } from "./types.ts";
-import { isPlainObject } from "./pairs.ts";
+import { rowsOfValue } from "./flatten.ts";
 import { checkNames, typeOf } from "./options.ts";
 
 /** Which rows, and of what columns. */
 export interface RecordsOptions {
-  /** Whether nested objects become columns with dotted names (`other.age`); `true` by default. */
+  /**
+   * Whether nested objects become columns with dotted names (`other.age`); `true` by default. They
+   * stay as they are where they contain themselves, below 32 levels or names of 1,000 characters,
+   * where one of their columns would have the name of another (`{ "a.b": 1, a: { b: 2 } }`), and where one of more than 100 columns
+   * comes again in a value.
+   */
   flatten?: boolean;
   /** Whether rows have `_version` and `_timestamp` (ms since the epoch); `false` by default. */
   withMetadata?: boolean;
@@ -22,8 +27,8 @@ export interface RecordsOptions {
 
 /**
  * One row: `_key` (of a function's stash `_arg1` … `_argN`), then the columns of the value,
- * `_value` when it is no object. A column of a value whose own name is one of these stands under
- * `_value.` and that name.
+ * `_value` when it is not an object. A column of a value whose own name is one of these, or of this
+ * form already, stands under `_value.` and that name.
  */
 export type StashRecord = Record<string, unknown>;
 
@@ -65,7 +70,7 @@ async function* rowsOf(
       ? Object.fromEntries(key.map((arg, i) => [`_arg${i + 1}`, arg]))
       : { _key: key };
     const metadata = withMetadata ? { _version: version, _timestamp: timestamp } : undefined;
-    for (const columns of columnsOf(value, flatten)) {
+    for (const columns of rowsOfValue(value, flatten)) {
       yield { ...keyColumns, ...metadata, ...columns };
     }
   }
@@ -102,67 +107,77 @@ export function checkPredicates(predicates: object): void {
   }
 }
 
-const RESERVED = /^_(key|value|version|timestamp|arg\d+)$/;
-
-/** The columns of a value: one row, or one for each item of a list. */
-function* columnsOf(value: unknown, flatten: boolean): Generator<StashRecord> {
-  for (const item of Array.isArray(value) ? value : [value]) {
-    if (!isPlainObject(item)) {
-      yield { _value: item };
-      continue;
-    }
-    const row: StashRecord = {};
-    addColumns(row, item, flatten, "", new Set());
-    if (Object.keys(row).length > 0) yield row;
-  }
-}
-
-function addColumns(
-  row: StashRecord,
-  object: object,
-  flatten: boolean,
-  prefix: string,
-  around: Set<object>,
-): void {
-  around.add(object);
-  for (const [name, value] of Object.entries(object)) {
-    const column = prefix + name;
-    // An object that contains itself has no end of columns: where it comes again, it stays as it
-    // is.
-    if (flatten && isPlainObject(value) && Object.keys(value).length > 0 && !around.has(value)) {
-      addColumns(row, value, flatten, `${column}.`, around);
-    } else {
-      // Not by assignment: "__proto__" is a name like any other.
-      Object.defineProperty(row, RESERVED.test(column) ? `_value.${column}` : column, {
-        value,
-        writable: true,
-        enumerable: true,
-        configurable: true,
-      });
-    }
-  }
-  around.delete(object);
-}
-
-const loadTable = loadLibrary<{ makeTable(columns: Map<string, unknown[]>): ArqueroTable }>(
+const loadTable = loadLibrary<{ makeTable(columns: Map<string, TableColumn>): ArqueroTable }>(
   "table",
   new URL("./table", import.meta.url),
 );
 
+/** A column of a table, as Arquero takes it. */
+export interface TableColumn extends Iterable<unknown> {
+  /** How many rows it has. */
+  readonly length: number;
+  /** The cell of a row. */
+  at(row: number): unknown;
+}
+
+/** A column of which most rows have no cell: it holds those that have. */
+class SparseColumn implements TableColumn {
+  readonly #cells: Map<number, unknown>;
+
+  constructor(cells: Map<number, unknown>, readonly length: number) {
+    this.#cells = cells;
+  }
+
+  at(row: number): unknown {
+    return this.#cells.get(row);
+  }
+
+  *[Symbol.iterator](): Generator<unknown> {
+    for (let row = 0; row < this.length; row++) yield this.#cells.get(row);
+  }
+}
+
+/** So many times fewer cells than rows, and an array would be mostly empty. */
+const SPARSE = 8;
+
+/** The cells of a column, while the rows come. */
+class Cells {
+  readonly #values: unknown[] = [];
+  /** Their rows, from the first row on that has none. */
+  #rows: number[] | undefined;
+
+  add(row: number, value: unknown): void {
+    if (this.#rows === undefined && this.#values.length < row) {
+      this.#rows = Array.from(this.#values.keys());
+    }
+    this.#rows?.push(row);
+    this.#values.push(value);
+  }
+
+  column(length: number): TableColumn {
+    if (this.#rows === undefined && this.#values.length === length) return this.#values;
+    const cells = this.#values.map((value, i) => [this.#rows?.[i] ?? i, value] as const);
+    if (cells.length * SPARSE < length) return new SparseColumn(new Map(cells), length);
+    const column: unknown[] = Array(length).fill(undefined);
+    for (const [row, value] of cells) column[row] = value;
+    return column;
+  }
+}
+
 /** `stash.table`. */
 export async function recordsTable(records: AsyncIterable<StashRecord>): Promise<ArqueroTable> {
-  const columns = new Map<string, unknown[]>();
+  // Not arrays as long as the table from the start: names that are keys make a column for each row.
+  const cells = new Map<string, Cells>();
   let length = 0;
   for await (const row of records) {
     for (const [name, value] of Object.entries(row)) {
-      let column = columns.get(name);
-      if (column === undefined) columns.set(name, column = []);
-      // Rows before that had no such column.
-      column.length = length;
-      column.push(value);
+      let column = cells.get(name);
+      if (column === undefined) cells.set(name, column = new Cells());
+      column.add(length, value);
     }
     length++;
   }
-  for (const column of columns.values()) column.length = length;
+  const columns = new Map<string, TableColumn>();
+  for (const [name, column] of cells) columns.set(name, column.column(length));
   return (await loadTable()).makeTable(columns);
 }
