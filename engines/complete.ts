@@ -30,6 +30,8 @@ export interface Store
   prune(): Awaitable<number>;
   /** Bytes on disk or in the server. */
   byteSize(): Awaitable<number>;
+  /** A guard on an entry of this store, as its engine knows it: without what stands around that. */
+  guardOn(key: string, expected: Entry): Guard;
 }
 
 /** Which part of an engine a `CompleteEngine` is. */
@@ -307,9 +309,8 @@ export class CompleteEngine implements Store {
     });
   }
 
-  /** A guard on an entry of this store, as its engine knows it. */
   guardOn(key: string, expected: Entry): Guard {
-    return { engine: this.#engine, key: this.#prefix + key, expected };
+    return bare({ engine: this.#engine, key: this.#prefix + key, expected });
   }
 
   /** Whether the engine's own methods are about no more than this part. */
@@ -444,11 +445,14 @@ export class CompleteEngine implements Store {
   }
 }
 
-/** The guard as the engine knows it: without the wrapper around the other store. */
-function bare({ engine, key, expected }: Guard): Guard {
-  return engine instanceof CompleteEngine
-    ? engine.guardOn(key, expected)
-    : { engine, key, expected };
+/** The guard as the engine knows it. */
+function bare(guard: Guard): Guard {
+  const { engine, key, expected } = guard;
+  return isStore(engine) ? engine.guardOn(key, expected) : guard;
+}
+
+function isStore(engine: Engine): engine is Store {
+  return "guardOn" in engine;
 }
 
 function notOpen({ name }: Engine): TypeError {

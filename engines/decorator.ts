@@ -15,8 +15,8 @@ import type {
  * changes what it is about.
  *
  * What it does to `set` and `get` it does to the other methods that write and read: `setMany`,
- * `compareAndSet`; `getValue`, `getMany`, `getValues`, `entries`. `compareAndSet` has to be given an
- * entry as the inner store gave it.
+ * `compareAndSet`; `getValue`, `getMany`, `getValues`, `entries`. The `compareAndSet` and `guardOn` of
+ * the inner store have to be given its entries as it gave them.
  *
  * @example A store that counts how often it is asked
  * ```ts
@@ -134,6 +134,11 @@ export abstract class Decorator implements Store {
     guard?: Guard,
   ): Awaitable<boolean> {
     return this.inner.compareAndSet(key, expected, next, guard);
+  }
+
+  /** A guard on an entry of this store, as its engine knows it. */
+  guardOn(key: string, expected: Entry): Guard {
+    return this.inner.guardOn(key, expected);
   }
 
   /** The keys that begin with a prefix. */

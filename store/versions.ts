@@ -122,6 +122,10 @@ export class Versions extends Decorator {
     return await this.#remove(key, expected, guard);
   }
 
+  override guardOn(key: string, expected: StoredEntry): Guard {
+    return super.guardOn(key, given(expected) ?? expected);
+  }
+
   override async clear(deep?: boolean): Promise<void> {
     await this.inner.clear(deep);
     await (await this.#openSide()).clear();
