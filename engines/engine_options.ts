@@ -19,7 +19,10 @@ export interface PathOption {
 export interface MemoryEngineOptions {
   /** Most entries; beyond it the least recently used go. Default: no limit. */
   maxEntries?: number;
-  /** Most bytes of keys and values; beyond it the least recently used go. Default: no limit. */
+  /**
+   * Most bytes that the entries take in memory; beyond it the least recently used go. One value that
+   * is larger is a `RangeError`. Default: no limit.
+   */
   maxBytes?: number;
 }
 

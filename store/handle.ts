@@ -80,8 +80,8 @@ export class Handle implements AsyncDisposable {
     { kind = "stash", temporary = false, parent }: HandleSettings = {},
   ) {
     this.options = checkOptions(options);
-    const { serializer, compress, b64 } = this.options;
-    this.codec = new Codec({ serializer, compress, b64 });
+    const { serializer, compress, b64, maxValueBytes } = this.options;
+    this.codec = new Codec({ serializer, compress, b64, maxValueBytes });
     this.kind = kind;
     this.#isTemporary = temporary;
     this.#parent = parent;

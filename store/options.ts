@@ -33,6 +33,11 @@ export interface HashStashBaseOptions {
   appendMode?: boolean;
   /** Whether the stash is emptied when it is opened; `false` by default. */
   clear?: boolean;
+  /**
+   * How many bytes what one stored value holds may have once it is decompressed; 1 GiB by default.
+   * A read beyond it rejects with a `DecodeError`, before the memory is taken.
+   */
+  maxValueBytes?: number;
 }
 
 /**
@@ -127,6 +132,7 @@ const OPTION_NAMES = [
   "appendMode",
   "clear",
   "engineOptions",
+  "maxValueBytes",
 ];
 
 const SET_OPTION_NAMES = ["ttl", "expiresAt"];
@@ -170,6 +176,8 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     serializer: options.serializer,
     compress: options.compress,
     b64: checkBoolean(options, "b64"),
+    // Checked by the codec.
+    maxValueBytes: options.maxValueBytes,
     name: checkName("name", options.name === undefined ? "unnamed" : options.name),
     dbname: checkDbname(options.dbname === undefined ? "main" : options.dbname),
     engine,

@@ -6,7 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ENGINE_NAMES } from "../../engines/mod.ts";
-import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { DecodeError, HashStash, type HashStashOptions } from "../../mod.ts";
 
 function messageOf(options: object): string {
   return (assertThrows(() => new HashStash(options as HashStashOptions), TypeError)).message;
@@ -102,4 +102,20 @@ Deno.test("memory drops the least recently used, and stats count it", async () =
   await stash.set("c", 3);
   assertEquals([...(await stash.toMap()).keys()].sort(), ["a", "c"]);
   assertEquals(stash.stats().evictions, 1);
+});
+
+Deno.test("maxValueBytes bounds what a read may take, also below the stash", async () => {
+  const value = "x".repeat(10_000);
+  const options = { name: "bounded", engine: "memory", compress: "brotli" } as const;
+  await using stash = new HashStash({ ...options, maxValueBytes: 10_001 });
+  await stash.set("k", value);
+  await assertRejects(() => stash.get("k"), DecodeError, "maxValueBytes");
+  await assertRejects(() => stash.toMap(), DecodeError, "maxValueBytes");
+  await using inner = stash.sub("inner");
+  await inner.set("k", value);
+  await assertRejects(() => inner.get("k"), DecodeError, "maxValueBytes");
+  await using wide = new HashStash(options);
+  assertEquals(await wide.get("k"), value);
+  assertThrows(() => new HashStash({ maxValueBytes: 0 }), RangeError, "maxValueBytes");
+  assertThrows(() => new HashStash({ maxValueBytes: "1" as never }), TypeError, "maxValueBytes");
 });
