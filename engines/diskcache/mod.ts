@@ -75,9 +75,12 @@ class DiskcacheEngine implements Engine {
       path: join(path, DATABASE),
       choice: "node:sqlite",
       configure: configureCache,
-      prepare: (connection) => {
-        if (changes.size > 0) transact(connection, () => changeSettings(connection, changes));
-        return new CacheTable(connection, readSettings(connection), this.evictions);
+      prepare: (connection, isReadOnly) => {
+        if (changes.size > 0 && !isReadOnly) {
+          transact(connection, () => changeSettings(connection, changes));
+        }
+        const settings = readSettings(connection);
+        return new CacheTable(connection, settings, { evictions: this.evictions, isReadOnly });
       },
     });
   }

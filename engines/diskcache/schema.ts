@@ -77,8 +77,9 @@ const TRIGGERS: [name: string, event: string, change: string][] = [
  *
  * @throws {RefusedError} When the database is another program's.
  */
-export function configureCache(connection: SqlConnection): void {
+export function configureCache(connection: SqlConnection, isReadOnly = false): void {
   refuseOthers(connection);
+  if (isReadOnly) return;
   const stored = readSettings(connection);
   // Before the tables: a file that has some keeps its auto_vacuum.
   for (const [name, value] of new Map([...DEFAULTS, ...stored])) {
