@@ -34,6 +34,7 @@ import { look, MAX_BATCH, type NewFile, ValueFiles } from "./files.ts";
 import {
   changeSettings,
   configureCache,
+  DEFAULTS,
   EVICTION_POLICIES,
   NO_LIMIT,
   readSettings,
@@ -79,7 +80,7 @@ class DiskcacheEngine implements Engine {
         if (changes.size > 0 && !isReadOnly) {
           transact(connection, () => changeSettings(connection, changes));
         }
-        const settings = readSettings(connection);
+        const settings = readSettings(connection) ?? DEFAULTS;
         return new CacheTable(connection, settings, { evictions: this.evictions, isReadOnly });
       },
     });
