@@ -13,6 +13,9 @@ const MEANING: Record<string, (path: string) => string> = {
   EEXIST: inTheWay,
   EISDIR: (path) => `a folder is where a file should be: ${path}; move it away`,
   ENOENT: (path) => `${path} is not there; was it removed meanwhile?`,
+  ELOOP: (path) => `links lead in a circle, or where none may be, in ${path}; remove them`,
+  EIO: (path) => `the disk of ${path} failed to read or write; the system's log says more`,
+  ESTALE: (path) => `the network file system of ${path} has lost it; mount it anew`,
   EMFILE: () => "this process has too many open files",
   ENFILE: () => "the system has too many open files",
   ENAMETOOLONG: (path) =>

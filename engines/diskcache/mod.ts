@@ -36,6 +36,7 @@ import { look, MAX_BATCH, type NewFile, ValueFiles } from "./files.ts";
 import {
   changeSettings,
   configureCache,
+  DEFAULTS,
   EVICTION_POLICIES,
   NO_LIMIT,
   readSettings,
@@ -79,9 +80,12 @@ class DiskcacheEngine implements Engine {
       path: join(path, DATABASE),
       choice: "node:sqlite",
       configure: configureCache,
-      prepare: (connection) => {
-        if (changes.size > 0) transact(connection, () => changeSettings(connection, changes));
-        return new CacheTable(connection, readSettings(connection), this.evictions);
+      prepare: (connection, isReadOnly) => {
+        if (changes.size > 0 && !isReadOnly) {
+          transact(connection, () => changeSettings(connection, changes));
+        }
+        const settings = readSettings(connection) ?? DEFAULTS;
+        return new CacheTable(connection, settings, { evictions: this.evictions, isReadOnly });
       },
     });
   }

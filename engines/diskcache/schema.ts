@@ -1,4 +1,5 @@
 /** The database of a DiskCache directory, as Python's DiskCache 5.4 makes and opens it. */
+import { unlessDamaged } from "../sqlite/check.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
 import { RefusedError, transact } from "../sqlite/transaction.ts";
 
@@ -27,7 +28,7 @@ export type SettingValues = ReadonlyMap<string, SqlValue>;
 export const NO_LIMIT = 2n ** 63n - 1n;
 
 /** What Python stores in a new directory, but for the limit. */
-const DEFAULTS: SettingValues = new Map<string, SqlValue>([
+export const DEFAULTS: SettingValues = new Map<string, SqlValue>([
   ["statistics", 0n],
   ["tag_index", 0n],
   ["eviction_policy", "least-recently-stored"],
@@ -77,9 +78,11 @@ const TRIGGERS: [name: string, event: string, change: string][] = [
  *
  * @throws {RefusedError} When the database is another program's.
  */
-export function configureCache(connection: SqlConnection): void {
+export function configureCache(connection: SqlConnection, isReadOnly = false): void {
   refuseOthers(connection);
+  if (isReadOnly) return;
   const stored = readSettings(connection);
+  if (stored === undefined) return;
   // Before the tables: a file that has some keeps its auto_vacuum.
   for (const [name, value] of new Map([...DEFAULTS, ...stored])) {
     if (name.startsWith(PRAGMA_PREFIX)) applyPragma(connection, name, value);
@@ -88,11 +91,17 @@ export function configureCache(connection: SqlConnection): void {
   transact(connection, () => create(connection));
 }
 
-/** The settings as they are stored; none in a new database. */
-export function readSettings(connection: SqlConnection): SettingValues {
+/**
+ * The settings as they are stored, none in a new database; `undefined` when they can't be read: the
+ * entries can, as a rule, and `check` says what is wrong.
+ */
+export function readSettings(connection: SqlConnection): SettingValues | undefined {
   if (columnsOf(connection, "Settings").length === 0) return new Map();
-  const rows = connection.prepare("SELECT key, value FROM Settings", { wide: true }).all();
-  return new Map(rows.map(([key, value]) => [String(key), value]));
+  const sql = "SELECT key, value FROM Settings";
+  const rows = unlessDamaged(() => connection.prepare(sql, { wide: true }).all());
+  return rows instanceof Error
+    ? undefined
+    : new Map(rows.map(([key, value]) => [String(key), value]));
 }
 
 /** Stores settings, and what they need. */
@@ -122,7 +131,7 @@ function create(connection: SqlConnection): void {
 }
 
 function createPolicyIndex(connection: SqlConnection): void {
-  const column = POLICY_COLUMN[evictionPolicy(readSettings(connection))];
+  const column = POLICY_COLUMN[evictionPolicy(readSettings(connection) ?? DEFAULTS)];
   if (column === undefined) return;
   connection.exec(`CREATE INDEX IF NOT EXISTS Cache_${column} ON Cache (${column})`);
 }

@@ -67,6 +67,11 @@ const decoder = new TextDecoder();
 export class CacheTable {
   /** From this many bytes on a value goes into a file. */
   readonly minFileSize: number;
+  /**
+   * Whether looking a key up changes something: for the policy, or for the statistics that Python
+   * asked for.
+   */
+  readonly notesUse: boolean;
   /** How many rows the policy took, to keep within the limit. */
   evictions: number;
   readonly #connection: SqlConnection;
@@ -78,12 +83,18 @@ export class CacheTable {
   /** Writes since the last look for expired rows; a handle's first write looks. */
   #writes = CULL_WRITES - 1;
 
-  constructor(connection: SqlConnection, settings: SettingValues, evictions: number) {
+  constructor(
+    connection: SqlConnection,
+    settings: SettingValues,
+    { evictions, isReadOnly }: { evictions: number; isReadOnly: boolean },
+  ) {
     const number = (name: string) => Number(settings.get(name) ?? 0);
     this.evictions = evictions;
     this.#connection = connection;
     this.#policy = evictionPolicy(settings);
     this.#statistics = number("statistics") !== 0;
+    this.notesUse = !isReadOnly && (this.#statistics || this.#policy === "least-recently-used" ||
+      this.#policy === "least-frequently-used");
     this.#sizeLimit = number("size_limit");
     this.#cullLimit = number("cull_limit");
     this.minFileSize = number("disk_min_file_size");
@@ -112,15 +123,6 @@ export class CacheTable {
 
   has(key: SqlKey, now: number): boolean {
     return this.#sql(SQL.has).get(key, now) !== undefined;
-  }
-
-  /**
-   * Whether looking a key up changes something: for the policy, or for the statistics that Python
-   * asked for.
-   */
-  get notesUse(): boolean {
-    return this.#statistics || this.#policy === "least-recently-used" ||
-      this.#policy === "least-frequently-used";
   }
 
   /** Writes down that a key was looked up. */

@@ -21,7 +21,7 @@ export async function checkStore(
   const problems: EngineProblem[] = [];
   let checked = 0;
   try {
-    for await (const raw of store.raw(undefined)) {
+    for await (const raw of store.lookedUp()) {
       checked++;
       const problem = await checkEntry(store, raw, fix);
       if (problem !== undefined) problems.push(problem);
@@ -36,7 +36,7 @@ export async function checkStore(
 
 async function checkEntry(
   store: LmdbStore,
-  raw: RawEntry,
+  raw: RawEntry & { isFound: boolean },
   fix: boolean,
 ): Promise<EngineProblem | undefined> {
   let key: string | undefined;
@@ -55,7 +55,7 @@ async function checkEntry(
       fixed: fix && await store.write(() => store.remove(raw.key, raw.version)),
     };
   }
-  if (store.isMisplaced(raw)) {
+  if (!raw.isFound) {
     const detail = "it can't be found by its key: a page above it is damaged";
     return { kind: "damaged", key, detail, fixed: false };
   }

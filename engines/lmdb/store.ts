@@ -124,7 +124,22 @@ export class LmdbStore {
   }
 
   /** All that stands in the database, from a key on. */
-  async *raw(first: Uint8Array | undefined): AsyncGenerator<RawEntry> {
+  async *raw(first?: Uint8Array): AsyncGenerator<RawEntry> {
+    for await (const page of this.#pages(first)) yield* page;
+  }
+
+  /** All that stands in the database, and whether it is found by its key, which a page leads to. */
+  async *lookedUp(): AsyncGenerator<RawEntry & { isFound: boolean }> {
+    for await (const page of this.#pages()) {
+      // In the state in which they were listed, which npm:lmdb shows for the rest of this turn.
+      const found = page.map(({ key, version }) =>
+        this.#entries.getBinaryFast(key) !== undefined && this.version === version
+      );
+      for (const [i, raw] of page.entries()) yield { ...raw, isFound: found[i] };
+    }
+  }
+
+  async *#pages(first?: Uint8Array): AsyncGenerator<RawEntry[]> {
     const turns = new Turns();
     for (let range: LmdbRange = { start: first };;) {
       this.#environment.refresh();
@@ -139,7 +154,7 @@ export class LmdbStore {
       }
       const last = page.at(-1);
       if (last === undefined) return;
-      yield* page;
+      yield page;
       range = { start: last.key, exclusiveStart: true };
       if (turns.due()) await turns.next();
     }
@@ -188,16 +203,6 @@ export class LmdbStore {
     });
     const removed = (await Promise.all(removals)).filter((was) => was).length;
     return { looked: page.length, removed };
-  }
-
-  /** Whether an entry that was listed is there and can't be found by its key. */
-  isMisplaced({ key, version }: RawEntry): boolean {
-    if (this.stateOf(key)?.version === version) return false;
-    this.#environment.refresh();
-    for (const first of this.#entries.getRange({ start: key, limit: 1, versions: true })) {
-      return first.version === version && this.stateOf(key)?.version !== version;
-    }
-    return false;
   }
 
   /** Whether the index has the deadline. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { FileLock } from "../../platform/file_lock.ts";
-import { flushFolder, type FolderEntry, readFolderSync } from "../../platform/files.ts";
+import { flushFolder, type FolderEntry, isAbsent, readFolderSync } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { Awaitable, Entry, NewEntry } from "../engine.ts";
 import { readEntry, readHeader, writeFile } from "./files.ts";
@@ -46,7 +46,7 @@ export class PairtreeStore {
 
   /** Makes the store when it is absent: one that is there may be open to readers only. */
   make(): void {
-    if (!existsSync(this.#locks)) mkdirSync(this.#locks, { recursive: true });
+    if (isAbsent(this.#locks)) mkdirSync(this.#locks, { recursive: true });
   }
 
   /** @throws {Damage} When the entry is not what was written. */
@@ -57,7 +57,7 @@ export class PairtreeStore {
 
   has(key: string): Awaitable<boolean> {
     const { path } = this.at(placeOf(key));
-    return whileBusy(() => existsSync(path) && this.isLive(path));
+    return whileBusy(() => !isAbsent(path) && this.isLive(path));
   }
 
   set(key: string, entry: NewEntry): Awaitable<void> {
@@ -68,9 +68,9 @@ export class PairtreeStore {
 
   delete(key: string): Awaitable<boolean> {
     const { folder, path } = this.at(placeOf(key));
-    if (!existsSync(path)) return false;
+    if (isAbsent(path)) return false;
     return this.locked(folder, () => {
-      const live = existsSync(path) && this.isLive(path);
+      const live = !isAbsent(path) && this.isLive(path);
       return then(this.#remove(folder, path), live);
     });
   }
@@ -126,7 +126,10 @@ export class PairtreeStore {
     return { folder, name, path: `${this.path}/${folder}/${name}` };
   }
 
-  /** Whether an entry may have a deadline. */
+  /**
+   * Whether an entry may have a deadline. What the system may not tell of the mark, it does not of
+   * the entries either, and says there.
+   */
   mayExpire(): boolean {
     return existsSync(this.#expiring);
   }

@@ -1,4 +1,5 @@
 import type { EngineCheck, EngineProblem } from "../engine.ts";
+import { messageOf } from "../errors.ts";
 import type { DatabaseHandle } from "./database.ts";
 import type { SqlConnection } from "./driver.ts";
 import type { EntryTable } from "./store.ts";
@@ -28,7 +29,7 @@ export async function integrityProblems<T>(
   const found = await look();
   let left = found;
   if (found.length > 0 && reindex !== undefined) {
-    await database.run((table) => unlessDamaged(() => reindex(table)));
+    await database.run((table) => tryToReindex(() => reindex(table)));
     left = await look();
   }
   return found.map((detail) => ({ kind: "damaged", detail, fixed: !left.includes(detail) }));
@@ -41,6 +42,16 @@ export function unlessDamaged<T>(action: () => T): T | Error {
   } catch (error) {
     if (error instanceof Error && isDamaged(error)) return error;
     throw error;
+  }
+}
+
+/** Makes indexes anew where the table that they are of has nothing against it. */
+function tryToReindex(reindex: () => void): void {
+  try {
+    unlessDamaged(reindex);
+  } catch (error) {
+    // Rows that are there twice: a page that was written over by another.
+    if (!/constraint failed/.test(messageOf(error))) throw error;
   }
 }
 

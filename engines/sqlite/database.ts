@@ -1,16 +1,24 @@
 import { basename, dirname, join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
-import { lstatSync, makeFolder, realPath } from "../../platform/files.ts";
+import { type FileInfo, lstatSync, makeFolder, realPath, statSync } from "../../platform/files.ts";
 import { env, isGranted } from "../../platform/system.ts";
 import { Turns } from "../../platform/timers.ts";
 import { messageOf } from "../errors.ts";
 import type { Awaitable } from "../engine.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
-import type { DriverName, SqlConnection, SqlDriver } from "./driver.ts";
+import type { Access, DriverName, SqlConnection, SqlDriver } from "./driver.ts";
 import { loadFfiDriver } from "./ffi.ts";
 import { nodeDriver } from "./node.ts";
 import { isDiskFull, Reserve } from "./reserve.ts";
-import { BUSY_SLICE, RefusedError, snapshot, transact, whenFree } from "./transaction.ts";
+import {
+  BUSY_SLICE,
+  isBusy,
+  isReadOnly,
+  RefusedError,
+  snapshot,
+  transact,
+  whenFree,
+} from "./transaction.ts";
 
 /** What `engineOptions.driver` can be. */
 export const DRIVER_CHOICES = ["auto", "@db/sqlite", "node:sqlite"] as const;
@@ -25,6 +33,8 @@ interface OpenDatabase {
   readonly connection: SqlConnection;
   /** Its space for the day when the disk is full. */
   readonly reserve: Reserve;
+  /** Whether the system lets us write it. */
+  readonly access: Access;
 }
 
 /**
@@ -33,10 +43,7 @@ interface OpenDatabase {
  * it, also those of a second SQLite library that knows nothing of the first, and then the two
  * corrupt it. For the same reason nothing else of ours may open these files.
  */
-const DATABASES = new SharedResources<OpenDatabase>(({ connection, reserve }) => {
-  reserve.close();
-  connection.close();
-});
+const DATABASES = new SharedResources<OpenDatabase>(({ reserve }) => reserve.close());
 
 let loadingFfi: Promise<SqlDriver> | undefined;
 
@@ -47,9 +54,9 @@ export interface DatabaseOptions<T> {
   /** The library. */
   readonly choice: DriverChoice;
   /** Sets a new connection up; tried again while other processes are in the way. */
-  configure(connection: SqlConnection): void;
+  configure(connection: SqlConnection, isReadOnly: boolean): void;
   /** Makes what the handle works with; tried again likewise. */
-  prepare(connection: SqlConnection): T;
+  prepare(connection: SqlConnection, isReadOnly: boolean): T;
 }
 
 /** What a step of `removeAll` did. */
@@ -84,9 +91,10 @@ export class DatabaseHandle<T> {
 
   async open(): Promise<void> {
     const hold = await openDatabase(this.#options);
-    const { connection } = hold.resource;
+    const { access, connection } = hold.resource;
     try {
-      this.#table = await whenFree(() => this.#options.prepare(connection));
+      const isReadOnly = access !== "write";
+      this.#table = await whenFree(() => this.#options.prepare(connection, isReadOnly));
     } catch (error) {
       await hold.release();
       throw error;
@@ -121,7 +129,7 @@ export class DatabaseHandle<T> {
    */
   store<R>(bytes: number, action: (table: T) => R): Awaitable<R> {
     return this.run((table) => {
-      const { reserve } = this.#hold.resource;
+      const reserve = this.#reserve;
       reserve.prepare(bytes);
       try {
         return action(table);
@@ -138,11 +146,12 @@ export class DatabaseHandle<T> {
   /** `run`, of what removes something: on a full disk too. */
   remove<R>(action: (table: T) => R): Awaitable<R> {
     return this.run((table) => {
+      const reserve = this.#reserve;
       try {
         return action(table);
       } catch (error) {
         if (!isDiskFull(error)) throw error;
-        this.#hold.resource.reserve.giveUp();
+        reserve.giveUp();
         return action(table);
       }
     });
@@ -187,6 +196,13 @@ export class DatabaseHandle<T> {
     return this.run((table) => snapshot(this.connection, () => action(table)));
   }
 
+  /** What every change begins with: where nothing can be written, with SQLite's own words. */
+  get #reserve(): Reserve {
+    const { access, reserve } = this.#hold.resource;
+    if (access !== "write") throw new Error("attempt to write a readonly database");
+    return reserve;
+  }
+
   #reopen(): Promise<void> {
     return this.#reopening ??= (async () => {
       const outdated = this.#hold;
@@ -205,22 +221,84 @@ async function openDatabase(
 ): Promise<FileHold<OpenDatabase>> {
   const driver = await chooseDriver(choice);
   const file = await fileOf(path);
+  let access: Access = "write";
+  const identify = () => {
+    // An immutable file has no lock that would tell of a change.
+    return fileIdentity(file) + (access === "immutable" ? contentMark(file) : "");
+  };
   const hold = await DATABASES.acquire(file, async () => {
-    const connection = await whenFree(() => driver.connect(file, { busyTimeout: BUSY_SLICE }));
-    try {
-      await whenFree(() => configure(connection));
-    } catch (error) {
-      connection.close();
-      throw error;
+    for (;;) {
+      try {
+        const connection = await connect(driver, file, access, configure);
+        const reserve = new Reserve(file, connection);
+        return { driver: driver.name, connection, reserve, access };
+      } catch (error) {
+        const less = lessAccess(access, file, error);
+        if (less === undefined) throw error;
+        access = less;
+      }
     }
-    return { driver: driver.name, connection, reserve: new Reserve(file, connection) };
-  }, () => fileIdentity(file));
+  }, identify);
   if (choice === "auto" || choice === hold.resource.driver) return hold;
   await hold.release();
   throw new RefusedError(
     `this process has "${path}" open with driver "${hold.resource.driver}", and two SQLite ` +
       `libraries on one file in one process would damage it; use one driver for all`,
   );
+}
+
+async function connect(
+  driver: SqlDriver,
+  file: string,
+  access: Access,
+  configure: DatabaseOptions<unknown>["configure"],
+): Promise<SqlConnection> {
+  const open = () => driver.connect(file, { busyTimeout: BUSY_SLICE, access });
+  const connection = await whenFree(open);
+  try {
+    await whenFree(() => configure(connection, access !== "write"));
+    if (access === "write") tryToWrite(connection);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/**
+ * A file that may not be written opens all the same, and would say so in the middle of something.
+ *
+ * @throws When it may not be written.
+ */
+function tryToWrite(connection: SqlConnection): void {
+  try {
+    connection.exec("BEGIN IMMEDIATE");
+  } catch (error) {
+    // Somebody else writes, so it can be written.
+    if (isBusy(error)) return;
+    throw error;
+  }
+  try {
+    // A transaction alone is granted where nothing can be written, too.
+    connection.exec("PRAGMA user_version = 1");
+  } finally {
+    connection.exec("ROLLBACK");
+  }
+}
+
+/** With what access to try again when the one before was too much; `undefined` for none. */
+function lessAccess(access: Access, file: string, error: unknown): Access | undefined {
+  if (!isReadOnly(error) || isFree(file)) return undefined;
+  if (access === "write") return "read";
+  // Whoever reads a database with a log needs files beside it, which nobody can make here; without
+  // a log it is all there is.
+  return access === "read" && isFree(`${file}-wal`) ? "immutable" : undefined;
+}
+
+/** What changes with the content of a file, or with a log of changes beside it. */
+function contentMark(file: string): string {
+  const { mtime, size } = statSync(file);
+  return `:${mtime?.getTime()}:${size}:${isFree(`${file}-wal`)}`;
 }
 
 /** The file's path without symbolic links, its folder made. */
@@ -247,11 +325,19 @@ async function realFile(path: string): Promise<string> {
   }
 }
 
+function isFree(path: string): boolean {
+  return lookAt(path) === undefined;
+}
+
 function isFileOrFree(path: string): boolean {
+  return lookAt(path)?.isFile ?? true;
+}
+
+function lookAt(path: string): FileInfo | undefined {
   try {
-    return lstatSync(path).isFile;
+    return lstatSync(path);
   } catch (error) {
-    if (isNotFound(error)) return true;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }

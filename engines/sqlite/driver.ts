@@ -38,13 +38,21 @@ export interface ConnectOptions {
    * process to end its transaction, ms. The longer wait is ours: see `whenFree`.
    */
   readonly busyTimeout: number;
+  /**
+   * What may be done: everything, by default; only reading; only reading of a file that nobody can
+   * change meanwhile, which needs no other file beside it.
+   */
+  readonly access?: Access;
 }
+
+/** What a connection may do. */
+export type Access = "write" | "read" | "immutable";
 
 /** An SQLite library. */
 export interface SqlDriver {
   /** Its package. */
   readonly name: DriverName;
-  /** Opens a database file, making it when absent. */
+  /** Opens a database file; one that may be written is made when absent. */
   connect(path: string, options: ConnectOptions): SqlConnection;
 }
 

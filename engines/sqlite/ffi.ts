@@ -2,11 +2,17 @@ import type { ConnectOptions, SqlConnection, SqlDriver, SqlStatement, SqlValue }
 
 /** What we use of `@db/sqlite`. Its own types would put the package into every program's graph. */
 interface FfiModule {
-  readonly Database: new (path: string, options: { int64: boolean; parseJson: boolean }) => {
+  readonly Database: new (path: string, options: FfiOptions) => {
     prepare(sql: string): FfiStatement;
     exec(sql: string): unknown;
     close(): void;
   };
+}
+
+interface FfiOptions {
+  readonly int64: boolean;
+  readonly parseJson: boolean;
+  readonly readonly: boolean;
 }
 
 interface FfiStatement {
@@ -20,10 +26,15 @@ type Row = SqlValue[];
 class FfiConnection implements SqlConnection {
   readonly #database: InstanceType<FfiModule["Database"]>;
 
-  constructor(module: FfiModule, path: string, { busyTimeout }: ConnectOptions) {
+  constructor(module: FfiModule, path: string, { access = "write", busyTimeout }: ConnectOptions) {
     // Without int64 it cuts integers to 32 bits; with it, those beyond 2^53 come as bigints in any
     // statement.
-    this.#database = new module.Database(path, { int64: true, parseJson: false });
+    this.#database = new module.Database(path, {
+      int64: true,
+      parseJson: false,
+      // It takes no address of a file that nobody changes.
+      readonly: access !== "write",
+    });
     this.#database.exec(`PRAGMA busy_timeout = ${busyTimeout}`);
   }
 

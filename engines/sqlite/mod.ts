@@ -47,7 +47,7 @@ class SqliteEngine implements Engine {
       path,
       choice,
       configure,
-      prepare: (connection) => new EntryTable(connection, table),
+      prepare: (connection, isReadOnly) => new EntryTable(connection, table, isReadOnly),
     });
   }
 
@@ -227,8 +227,12 @@ function* transactions(pairs: [string, NewEntry][]) {
 }
 
 /** Sets up a connection, and a file that is new. */
-function configure(connection: SqlConnection): void {
+function configure(connection: SqlConnection, isReadOnly: boolean): void {
   const pragma = (text: string) => connection.prepare(`PRAGMA ${text}`).get()?.[0];
+  if (isReadOnly) {
+    pragma("schema_version"); // Whether it can be read.
+    return;
+  }
   if (pragma("page_count") === 0) connection.exec("PRAGMA auto_vacuum = INCREMENTAL");
   const journal = pragma("journal_mode") === "wal" ? "wal" : pragma("journal_mode = WAL");
   // On file systems without shared memory the journal stays as it was, and is safe only when

@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import type { ConnectOptions, SqlConnection, SqlDriver, SqlStatement, SqlValue } from "./driver.ts";
 
 type Row = SqlValue[];
@@ -54,9 +55,10 @@ function narrow(value: SqlValue): SqlValue {
 class NodeConnection implements SqlConnection {
   readonly #database: DatabaseSync;
 
-  constructor(path: string, { busyTimeout }: ConnectOptions) {
+  constructor(path: string, { access = "write", busyTimeout }: ConnectOptions) {
     // Python's DiskCache wrote its triggers with "count" for 'count'.
-    this.#database = new DatabaseSync(path, {
+    this.#database = new DatabaseSync(access === "immutable" ? immutable(path) : path, {
+      readOnly: access !== "write",
       timeout: busyTimeout,
       enableDoubleQuotedStringLiterals: true,
     });
@@ -74,6 +76,12 @@ class NodeConnection implements SqlConnection {
   close(): void {
     this.#database.close();
   }
+}
+
+function immutable(path: string): URL {
+  const url = pathToFileURL(path);
+  url.searchParams.set("immutable", "1");
+  return url;
 }
 
 /** The SQLite that Deno and Node bring: needs read and write permission for the file's folder. */

@@ -31,7 +31,6 @@ export class Reserve {
   readonly #connection: SqlConnection;
   /** How many bytes may be written before a closer look. */
   #left = 0;
-  #isMade = false;
 
   constructor(file: string, connection: SqlConnection) {
     this.#file = file;
@@ -62,14 +61,15 @@ export class Reserve {
     this.#connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)").all();
   }
 
-  /** To be called before the connection is closed: whoever opens the file next makes another one. */
+  /** Closes the connection; the last one that is closed needs no reserve any more. */
   close(): void {
-    if (!this.#isMade) return;
     try {
-      this.giveUp();
-    } catch {
-      // Closing says so, or it does not matter.
+      this.#connection.prepare("PRAGMA wal_checkpoint(PASSIVE)").all();
+    } catch (error) {
+      if (isDiskFull(error)) this.giveUp();
     }
+    this.#connection.close();
+    if (sizeOf(`${this.#file}-wal`) === 0) this.remove();
   }
 
   /** Gives the space back; the next value takes it again. */
@@ -83,7 +83,7 @@ export class Reserve {
   }
 
   #grow(bytes: number): void {
-    const size = this.#size();
+    const size = sizeOf(this.#path);
     // Somebody put something else there.
     if (size === undefined) return;
     const news = Math.max(0, this.#pages() - statSync(this.#file).size);
@@ -96,21 +96,10 @@ export class Reserve {
     // No zeros: there are disks that would keep them in no space at all.
     const block = crypto.getRandomValues(new Uint8Array(STEP / 2));
     using file = openFileSync(this.#path, { write: true, create: true });
-    this.#isMade = true;
     // Another process may have given it up a moment ago.
     const { size } = file.statSync();
     file.seekSync(Math.min(size, from), FROM_START);
     for (let at = Math.min(size, from); at < to; at += block.byteLength) writeAllSync(file, block);
-  }
-
-  #size(): number | undefined {
-    try {
-      const { isFile, size } = lstatSync(this.#path);
-      return isFile ? size : undefined;
-    } catch (error) {
-      if (isNotFound(error)) return 0;
-      throw error;
-    }
   }
 
   #pages(): number {
@@ -118,6 +107,17 @@ export class Reserve {
       return Number(this.#connection.prepare(`PRAGMA ${name}`).get()?.[0]);
     };
     return pragma("page_count") * pragma("page_size");
+  }
+}
+
+/** The size of a file, 0 when it is absent; `undefined` of anything else. */
+function sizeOf(path: string): number | undefined {
+  try {
+    const { isFile, size } = lstatSync(path);
+    return isFile ? size : undefined;
+  } catch (error) {
+    if (isNotFound(error)) return 0;
+    throw error;
   }
 }
 

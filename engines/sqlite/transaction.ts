@@ -10,6 +10,7 @@ export const BUSY_SLICE = 5;
 
 // The two libraries have nothing but SQLite's own messages in common.
 const BUSY = /database (table |schema )?is locked|locking protocol/;
+const READ_ONLY = /attempt to write a readonly|unable to open/;
 const DAMAGED = /malformed|not a database|unsupported file format/;
 
 /** Something is in the way that only a person can move; the message says what, and what to do. */
@@ -67,8 +68,13 @@ function rollback(connection: SqlConnection): void {
 }
 
 /** Whether another connection is in the way for the moment. */
-function isBusy(error: unknown): boolean {
+export function isBusy(error: unknown): boolean {
   return BUSY.test(messageOf(error));
+}
+
+/** Whether the system may let us read only. */
+export function isReadOnly(error: unknown): boolean {
+  return READ_ONLY.test(messageOf(error));
 }
 
 /** Whether the file's content is damaged or no database at all. */

@@ -13,6 +13,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { decodeKey, encodeKey } from "../../codec/key.ts";
 import { DecodeError } from "../../codec/errors.ts";
@@ -669,6 +670,39 @@ test("opens no more files than a process may have, however many it is asked for 
   assertEquals(new TextDecoder().decode(stdout), `0 undefined ${600 * 10 + 1}\n0\n`);
 });
 
+test("checks a file whatever page of it is overwritten, and names the damage", async (bed) => {
+  const writer = await openIn(bed);
+  await writer.setMany(
+    Array.from({ length: 200 }, (_, i) => [
+      `key ${i}`,
+      entryOf("v".repeat(i * 7), i % 2 === 0 ? undefined : Date.now() + 1e9),
+    ]),
+  );
+  await writer.close();
+  const path = join(directoryOf(bed), "cache.db");
+  const whole = await Deno.readFile(path);
+  const page = (number: number) => whole.subarray(number * 4_096, (number + 1) * 4_096);
+  const pages = whole.byteLength / 4_096;
+  let named = 0;
+  let checks = 0;
+  // Of the first page the file itself can't do without.
+  for (let number = 1; number < pages; number++) {
+    for (const content of [new Uint8Array(4_096).fill(0xFF), page(number % (pages - 1) + 1)]) {
+      const damaged = whole.slice();
+      damaged.set(content, number * 4_096);
+      await Deno.writeFile(path, damaged);
+      const engine = await openIn(bed);
+      for (const fix of [false, true]) {
+        checks++;
+        if ((await engine.check({ fix })).problems.length > 0) named++;
+      }
+      await engine.close();
+    }
+  }
+  // Nobody watches over the bytes of values and over pages that are free.
+  assertGreater(named, checks * 0.7);
+});
+
 test("finds missing and truncated files, and reads the rest", async (bed) => {
   const engine = await openIn(bed);
   for (const key of ["missing", "short", "whole"]) {
@@ -957,3 +991,80 @@ test("works with read and write permission for its folder, and asks for no more"
   assertStringIncludes(refused.stdout, 'EngineError Cannot open engine "diskcache": no permission');
   assertStringIncludes(refused.stdout, "--allow-write");
 });
+
+/** Makes files and their folder read-only for a script that is not the superuser's, and runs it. */
+async function withoutWriting(bed: TestBed, script: string): Promise<string> {
+  const files = ["", "-wal", "-shm"].map((ending) => join(directoryOf(bed), "cache.db" + ending));
+  const there = files.filter((path) => existsSync(path));
+  for (const path of there) await Deno.chmod(path, 0o444);
+  await Deno.chmod(directoryOf(bed), 0o555);
+  await Deno.chmod(bed.root, 0o555);
+  try {
+    const { stdout, stderr } = await runScript(
+      `import process from "node:process";
+       import { complete } from "./engines/complete.ts";
+       import { diskcache } from "./engines/diskcache/mod.ts";
+       if (process.geteuid() === 0) process.seteuid(65534);
+       const open = async (dbname, options = {}) => {
+         const location = { name: "test", dbname };
+         const engine = complete(diskcache(location, { path: ${
+        JSON.stringify(directoryOf(bed))
+      }, ...options }));
+         await engine.open();
+         return engine;
+       };
+       const textAt = async (engine, key) => {
+         const entry = await engine.get(key);
+         return entry && new TextDecoder().decode(entry.value).slice(0, 10);
+       };
+       const value = { value: new Uint8Array(2), timestamp: Date.now() };
+       ${script}`,
+      ["-A"],
+    );
+    assertEquals(stderr, "");
+    return stdout;
+  } finally {
+    await Deno.chmod(bed.root, 0o755);
+    await Deno.chmod(directoryOf(bed), 0o755);
+    for (const path of there) await Deno.chmod(path, 0o644);
+  }
+}
+
+const READ_ALL = `
+  const engine = await open("main", { sizeLimit: 1e9 });
+  const { checked, problems } = await engine.check({ fix: true });
+  console.log(await textAt(engine, "small"), await textAt(engine, "large"), await engine.size());
+  console.log(await Array.fromAsync(engine.keys()), checked > 0, problems.length);
+  console.log((await engine.getMany(["small", "no"])).length, await engine.has("no"));
+  for (const write of [
+    () => engine.set("small", value),
+    () => engine.delete("small"),
+    () => engine.setMany([["small", value]]),
+    () => engine.clear(),
+    async () => engine.compareAndSet("small", await engine.get("small"), value),
+    () => engine.compareAndSet("new", undefined, value),
+  ]) console.log(await Promise.try(write).then(String, (error) => error.message));
+  await engine.close();`;
+
+for (const isClosed of [true, false]) {
+  test(`reads and checks a store that may not be written, ${isClosed ? "" : "not "}closed by its writer`, async (bed) => {
+    const engine = await openIn(bed);
+    await engine.set("small", entryOf("a value"));
+    await engine.set("large", entryOf("v".repeat(50_000)));
+    if (isClosed) await engine.close();
+    const lines = (await withoutWriting(bed, READ_ALL)).trim().split("\n");
+    assertEquals(lines.slice(0, 3), [
+      "a value vvvvvvvvvv 2",
+      '[ "large", "small" ] true 0',
+      "2 false",
+    ]);
+    assertEquals(lines.length, 9);
+    for (const line of lines.slice(3)) {
+      assertMatch(
+        line,
+        /^Cannot .* engine "diskcache": .* cannot be written; check its permissions$/,
+      );
+    }
+    assertEquals(await textAt(isClosed ? await openIn(bed) : engine, "small"), "a value");
+  });
+}

@@ -509,6 +509,30 @@ test("finds a damaged key, and lets a damaged entry be replaced or deleted", asy
   assertEquals((await engine.check({ fix: false })).problems, []);
 });
 
+test("names entries that a damaged page above them hides", async (bed) => {
+  const writer = await bed.open();
+  const keys = Array.from({ length: 400 }, (_, i) => `key ${i}`);
+  await writer.setMany(keys.map((key) => [key, entryOf(key.repeat(20))]));
+  await bed.close();
+  const bytes = await Deno.readFile(fileOf(bed));
+  const view = new DataView(bytes.buffer);
+  const pageSize = view.getUint32(48, true);
+  for (let page = 2 * pageSize; page < bytes.length; page += pageSize) {
+    if (view.getUint16(page + 18, true) !== 1) continue;
+    // In a page of branches: the key from which on the second one leads to.
+    const node = page + 24 + view.getUint16(page + 26, true);
+    bytes[node + 8 + view.getUint16(node + 6, true) - 1] += 1;
+  }
+  await Deno.writeFile(fileOf(bed), bytes);
+  const engine = await bed.open();
+  const hidden = [];
+  for (const key of keys) if (!await engine.has(key)) hidden.push(key);
+  assertGreater(hidden.length, 0);
+  const { checked, problems } = await engine.check({ fix: false });
+  assertEquals(checked, 400);
+  assertEquals(problems.map(({ key }) => key).sort(), hidden.sort());
+});
+
 test("lists and clears a store with records that have no key, and check names them", async (bed) => {
   await (await bed.open()).set("healthy", entryOf("value", Date.now() + 3_600_000));
   await bed.close();
@@ -821,6 +845,45 @@ test("follows when what is at its path is removed or replaced", async (bed) => {
   await bed.close();
   const third = await bed.open();
   assertEquals((await Array.fromAsync(third.keys())).sort(), ["alone", "at once"]);
+});
+
+test("waits for a process that was stopped while it wrote, and keeps the event loop free", async (bed) => {
+  if (Deno.build.os === "windows") return;
+  const engine = await bed.open();
+  await engine.set("key", entryOf("value"));
+  const program = await programOf(
+    bed,
+    `
+    ${OPEN_ENGINE}
+    import { FileLock } from "./engines/../platform/file_lock.ts";
+    await engine.open();
+    // As in the middle of a write.
+    await FileLock.take(Deno.args[1]);
+    console.log("locked");
+    setTimeout(() => Deno.exit(), 60_000);
+  `,
+  );
+  const [command, ...args] = [...program, `${fileOf(bed)}.lock`];
+  await using child = new Deno.Command(command, { args, stdout: "piped" }).spawn();
+  const reader = child.stdout.getReader();
+  await reader.read();
+  child.kill("SIGSTOP");
+  let done = 0;
+  const count = (work: PromiseLike<unknown>) => work.then(() => done++);
+  const writes = [
+    count(Promise.resolve(engine.set("key", entryOf("new")))),
+    count(bed.open({}, { dbname: "new" })),
+  ];
+  const start = performance.now();
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertLess(performance.now() - start, 5_000);
+  // Reads go on, and so does nothing else.
+  assertEquals(await textAt(engine, "key"), "value");
+  assertEquals(done, 0);
+  child.kill("SIGKILL");
+  await Promise.all(writes);
+  assertEquals(await textAt(engine, "key"), "new");
+  await reader.cancel();
 });
 
 test("works with the permissions that it names, and names them", async (bed) => {

@@ -504,6 +504,60 @@ pairtreeTest("a lock excludes another holder in the same process", async ({ root
   assertEquals(order, [1, 1, 2, 2, 3, 3]);
 });
 
+pairtreeTest("only what is not there is a miss", async ({ bed, root, engine, file }) => {
+  await engine.set("key", entryOf("value"));
+  // Reads that follow a miss take a shorter way.
+  assertEquals(await engine.get("absent"), undefined);
+  assertEquals(await engine.has("absent"), false);
+  const folder = join(file("key"), "..");
+  await Deno.rename(folder, `${folder}.away`);
+  await Deno.symlink(basename(folder), folder);
+  const operations: Record<string, () => unknown> = {
+    get: () => engine.get("key"),
+    has: () => engine.has("key"),
+    delete: () => engine.delete("key"),
+    set: () => engine.set("key", entryOf("other")),
+    getMany: () => engine.getMany(["absent", "key"]),
+  };
+  for (const [name, operation] of Object.entries(operations)) {
+    const error = await rejection(operation);
+    assertInstanceOf(error, EngineError, name);
+    assertStringIncludes(error.message, "links lead in a circle");
+  }
+  await Deno.remove(folder);
+  await Deno.rename(`${folder}.away`, folder);
+  assertEquals(textOf(await engine.get("key")), "value");
+  await Deno.rename(join(root, "test"), join(root, "away"));
+  await Deno.writeTextFile(join(root, "test"), "");
+  assertInstanceOf(await rejection(() => engine.get("key")), EngineError);
+  assertInstanceOf(await rejection(() => engine.has("key")), EngineError);
+  await assertRejects(async () => await bed.open(), EngineError, "a file is where a folder");
+});
+
+pairtreeTest("what may not be read is no miss", async ({ root, engine, file }) => {
+  await engine.set("old", entryOf("value"));
+  const script = `
+    import { complete } from "./engines/complete.ts";
+    import { pairtree } from "./engines/pairtree/mod.ts";
+    const location = { rootDir: ${JSON.stringify(root)}, name: "test", dbname: "main" };
+    const engine = complete(pairtree(location));
+    await engine.open();
+    console.log(await engine.get("absent"), await engine.has("absent"));
+    for (const read of [() => engine.get("old"), () => engine.has("old"), () => engine.get("other")]) {
+      try {
+        console.log(await read());
+      } catch (error) {
+        console.log(error.name, error.operation);
+      }
+    }
+  `;
+  const folder = join(file("old"), "..");
+  const flags = ["--no-prompt", `--allow-read=${root}`, `--deny-read=${folder}`];
+  const { stdout, stderr } = await runScript(script, flags);
+  const expected = ["undefined false", "EngineError get", "EngineError has", "undefined", ""];
+  assertEquals(stdout.split("\n"), expected, stderr);
+});
+
 /** What is flushed to the disk while something runs: files by their size, folders by their name. */
 async function flushes(fn: () => Promise<unknown>): Promise<string[]> {
   const flushed: string[] = [];

@@ -13,6 +13,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { whenFree } from "../../engines/sqlite/transaction.ts";
 import { EngineError } from "../../engines/errors.ts";
@@ -188,6 +189,39 @@ test("finds a damaged page, says so, and reads the rest", async (bed) => {
     assertGreater(problems.length, 0);
     for (const { kind, fixed } of problems) assertEquals([kind, fixed], ["damaged", false]);
   }
+});
+
+test("checks a file whatever page of it is overwritten, and names the damage", async (bed) => {
+  const writer = await openIn(bed);
+  await writer.setMany(
+    Array.from({ length: 200 }, (_, i) => [
+      `key ${i}`,
+      entryOf("v".repeat(i * 7), i % 2 === 0 ? undefined : Date.now() + 1e9),
+    ]),
+  );
+  await writer.close();
+  const path = fileOf(bed);
+  const whole = await Deno.readFile(path);
+  const page = (number: number) => whole.subarray(number * 4_096, (number + 1) * 4_096);
+  const pages = whole.byteLength / 4_096;
+  let named = 0;
+  let checks = 0;
+  // Of the first page the file itself can't do without.
+  for (let number = 1; number < pages; number++) {
+    for (const content of [new Uint8Array(4_096).fill(0xFF), page(number % (pages - 1) + 1)]) {
+      const damaged = whole.slice();
+      damaged.set(content, number * 4_096);
+      await Deno.writeFile(path, damaged);
+      const engine = await openIn(bed);
+      for (const fix of [false, true]) {
+        checks++;
+        if ((await engine.check({ fix })).problems.length > 0) named++;
+      }
+      await engine.close();
+    }
+  }
+  // Nobody watches over the bytes of values and over pages that are free.
+  assertGreater(named, checks * 0.7);
 });
 
 test("repairs a damaged index", async (bed) => {
@@ -471,21 +505,110 @@ test("says what to do when @db/sqlite is asked for and cannot be loaded", async 
   assertStringIncludes(stdout, "DENO_SQLITE_PATH");
 });
 
-test("keeps the earlier value where it may not write", async (bed) => {
-  const engine = await openIn(bed);
-  await engine.set("key", entryOf("earlier"));
-  await engine.close();
-  await Deno.chmod(fileOf(bed), 0o444);
+/** Makes files and their folder read-only for a script that is not the superuser's, and runs it. */
+async function withoutWriting(bed: TestBed, script: string): Promise<string> {
+  const files = ["", "-wal", "-shm"].map((ending) => fileOf(bed) + ending);
+  const there = files.filter((path) => existsSync(path));
+  for (const path of there) await Deno.chmod(path, 0o444);
   await Deno.chmod(bed.root, 0o555);
-  // Permissions of the file system don't hold for root.
-  const { stdout } = await runScript(
-    `import process from "node:process";
-     await import("./engines/sqlite/mod.ts");
-     if (process.geteuid() === 0) process.seteuid(65534);
-     ${script(bed.root, { path: fileOf(bed), driver: "node:sqlite" })}`,
-    ["-A"],
-  );
+  await Deno.chmod(bed.root, 0o555);
+  try {
+    const { stdout, stderr } = await runScript(
+      `import process from "node:process";
+       import { complete } from "./engines/complete.ts";
+       import { sqlite } from "./engines/sqlite/mod.ts";
+       if (process.geteuid() === 0) process.seteuid(65534);
+       const open = async (dbname, options = {}) => {
+         const location = { name: "test", dbname };
+         const engine = complete(sqlite(location, { path: ${
+        JSON.stringify(fileOf(bed))
+      }, ...options }));
+         await engine.open();
+         return engine;
+       };
+       const textAt = async (engine, key) => {
+         const entry = await engine.get(key);
+         return entry && new TextDecoder().decode(entry.value).slice(0, 10);
+       };
+       const value = { value: new Uint8Array(2), timestamp: Date.now() };
+       ${script}`,
+      ["-A"],
+    );
+    assertEquals(stderr, "");
+    return stdout;
+  } finally {
+    await Deno.chmod(bed.root, 0o755);
+    await Deno.chmod(bed.root, 0o755);
+    for (const path of there) await Deno.chmod(path, 0o644);
+  }
+}
+
+const READ_ALL = `
+  const engine = await open("main");
+  const { checked, problems } = await engine.check({ fix: true });
+  console.log(await textAt(engine, "small"), await textAt(engine, "large"), await engine.size());
+  console.log(await Array.fromAsync(engine.keys()), checked > 0, problems.length);
+  console.log((await engine.getMany(["small", "no"])).length, await engine.has("no"));
+  for (const write of [
+    () => engine.set("small", value),
+    () => engine.delete("small"),
+    () => engine.setMany([["small", value]]),
+    () => engine.clear(),
+    async () => engine.compareAndSet("small", await engine.get("small"), value),
+    () => engine.compareAndSet("new", undefined, value),
+  ]) console.log(await Promise.try(write).then(String, (error) => error.message));
+  await engine.close();`;
+
+for (const isClosed of [true, false]) {
+  test(`reads and checks a store that may not be written, ${isClosed ? "" : "not "}closed by its writer`, async (bed) => {
+    const engine = await openIn(bed);
+    await engine.set("small", entryOf("a value"));
+    await engine.set("large", entryOf("v".repeat(50_000)));
+    if (isClosed) await engine.close();
+    const lines = (await withoutWriting(bed, READ_ALL)).trim().split("\n");
+    assertEquals(lines.slice(0, 3), [
+      "a value vvvvvvvvvv 2",
+      '[ "large", "small" ] true 0',
+      "2 false",
+    ]);
+    assertEquals(lines.length, 9);
+    for (const line of lines.slice(3)) {
+      assertMatch(line, /^Cannot .* engine "sqlite": .* cannot be written; check its permissions$/);
+    }
+    assertEquals(await textAt(isClosed ? await openIn(bed) : engine, "small"), "a value");
+  });
+}
+
+test("has empty stores in a file that may not be written", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("value"));
+  await engine.close();
+  const script = `
+    const engine = await open("other");
+    console.log(await engine.size(), await engine.has("key"), (await engine.check({ fix: false })).problems.length);
+    console.log(await Promise.try(() => engine.set("key", value)).catch(({ name }) => name));`;
+  assertEquals(await withoutWriting(bed, script), "0 false 0\nEngineError\n");
+});
+
+test("sees what is put in the place of a file that may not be written", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("before"));
+  await engine.close();
+  const script = `
+    const engine = await open("main");
+    console.log(await textAt(engine, "key"));
+    const end = performance.now() + 60_000;
+    while (await textAt(engine, "key") === "before" && performance.now() < end) {
+      await new Promise((go) => setTimeout(go, 10));
+    }
+    console.log(await textAt(engine, "key"));`;
+  const running = withoutWriting(bed, script);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  // The superuser, or whoever may write.
   await Deno.chmod(bed.root, 0o755);
-  assertMatch(stdout, /^EngineError Cannot open engine "sqlite": .*(cannot be written|opened)/);
-  assertEquals(await textAt(await openIn(bed), "key"), "earlier");
+  await Deno.chmod(fileOf(bed), 0o644);
+  const writer = await openIn(bed);
+  await writer.set("key", entryOf("after"));
+  await writer.close();
+  assertEquals(await running, "before\nafter\n");
 });
