@@ -52,8 +52,9 @@ class PairtreeEngine implements Engine {
     this.#store.make();
   }
 
-  close(): void {
-    // Nothing is held between calls.
+  async close(): Promise<void> {
+    // Nothing is held between calls, but some may still be waiting for a lock.
+    await this.#store.idle();
   }
 
   get(key: string): Awaitable<Entry | undefined> {

@@ -35,6 +35,7 @@ export class PairtreeStore {
   readonly #locks: string;
   readonly #expiring: string;
   readonly #sync: boolean;
+  readonly #pending = new Set<Promise<unknown>>();
 
   /** @param sync Whether changes are on the disk when they resolve. */
   constructor(path: string, sync: boolean) {
@@ -171,11 +172,24 @@ export class PairtreeStore {
   /** Does something while nobody else changes an entry in a folder, or in one with its digit. */
   locked<T>(folder: string, action: () => Awaitable<T>): Awaitable<T> {
     const path = `${this.#locks}/${folder[0]}`;
-    return whileBusy(() => {
+    const result = whileBusy(() => {
       const lock = FileLock.tryTake(path);
       if (lock !== undefined) return hold(lock, action);
       return FileLock.take(path).then((lock) => hold(lock, action));
     });
+    if (result instanceof Promise) this.#track(result);
+    return result;
+  }
+
+  /** Waits for the changes that are under way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#pending);
+  }
+
+  #track(change: Promise<unknown>): void {
+    this.#pending.add(change);
+    const done = () => void this.#pending.delete(change);
+    change.then(done, done);
   }
 
   #liveKey(folder: string, name: string, mayExpire: boolean): string | undefined {

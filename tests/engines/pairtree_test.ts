@@ -447,16 +447,7 @@ pairtreeTest(
   async ({ engine }) => {
     await engine.set("key", entryOf("old"));
     const path = join(engine.path, ".locks", placeOf("key").folder[0]);
-    const holder = new Deno.Command(Deno.execPath(), {
-      args: [
-        "eval",
-        `Deno.openSync(${JSON.stringify(path)}, { write: true }).lockSync(true);
-      console.log("held"); setTimeout(() => undefined, 60_000);`,
-      ],
-      stdout: "piped",
-    }).spawn();
-    const reader = holder.stdout.getReader();
-    await reader.read();
+    const holder = await holdElsewhere(path);
     let set = false;
     const setting = (async () => {
       await engine.set("key", entryOf("new"));
@@ -466,11 +457,9 @@ pairtreeTest(
     assertEquals(set, false);
     assertEquals(textOf(await engine.get("key")), "old");
     // The system takes the lock from a process that ends, however it does.
-    holder.kill("SIGKILL");
+    await holder[Symbol.asyncDispose]();
     await setting;
     assertEquals(textOf(await engine.get("key")), "new");
-    await reader.cancel();
-    await holder.status;
   },
 );
 
@@ -556,6 +545,79 @@ pairtreeTest("what may not be read is no miss", async ({ root, engine, file }) =
   const { stdout, stderr } = await runScript(script, flags);
   const expected = ["undefined false", "EngineError get", "EngineError has", "undefined", ""];
   assertEquals(stdout.split("\n"), expected, stderr);
+});
+
+/** A process that holds a lock until it is killed, and may be stopped meanwhile. */
+async function holdElsewhere(path: string): Promise<AsyncDisposable & { stop(): void }> {
+  const script = `Deno.openSync(${
+    JSON.stringify(path)
+  }, { write: true, create: true }).lockSync(true);
+    console.log("held"); setTimeout(() => undefined, 60_000);`;
+  const holder = new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped" })
+    .spawn();
+  const reader = holder.stdout.getReader();
+  await reader.read();
+  return {
+    stop: () => holder.kill("SIGSTOP"),
+    async [Symbol.asyncDispose]() {
+      holder.kill("SIGKILL");
+      await reader.cancel();
+      await holder.status;
+    },
+  };
+}
+
+pairtreeTest("one limit holds for a whole wait, however many wait before", async ({ root }) => {
+  const path = join(root, "lock");
+  const holder = await holdElsewhere(path);
+  holder.stop();
+  const start = performance.now();
+  const waits = Array.from({ length: 6 }, () => FileLock.take(path, { patience: 400 }));
+  const patient = FileLock.take(path, { patience: 60_000 });
+  for (const result of await Promise.allSettled(waits)) {
+    assert(result.status === "rejected");
+    assertStringIncludes(result.reason.message, `${path} locked for 0.4 s`);
+  }
+  assert(performance.now() - start < 1_200);
+  // Who comes later waits behind who came before, and those who gave up are in nobody's way.
+  const later = FileLock.take(path, { patience: 60_000 });
+  await holder[Symbol.asyncDispose]();
+  const order: string[] = [];
+  const locks = [["patient", patient], ["later", later]] as const;
+  await Promise.all(locks.map(async ([name, taking]) => {
+    using _lock = await taking;
+    order.push(name);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }));
+  assertEquals(order, ["patient", "later"]);
+});
+
+pairtreeTest("a lock that is not to be had keeps no program from ending", async ({ root }) => {
+  const path = join(root, "lock");
+  await using holder = await holdElsewhere(path);
+  holder.stop();
+  const script = `
+    import { FileLock } from "./platform/file_lock.ts";
+    const waits = [1, 2, 3].map(() => FileLock.take(${JSON.stringify(path)}, { patience: 100 }));
+    console.log((await Promise.allSettled(waits)).map(({ status }) => status).join(" "));
+  `;
+  const start = performance.now();
+  const { stdout } = await runScript(script, ["-A"]);
+  assertEquals(stdout, "rejected rejected rejected\n");
+  assert(performance.now() - start < 20_000);
+});
+
+pairtreeTest("close waits for what waits", async ({ engine, bed }) => {
+  const path = join(engine.path, ".locks", placeOf("key").folder[0]);
+  let closed = false;
+  const holder = await holdElsewhere(path);
+  const setting = engine.set("key", entryOf("value"));
+  const closing = Promise.resolve(engine.close()).then(() => closed = true);
+  for (let tick = 0; tick < 20; tick++) await new Promise((resolve) => setTimeout(resolve, 2));
+  assertEquals(closed, false);
+  await holder[Symbol.asyncDispose]();
+  await Promise.all([setting, closing]);
+  assertEquals(textOf(await (await bed.open()).get("key")), "value");
 });
 
 /** What is flushed to the disk while something runs: files by their size, folders by their name. */
