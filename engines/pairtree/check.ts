@@ -1,8 +1,9 @@
 /** Looking for damage in a store of the pairtree engine, and removing it. */
 import { isNotFound } from "../../platform/errors.ts";
+import { isAbsent } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
-import { isTemporary, verify } from "./files.ts";
+import { verify } from "./files.ts";
 import { Damage, keyOf } from "./format.ts";
 import { folderOf, keyAt, placeOf } from "./names.ts";
 import { type Found, type PairtreeStore, remove } from "./store.ts";
@@ -11,8 +12,11 @@ import { type Found, type PairtreeStore, remove } from "./store.ts";
 export async function checkStore(store: PairtreeStore, fix: boolean): Promise<EngineCheck> {
   const problems: EngineProblem[] = [];
   let checked = 0;
+  for (const digit of store.temporaries()) {
+    const problem = await store.locked(digit, () => leftover(store, digit, fix));
+    if (problem !== undefined) problems.push(problem);
+  }
   for (const folder of store.folders()) {
-    problems.push(...await store.locked(folder, () => leftovers(store, folder, fix)));
     for (const name of store.names(folder)) {
       if (folderOf(name) === undefined) continue;
       checked++;
@@ -23,13 +27,12 @@ export async function checkStore(store: PairtreeStore, fix: boolean): Promise<En
   return { checked, problems };
 }
 
-/** What killed processes left in a folder whose lock we hold: nobody else is writing there. */
-function leftovers(store: PairtreeStore, folder: string, fix: boolean): EngineProblem[] {
-  return store.names(folder).filter(isTemporary).map((name) => {
-    const { path } = store.at({ folder, name });
-    if (fix) remove(path);
-    return { kind: "leftover", detail: `${path}: a write that did not end`, fixed: fix };
-  });
+/** What a killed process left of a write, of those whose lock we hold: nobody else is writing. */
+function leftover(store: PairtreeStore, digit: string, fix: boolean): EngineProblem | undefined {
+  const path = store.temporaryOf(digit);
+  if (isAbsent(path)) return undefined;
+  if (fix) remove(path);
+  return { kind: "leftover", detail: `${path}: a write that did not end`, fixed: fix };
 }
 
 /** What is wrong with a file that has the name of an entry. */

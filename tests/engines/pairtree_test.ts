@@ -174,20 +174,56 @@ pairtreeTest("a file in the place of another is found", async ({ engine, file })
   assertEquals((await engine.check({ fix: false })).problems, []);
 });
 
-pairtreeTest("what a crash left is no entry, and check removes it", async ({ engine, file }) => {
+/** Where the writers of a key's file write it first. */
+function writingOf(engine: Store, key: string): string {
+  return join(engine.path, ".writing", placeOf(key).folder[0]);
+}
+
+/** What is being written, or was when its process ended. */
+function unfinished(engine: Store): string[] {
+  return [...Deno.readDirSync(join(engine.path, ".writing"))].map(({ name }) => name);
+}
+
+pairtreeTest("what a crash left is no entry, and check removes it", async ({ engine }) => {
   await engine.set("key", entryOf("value"));
-  const left = join(file("key"), "..", ".0123abcd-7.tmp");
+  const left = writingOf(engine, "key");
   await Deno.writeTextFile(left, '{"key":"key","timest');
+  await Deno.writeTextFile(`${left}.txt`, "not ours");
   assertEquals(await engine.size(), 1);
   assertEquals(await keysOf(engine), ["key"]);
   const [problem, ...more] = (await engine.check({ fix: false })).problems;
   assertEquals([problem.kind, problem.fixed, more.length], ["leftover", false, 0]);
   assertStringIncludes(problem.detail, left);
   assertEquals((await engine.check({ fix: true })).problems.length, 1);
-  assertEquals(
-    await Array.fromAsync(Deno.readDir(join(file("key"), ".."))).then((all) => all.length),
-    1,
+  assertEquals(unfinished(engine), [basename(`${left}.txt`)]);
+});
+
+pairtreeTest("the next writer removes what a crash left, of whatever key", async (store) => {
+  const { bed, engine } = store;
+  const keys = ["one", "two", "three", "four", "five"];
+  await engine.set("one", entryOf("value"));
+  for (const size of [10, 1_000_000]) {
+    for (const key of keys) await Deno.writeTextFile(writingOf(engine, key), "cut o");
+    const next = await bed.open();
+    await next.set("one", { ...entryOf("value"), value: new Uint8Array(size) });
+    assertEquals(unfinished(engine), []);
+  }
+  await Deno.writeTextFile(writingOf(engine, "two"), "cut o");
+  await engine.clear();
+  assertEquals(unfinished(engine), []);
+});
+
+pairtreeTest("the next writer leaves what another process is writing", async ({ bed, engine }) => {
+  await engine.set("key", entryOf("value"));
+  await engine.set("other", entryOf("value"));
+  assert(placeOf("key").folder[0] !== placeOf("other").folder[0]);
+  await using _holder = await holdElsewhere(
+    join(engine.path, ".locks", placeOf("other").folder[0]),
   );
+  const theirs = writingOf(engine, "other");
+  await Deno.writeTextFile(theirs, '{"key":"other",');
+  await (await bed.open()).set("key", entryOf("new"));
+  assertEquals(unfinished(engine), [basename(theirs)]);
 });
 
 pairtreeTest("check leaves the writes that go on alone", async ({ engine }) => {
@@ -319,7 +355,7 @@ pairtreeTest(
     assertInstanceOf(read, EngineError);
     const written = await rejection(() => engine.set("other", entryOf("v")));
     assertInstanceOf(written, EngineError);
-    assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+    assertEquals(unfinished(engine), []);
   },
 );
 
@@ -388,7 +424,7 @@ pairtreeTest(
     assertEquals(textOf(await engine.get("small")), "earlier");
     assertEquals(textOf(await engine.get("large")), "earlier");
     assertEquals(await engine.check({ fix: false }), { checked: 2, problems: [] });
-    assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+    assertEquals(unfinished(engine), []);
   },
 );
 
@@ -666,7 +702,37 @@ pairtreeTest("with sync each change is on the disk when it resolves", async ({ b
   assertEquals(await flushes(swap), [other]);
   await through.set("key", entry);
   assertEquals((await flushes(async () => await through.clear())).sort(), [folder, other].sort());
-  assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+  assertEquals(unfinished(engine), []);
+});
+
+pairtreeTest("files are their owner's alone, or of the mode that is asked for", async (store) => {
+  if (Deno.build.os === "windows") return;
+  const { bed, root } = store;
+  const umask = Deno.umask(0o022);
+  try {
+    for (const [mode, folders] of [[undefined, 0o700], [0o640, 0o750], [0o666, 0o777]] as const) {
+      const name = `Mode ${mode}`;
+      const engine = await bed.open({ mode }, { name, rootDir: join(root, name, "new") });
+      for (const size of [1, 1_000_000]) {
+        const entry = { value: new Uint8Array(size), timestamp: 0, expiresAt: Date.now() + 99_999 };
+        await engine.set(`key ${size}`, entry);
+        const through = await bed.open({ mode, sync: true }, {
+          name,
+          rootDir: join(root, name, "new"),
+        });
+        await through.set(`through ${size}`, entry);
+      }
+      const made = [join(root, name), ...filesBelow(join(root, name))];
+      assert(made.length > 15);
+      for (const path of made) {
+        const stat = await Deno.stat(path);
+        const expected = stat.isDirectory ? folders : mode ?? 0o600;
+        assertEquals((stat.mode ?? 0) & 0o777, expected, path);
+      }
+    }
+  } finally {
+    Deno.umask(umask);
+  }
 });
 
 pairtreeTest("its options are checked", async ({ root }) => {
@@ -674,4 +740,6 @@ pairtreeTest("its options are checked", async ({ root }) => {
   const location = { rootDir: root, name: "test", dbname: "main" };
   assertThrows(() => createEngine(location, { path: "x" }), TypeError, '"path"');
   assertThrows(() => createEngine(location, { sync: 1 }), TypeError, '"sync"');
+  assertThrows(() => createEngine(location, { mode: "600" }), TypeError, '"mode"');
+  assertThrows(() => createEngine(location, { mode: 0o200 }), RangeError, '"mode"');
 });
