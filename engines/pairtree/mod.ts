@@ -21,6 +21,7 @@ import { defaultRootDir } from "../location.ts";
 import { builtIn } from "../built_in.ts";
 import type { PairtreeEngineOptions } from "../engine_options.ts";
 import { booleanOption, checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
+import { claimNames, compareNames, type NamedPath, storeNames } from "../names.ts";
 import { nestedFolder, storePath } from "../paths.ts";
 import { checkStore } from "./check.ts";
 import type { WriteOptions } from "./files.ts";
@@ -35,20 +36,26 @@ class PairtreeEngine implements Engine {
   readonly name = NAME;
   readonly supports = { persistent: true, shared: true };
   readonly #rootDir: string;
+  readonly #names: NamedPath[];
   readonly #options: WriteOptions;
   readonly #store: PairtreeStore;
 
-  constructor(rootDir: string, path: string, options: WriteOptions) {
+  constructor(rootDir: string, location: EngineLocation, options: WriteOptions) {
     this.#rootDir = rootDir;
+    this.#names = storeNames(NAME, location, {});
     this.#options = options;
-    this.#store = new PairtreeStore(path, options);
+    this.#store = new PairtreeStore(storePath(NAME, location, {}), options);
   }
 
   get path(): string {
     return this.#store.path;
   }
 
-  open(): void {
+  async open(): Promise<void> {
+    compareNames(this.#names);
+    // A store that is there may be open to readers only.
+    if (this.#store.exists()) return;
+    await claimNames(this.#names, this.#options.mode);
     this.#store.make();
   }
 
@@ -204,11 +211,11 @@ export function pairtree(
 ): Engine {
   const options: EngineOptions = { ...engineOptions };
   checkOptionNames(NAME, options, ["mode", "sync"]);
-  return new PairtreeEngine(
-    location.rootDir ?? defaultRootDir(),
-    storePath(NAME, location, {}),
-    { mode: modeOption(NAME, options), sync: booleanOption(NAME, options, "sync") },
-  );
+  const rootDir = location.rootDir ?? defaultRootDir();
+  return new PairtreeEngine(rootDir, { ...location, rootDir }, {
+    mode: modeOption(NAME, options),
+    sync: booleanOption(NAME, options, "sync"),
+  });
 }
 
 builtIn("pairtree", pairtree);

@@ -56,9 +56,14 @@ export class PairtreeStore {
     this.#expiring = join(path, ".expiring");
   }
 
-  /** Makes the store when it is absent: one that is there may be open to readers only. */
+  /** Whether the store has been made. */
+  exists(): boolean {
+    return !isAbsent(this.#locks);
+  }
+
+  /** Makes the store. */
   make(): void {
-    if (isAbsent(this.#locks)) makeFolderSync(this.#locks, folderMode(this.#options.mode));
+    makeFolderSync(this.#locks, folderMode(this.#options.mode));
   }
 
   /** @throws {Damage} When the entry is not what was written. */

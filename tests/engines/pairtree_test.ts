@@ -14,6 +14,7 @@ import { basename, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { FileLock } from "../../platform/file_lock.ts";
+import { encodeSegment } from "../../engines/location.ts";
 import { keyAt, placeOf } from "../../engines/pairtree/names.ts";
 import { EngineError } from "../../engines/errors.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
@@ -734,6 +735,34 @@ pairtreeTest("files are their owner's alone, or of the mode that is asked for", 
     Deno.umask(umask);
   }
 });
+
+pairtreeTest(
+  "a store keeps the names that hashes stand for, and is nobody else's",
+  async (store) => {
+    const { bed, root } = store;
+    const name = "My cache";
+    const engine = await bed.open({}, { name, dbname: "main/A b" });
+    await engine.set("key", entryOf("value"));
+    const folder = encodeSegment(name);
+    assertEquals(await Deno.readTextFile(join(root, `${folder}.name`)), '"My cache"\n');
+    assertEquals(await Deno.readTextFile(`${engine.path}.name`), '"A b"\n');
+    assertEquals(
+      textOf(await (await bed.open({}, { name, dbname: "main/A b" })).get("key")),
+      "value",
+    );
+    await engine.clear(true);
+    for (const path of [join(root, folder), engine.path]) {
+      const kept = await Deno.readTextFile(`${path}.name`);
+      // As if another name had the same hash.
+      await Deno.writeTextFile(`${path}.name`, '"Another"\n');
+      const taken = bed.open({}, { name, dbname: "main/A b" });
+      const error = await assertRejects(() => taken, EngineError, '"Another"');
+      assertEquals(error.operation, "open");
+      await Deno.writeTextFile(`${path}.name`, kept);
+    }
+    assertEquals(filesBelow(root).filter((path) => path.endsWith(".name")).length, 2);
+  },
+);
 
 pairtreeTest("its options are checked", async ({ root }) => {
   await Promise.resolve();
