@@ -1,12 +1,16 @@
 /** Looking for damage in a store of the pairtree engine, and removing it. */
-import { isNotFound } from "../../platform/errors.ts";
+import { errorCode } from "../../platform/errors.ts";
 import { isAbsent } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
+import { messageOf } from "../errors.ts";
 import { verify } from "./files.ts";
 import { Damage, keyOf } from "./format.ts";
 import { folderOf, keyAt, placeOf } from "./names.ts";
 import { type Found, type PairtreeStore, remove } from "./store.ts";
+
+/** What may be so for one file alone: it is named, and the others are looked at. */
+const UNREADABLE = ["EACCES", "EPERM", "EIO", "ESTALE"];
 
 /** Looks at every entry, and at what killed processes left; removes what is damaged when asked. */
 export async function checkStore(store: PairtreeStore, fix: boolean): Promise<EngineCheck> {
@@ -46,23 +50,30 @@ async function look(
   return await store.locked(file.folder, async () => {
     // Somebody may have set it anew.
     const still = await problemOf(file);
-    if (still !== undefined) remove(file.path);
-    return still && { ...still, fixed: true };
+    if (still === undefined || still.kind === "unknown") return still;
+    remove(file.path);
+    return { ...still, fixed: true };
   });
 }
 
 async function problemOf({ folder, name, path }: Found): Promise<EngineProblem | undefined> {
   const key = keyAt(folder, name) ?? undefined;
-  if (folderOf(name) !== folder) {
-    return { kind: "orphan", detail: `${path}: it belongs in another folder`, fixed: false };
-  }
+  const problem = (kind: EngineProblem["kind"], what: string): EngineProblem => {
+    return { kind, key, detail: `${path}: ${what}`, fixed: false };
+  };
+  if (folderOf(name) !== folder) return problem("orphan", "it belongs in another folder");
+  if (keyAt(folder, name) === undefined) return problem("damaged", "its name is not that of a key");
   try {
     const header = await verify(path);
     if (placeOf(keyOf(header)).name === name) return undefined;
-    return { kind: "damaged", key, detail: `${path}: its key belongs to another`, fixed: false };
+    return problem("damaged", "its key belongs to another");
   } catch (error) {
-    if (isNotFound(error)) return undefined;
-    if (!(error instanceof Damage)) throw error;
-    return { kind: "damaged", key, detail: `${path}: ${error.message}`, fixed: false };
+    if (error instanceof Damage) return problem("damaged", error.message);
+    const code = errorCode(error) ?? "";
+    if (code === "ENOENT") return undefined;
+    if (UNREADABLE.includes(code)) {
+      return problem("unknown", `it can't be read: ${messageOf(error)}`);
+    }
+    throw error;
   }
 }

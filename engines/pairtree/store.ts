@@ -15,7 +15,7 @@ import { whileBusy } from "../../platform/retry.ts";
 import type { Awaitable, Entry, NewEntry } from "../engine.ts";
 import { readEntry, readHeader, writeFile, type WriteOptions } from "./files.ts";
 import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./format.ts";
-import { folderOf, keyAt, type Place, placeOf } from "./names.ts";
+import { keyAt, type Place, placeOf } from "./names.ts";
 
 const FOLDER = /^[0-9a-f]{2}$/;
 const HEX_DIGITS = [..."0123456789abcdef"];
@@ -125,9 +125,11 @@ export class PairtreeStore {
       .map(({ name }) => name);
   }
 
-  /** The names of all that is in a folder. */
+  /** The names of all files in a folder. */
   names(folder: string): string[] {
-    return list(`${this.path}/${folder}`).map(({ name }) => name);
+    return list(`${this.path}/${folder}`)
+      .filter(({ isDirectory }) => !isDirectory)
+      .map(({ name }) => name);
   }
 
   /** The locks that have something to lock, each with its folders of entries. */
@@ -183,7 +185,9 @@ export class PairtreeStore {
     const names = this.names(folder);
     const mayExpire = this.mayExpire();
     for (const name of names) {
-      yield mayExpire ? this.#liveKey(folder, name, true) !== undefined : folderOf(name) === folder;
+      yield mayExpire
+        ? this.#liveKey(folder, name, true) !== undefined
+        : keyAt(folder, name) !== undefined;
     }
   }
 
@@ -225,7 +229,10 @@ export class PairtreeStore {
     if (key === undefined || (key !== null && !mayExpire)) return key;
     try {
       const header = readHeader(this.at({ folder, name }).path);
-      return header === undefined || isExpired(header) ? undefined : keyOf(header);
+      if (header === undefined || isExpired(header)) return undefined;
+      if (key !== null) return key;
+      const long = keyOf(header);
+      return placeOf(long).name === name ? long : undefined;
     } catch (error) {
       if (error instanceof Damage) return key ?? undefined;
       throw error;

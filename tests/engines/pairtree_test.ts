@@ -11,6 +11,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { basename, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { DecodeError } from "../../codec/errors.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { FileLock } from "../../platform/file_lock.ts";
@@ -225,6 +226,70 @@ pairtreeTest("the next writer leaves what another process is writing", async ({ 
   await Deno.writeTextFile(theirs, '{"key":"other",');
   await (await bed.open()).set("key", entryOf("new"));
   assertEquals(unfinished(engine), [basename(theirs)]);
+});
+
+/** A first line whose checksum is right, whatever stands in it. */
+function forged(json: string): string {
+  const checked = `${json.slice(0, -1)},"line":`;
+  return `${checked}${crc32(checked)}}\n`;
+}
+
+pairtreeTest("one bad file is one problem, and stands in no other entry's way", async (store) => {
+  const { engine, file } = store;
+  const long = "a long key ".repeat(30);
+  await engine.setMany([["good", entryOf("value")], [long, entryOf("value")]]);
+  await engine.set("expiring", { ...entryOf("value"), expiresAt: Date.now() + 3_600_000 });
+  const rest = '"timestamp":1,"length":0,"crc32":0';
+  const contents: Record<string, string> = {
+    number: forged(`{"key":5,${rest}}`),
+    object: forged(`{"key":{"a":"number"},${rest}}`),
+    broken: forged(`{"key":"bro,${rest}}`),
+    none: forged(`{${rest}}`),
+    large: forged(`{"key":"large","timestamp":1,"length":${"9".repeat(400)},"crc32":0}`),
+    late: forged(`{"key":"late","timestamp":${"1".repeat(30)},"length":0,"crc32":0}`),
+  };
+  for (const [key, text] of Object.entries(contents)) {
+    await engine.set(key, entryOf(""));
+    await Deno.writeTextFile(file(key), text);
+  }
+  // The name of a long key is in its file alone.
+  const longer = `${long} too`;
+  await engine.set(longer, entryOf(""));
+  await Deno.writeTextFile(file(longer), contents.number);
+  // Not UTF-8, and an escape that nobody needs: no key has these names.
+  const bad = ["%ff~47e73a54", "%61~39361def"].map((name) => {
+    return join(engine.path, name.split("~")[1].slice(0, 2), name);
+  });
+  for (const path of bad) {
+    await Deno.mkdir(join(path, ".."), { recursive: true });
+    await Deno.writeTextFile(path, contents.number);
+  }
+  for (const key of Object.keys(contents)) {
+    const error = await rejection(() => engine.get(key));
+    assertInstanceOf(error, DecodeError, key);
+    assertEquals(error.key, key);
+  }
+  const named = Object.keys(contents);
+  assertEquals(await keysOf(engine), [...named, "expiring", "good", long].sort());
+  const { checked, problems } = await engine.check({ fix: false });
+  assertEquals(checked, named.length + bad.length + 4);
+  const expected = [...named, undefined, undefined, undefined];
+  assertEquals(problems.map(({ key }) => key).sort(), expected.sort());
+  assertEquals(new Set(problems.map(({ kind }) => kind)), new Set(["damaged"]));
+  assertEquals(await engine.delete("number"), true);
+  assertEquals(await engine.prune(), 0);
+  await engine.set("broken", entryOf("anew"));
+  const fixed = (await engine.check({ fix: true })).problems;
+  assertEquals(fixed.filter((problem) => problem.fixed).length, named.length + 1);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  for (const path of bad) await Deno.writeTextFile(path, "bad");
+  // A folder in an entry's place is no file of the engine's.
+  await Deno.mkdir(join(file("folder"), "in it"), { recursive: true });
+  assertEquals((await engine.check({ fix: true })).problems.length, bad.length);
+  for (const path of bad) await Deno.writeTextFile(path, "bad");
+  await engine.clear();
+  assertEquals((await Deno.stat(join(file("folder"), "in it"))).isDirectory, true);
+  for (const path of bad) await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
 });
 
 pairtreeTest("check leaves the writes that go on alone", async ({ engine }) => {
