@@ -1,16 +1,23 @@
 import { dirname } from "node:path";
 import { isNotFound } from "./errors.ts";
-import { makeFolderSync, type OpenFile, openFileSync } from "./files.ts";
+import {
+  folderMode,
+  giveMode,
+  lstatSync,
+  makeFolderSync,
+  type OpenFile,
+  openFileSync,
+} from "./files.ts";
 import { delay, inTime, now } from "./timers.ts";
 
 /** How long to wait for a lock that others hold for milliseconds at a time, ms. */
 const PATIENCE = 30_000;
 /**
  * How long one process may take lock after lock before it lets others in, ms, and how long it then
- * stays away.
+ * stays away: as long as they may pause between two looks.
  */
 const BURST = 50;
-const PAUSE = 1;
+const PAUSE = 4;
 /** From how long a rest on the next use of a lock begins a new burst, ms. */
 const REST = 2;
 
@@ -19,6 +26,14 @@ const queues = new Map<string, Promise<void>>();
 
 let burstBegan = 0;
 let lastRelease = 0;
+
+/** How a lock is taken. */
+export interface LockOptions {
+  /** The mode of the file, and of folders what goes with it, if they are made. */
+  readonly mode?: number;
+  /** How long to wait in all, ms. Default: half a minute. */
+  readonly patience?: number;
+}
 
 /**
  * A lock that excludes other processes and other holders in this one. It is the system's own lock
@@ -35,15 +50,16 @@ export class FileLock implements Disposable {
   }
 
   /**
-   * Takes the lock at once, or gives `undefined`: when somebody else holds it, or when this process
-   * has taken locks one after another for so long that others would never get a turn. Then `take`
-   * is the way.
+   * Takes the lock at once, or gives `undefined`: when somebody else holds it or waits for it here,
+   * or when this process has taken locks one after another for so long that others would never get
+   * a turn. Then `take` is the way.
    */
-  static tryTake(path: string): FileLock | undefined {
+  static tryTake(path: string, { mode }: LockOptions = {}): FileLock | undefined {
+    if (queues.has(path)) return undefined;
     const time = now();
     if (time - lastRelease > REST) burstBegan = time;
     else if (time - burstBegan > BURST) return undefined;
-    const file = open(path);
+    const file = open(path, mode);
     if (file.tryLockSync(true)) return new FileLock(file);
     file.close();
     return undefined;
@@ -52,9 +68,15 @@ export class FileLock implements Disposable {
   /**
    * Waits for the lock without blocking the event loop.
    *
-   * @throws {Error} When others hold it for half a minute.
+   * @throws {Error} When it is not free in time, whoever holds it and however many wait before.
    */
-  static async take(path: string): Promise<FileLock> {
+  static async take(
+    path: string,
+    { mode, patience = PATIENCE }: LockOptions = {},
+  ): Promise<FileLock> {
+    const end = now() + patience;
+    const tooLate = () =>
+      new Error(`others have kept ${path} locked for ${patience / 1_000} s; end them or try later`);
     const before = queues.get(path);
     const { promise: left, resolve } = Promise.withResolvers<void>();
     queues.set(path, left);
@@ -63,15 +85,20 @@ export class FileLock implements Disposable {
       resolve();
     };
     try {
-      // One at a time: each that waits in the system keeps a thread of the pool, which the holder
-      // may need to go on.
-      await before;
+      // In the order in which they came: only the first in the queue looks at the file.
+      if (before !== undefined) await inTime(before, patience, tooLate);
       await pause();
-      const file = open(path);
-      if (!file.tryLockSync(true)) await patiently(file, path);
+      const file = open(path, mode);
+      try {
+        await untilLocked(file, end, tooLate);
+      } catch (error) {
+        file.close();
+        throw error;
+      }
       return new FileLock(file, leave);
     } catch (error) {
-      leave();
+      // Those behind go on waiting for who was before.
+      void (before ?? Promise.resolve()).then(leave);
       throw error;
     }
   }
@@ -88,15 +115,22 @@ export class FileLock implements Disposable {
  * Opened for each use: a file kept open for each lock of each stash would take too many of a
  * process's descriptors.
  */
-function open(path: string): OpenFile {
-  const options = { write: true, create: true };
+function open(path: string, mode?: number): OpenFile {
   try {
-    return openFileSync(path, options);
+    // What a link leads to is not the lock of this folder, and a FIFO would wait for its reader.
+    if (!lstatSync(path).isFile) throw new Error(`${path} is not a file; move it away`);
+    return openFileSync(path, { write: true });
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    makeFolderSync(dirname(path));
-    return openFileSync(path, options);
+    return create(path, mode);
   }
+}
+
+function create(path: string, mode?: number): OpenFile {
+  makeFolderSync(dirname(path), mode && folderMode(mode));
+  const file = openFileSync(path, { write: true, create: true, mode });
+  if (mode !== undefined) giveMode(path, mode);
+  return file;
 }
 
 /** At the end of a burst leaves those in other processes the time to take the lock. */
@@ -107,17 +141,15 @@ async function pause(): Promise<void> {
   burstBegan = now();
 }
 
-async function patiently(file: OpenFile, path: string): Promise<void> {
-  // In a thread of the system's: woken in the moment that the lock is free.
-  const locked = file.lock(true);
-  try {
-    await inTime(locked, PATIENCE, () =>
-      new Error(
-        `another process has kept ${path} locked for ${PATIENCE / 1_000} s; end it or try later`,
-      ));
-  } catch (error) {
-    // The thread is still waiting when it took too long.
-    locked.finally(() => file.close()).catch(() => undefined);
-    throw error;
+/**
+ * By looking again and again: a thread that waits in the system would be told in the moment that
+ * the lock is free, but can't be called back, and would keep the program from ending for as long as
+ * another process holds the lock.
+ */
+async function untilLocked(file: OpenFile, end: number, tooLate: () => Error): Promise<void> {
+  while (!file.tryLockSync(true)) {
+    if (now() >= end) throw tooLate();
+    // At random, or those who wait would look at the same time.
+    await delay(1 + Math.random() * (PAUSE - 1));
   }
 }

@@ -26,8 +26,6 @@ export interface OpenFile extends Disposable {
   statSync(): FileInfo;
   /** Sets when the file was read and written last. */
   utimeSync(atime: Date, mtime: Date): void;
-  /** Waits for the system's lock on the file, without blocking the event loop. */
-  lock(exclusive: boolean): Promise<void>;
   /** Waits for it, blocking. */
   lockSync(exclusive: boolean): void;
   /** Takes it if it is free; whether it was. */

@@ -1,18 +1,26 @@
 /** Looking for damage in a store of the pairtree engine, and removing it. */
-import { isNotFound } from "../../platform/errors.ts";
+import { errorCode } from "../../platform/errors.ts";
+import { isAbsent } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
-import { isTemporary, verify } from "./files.ts";
+import { messageOf } from "../errors.ts";
+import { verify } from "./files.ts";
 import { Damage, keyOf } from "./format.ts";
 import { folderOf, keyAt, placeOf } from "./names.ts";
 import { type Found, type PairtreeStore, remove } from "./store.ts";
+
+/** What may be so for one file alone: it is named, and the others are looked at. */
+const UNREADABLE = ["EACCES", "EPERM", "EIO", "ESTALE"];
 
 /** Looks at every entry, and at what killed processes left; removes what is damaged when asked. */
 export async function checkStore(store: PairtreeStore, fix: boolean): Promise<EngineCheck> {
   const problems: EngineProblem[] = [];
   let checked = 0;
+  for (const digit of store.temporaries()) {
+    const problem = await store.locked(digit, () => leftover(store, digit, fix));
+    if (problem !== undefined) problems.push(problem);
+  }
   for (const folder of store.folders()) {
-    problems.push(...await store.locked(folder, () => leftovers(store, folder, fix)));
     for (const name of store.names(folder)) {
       if (folderOf(name) === undefined) continue;
       checked++;
@@ -23,13 +31,12 @@ export async function checkStore(store: PairtreeStore, fix: boolean): Promise<En
   return { checked, problems };
 }
 
-/** What killed processes left in a folder whose lock we hold: nobody else is writing there. */
-function leftovers(store: PairtreeStore, folder: string, fix: boolean): EngineProblem[] {
-  return store.names(folder).filter(isTemporary).map((name) => {
-    const { path } = store.at({ folder, name });
-    if (fix) remove(path);
-    return { kind: "leftover", detail: `${path}: a write that did not end`, fixed: fix };
-  });
+/** What a killed process left of a write, of those whose lock we hold: nobody else is writing. */
+function leftover(store: PairtreeStore, digit: string, fix: boolean): EngineProblem | undefined {
+  const path = store.temporaryOf(digit);
+  if (isAbsent(path)) return undefined;
+  if (fix) remove(path);
+  return { kind: "leftover", detail: `${path}: a write that did not end`, fixed: fix };
 }
 
 /** What is wrong with a file that has the name of an entry. */
@@ -43,23 +50,30 @@ async function look(
   return await store.locked(file.folder, async () => {
     // Somebody may have set it anew.
     const still = await problemOf(file);
-    if (still !== undefined) remove(file.path);
-    return still && { ...still, fixed: true };
+    if (still === undefined || still.kind === "unknown") return still;
+    remove(file.path);
+    return { ...still, fixed: true };
   });
 }
 
 async function problemOf({ folder, name, path }: Found): Promise<EngineProblem | undefined> {
   const key = keyAt(folder, name) ?? undefined;
-  if (folderOf(name) !== folder) {
-    return { kind: "orphan", detail: `${path}: it belongs in another folder`, fixed: false };
-  }
+  const problem = (kind: EngineProblem["kind"], what: string): EngineProblem => {
+    return { kind, key, detail: `${path}: ${what}`, fixed: false };
+  };
+  if (folderOf(name) !== folder) return problem("orphan", "it belongs in another folder");
+  if (keyAt(folder, name) === undefined) return problem("damaged", "its name is not that of a key");
   try {
     const header = await verify(path);
     if (placeOf(keyOf(header)).name === name) return undefined;
-    return { kind: "damaged", key, detail: `${path}: its key belongs to another`, fixed: false };
+    return problem("damaged", "its key belongs to another");
   } catch (error) {
-    if (isNotFound(error)) return undefined;
-    if (!(error instanceof Damage)) throw error;
-    return { kind: "damaged", key, detail: `${path}: ${error.message}`, fixed: false };
+    if (error instanceof Damage) return problem("damaged", error.message);
+    const code = errorCode(error) ?? "";
+    if (code === "ENOENT") return undefined;
+    if (UNREADABLE.includes(code)) {
+      return problem("unknown", `it can't be read: ${messageOf(error)}`);
+    }
+    throw error;
   }
 }

@@ -1,11 +1,15 @@
 /** Reading and writing the files of the pairtree engine: whole or not at all. */
-import { closeSync, constants, mkdirSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Awaitable, Entry } from "../engine.ts";
-import { isNotFound } from "../../platform/errors.ts";
+import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
   flushFolder,
+  folderMode,
+  giveMode,
   isAbsent,
+  makeFolderSync,
+  type OpenFile,
   openFile,
   readFile,
   readFileSync,
@@ -41,16 +45,6 @@ const head = new Uint8Array(HEAD);
  */
 let slab = new Uint8Array(4 * CHUNK);
 let used = 0;
-
-/** Begins the names of this process's temporary files, so that no other process has the same. */
-const OWN = crypto.randomUUID().slice(0, 8);
-const TEMPORARY = /^\.[0-9a-f]{8}-\d+\.tmp$/;
-let temporaries = 0;
-
-/** Whether a file of this name is a write that did not come to its end, or not yet. */
-export function isTemporary(name: string): boolean {
-  return TEMPORARY.test(name);
-}
 
 /**
  * The first line of an entry's file; `undefined` when there is no file. To be looked at before
@@ -138,70 +132,83 @@ export async function verify(path: string): Promise<Header> {
   return header;
 }
 
+/** A file to be written. */
+export interface Writing {
+  /** Where it is written first, by nobody else: whoever writes there holds the same lock. */
+  readonly temporary: string;
+  /** The folder where it belongs, and its name there. */
+  readonly folder: string;
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** How files are written. */
+export interface WriteOptions {
+  /** The mode of files; folders get the one that goes with it. */
+  readonly mode: number;
+  /** Whether to wait until the disk has it, so that a power failure takes it away no more. */
+  readonly sync: boolean;
+}
+
 /**
- * Puts a file in the place of what is there, in one step for every reader. Its folder is made when
+ * Puts a file in the place of what is there, in one step for every reader. Folders are made when
  * absent.
- *
- * @param sync Whether to wait until the disk has it: a power failure loses it no more.
  */
-export function writeFile(
-  folder: string,
-  name: string,
-  bytes: Uint8Array,
-  sync: boolean,
-): Awaitable<void> {
-  const temporary = `${folder}/.${OWN}-${++temporaries}.tmp`;
-  const path = `${folder}/${name}`;
-  if (sync) return writeThrough(folder, temporary, path, bytes);
-  if (bytes.byteLength > SYNC_WRITE) return writeLarge(folder, temporary, path, bytes);
+export function writeFile(file: Writing, { mode, sync }: WriteOptions): Awaitable<void> {
+  if (sync) return writeThrough(file, mode);
+  if (file.bytes.byteLength > SYNC_WRITE) return writeLarge(file, mode);
+  const { temporary, folder, name, bytes } = file;
   try {
     try {
-      writeFileSync(temporary, bytes, { createNew: true });
+      writeFileSync(temporary, bytes, { createNew: true, mode });
+    } catch (error) {
+      makeRoom(file, mode, error);
+      writeFileSync(temporary, bytes, { createNew: true, mode });
+    }
+    try {
+      renameSync(temporary, `${folder}/${name}`);
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      mkdirSync(folder, { recursive: true });
-      writeFileSync(temporary, bytes, { createNew: true });
+      makeFolderSync(folder, folderMode(mode));
+      renameSync(temporary, `${folder}/${name}`);
     }
-    renameSync(temporary, path);
   } catch (error) {
     discard(temporary);
     throw error;
   }
 }
 
-async function writeLarge(
-  folder: string,
-  temporary: string,
-  path: string,
-  bytes: Uint8Array,
-): Promise<void> {
+async function writeLarge(file: Writing, mode: number): Promise<void> {
+  const { temporary, folder, name, bytes } = file;
   try {
-    if (isAbsent(folder)) mkdirSync(folder, { recursive: true });
-    await write(temporary, bytes, { createNew: true });
-    await rename(temporary, path);
+    try {
+      await write(temporary, bytes, { createNew: true, mode });
+    } catch (error) {
+      makeRoom(file, mode, error);
+      await write(temporary, bytes, { createNew: true, mode });
+    }
+    if (isAbsent(folder)) makeFolderSync(folder, folderMode(mode));
+    await rename(temporary, `${folder}/${name}`);
   } catch (error) {
     discard(temporary);
     throw error;
   }
 }
 
-async function writeThrough(
-  folder: string,
-  temporary: string,
-  path: string,
-  bytes: Uint8Array,
-): Promise<void> {
+async function writeThrough(file: Writing, mode: number): Promise<void> {
+  const { temporary, folder, name, bytes } = file;
   try {
     if (isAbsent(folder)) {
-      mkdirSync(folder, { recursive: true });
+      makeFolderSync(folder, folderMode(mode));
       await flushFolder(dirname(folder));
     }
     {
-      using file = await openFile(temporary, { write: true, createNew: true });
-      await writeAll(file, bytes);
-      await file.syncData();
+      using opened = await create(file, mode);
+      giveMode(temporary, mode);
+      await writeAll(opened, bytes);
+      await opened.syncData();
     }
-    await rename(temporary, path);
+    await rename(temporary, `${folder}/${name}`);
     await flushFolder(folder);
   } catch (error) {
     discard(temporary);
@@ -209,7 +216,26 @@ async function writeThrough(
   }
 }
 
-/** What cannot be removed either is left to `check`: the error that led here says more. */
+async function create(file: Writing, mode: number): Promise<OpenFile> {
+  const options = { write: true, createNew: true, mode };
+  try {
+    return await openFile(file.temporary, options);
+  } catch (error) {
+    makeRoom(file, mode, error);
+    return await openFile(file.temporary, options);
+  }
+}
+
+/** Does away with what was in the way of a temporary file, or throws the error. */
+function makeRoom({ temporary }: Writing, mode: number, error: unknown): void {
+  const code = errorCode(error);
+  // What a killed process left.
+  if (code === "EEXIST") rmSync(temporary, { force: true });
+  else if (code === "ENOENT") makeFolderSync(dirname(temporary), folderMode(mode));
+  else throw error;
+}
+
+/** What cannot be removed either is left to the next: the error that led here says more. */
 function discard(temporary: string): void {
   try {
     rmSync(temporary, { force: true });

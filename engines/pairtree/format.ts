@@ -18,6 +18,8 @@ const LOWER_E = 0x65;
 /** Where the key's JSON begins: after `{"key":`. */
 const KEY_START = 7;
 
+const LARGEST = Number.MAX_SAFE_INTEGER;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -61,7 +63,7 @@ export function encodeRecord(key: string, { value, timestamp, expiresAt }: NewEn
 
 /** A time as digits alone: the clock that it is compared with shows whole milliseconds too. */
 function wholeNumber(time: number): number {
-  return Math.min(Math.max(0, Math.ceil(time)), Number.MAX_SAFE_INTEGER);
+  return Math.min(Math.max(0, Math.ceil(time)), LARGEST);
 }
 
 /**
@@ -91,6 +93,10 @@ export function parseHeader(bytes: Uint8Array): Header | undefined {
     expiresAt = time;
     time = number();
   }
+  // Not NaN either, which a number of too many digits is.
+  if (!(length <= LARGEST && time <= LARGEST && (expiresAt ?? 0) <= LARGEST)) {
+    throw new Damage("its first line has a number that is too large");
+  }
   return {
     timestamp: time,
     expiresAt,
@@ -117,9 +123,20 @@ export function parseHeader(bytes: Uint8Array): Header | undefined {
   }
 }
 
-/** The key that a first line names. */
+/**
+ * The key that a first line names.
+ *
+ * @throws {Damage} When it names none.
+ */
 export function keyOf({ line, keyEnd }: Header): string {
-  return JSON.parse(decoder.decode(line.subarray(KEY_START, keyEnd)));
+  let key: unknown;
+  try {
+    key = JSON.parse(decoder.decode(line.subarray(KEY_START, keyEnd)));
+  } catch (cause) {
+    throw new Damage("its first line has no key", { cause });
+  }
+  if (typeof key !== "string") throw new Damage("its key is not text");
+  return key;
 }
 
 /** Whether a first line names this key. */

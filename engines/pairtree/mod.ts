@@ -20,10 +20,11 @@ import { explainFile } from "../file_failures.ts";
 import { defaultRootDir } from "../location.ts";
 import { builtIn } from "../built_in.ts";
 import type { PairtreeEngineOptions } from "../engine_options.ts";
-import { booleanOption, checkOptionNames, type EngineOptions } from "../options.ts";
+import { booleanOption, checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
+import { claimNames, compareNames, type NamedPath, storeNames } from "../names.ts";
 import { nestedFolder, storePath } from "../paths.ts";
 import { checkStore } from "./check.ts";
-import { isTemporary } from "./files.ts";
+import type { WriteOptions } from "./files.ts";
 import { Damage } from "./format.ts";
 import { folderOf, placeOf } from "./names.ts";
 import { nestedStores, PairtreeStore, remove } from "./store.ts";
@@ -35,25 +36,32 @@ class PairtreeEngine implements Engine {
   readonly name = NAME;
   readonly supports = { persistent: true, shared: true };
   readonly #rootDir: string;
-  readonly #sync: boolean;
+  readonly #names: NamedPath[];
+  readonly #options: WriteOptions;
   readonly #store: PairtreeStore;
 
-  constructor(rootDir: string, path: string, sync: boolean) {
+  constructor(rootDir: string, location: EngineLocation, options: WriteOptions) {
     this.#rootDir = rootDir;
-    this.#sync = sync;
-    this.#store = new PairtreeStore(path, sync);
+    this.#names = storeNames(NAME, location, {});
+    this.#options = options;
+    this.#store = new PairtreeStore(storePath(NAME, location, {}), options);
   }
 
   get path(): string {
     return this.#store.path;
   }
 
-  open(): void {
+  async open(): Promise<void> {
+    compareNames(this.#names);
+    // A store that is there may be open to readers only.
+    if (this.#store.exists()) return;
+    await claimNames(this.#names, this.#options.mode);
     this.#store.make();
   }
 
-  close(): void {
-    // Nothing is held between calls.
+  async close(): Promise<void> {
+    // Nothing is held between calls, but some may still be waiting for a lock.
+    await this.#store.idle();
   }
 
   get(key: string): Awaitable<Entry | undefined> {
@@ -106,7 +114,7 @@ class PairtreeEngine implements Engine {
     await clear(this.#store);
     if (!deep) return;
     for (const path of nestedStores(nestedFolder(this.path))) {
-      await clear(new PairtreeStore(path, this.#sync));
+      await clear(new PairtreeStore(path, this.#options));
     }
   }
 
@@ -160,15 +168,16 @@ class PairtreeEngine implements Engine {
 /** Removes all entries of a store, and what killed processes left in it. */
 async function clear(store: PairtreeStore): Promise<void> {
   const turns = new Turns();
-  for (const folders of store.groups()) {
-    await store.locked(folders[0], async () => {
+  for (const { digit, folders } of store.locks()) {
+    await store.locked(digit, async () => {
       for (const folder of folders) {
         for (const name of store.names(folder)) {
-          if (folderOf(name) !== folder && !isTemporary(name)) continue;
+          if (folderOf(name) !== folder) continue;
           remove(store.at({ folder, name }).path);
           if (turns.due()) await turns.next();
         }
       }
+      remove(store.temporaryOf(digit));
       await store.flush(folders);
     });
   }
@@ -201,12 +210,12 @@ export function pairtree(
   engineOptions: PairtreeEngineOptions = {},
 ): Engine {
   const options: EngineOptions = { ...engineOptions };
-  checkOptionNames(NAME, options, ["sync"]);
-  return new PairtreeEngine(
-    location.rootDir ?? defaultRootDir(),
-    storePath(NAME, location, {}),
-    booleanOption(NAME, options, "sync"),
-  );
+  checkOptionNames(NAME, options, ["mode", "sync"]);
+  const rootDir = location.rootDir ?? defaultRootDir();
+  return new PairtreeEngine(rootDir, { ...location, rootDir }, {
+    mode: modeOption(NAME, options),
+    sync: booleanOption(NAME, options, "sync"),
+  });
 }
 
 builtIn("pairtree", pairtree);

@@ -28,7 +28,7 @@ export interface Place {
 
 /** The place of a key. */
 export function placeOf(key: string): Place {
-  let stem = SAFE.test(key) ? key : key.replace(UNSAFE, escape);
+  let stem = stemOf(key);
   if (stem.length > MAX_STEM) {
     const readable = key.slice(0, 40).toLowerCase().replace(/[^a-z0-9_-]+/g, "_");
     stem = `${readable}~${sha256(key)}`;
@@ -39,7 +39,7 @@ export function placeOf(key: string): Place {
 
 /**
  * The key of a file with this name in this folder; `null` when it is in the file alone; `undefined`
- * when the file is not an entry.
+ * when the name is not one that a key has.
  */
 export function keyAt(folder: string, name: string): string | null | undefined {
   return folder === folderOf(name) ? keyOf(name) : undefined;
@@ -53,13 +53,25 @@ export function folderOf(name: string): string | undefined {
   return hashOf(name.slice(0, -9)) === hash ? hash.slice(0, 2) : undefined;
 }
 
-function keyOf(name: string): string | null {
+function keyOf(name: string): string | null | undefined {
   const stem = name.slice(0, -9);
   if (stem.includes("~")) return null;
+  if (stem.length > MAX_STEM) return undefined;
   if (SAFE.test(stem)) return stem;
-  return stem.replace(ESCAPED, (sequence, capital: string | undefined) => {
-    return capital === undefined ? decodeURIComponent(sequence) : capital.toUpperCase();
-  });
+  try {
+    const key = stem.replace(ESCAPED, (sequence, capital: string | undefined) => {
+      return capital === undefined ? decodeURIComponent(sequence) : capital.toUpperCase();
+    });
+    // A key has one name: under another it would be listed, and never be found.
+    return stemOf(key) === stem ? key : undefined;
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
+  }
+}
+
+function stemOf(key: string): string {
+  return SAFE.test(key) ? key : key.replace(UNSAFE, escape);
 }
 
 function escape(character: string): string {

@@ -1,13 +1,21 @@
-import { existsSync, mkdirSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { FileLock } from "../../platform/file_lock.ts";
-import { flushFolder, type FolderEntry, isAbsent, readFolderSync } from "../../platform/files.ts";
+import {
+  flushFolder,
+  type FolderEntry,
+  folderMode,
+  isAbsent,
+  makeFolderSync,
+  readFolderSync,
+  writeFileSync,
+} from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { Awaitable, Entry, NewEntry } from "../engine.ts";
-import { readEntry, readHeader, writeFile } from "./files.ts";
+import { readEntry, readHeader, writeFile, type WriteOptions } from "./files.ts";
 import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./format.ts";
-import { folderOf, keyAt, type Place, placeOf } from "./names.ts";
+import { keyAt, type Place, placeOf } from "./names.ts";
 
 const FOLDER = /^[0-9a-f]{2}$/;
 const HEX_DIGITS = [..."0123456789abcdef"];
@@ -22,9 +30,10 @@ export interface Found extends Place {
  *
  *     main/3d/my_key~3d9369ee   the entry, in a folder named after the first digits of its hash
  *     main/.locks/3             locked by whoever changes an entry in a folder 30-3f
+ *     main/.writing/3           what they are writing
  *     main/.expiring            is there once an entry has had a deadline: else no file need be read to list keys
  *
- * A file is written under another name and renamed, so that readers, who take no lock, see the old
+ * A file is written elsewhere and moved to its place, so that readers, who take no lock, see the old
  * one or the new one. All changes take the lock: else `compareAndSet` could rename over a `set`
  * that came after its look, and a write that goes on could not be told from what a killed process
  * left.
@@ -34,19 +43,27 @@ export class PairtreeStore {
   readonly path: string;
   readonly #locks: string;
   readonly #expiring: string;
-  readonly #sync: boolean;
+  readonly #writing: string;
+  readonly #options: WriteOptions;
+  #isTidy = false;
+  readonly #pending = new Set<Promise<unknown>>();
 
-  /** @param sync Whether changes are on the disk when they resolve. */
-  constructor(path: string, sync: boolean) {
+  constructor(path: string, options: WriteOptions) {
     this.path = path;
-    this.#sync = sync;
+    this.#options = options;
+    this.#writing = join(path, ".writing");
     this.#locks = join(path, ".locks");
     this.#expiring = join(path, ".expiring");
   }
 
-  /** Makes the store when it is absent: one that is there may be open to readers only. */
+  /** Whether the store has been made. */
+  exists(): boolean {
+    return !isAbsent(this.#locks);
+  }
+
+  /** Makes the store. */
   make(): void {
-    if (isAbsent(this.#locks)) mkdirSync(this.#locks, { recursive: true });
+    makeFolderSync(this.#locks, folderMode(this.#options.mode));
   }
 
   /** @throws {Damage} When the entry is not what was written. */
@@ -97,27 +114,31 @@ export class PairtreeStore {
 
   /** Waits until what was removed from folders is gone from the disk too, if that is asked for. */
   async flush(folders: readonly string[]): Promise<void> {
-    if (!this.#sync) return;
+    if (!this.#options.sync) return;
     for (const folder of folders) await flushFolder(`${this.path}/${folder}`);
   }
 
-  /** The names of the folders of entries, those that begin with a digit if one is given. */
-  folders(digit = ""): string[] {
+  /** The names of the folders of entries. */
+  folders(): string[] {
     return list(this.path)
-      .filter(({ name, isDirectory }) => isDirectory && FOLDER.test(name) && name.startsWith(digit))
+      .filter(({ name, isDirectory }) => isDirectory && FOLDER.test(name))
       .map(({ name }) => name);
   }
 
-  /** The names of all that is in a folder. */
+  /** The names of all files in a folder. */
   names(folder: string): string[] {
-    return list(`${this.path}/${folder}`).map(({ name }) => name);
+    return list(`${this.path}/${folder}`)
+      .filter(({ isDirectory }) => !isDirectory)
+      .map(({ name }) => name);
   }
 
-  /** The folders of entries that share a lock, lock by lock. */
-  *groups(): Generator<string[]> {
+  /** The locks that have something to lock, each with its folders of entries. */
+  *locks(): Generator<{ digit: string; folders: string[] }> {
+    const all = this.folders();
+    const writing = this.temporaries();
     for (const digit of HEX_DIGITS) {
-      const folders = this.folders(digit);
-      if (folders.length > 0) yield folders;
+      const folders = all.filter((folder) => folder.startsWith(digit));
+      if (folders.length > 0 || writing.includes(digit)) yield { digit, folders };
     }
   }
 
@@ -164,18 +185,43 @@ export class PairtreeStore {
     const names = this.names(folder);
     const mayExpire = this.mayExpire();
     for (const name of names) {
-      yield mayExpire ? this.#liveKey(folder, name, true) !== undefined : folderOf(name) === folder;
+      yield mayExpire
+        ? this.#liveKey(folder, name, true) !== undefined
+        : keyAt(folder, name) !== undefined;
     }
+  }
+
+  /** The locks whose holders are writing, or were when they were killed. */
+  temporaries(): string[] {
+    return list(this.#writing).map(({ name }) => name).filter((name) => HEX_DIGITS.includes(name));
+  }
+
+  /** Where the holder of a folder's lock writes. */
+  temporaryOf(folder: string): string {
+    return `${this.#writing}/${folder[0]}`;
   }
 
   /** Does something while nobody else changes an entry in a folder, or in one with its digit. */
   locked<T>(folder: string, action: () => Awaitable<T>): Awaitable<T> {
     const path = `${this.#locks}/${folder[0]}`;
-    return whileBusy(() => {
-      const lock = FileLock.tryTake(path);
+    const result = whileBusy(() => {
+      const lock = FileLock.tryTake(path, this.#options);
       if (lock !== undefined) return hold(lock, action);
-      return FileLock.take(path).then((lock) => hold(lock, action));
+      return FileLock.take(path, this.#options).then((lock) => hold(lock, action));
     });
+    if (result instanceof Promise) this.#track(result);
+    return result;
+  }
+
+  /** Waits for the changes that are under way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#pending);
+  }
+
+  #track(change: Promise<unknown>): void {
+    this.#pending.add(change);
+    const done = () => void this.#pending.delete(change);
+    change.then(done, done);
   }
 
   #liveKey(folder: string, name: string, mayExpire: boolean): string | undefined {
@@ -183,20 +229,42 @@ export class PairtreeStore {
     if (key === undefined || (key !== null && !mayExpire)) return key;
     try {
       const header = readHeader(this.at({ folder, name }).path);
-      return header === undefined || isExpired(header) ? undefined : keyOf(header);
+      if (header === undefined || isExpired(header)) return undefined;
+      if (key !== null) return key;
+      const long = keyOf(header);
+      return placeOf(long).name === name ? long : undefined;
     } catch (error) {
       if (error instanceof Damage) return key ?? undefined;
       throw error;
     }
   }
 
-  #write(place: Place, record: Uint8Array, { expiresAt }: NewEntry): Awaitable<void> {
-    if (expiresAt !== undefined && !this.mayExpire()) writeFileSync(this.#expiring, "");
-    return writeFile(`${this.path}/${place.folder}`, place.name, record, this.#sync);
+  #write({ folder, name }: Place, record: Uint8Array, { expiresAt }: NewEntry): Awaitable<void> {
+    const { mode } = this.#options;
+    if (expiresAt !== undefined && !this.mayExpire()) {
+      writeFileSync(this.#expiring, new Uint8Array(), { mode });
+    }
+    if (!this.#isTidy) this.#tidy();
+    return writeFile({
+      temporary: this.temporaryOf(folder),
+      folder: `${this.path}/${folder}`,
+      name,
+      bytes: record,
+    }, this.#options);
+  }
+
+  /** Removes what killed processes left of their writes: the first time that this one writes. */
+  #tidy(): void {
+    this.#isTidy = true;
+    for (const digit of this.temporaries()) {
+      // While nobody holds the lock, nobody writes.
+      using lock = FileLock.tryTake(`${this.#locks}/${digit}`, this.#options);
+      if (lock !== undefined) remove(this.temporaryOf(digit));
+    }
   }
 
   #remove(folder: string, path: string): Awaitable<void> {
-    if (remove(path) && this.#sync) return flushFolder(`${this.path}/${folder}`);
+    if (remove(path) && this.#options.sync) return flushFolder(`${this.path}/${folder}`);
   }
 }
 

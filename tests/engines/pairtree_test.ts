@@ -11,9 +11,11 @@ import {
   assertThrows,
 } from "@std/assert";
 import { basename, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { DecodeError } from "../../codec/errors.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { FileLock } from "../../platform/file_lock.ts";
+import { encodeSegment } from "../../engines/location.ts";
 import { keyAt, placeOf } from "../../engines/pairtree/names.ts";
 import { EngineError } from "../../engines/errors.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
@@ -174,20 +176,120 @@ pairtreeTest("a file in the place of another is found", async ({ engine, file })
   assertEquals((await engine.check({ fix: false })).problems, []);
 });
 
-pairtreeTest("what a crash left is no entry, and check removes it", async ({ engine, file }) => {
+/** Where the writers of a key's file write it first. */
+function writingOf(engine: Store, key: string): string {
+  return join(engine.path, ".writing", placeOf(key).folder[0]);
+}
+
+/** What is being written, or was when its process ended. */
+function unfinished(engine: Store): string[] {
+  return [...Deno.readDirSync(join(engine.path, ".writing"))].map(({ name }) => name);
+}
+
+pairtreeTest("what a crash left is no entry, and check removes it", async ({ engine }) => {
   await engine.set("key", entryOf("value"));
-  const left = join(file("key"), "..", ".0123abcd-7.tmp");
+  const left = writingOf(engine, "key");
   await Deno.writeTextFile(left, '{"key":"key","timest');
+  await Deno.writeTextFile(`${left}.txt`, "not ours");
   assertEquals(await engine.size(), 1);
   assertEquals(await keysOf(engine), ["key"]);
   const [problem, ...more] = (await engine.check({ fix: false })).problems;
   assertEquals([problem.kind, problem.fixed, more.length], ["leftover", false, 0]);
   assertStringIncludes(problem.detail, left);
   assertEquals((await engine.check({ fix: true })).problems.length, 1);
-  assertEquals(
-    await Array.fromAsync(Deno.readDir(join(file("key"), ".."))).then((all) => all.length),
-    1,
+  assertEquals(unfinished(engine), [basename(`${left}.txt`)]);
+});
+
+pairtreeTest("the next writer removes what a crash left, of whatever key", async (store) => {
+  const { bed, engine } = store;
+  const keys = ["one", "two", "three", "four", "five"];
+  await engine.set("one", entryOf("value"));
+  for (const size of [10, 1_000_000]) {
+    for (const key of keys) await Deno.writeTextFile(writingOf(engine, key), "cut o");
+    const next = await bed.open();
+    await next.set("one", { ...entryOf("value"), value: new Uint8Array(size) });
+    assertEquals(unfinished(engine), []);
+  }
+  await Deno.writeTextFile(writingOf(engine, "two"), "cut o");
+  await engine.clear();
+  assertEquals(unfinished(engine), []);
+});
+
+pairtreeTest("the next writer leaves what another process is writing", async ({ bed, engine }) => {
+  await engine.set("key", entryOf("value"));
+  await engine.set("other", entryOf("value"));
+  assert(placeOf("key").folder[0] !== placeOf("other").folder[0]);
+  await using _holder = await holdElsewhere(
+    join(engine.path, ".locks", placeOf("other").folder[0]),
   );
+  const theirs = writingOf(engine, "other");
+  await Deno.writeTextFile(theirs, '{"key":"other",');
+  await (await bed.open()).set("key", entryOf("new"));
+  assertEquals(unfinished(engine), [basename(theirs)]);
+});
+
+/** A first line whose checksum is right, whatever stands in it. */
+function forged(json: string): string {
+  const checked = `${json.slice(0, -1)},"line":`;
+  return `${checked}${crc32(checked)}}\n`;
+}
+
+pairtreeTest("one bad file is one problem, and stands in no other entry's way", async (store) => {
+  const { engine, file } = store;
+  const long = "a long key ".repeat(30);
+  await engine.setMany([["good", entryOf("value")], [long, entryOf("value")]]);
+  await engine.set("expiring", { ...entryOf("value"), expiresAt: Date.now() + 3_600_000 });
+  const rest = '"timestamp":1,"length":0,"crc32":0';
+  const contents: Record<string, string> = {
+    number: forged(`{"key":5,${rest}}`),
+    object: forged(`{"key":{"a":"number"},${rest}}`),
+    broken: forged(`{"key":"bro,${rest}}`),
+    none: forged(`{${rest}}`),
+    large: forged(`{"key":"large","timestamp":1,"length":${"9".repeat(400)},"crc32":0}`),
+    late: forged(`{"key":"late","timestamp":${"1".repeat(30)},"length":0,"crc32":0}`),
+  };
+  for (const [key, text] of Object.entries(contents)) {
+    await engine.set(key, entryOf(""));
+    await Deno.writeTextFile(file(key), text);
+  }
+  // The name of a long key is in its file alone.
+  const longer = `${long} too`;
+  await engine.set(longer, entryOf(""));
+  await Deno.writeTextFile(file(longer), contents.number);
+  // Not UTF-8, and an escape that nobody needs: no key has these names.
+  const bad = ["%ff~47e73a54", "%61~39361def"].map((name) => {
+    return join(engine.path, name.split("~")[1].slice(0, 2), name);
+  });
+  for (const path of bad) {
+    await Deno.mkdir(join(path, ".."), { recursive: true });
+    await Deno.writeTextFile(path, contents.number);
+  }
+  for (const key of Object.keys(contents)) {
+    const error = await rejection(() => engine.get(key));
+    assertInstanceOf(error, DecodeError, key);
+    assertEquals(error.key, key);
+  }
+  const named = Object.keys(contents);
+  assertEquals(await keysOf(engine), [...named, "expiring", "good", long].sort());
+  const { checked, problems } = await engine.check({ fix: false });
+  assertEquals(checked, named.length + bad.length + 4);
+  const expected = [...named, undefined, undefined, undefined];
+  assertEquals(problems.map(({ key }) => key).sort(), expected.sort());
+  assertEquals(new Set(problems.map(({ kind }) => kind)), new Set(["damaged"]));
+  assertEquals(await engine.delete("number"), true);
+  assertEquals(await engine.prune(), 0);
+  await engine.set("broken", entryOf("anew"));
+  const fixed = (await engine.check({ fix: true })).problems;
+  assertEquals(fixed.filter((problem) => problem.fixed).length, named.length + 1);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  for (const path of bad) await Deno.writeTextFile(path, "bad");
+  // A folder in an entry's place is no file of the engine's.
+  await Deno.mkdir(join(file("folder"), "in it"), { recursive: true });
+  assertEquals((await engine.check({ fix: true })).problems.length, bad.length);
+  for (const path of bad) await Deno.writeTextFile(path, "bad");
+  await engine.clear();
+  assertEquals((await Deno.stat(join(file("folder"), "in it"))).isDirectory, true);
+  for (const path of bad) await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
 });
 
 pairtreeTest("check leaves the writes that go on alone", async ({ engine }) => {
@@ -319,7 +421,7 @@ pairtreeTest(
     assertInstanceOf(read, EngineError);
     const written = await rejection(() => engine.set("other", entryOf("v")));
     assertInstanceOf(written, EngineError);
-    assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+    assertEquals(unfinished(engine), []);
   },
 );
 
@@ -388,7 +490,7 @@ pairtreeTest(
     assertEquals(textOf(await engine.get("small")), "earlier");
     assertEquals(textOf(await engine.get("large")), "earlier");
     assertEquals(await engine.check({ fix: false }), { checked: 2, problems: [] });
-    assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+    assertEquals(unfinished(engine), []);
   },
 );
 
@@ -447,16 +549,7 @@ pairtreeTest(
   async ({ engine }) => {
     await engine.set("key", entryOf("old"));
     const path = join(engine.path, ".locks", placeOf("key").folder[0]);
-    const holder = new Deno.Command(Deno.execPath(), {
-      args: [
-        "eval",
-        `Deno.openSync(${JSON.stringify(path)}, { write: true }).lockSync(true);
-      console.log("held"); setTimeout(() => undefined, 60_000);`,
-      ],
-      stdout: "piped",
-    }).spawn();
-    const reader = holder.stdout.getReader();
-    await reader.read();
+    const holder = await holdElsewhere(path);
     let set = false;
     const setting = (async () => {
       await engine.set("key", entryOf("new"));
@@ -466,11 +559,9 @@ pairtreeTest(
     assertEquals(set, false);
     assertEquals(textOf(await engine.get("key")), "old");
     // The system takes the lock from a process that ends, however it does.
-    holder.kill("SIGKILL");
+    await holder[Symbol.asyncDispose]();
     await setting;
     assertEquals(textOf(await engine.get("key")), "new");
-    await reader.cancel();
-    await holder.status;
   },
 );
 
@@ -558,6 +649,79 @@ pairtreeTest("what may not be read is no miss", async ({ root, engine, file }) =
   assertEquals(stdout.split("\n"), expected, stderr);
 });
 
+/** A process that holds a lock until it is killed, and may be stopped meanwhile. */
+async function holdElsewhere(path: string): Promise<AsyncDisposable & { stop(): void }> {
+  const script = `Deno.openSync(${
+    JSON.stringify(path)
+  }, { write: true, create: true }).lockSync(true);
+    console.log("held"); setTimeout(() => undefined, 60_000);`;
+  const holder = new Deno.Command(Deno.execPath(), { args: ["eval", script], stdout: "piped" })
+    .spawn();
+  const reader = holder.stdout.getReader();
+  await reader.read();
+  return {
+    stop: () => holder.kill("SIGSTOP"),
+    async [Symbol.asyncDispose]() {
+      holder.kill("SIGKILL");
+      await reader.cancel();
+      await holder.status;
+    },
+  };
+}
+
+pairtreeTest("one limit holds for a whole wait, however many wait before", async ({ root }) => {
+  const path = join(root, "lock");
+  const holder = await holdElsewhere(path);
+  holder.stop();
+  const start = performance.now();
+  const waits = Array.from({ length: 6 }, () => FileLock.take(path, { patience: 400 }));
+  const patient = FileLock.take(path, { patience: 60_000 });
+  for (const result of await Promise.allSettled(waits)) {
+    assert(result.status === "rejected");
+    assertStringIncludes(result.reason.message, `${path} locked for 0.4 s`);
+  }
+  assert(performance.now() - start < 1_200);
+  // Who comes later waits behind who came before, and those who gave up are in nobody's way.
+  const later = FileLock.take(path, { patience: 60_000 });
+  await holder[Symbol.asyncDispose]();
+  const order: string[] = [];
+  const locks = [["patient", patient], ["later", later]] as const;
+  await Promise.all(locks.map(async ([name, taking]) => {
+    using _lock = await taking;
+    order.push(name);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }));
+  assertEquals(order, ["patient", "later"]);
+});
+
+pairtreeTest("a lock that is not to be had keeps no program from ending", async ({ root }) => {
+  const path = join(root, "lock");
+  await using holder = await holdElsewhere(path);
+  holder.stop();
+  const script = `
+    import { FileLock } from "./platform/file_lock.ts";
+    const waits = [1, 2, 3].map(() => FileLock.take(${JSON.stringify(path)}, { patience: 100 }));
+    console.log((await Promise.allSettled(waits)).map(({ status }) => status).join(" "));
+  `;
+  const start = performance.now();
+  const { stdout } = await runScript(script, ["-A"]);
+  assertEquals(stdout, "rejected rejected rejected\n");
+  assert(performance.now() - start < 20_000);
+});
+
+pairtreeTest("close waits for what waits", async ({ engine, bed }) => {
+  const path = join(engine.path, ".locks", placeOf("key").folder[0]);
+  let closed = false;
+  const holder = await holdElsewhere(path);
+  const setting = engine.set("key", entryOf("value"));
+  const closing = Promise.resolve(engine.close()).then(() => closed = true);
+  for (let tick = 0; tick < 20; tick++) await new Promise((resolve) => setTimeout(resolve, 2));
+  assertEquals(closed, false);
+  await holder[Symbol.asyncDispose]();
+  await Promise.all([setting, closing]);
+  assertEquals(textOf(await (await bed.open()).get("key")), "value");
+});
+
 /** What is flushed to the disk while something runs: files by their size, folders by their name. */
 async function flushes(fn: () => Promise<unknown>): Promise<string[]> {
   const flushed: string[] = [];
@@ -604,12 +768,72 @@ pairtreeTest("with sync each change is on the disk when it resolves", async ({ b
   assertEquals(await flushes(swap), [other]);
   await through.set("key", entry);
   assertEquals((await flushes(async () => await through.clear())).sort(), [folder, other].sort());
-  assertEquals(filesBelow(engine.path).filter((path) => path.endsWith(".tmp")), []);
+  assertEquals(unfinished(engine), []);
 });
+
+pairtreeTest("files are their owner's alone, or of the mode that is asked for", async (store) => {
+  if (Deno.build.os === "windows") return;
+  const { bed, root } = store;
+  const umask = Deno.umask(0o022);
+  try {
+    for (const [mode, folders] of [[undefined, 0o700], [0o640, 0o750], [0o666, 0o777]] as const) {
+      const name = `Mode ${mode}`;
+      const engine = await bed.open({ mode }, { name, rootDir: join(root, name, "new") });
+      for (const size of [1, 1_000_000]) {
+        const entry = { value: new Uint8Array(size), timestamp: 0, expiresAt: Date.now() + 99_999 };
+        await engine.set(`key ${size}`, entry);
+        const through = await bed.open({ mode, sync: true }, {
+          name,
+          rootDir: join(root, name, "new"),
+        });
+        await through.set(`through ${size}`, entry);
+      }
+      const made = [join(root, name), ...filesBelow(join(root, name))];
+      assert(made.length > 15);
+      for (const path of made) {
+        const stat = await Deno.stat(path);
+        const expected = stat.isDirectory ? folders : mode ?? 0o600;
+        assertEquals((stat.mode ?? 0) & 0o777, expected, path);
+      }
+    }
+  } finally {
+    Deno.umask(umask);
+  }
+});
+
+pairtreeTest(
+  "a store keeps the names that hashes stand for, and is nobody else's",
+  async (store) => {
+    const { bed, root } = store;
+    const name = "My cache";
+    const engine = await bed.open({}, { name, dbname: "main/A b" });
+    await engine.set("key", entryOf("value"));
+    const folder = encodeSegment(name);
+    assertEquals(await Deno.readTextFile(join(root, `${folder}.name`)), '"My cache"\n');
+    assertEquals(await Deno.readTextFile(`${engine.path}.name`), '"A b"\n');
+    assertEquals(
+      textOf(await (await bed.open({}, { name, dbname: "main/A b" })).get("key")),
+      "value",
+    );
+    await engine.clear(true);
+    for (const path of [join(root, folder), engine.path]) {
+      const kept = await Deno.readTextFile(`${path}.name`);
+      // As if another name had the same hash.
+      await Deno.writeTextFile(`${path}.name`, '"Another"\n');
+      const taken = bed.open({}, { name, dbname: "main/A b" });
+      const error = await assertRejects(() => taken, EngineError, '"Another"');
+      assertEquals(error.operation, "open");
+      await Deno.writeTextFile(`${path}.name`, kept);
+    }
+    assertEquals(filesBelow(root).filter((path) => path.endsWith(".name")).length, 2);
+  },
+);
 
 pairtreeTest("its options are checked", async ({ root }) => {
   await Promise.resolve();
   const location = { rootDir: root, name: "test", dbname: "main" };
   assertThrows(() => createEngine(location, { path: "x" }), TypeError, '"path"');
   assertThrows(() => createEngine(location, { sync: 1 }), TypeError, '"sync"');
+  assertThrows(() => createEngine(location, { mode: "600" }), TypeError, '"mode"');
+  assertThrows(() => createEngine(location, { mode: 0o200 }), RangeError, '"mode"');
 });
