@@ -6,7 +6,7 @@ import { fromSqlKey, MODE } from "./format.ts";
 import { type CacheTable, KEY, keyOf } from "./store.ts";
 import type { DatabaseHandle } from "../sqlite/database.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { integrityProblems, unlessDamaged } from "../sqlite/check.ts";
+import { integrityProblems, textOf, unlessDamaged } from "../sqlite/check.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import { type FolderEntry, openFileSync, readFolderSync } from "../../platform/files.ts";
 import { delay, Turns } from "../../platform/timers.ts";
@@ -19,7 +19,9 @@ const PAGE = 500;
  */
 const GRACE = 100;
 
-const COLUMNS = `rowid, raw, mode, size, filename, ${KEY}`;
+const COLUMNS = "rowid, raw, mode, size, filename, " +
+  "CASE WHEN typeof(key) = 'text' AND key GLOB '*[^' || char(1) || '-~]*' " +
+  `THEN CAST(key AS BLOB) END, ${KEY}`;
 const COUNTERS = {
   count: "SELECT count(*) FROM Cache",
   size: "SELECT coalesce(sum(size), 0) FROM Cache",
@@ -114,8 +116,9 @@ class CacheCheck {
     }
   }
 
-  #faultOf([, raw, mode, size, filename]: SqlValue[]): Fault | undefined {
+  #faultOf([, raw, mode, size, filename, keyBytes]: SqlValue[]): Fault | undefined {
     if (raw !== 1) return { kind: "foreign", detail: "Its key was pickled by Python" };
+    if (isGarbled(keyBytes)) return { kind: "damaged", detail: "Its key is not UTF-8" };
     if (mode === MODE.pickle) return { kind: "foreign", detail: "Its value was pickled by Python" };
     if (mode !== MODE.raw && mode !== MODE.binary && mode !== MODE.text) {
       return { kind: "damaged", detail: `Its mode is ${mode}, which DiskCache does not have` };
@@ -159,7 +162,7 @@ class CacheCheck {
     if (fault === undefined) return;
     const fixed = fix && fault.kind === "damaged";
     if (fixed && typeof row[4] === "string") files.remove(row[4]);
-    const key = row[1] === 1 ? { key: fromSqlKey(keyOf(row.slice(5))) } : {};
+    const key = row[1] === 1 && !isGarbled(row[5]) ? { key: fromSqlKey(keyOf(row.slice(6))) } : {};
     this.#problems.push({ ...fault, ...key, fixed });
   }
 
@@ -202,7 +205,10 @@ class CacheCheck {
     for (const [name, sql] of Object.entries(COUNTERS)) {
       const compared = await database.run(() =>
         unlessDamaged(() =>
-          database.connection.prepare(`SELECT (${sql}), (SELECT value FROM Settings WHERE key = ?)`)
+          database.connection.prepare(
+            `SELECT (${sql}), (SELECT value FROM Settings WHERE key = ?)`,
+            { wide: true },
+          )
             .get(
               name,
             )
@@ -223,6 +229,10 @@ class CacheCheck {
       this.#problems.push({ kind: "damaged", detail, fixed: fix });
     }
   }
+}
+
+function isGarbled(bytes: SqlValue): boolean {
+  return bytes !== null && textOf(bytes) === undefined;
 }
 
 /** The folders in a folder that are for value files; links are none. */

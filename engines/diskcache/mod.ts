@@ -51,6 +51,7 @@ import { checkOptionNames, choiceOption, type EngineOptions, integerOption } fro
 import { nestedFolder, storePath } from "../paths.ts";
 import { DatabaseHandle, type Step } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
+import { withoutGarbled } from "../sqlite/format.ts";
 import { explainSql, RefusedError, transact } from "../sqlite/transaction.ts";
 import { isNotFound } from "../../platform/errors.ts";
 import { readFolder } from "../../platform/files.ts";
@@ -380,15 +381,17 @@ class DiskcacheEngine implements Engine {
     const range = keyRange(prefix);
     let after: SqlKey | undefined;
     for (;;) {
-      const sqlKeys = await this.#database.run((table) =>
-        table.keys({ ...range, after }, seconds(), PAGE)
-      );
-      yield sqlKeys.flatMap((sqlKey): [string, SqlKey][] => {
+      const { page, isLast } = await this.#database.run((table) => {
+        const found = table.keys({ ...range, after }, seconds(), PAGE);
+        const has = (key: SqlKey) => table.has(key, seconds());
+        return { page: withoutGarbled(found, has), isLast: found.length < PAGE };
+      });
+      yield page.flatMap((sqlKey): [string, SqlKey][] => {
         const key = fromSqlKey(sqlKey);
         return key.startsWith(prefix) ? [[key, sqlKey]] : [];
       });
-      if (sqlKeys.length < PAGE) return;
-      after = sqlKeys[PAGE - 1];
+      if (isLast) return;
+      after = page[page.length - 1];
       if (turns.due()) await turns.next();
     }
   }

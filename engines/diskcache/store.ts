@@ -6,6 +6,7 @@ import {
   POLICY_COLUMN,
   type SettingValues,
 } from "./schema.ts";
+import { LAST_TIME } from "../sqlite/format.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "../sqlite/driver.ts";
 
 const LIVE = "(expire_time IS NULL OR expire_time > ?)";
@@ -28,7 +29,9 @@ const UPSERT =
   "mode = excluded.mode, filename = excluded.filename, value = excluded.value";
 
 const SQL = {
-  find: "SELECT store_time, expire_time, size, mode, filename, " +
+  // Numbers that other programs put there may be larger than JavaScript's.
+  find: `SELECT store_time, expire_time, min(size, ${Number.MAX_SAFE_INTEGER}), min(mode, 9), ` +
+    "filename, " +
     `iif(typeof(value) = 'blob', value, NULL) ${OF_KEY} AND ${LIVE}`,
   findAny: "SELECT store_time, expire_time, size, mode, filename, " +
     "CASE typeof(value) WHEN 'text' THEN CAST(value AS BLOB) " +
@@ -266,8 +269,9 @@ function keysSql(after: ">" | ">=", bounded: boolean): string {
     `AND ${HAS_KEY} AND ${LIVE} ORDER BY key, raw LIMIT ?`;
 }
 
+/** A time; none where another program put something else. */
 function real(value: SqlValue): number | null {
-  return value === null ? null : Number(value);
+  return typeof value === "number" && Math.abs(value) <= LAST_TIME / 1_000 ? value : null;
 }
 
 /** The key of a row's `KEY` columns. */

@@ -1,19 +1,72 @@
 import type { EngineCheck, EngineProblem } from "../engine.ts";
 import { messageOf } from "../errors.ts";
 import type { DatabaseHandle } from "./database.ts";
-import type { SqlConnection } from "./driver.ts";
+import { Turns } from "../../platform/timers.ts";
+import type { SqlConnection, SqlValue } from "./driver.ts";
 import type { EntryTable } from "./store.ts";
 import { isDamaged } from "./transaction.ts";
 
-/** Looks at the file and the table. */
+/** How many rows are looked at without a break. */
+const PAGE = 500;
+
+/** What SQLite says of rows that `oddRows` names. */
+const OF_A_ROW = /^CHECK constraint failed/;
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Looks at the file, the table, and what other programs may have put into it. */
 export async function checkTable(
   database: DatabaseHandle<EntryTable>,
   fix: boolean,
 ): Promise<EngineCheck> {
+  const rows = await oddRows(database, fix);
   const reindex = (table: EntryTable) => table.reindex();
-  const problems = await integrityProblems(database, fix ? reindex : undefined);
+  const pages = await integrityProblems(database, fix ? reindex : undefined);
   const count = await database.run((table) => unlessDamaged(() => table.count()));
-  return { checked: typeof count === "number" ? count : 0, problems };
+  return {
+    checked: typeof count === "number" ? count : 0,
+    problems: [...pages.filter(({ detail }) => !OF_A_ROW.test(detail)), ...rows],
+  };
+}
+
+/** The rows that can't be an entry. */
+async function oddRows(
+  database: DatabaseHandle<EntryTable>,
+  fix: boolean,
+): Promise<EngineProblem[]> {
+  const problems: EngineProblem[] = [];
+  const turns = new Turns();
+  for (let after: SqlValue = -Infinity;;) {
+    const rows: SqlValue[][] | Error = await database.run((table) =>
+      unlessDamaged(() => table.odd(after, PAGE))
+    );
+    // Which rows are on a damaged page nobody can tell.
+    if (rows instanceof Error) return problems;
+    for (const [rowid, bytes, fault] of rows) {
+      const key = textOf(bytes);
+      const detail = fault ?? (key === undefined ? "Its key is not UTF-8" : undefined);
+      if (detail === undefined) continue;
+      if (fix) await database.remove((table) => table.removeRow(rowid));
+      problems.push({
+        kind: "damaged",
+        ...(key === undefined ? {} : { key }),
+        detail: String(detail),
+        fixed: fix,
+      });
+    }
+    if (rows.length < PAGE) return problems;
+    after = rows[PAGE - 1][0];
+    if (turns.due()) await turns.next();
+  }
+}
+
+/** The text that bytes are in UTF-8; `undefined` when they are not. */
+export function textOf(bytes: SqlValue): string | undefined {
+  try {
+    return bytes instanceof Uint8Array ? decoder.decode(bytes) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -7,8 +7,6 @@ import type { SqlValue } from "./driver.ts";
 /** SQLite's limit for a row, less what is in it besides the value. */
 const MAX_BYTES = 1_000_000_000 - 1_000;
 
-const encoder = new TextEncoder();
-
 /**
  * The table of a dbname: the dbname itself, where it is lower case and plain. SQLite takes names
  * that differ in case for the same, and keeps those that begin with `sqlite_` to itself.
@@ -36,14 +34,33 @@ export function firstAfter(prefix: string): SqlValue {
   return String.fromCodePoint(...points, last === 0xD7FF ? 0xE000 : last + 1);
 }
 
-/** The entry of a row: value, timestamp, expires_at, revision. */
+/**
+ * The keys of a page, without those that aren't UTF-8: what the library made of them is no key.
+ *
+ * @throws {DecodeError} When none is left of a page, because nobody could tell where to go on.
+ */
+export function withoutGarbled<T>(page: T[], has: (key: T) => boolean): T[] {
+  const isGarbled = (key: T) => typeof key === "string" && key.includes("\uFFFD") && !has(key);
+  if (!page.some(isGarbled)) return page;
+  const keys = page.filter((key) => !isGarbled(key));
+  if (keys.length > 0) return keys;
+  throw new DecodeError("There are keys that are not UTF-8; check({ fix: true }) removes them");
+}
+
+/** The times that JavaScript knows reach so far from the epoch, ms. */
+export const LAST_TIME = 8.64e15;
+
+/** The entry of a row: the value as bytes, timestamp, expires_at, revision. */
 export function toEntry(key: string, [value, timestamp, expiresAt, revision]: SqlValue[]): Entry {
-  const bytes = typeof value === "string" ? encoder.encode(value) : value;
-  if (!(bytes instanceof Uint8Array)) {
-    throw new DecodeError(`The type of its value is ${typeof value}, not bytes or text`, { key });
-  }
-  const entry = { value: bytes, timestamp: Number(timestamp), revision };
-  return expiresAt === null ? entry : { ...entry, expiresAt: Number(expiresAt) };
+  if (!(value instanceof Uint8Array)) throw new DecodeError("Its row has no value", { key });
+  const entry = { value, timestamp: time("timestamp", timestamp, key), revision };
+  return expiresAt === null ? entry : { ...entry, expiresAt: time("expires_at", expiresAt, key) };
+}
+
+/** A time of a row, which may be of another program's making. */
+function time(column: string, value: SqlValue, key: string): number {
+  if (typeof value === "number" && Math.abs(value) <= LAST_TIME) return value;
+  throw new DecodeError(`Its ${column} is no time in milliseconds`, { key });
 }
 
 /**

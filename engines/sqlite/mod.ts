@@ -17,7 +17,7 @@ import { sharedPath } from "../paths.ts";
 import { checkTable } from "./check.ts";
 import { DatabaseHandle, DRIVER_CHOICES, type DriverChoice } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
-import { checkSize, tableName } from "./format.ts";
+import { checkSize, tableName, withoutGarbled } from "./format.ts";
 import { isDiskFull } from "./reserve.ts";
 import { EntryTable } from "./store.ts";
 import { explainSql, transact } from "./transaction.ts";
@@ -190,10 +190,16 @@ class SqliteEngine implements Engine {
     const turns = new Turns();
     if (await this.has(prefix)) yield [prefix];
     for (let after = prefix;;) {
-      const page = await this.#database.run((table) => table.keys(prefix, after, PAGE));
+      const { page, isLast } = await this.#database.run((table) => {
+        const found = table.keys(prefix, after, PAGE);
+        return {
+          page: withoutGarbled(found, (key) => table.has(key)),
+          isLast: found.length < PAGE,
+        };
+      });
       yield page;
-      if (page.length < PAGE) return;
-      after = page[PAGE - 1];
+      if (isLast) return;
+      after = page[page.length - 1];
       if (turns.due()) await turns.next();
     }
   }

@@ -1,6 +1,7 @@
+import { DecodeError } from "../../codec/errors.ts";
 import type { Entry, NewEntry } from "../engine.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "./driver.ts";
-import { firstAfter, quote, toEntry } from "./format.ts";
+import { firstAfter, LAST_TIME, quote, toEntry } from "./format.ts";
 import { RefusedError, transact } from "./transaction.ts";
 
 const COLUMNS = "key TEXT, value BLOB, timestamp INTEGER, expires_at INTEGER, revision INTEGER";
@@ -11,10 +12,25 @@ const INCREMENTAL = 2;
 /** 53 random bits: a number in JavaScript. */
 const RANDOM = "abs(random() % 9007199254740992)";
 
+const isTime = (column: string) =>
+  `typeof(${column}) IN ('integer', 'real') AND ${column} BETWEEN ${-LAST_TIME} AND ${LAST_TIME}`;
+
+/** What is wrong with a row, which may be of another program's making. */
+const FAULT = "CASE WHEN typeof(key) <> 'text' THEN 'Its key is not a text' " +
+  "WHEN instr(key, char(0)) > 0 THEN 'Its key has a NUL' " +
+  "WHEN typeof(value) NOT IN ('blob', 'text') THEN 'Its value is neither bytes nor text' " +
+  `WHEN NOT (${isTime("timestamp")}) THEN 'Its timestamp is no time in milliseconds' ` +
+  `WHEN expires_at IS NOT NULL AND NOT (${isTime("expires_at")}) ` +
+  "THEN 'Its expires_at is no time in milliseconds' " +
+  `WHEN typeof(revision) <> 'integer' OR ` +
+  `revision NOT BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER} ` +
+  "THEN 'Its revision is none of ours' END";
+
 /** What to do with a table. */
 function tableQueries(name: string) {
   const table = quote(name);
-  const entry = "value, timestamp, expires_at, revision";
+  // Of a text that a person put there all bytes, also those after a NUL.
+  const entry = "CAST(value AS BLOB), timestamp, expires_at, revision";
   const live = "(expires_at IS NULL OR expires_at > ?)";
   const overwrite = "value = excluded.value, timestamp = excluded.timestamp, " +
     "expires_at = excluded.expires_at, revision = excluded.revision";
@@ -38,7 +54,8 @@ function tableQueries(name: string) {
     /** key, revision, now */
     remove: `DELETE FROM ${table} WHERE key = ? AND revision = ? AND ${live}`,
     /** after this key, before this one, now, limit */
-    keys: `SELECT key FROM ${table} WHERE key > ? AND key < ? AND ${live} ORDER BY key LIMIT ?`,
+    keys: `SELECT key FROM ${table} WHERE key > ? AND key < ? AND ${live} ` +
+      `AND instr(key, char(0)) = 0 ORDER BY key LIMIT ?`,
     /** now */
     size: `SELECT count(*) - (SELECT count(*) FROM ${table} WHERE expires_at <= ?) FROM ${table}`,
     count: `SELECT count(*) FROM ${table}`,
@@ -47,6 +64,10 @@ function tableQueries(name: string) {
     prune: `DELETE FROM ${table} WHERE rowid IN ` +
       `(SELECT rowid FROM ${table} WHERE expires_at <= ? LIMIT ?)`,
     reindex: `REINDEX ${table}`,
+    /** after this rowid, limit */
+    odd: `SELECT rowid, CAST(key AS BLOB), ${FAULT} FROM ${table} WHERE rowid > ? ` +
+      `AND (${FAULT} IS NOT NULL OR key GLOB '*[^' || char(1) || '-~]*') ORDER BY rowid LIMIT ?`,
+    removeRow: `DELETE FROM ${table} WHERE rowid = ?`,
     /** name */
     bytes: "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN " +
       "(SELECT name FROM sqlite_schema WHERE tbl_name = ?)",
@@ -78,8 +99,13 @@ export class EntryTable {
   }
 
   get(key: string): Entry | undefined {
-    const row = this.#statement(this.#queries.get).get(key, Date.now());
-    return row && toEntry(key, row);
+    try {
+      const row = this.#statement(this.#queries.get).get(key, Date.now());
+      return row && toEntry(key, row);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new DecodeError("A number in its row is too large", { cause, key });
+    }
   }
 
   has(key: string): boolean {
@@ -115,6 +141,16 @@ export class EntryTable {
     const rows = this.#statement(this.#queries.keys)
       .all(after, firstAfter(prefix), Date.now(), limit);
     return rows.map(([key]) => String(key));
+  }
+
+  /** Rows after one of them that may be damaged: their rowid, the bytes of their key, what is wrong. */
+  odd(after: SqlValue, limit: number): SqlValue[][] {
+    return this.#connection.prepare(this.#queries.odd, { wide: true }).all(after, limit);
+  }
+
+  /** Removes a row that can't be named by its key. */
+  removeRow(rowid: SqlValue): void {
+    this.#run(this.#queries.removeRow, rowid);
   }
 
   /** How many entries are there. */

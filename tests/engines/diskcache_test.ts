@@ -703,6 +703,88 @@ test("checks a file whatever page of it is overwritten, and names the damage", a
   assertGreater(named, checks * 0.7);
 });
 
+/** Contents of a column, as other programs and their errors leave them. */
+const ODD = [
+  "NULL",
+  "-1",
+  "5",
+  "'x'",
+  "9223372036854775807",
+  "-9223372036854775808",
+  "9e999",
+  "x''",
+]
+  .concat("CAST(x'61ff62' AS TEXT)", "'a' || char(0) || 'b'", "'../x'", "char(1) || 'x'");
+
+test("is not blocked by one row, whatever is in it", async (bed) => {
+  for (
+    const [i, column] of [
+      "key",
+      "raw",
+      "store_time",
+      "expire_time",
+      "size",
+      "mode",
+      "filename",
+      "value",
+    ].entries()
+  ) {
+    for (const [j, odd] of ODD.entries()) {
+      const what = `${column} = ${odd}`;
+      const engine = await openIn(bed, { path: join(bed.root, `${i}_${j}`) });
+      const keys = ["bad", "good", "other"];
+      for (const key of keys) await engine.set(key, entryOf("{}", Date.now() + 1e6));
+      const database = new DatabaseSync(join(bed.root, `${i}_${j}`, "cache.db"), {
+        enableDoubleQuotedStringLiterals: true,
+      });
+      try {
+        database.exec("PRAGMA ignore_check_constraints = ON");
+        database.exec(`UPDATE Cache SET ${column} = ${odd} WHERE key = 'bad'`);
+      } catch {
+        continue; // NULL, where there can be none.
+      } finally {
+        database.close();
+      }
+      const listed = await keysOf(engine);
+      assert(listed.includes("good") && listed.includes("other"), what);
+      const problems = (await engine.check({ fix: false })).problems.length;
+      for (const key of listed) {
+        try {
+          assert(await engine.get(key) !== undefined, `${what}: ${JSON.stringify(key)}`);
+        } catch (error) {
+          assert(error instanceof DecodeError, `${what}: ${error}`);
+          assert(problems > 0 || column === "value", what);
+        }
+      }
+      for (const { fixed, kind } of (await engine.check({ fix: true })).problems) {
+        assert(fixed || kind === "foreign", what);
+      }
+      const left = (await engine.check({ fix: false })).problems;
+      assertEquals(left.filter(({ kind }) => kind !== "foreign"), [], what);
+      assertEquals(await textAt(engine, "good"), "{}", what);
+      await engine.clear();
+      assertEquals(await engine.size(), 0, what);
+      await engine.close();
+    }
+  }
+});
+
+test("lists what it can of keys that are not UTF-8", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.setMany(Array.from({ length: 1_500 }, (_, i) => [`k${i}`, entryOf("{}")]));
+  const database = new DatabaseSync(join(directoryOf(bed), "cache.db"));
+  database.exec(
+    "UPDATE Cache SET key = CAST(x'6bff' || CAST(key AS BLOB) AS TEXT) WHERE rowid % 3 = 0",
+  );
+  database.close();
+  await engine.set("k\uFFFD", entryOf("{}"));
+  const keys = await keysOf(engine);
+  assertEquals(new Set(keys).size, 1_001);
+  const { problems } = await engine.check({ fix: true });
+  assertEquals(problems.length, 500);
+  assertEquals([await engine.size(), await keysOf(engine)], [1_001, keys]);
+});
+
 test("finds missing and truncated files, and reads the rest", async (bed) => {
   const engine = await openIn(bed);
   for (const key of ["missing", "short", "whole"]) {
