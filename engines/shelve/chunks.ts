@@ -3,6 +3,7 @@ import type { EngineProblem } from "../engine.ts";
 import type { KvClient } from "./client.ts";
 import {
   AT_ONCE,
+  CHUNK,
   type ChunkPlace,
   type Chunks,
   generationTime,
@@ -17,8 +18,6 @@ import {
 } from "./format.ts";
 import type { KvEntry, KvKey, KvOperation } from "../../platform/kv.ts";
 
-/** Bytes of a chunk: as much as Deno KV takes in one value. */
-const CHUNK = 65_536;
 /** Chunks in a commit of nothing else; Deno KV takes 819,200 bytes. */
 const CHUNKS_PER_COMMIT = 12;
 /** Chunks in the commit that also stores the entry: half a megabyte takes no other one. */
@@ -27,6 +26,8 @@ const CHUNKS_AT_LAST = 8;
 const REMOVED_AT_ONCE = 150;
 /** KV keys in a commit that only deletes: they may be 2 KB each. */
 const DELETES_PER_COMMIT = 350;
+/** How many chunks are believed to be there when a record says so: 4 MB. */
+const BELIEVED = 64;
 /** Deno KV's limit of keys in one read. */
 export const KEYS_PER_READ = 10;
 
@@ -72,6 +73,11 @@ export class ChunkStore {
     if (record.chunks === undefined) return undefined;
     const { generation } = record.chunks;
     const count = Math.ceil(size / CHUNK);
+    if (count > BELIEVED) {
+      // Memory is not taken because a record says so.
+      const { versionstamp } = await this.#client.get(this.#keys.chunk(id, generation, count - 1));
+      if (versionstamp === null) return undefined;
+    }
     const content = new Uint8Array(Math.min(record.size, count * CHUNK));
     let whole = true;
     await each(groupsOf(this.#chunkKeys(id, record.chunks, count), KEYS_PER_READ), async (keys) => {

@@ -3,8 +3,8 @@
  * `"hashstash", name, dbname`, so that a database may hold other programs' data too:
  *
  * - `…, text`: the entry of a key
- * - `…, head, SHA-256`: the entry of a key too long for Deno KV (2,048 bytes); its value has the
- *   whole text. It sorts among its neighbours by its head, so that one range holds all keys with a
+ * - `…, head, SHA-256`: the entry of a key too long for Deno KV (2,048 bytes), or that begins with a
+ *   byte order mark (then without a head); its value has the whole text. It sorts among its neighbours by its head, so that one range holds all keys with a
  *   prefix
  * - `…, text | head, SHA-256, 0`: the pointer of an entry in chunks, for those who replace it
  *   without reading it. Beside the entry, not beside the chunks: to find a key among large values
@@ -32,9 +32,20 @@ const HEAD_LENGTH = 250;
 const NAME_LIMIT = 200;
 
 const LINE_END = 0x0a;
+/**
+ * `npm:@deno/kv` drops it from the beginning of the texts in the keys that it lists: no part of a KV
+ * key begins so.
+ */
+const BOM = "\uFEFF";
+/** Bytes of a chunk: as much as Deno KV takes in one value. */
+export const CHUNK = 65_536;
+/** More, which no value can have, are not believed: 4 GiB. */
+const MOST_CHUNKS = 65_536;
+/** Characters of a generation. */
+const GENERATION_LIMIT = 100;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** What follows name and dbname in an entry's KV key. */
 export type KeyId = readonly [text: string] | readonly [head: string, hash: Uint8Array];
@@ -138,11 +149,13 @@ export function isPointer(key: KvKey): boolean {
 
 /** Where a key's entry lies in its store. */
 export function keyId(key: string): KeyId {
-  if (key.length * 3 <= TEXT_LIMIT || byteLength(key) <= TEXT_LIMIT) return [key];
+  const isShort = key.length * 3 <= TEXT_LIMIT || byteLength(key) <= TEXT_LIMIT;
+  if (isShort && !key.startsWith(BOM)) return [key];
   return [headOf(key), Uint8Array.fromHex(hash(key))];
 }
 
 function headOf(text: string): string {
+  if (text.startsWith(BOM)) return "";
   return text.slice(0, HEAD_LENGTH).replace(/[\ud800-\udbff]$/, "");
 }
 
@@ -159,7 +172,8 @@ function successor(text: string): string | undefined {
 }
 
 function shortened(name: string): string {
-  return byteLength(name) <= NAME_LIMIT ? name : encodeSegment(name);
+  const fits = byteLength(name) <= NAME_LIMIT && !name.startsWith(BOM);
+  return fits ? name : encodeSegment(name);
 }
 
 function byteLength(text: string): number {
@@ -233,7 +247,11 @@ export function unpackRecord(value: unknown): StoredRecord {
     (keySize !== undefined && !(isCount(keySize) && keySize <= size))
   ) throw new SyntaxError("its first line lacks what every entry has");
   const common = { timestamp, expiresAt, keySize, size };
-  if (chunks !== undefined) return { ...common, chunks: unpackChunks(chunks) };
+  if (chunks !== undefined) {
+    const unpacked = unpackChunks(chunks);
+    if (unpacked.count === Math.ceil(size / CHUNK)) return { ...common, chunks: unpacked };
+    throw new SyntaxError(`it has ${unpacked.count} chunks of ${size} bytes`);
+  }
   const content = value.subarray(end + 1);
   if (content.byteLength === size) return { ...common, content };
   throw new SyntaxError(`it has ${content.byteLength} bytes instead of ${size}`);
@@ -246,7 +264,11 @@ export function unpackRecord(value: unknown): StoredRecord {
  */
 export function unpackChunks(value: unknown): Chunks {
   const { generation, count, expiresAt } = Object(value);
-  if (typeof generation === "string" && isCount(count)) return { generation, count, expiresAt };
+  if (
+    typeof generation === "string" && generation.length <= GENERATION_LIMIT &&
+    isCount(count) && count <= MOST_CHUNKS &&
+    (expiresAt === undefined || Number.isFinite(expiresAt))
+  ) return { generation, count, expiresAt };
   throw new SyntaxError("it doesn't say where its chunks are");
 }
 

@@ -36,7 +36,7 @@ type Pair = [key: string, entry: NewEntry];
 const ABSENT: Revision = { versionstamp: null };
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * One store in Deno KV.
@@ -286,6 +286,8 @@ export class KvStore {
   async textOf(found: Found): Promise<string | undefined> {
     const id = this.keys.idOf(found.key);
     if (id.length === 1) return id[0];
+    // Nothing of this engine lies under such a key.
+    if (!(id[1] instanceof Uint8Array)) return undefined;
     const record = optional(() => unpackRecord(found.value));
     if (record?.keySize === undefined) return undefined;
     const content = await this.chunks.load(id, record, found.versionstamp ?? "", record.keySize);
@@ -338,5 +340,6 @@ export function isExpired({ expiresAt }: { expiresAt?: number }): boolean {
  */
 function hint(expiresAt: number | undefined): { expireIn?: number } {
   const expireIn = expiresAt === undefined ? Infinity : Math.ceil(expiresAt - Date.now());
-  return expireIn > LONGEST_HINT ? {} : { expireIn: Math.max(0, expireIn) };
+  // `npm:@deno/kv` takes only what is more than 0.
+  return expireIn > LONGEST_HINT ? {} : { expireIn: Math.max(1, expireIn) };
 }

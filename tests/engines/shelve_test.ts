@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { bedTests, disposable, type Options, type Store } from "../support/bed.ts";
 import { entryOf } from "../support/entries.ts";
+import { engineContract } from "../../engines/contract/mod.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { enginePath } from "../../engines/registry.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
@@ -393,6 +394,83 @@ test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says -
   assertEquals(await runWith(["--no-config", "-A"], { path }), "had 1\ngot 100000\n");
   assertEquals(await runWith(["--unstable-kv", "-A"], { path }), "had 1\ngot 100000\n");
   assertEquals(await runWith(["--no-config", "-A"], { path: ":memory:" }), "had 0\ngot 100000\n");
+});
+
+test("the contract holds with npm:@deno/kv too", async ({ root: rootDir }) => {
+  const script = `
+    import { engineContract } from "./engines/contract/mod.ts";
+    import { shelve } from "./engines/shelve/mod.ts";
+    const rootDir = ${JSON.stringify(rootDir)};
+    let passed = 0;
+    for (const options of [{}, { path: ":memory:" }]) {
+      const create = (location) => shelve({ rootDir, ...location }, options);
+      for (const { name, fn } of engineContract({ create })) {
+        try {
+          await fn();
+          passed++;
+        } catch (error) {
+          console.log(JSON.stringify(options), name, error.message);
+        }
+      }
+    }
+    console.log(typeof Deno.openKv, passed);
+  `;
+  const { stdout, stderr } = await runScript(script, ["--no-config", "-A"]);
+  const cases = engineContract({ create: () => make({ path: ":memory:" }) }).length;
+  assertEquals(stdout, `undefined ${2 * cases}\n`, stderr);
+});
+
+test("keys that begin with a byte order mark are kept as they are", async () => {
+  await withKv(async (engine) => {
+    const keys = ["\uFEFF", "\uFEFFa", `\uFEFF${"long".repeat(500)}`, "a"];
+    await engine.setMany(keys.map((key) => [key, entryOf(key)]));
+    assertEquals((await Array.fromAsync(engine.keys())).sort(), keys.toSorted());
+    assertEquals((await Array.fromAsync(engine.keys("\uFEFF"))).length, 3);
+    for (const key of keys) assertEquals((await engine.get(key))?.value, entryOf(key).value);
+    assertEquals(await engine.deleteMany(keys), 4);
+    assertEquals(await engine.size(), 0);
+  });
+});
+
+test("one record that promises too much blocks nothing", async () => {
+  const records = [
+    '{"timestamp":1,"size":9007199254740991}\n',
+    '{"timestamp":1,"size":9007199254740991,"chunks":{"generation":"","count":137438953472}}\n',
+    '{"timestamp":1,"size":65536,"chunks":{"generation":"","count":4294967295}}\n',
+    '{"timestamp":1,"size":4294967296,"chunks":{"generation":"","count":65536}}\n',
+    '{"timestamp":1,"size":10,"keySize":9,"chunks":{"generation":"x","count":1}}\n',
+    `{"timestamp":1,"size":10,"chunks":{"generation":"${"x".repeat(5_000)}","count":1}}\n`,
+    '{"timestamp":1,"size":10,"chunks":{"generation":"","count":1,"expiresAt":"soon"}}\n',
+  ];
+  await withKv(async (engine, kv) => {
+    const place = (...rest: Deno.KvKeyPart[]) => ["hashstash", NAME, "main", ...rest];
+    const plant = async () => {
+      await engine.set("healthy", entryOf("value"));
+      for (const [i, record] of records.entries()) {
+        await kv.set(place(`bad ${i}`), new TextEncoder().encode(record));
+      }
+      await kv.set(place(0), true);
+      await kv.set(place("pointed", 0), { generation: "", count: Number.MAX_SAFE_INTEGER });
+      await kv.set(place("foreign", "part"), 1);
+      await kv.set(place("foreign", 5n, true), 1);
+    };
+    await plant();
+    const names = records.map((_, i) => `bad ${i}`);
+    assertEquals((await Array.fromAsync(engine.keys())).sort(), [...names, "healthy"]);
+    assertEquals((await engine.get("healthy"))?.value, entryOf("value").value);
+    for (const name of names) await assertRejects(async () => await engine.get(name), DecodeError);
+    const { problems } = await engine.check({ fix: true });
+    assert(problems.every(({ fixed }) => fixed), JSON.stringify(problems));
+    const named = problems.map(({ key }) => key).sort();
+    assertEquals(named, [...names, "foreign…", "foreign…", "pointed"].sort());
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    assertEquals(await kvKeys(kv), [place("healthy")]);
+    await plant();
+    for (const name of names) assertEquals(await engine.delete(name), true);
+    await plant();
+    await engine.clear();
+    assertEquals(await kvKeys(kv), []);
+  });
 });
 
 test("batches work with npm:@deno/kv too, which takes fewer checks in a commit", async () => {
