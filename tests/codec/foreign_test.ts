@@ -135,7 +135,7 @@ Deno.test("data of others is refused beyond maxValueBytes, long before it is who
       for (const reader of [new Codec({ maxValueBytes }), new Decoder({ maxValueBytes })]) {
         await assertRejects(async () => await reader.decode(stored), DecodeError, "maxValueBytes");
       }
-      assert(performance.now() - start < 2_000, name);
+      assert(performance.now() - start < 10_000, name);
     }
   }
 });
