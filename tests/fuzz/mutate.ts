@@ -50,9 +50,11 @@ function changedOnce(
     case 5:
       return joined(bytes.subarray(0, at), random.bytes(8), bytes.subarray(at));
     case 6: {
-      const number = new Uint8Array(4);
-      new DataView(number.buffer).setUint32(0, random.pick(NUMBERS), random.below(2) === 0);
-      return joined(bytes.subarray(0, at), number, bytes.subarray(at + 4));
+      const value = random.pick(NUMBERS);
+      const number = random.below(3) === 0
+        ? sevenBits(value)
+        : fourBytes(value, random.below(2) === 0);
+      return joined(bytes.subarray(0, at), number, bytes.subarray(at + random.pick([1, 4])));
     }
     case 7: {
       const word = encoder.encode(random.pick(WORDS));
@@ -68,6 +70,19 @@ function changedOnce(
       );
     }
   }
+}
+
+function fourBytes(value: number, littleEndian: boolean): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, littleEndian);
+  return bytes;
+}
+
+/** A number with seven bits in a byte, as V8 writes it. */
+function sevenBits(value: number): Uint8Array {
+  const bytes = [];
+  for (; value >= 128; value = Math.floor(value / 128)) bytes.push(value % 128 + 128);
+  return new Uint8Array([...bytes, value]);
 }
 
 /** Bytes one after the other. */
