@@ -9,7 +9,7 @@ import { CacheManagerStash } from "../../adapters/cache_manager.ts";
 import { KeyvStash } from "../../adapters/keyv.ts";
 import type { HashStash } from "../../mod.ts";
 import type { TestBed } from "../support/bed.ts";
-import { later, onEngines } from "../support/adapters.ts";
+import { later, onEngines, until } from "../support/adapters.ts";
 import { suiteOnEngines } from "../support/suite.ts";
 
 interface Context {
@@ -37,11 +37,13 @@ const CLAIMS: Record<string, (context: Context) => Promise<void>> = {
     }
   },
   async "set: the default ttl"({ keyv }) {
-    const cache = createCache({ stores: [keyv], ttl: 30 });
-    await cache.set("key", "value");
-    assertEquals(await cache.get("key"), "value");
-    await later(50);
-    assertEquals(await cache.get("key"), undefined);
+    const long = createCache({ stores: [keyv], ttl: 60_000 });
+    await long.set("key", "value");
+    assertEquals(await long.get("key"), "value");
+    const short = createCache({ stores: [keyv], ttl: 20 });
+    await short.set("key", "value");
+    await later(30);
+    assertEquals(await short.get("key"), undefined);
   },
   async "del"({ cache }) {
     await cache.set("key", "value", 5_000);
@@ -100,16 +102,16 @@ const CLAIMS: Record<string, (context: Context) => Promise<void>> = {
     for (let i = 0; i < 3; i++) assertEquals(await cache.wrap("key", () => ++runs), 1);
   },
   async "wrap: for a ttl"({ cache }) {
-    await cache.wrap("key", () => "value", 30);
-    assertEquals(await cache.get("key"), "value");
-    await later(50);
-    assertEquals(await cache.get("key"), undefined);
+    await cache.wrap("long", () => "value", 60_000);
+    await cache.wrap("short", () => "value", 20);
+    await later(30);
+    assertEquals([await cache.get("long"), await cache.get("short")], ["value", undefined]);
   },
   async "wrap: for a ttl that the value says"({ cache }) {
-    await cache.wrap("key", () => 30, (ms) => ms);
-    assertEquals(await cache.get("key"), 30);
-    await later(50);
-    assertEquals(await cache.get("key"), undefined);
+    await cache.wrap("long", () => 60_000, (ms) => ms);
+    await cache.wrap("short", () => 20, (ms) => ms);
+    await later(30);
+    assertEquals([await cache.get("long"), await cache.get("short")], [60_000, undefined]);
   },
   async "wrap: for a ttl in options"({ cache }) {
     await cache.wrap("key", () => "value", { ttl: 30 });
@@ -131,10 +133,10 @@ const CLAIMS: Record<string, (context: Context) => Promise<void>> = {
     assertEquals(await Promise.all(calls), Array(10).fill(1));
   },
   async "wrap: refreshes in the background near its end"({ cache }) {
-    assertEquals(await cache.wrap("key", () => 0, 2_000, 1_900), 0);
-    await later(150);
-    assertEquals(await cache.wrap("key", () => 1, 2_000, 1_900), 0);
-    await later(50);
+    // Less is left than this from the first moment on.
+    assertEquals(await cache.wrap("key", () => 0, 60_000, 60_001), 0);
+    assertEquals(await cache.wrap("key", () => 1, 60_000, 60_001), 0);
+    await until(async () => await cache.get("key") !== 0);
     assertEquals(await cache.get("key"), 1);
   },
   async "wrap: caches within caches share nothing"({ cache, second }) {
@@ -159,17 +161,17 @@ const CLAIMS: Record<string, (context: Context) => Promise<void>> = {
   },
   async "nonBlocking: set, get, ttl, del, clear"({ keyv, second }) {
     const cache = createCache({ stores: [keyv, second], nonBlocking: true });
-    await cache.set("key", "value", 5_000);
-    await later(100);
+    await cache.set("key", "value", 60_000);
+    await until(async () => await cache.get("key") !== undefined);
     assertEquals(await cache.get("key"), "value");
     assert((await cache.ttl("key"))! > Date.now());
     await cache.del("key");
-    await later(100);
-    assertEquals(await cache.get("key"), undefined);
+    await until(async () => await second.get("key") === undefined);
+    await until(async () => await keyv.get("key") === undefined);
     await cache.set("key", "value");
-    await later(100);
+    await until(async () => await second.get("key") !== undefined);
     await cache.clear();
-    await later(100);
+    await until(async () => await second.get("key") === undefined);
     assertEquals(await second.get("key"), undefined);
   },
   async "negative ttl: the old value is gone"({ cache }) {

@@ -5,6 +5,14 @@ import { TestBed } from "./bed.ts";
 /** Waits so many ms. */
 export const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Waits until something holds, 10 s at most. */
+export async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 10_000; !await holds();) {
+    if (Date.now() > end) throw new Error(`Waited 10 s for: ${holds}`);
+    await later(5);
+  }
+}
+
 /** Registers a test on an engine in memory, one of files and one of tables. */
 export function onEngines(name: string, run: (bed: TestBed) => Promise<void>): void {
   for (const engine of ["memory", "pairtree", "sqlite"] satisfies EngineName[]) {
