@@ -111,8 +111,9 @@ export class CompleteEngine implements Store {
   }
 
   get supports(): EngineSupports {
+    const { supports } = this.#engine;
     // The methods of this one take no prefix.
-    return { ...this.#engine.supports, prefix: false };
+    return supports.prefix === true ? { ...supports, prefix: false } : supports;
   }
 
   get evictions(): number {
