@@ -1,5 +1,6 @@
 /** What tells the results of one function from another's, and of one call from another's. */
 import { hash } from "../codec/mod.ts";
+import { mentionsOuterThis } from "./outer_this.ts";
 
 /** Any function, as it is called here. */
 export type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
@@ -32,21 +33,77 @@ function sourceOf(fn: object): string {
  * The name of the store of a function's results inside the stash: the given name, or the function's
  * own and a hash of its source; then the version.
  *
+ * @param own The function's own name, where its `name` does not say it: a method's under which its
+ * class has it, whatever other decorators have made of it.
  * @throws {TypeError} When there is no name and no source.
  */
 export function functionSegment(
   fn: { readonly name: string },
   { name, version }: { name?: string; version?: string | number },
+  own: string = fn.name,
 ): string {
   const suffix = version === undefined ? "" : `@${escape(String(version))}`;
   if (name !== undefined) return escape(name) + suffix;
   const source = sourceOf(fn);
   if (NATIVE.test(source)) {
     throw new TypeError(
-      `Cannot tell the function "${fn.name}" by its source, as it is bound or built in: give it a name ({ name: "…" })`,
+      `Cannot tell ${
+        nameFor(fn)
+      } by its source, as it is bound or built in: give it a name ({ name: "…" })`,
     );
   }
-  return `${escape(fn.name || "anonymous")}~${hash(source).slice(0, 10)}${suffix}`;
+  return `${escape(own || "anonymous")}~${hash(source).slice(0, 10)}${suffix}`;
+}
+
+/** A function in messages. */
+export function nameFor({ name }: { readonly name: string }): string {
+  return name === "" ? "the function without a name" : `the function "${name}"`;
+}
+
+/**
+ * Refuses an arrow function whose results depend on the `this` of the code around it, which can't
+ * be told from its source, nor from how it is called.
+ *
+ * @throws {TypeError} When neither a name nor a key says whose results they are.
+ */
+export function refuseOuterThis(
+  fn: AnyFunction,
+  { name, key }: { name?: unknown; key?: unknown },
+): void {
+  if (name !== undefined || key !== undefined) return;
+  const source = sourceOf(fn);
+  if (!MENTIONS_RECEIVER.test(source) || !ARROW.test(source) || !mentionsOuterThis(source)) return;
+  throw new TypeError(
+    `Cannot tell whose results ${
+      nameFor(fn)
+    } gives: it is an arrow function that uses "this" of the code around it; make it a method or a function, or give it a name ({ name: "…" }) or a key`,
+  );
+}
+
+/**
+ * The class that a method belongs to, by an object that it is called on: the one that declares it,
+ * so that an instance of a class derived from it counts as the same.
+ *
+ * @param isIt Whether what stands under the name is the method itself.
+ * @returns `Class#name`, or `Class.name` of a static method.
+ */
+export function methodName(
+  receiver: object,
+  name: string,
+  isIt: (value: unknown) => boolean,
+): string {
+  // Another decorator around this one may have hidden it: then the first class that has the name.
+  let home: object | undefined;
+  for (let at: object | null = receiver; at !== null; at = Object.getPrototypeOf(at)) {
+    const property = Object.getOwnPropertyDescriptor(at, name);
+    if (property === undefined) continue;
+    home = at;
+    if (isIt(property.value)) break;
+  }
+  home ??= receiver;
+  return typeof home === "function"
+    ? `${home.name}.${name}`
+    : `${home.constructor?.name ?? ""}#${name}`;
 }
 
 /** One part of a dbname; `@` and `~` are ours, and what begins with a dot is the stash's own. */

@@ -1,5 +1,5 @@
 import { encodeKey } from "../codec/key.ts";
-import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
+import { checkFlightOptions, checkSignal, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
 import type { Handle } from "../store/handle.ts";
 import { checkNames, checkTime, typeOf } from "../store/options.ts";
 import { recallOrCompute } from "./single_flight.ts";
@@ -33,9 +33,7 @@ export async function getOrSet(
   }
   checkNames(options, OPTION_NAMES);
   const { expiresAt, force = false, signal, ...rest } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
-  }
+  checkSignal(signal);
   if (expiresAt !== undefined) checkTime("expiresAt", expiresAt);
   const job = {
     target: handle,

@@ -8,8 +8,9 @@ import { type MapInput, mapInput } from "./map_input.ts";
 import { BrokenOff } from "./replay.ts";
 import { Signal } from "./waiting.ts";
 import { type WorkerOptions, WorkerPool } from "./worker_pool.ts";
-import { ABSENT, type Handle } from "../store/handle.ts";
+import type { Handle } from "../store/handle.ts";
 import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from "./memoize.ts";
+import { checkSignal } from "./options.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import { CLAIMED } from "./single_flight.ts";
@@ -153,6 +154,9 @@ class Run implements MapRun<unknown[], unknown> {
   readonly #errors: MapError[] = [];
   /** Calls that other processes were making when it was their turn: what is free goes first. */
   readonly #claimed: { index: number; args: unknown[] }[] = [];
+  /** Calls whose stale results were served, to be refreshed in the background. */
+  readonly #stale: unknown[][] = [];
+  #refreshing = 0;
   readonly #readers = new Set<Reader>();
   #length: number | undefined;
   #started = 0;
@@ -273,11 +277,15 @@ class Run implements MapRun<unknown[], unknown> {
       if (count <= 0) continue;
       const calls = await this.#input.take(count);
       if (calls.length === 0) break;
-      const found = this.#force ? calls.map(() => ABSENT) : await this.#memo.recallMany(calls);
+      const found = this.#force ? [] : await this.#memo.recallMany(calls);
       for (const [i, args] of calls.entries()) {
         const index = this.#started++;
-        if (found[i] === ABSENT) await this.#compute(index, args, false);
-        else this.#settle(index, { args, stored: found[i] });
+        const recalled = found[i];
+        if (recalled === undefined) await this.#compute(index, args, false);
+        else {
+          this.#settle(index, { args, stored: recalled.stored });
+          if (recalled.isStale) this.#refresh(args);
+        }
         if (this.#end !== undefined) return;
       }
       if (turns.due()) await turns.next();
@@ -328,12 +336,33 @@ class Run implements MapRun<unknown[], unknown> {
     });
   }
 
+  /** Has a newer result made, when there is room for it; nobody waits for it. */
+  #refresh(args: unknown[]): void {
+    this.#stale.push(args);
+    while (this.#refreshing < this.#concurrency && this.#stale.length > 0) {
+      this.#refreshing++;
+      void this.#refreshNext();
+    }
+  }
+
+  async #refreshNext(): Promise<void> {
+    for (let args; (args = this.#stale.shift()) !== undefined;) {
+      await this.#memo.refresh(args, this.#work);
+    }
+    this.#refreshing--;
+    this.#closePool();
+  }
+
+  /** What calls the function elsewhere. */
+  get #work(): ((args: unknown[]) => unknown) | undefined {
+    const pool = this.#pool;
+    return pool && ((args) => pool.run(args));
+  }
+
   async #call(args: unknown[], waits: boolean): Promise<Outcome | typeof CLAIMED> {
     const options = { force: this.#force, signal: this.#ended.signal, waits };
-    const pool = this.#pool;
-    const work = pool && ((args: unknown[]) => pool.run(args));
     try {
-      const stored = await this.#memo.compute(args, options, work);
+      const stored = await this.#memo.compute(args, options, this.#work);
       return stored === CLAIMED ? CLAIMED : { args, stored };
     } catch (error) {
       return { args, error: error instanceof BrokenOff ? error.cause : error };
@@ -354,14 +383,21 @@ class Run implements MapRun<unknown[], unknown> {
     this.#end = end;
     if (end.isComplete) this.#length = this.#started;
     else {
-      this.#ended.abort();
+      this.#stale.length = 0;
+      this.#ended.abort(end.reason);
       this.#input.close().catch(() => undefined);
     }
     this.#errors.sort((a, b) => a.index - b.index);
     this.#leaveSignal();
     this.#bar?.stop();
-    this.#pool?.close(end.reason);
+    this.#closePool();
     this.#changed.fire();
+  }
+
+  /** Ends the workers when nobody needs them any more. */
+  #closePool(): void {
+    if (this.#end === undefined || this.#end.isComplete && this.#refreshing > 0) return;
+    this.#pool?.close(this.#end.reason);
   }
 
   async #showProgress(): Promise<void> {
@@ -414,9 +450,7 @@ function checkMapOptions(options: MapOptions): CheckedMapOptions {
       throw new TypeError(`Expected ${name} to be a boolean, got ${typeOf(value)}`);
     }
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
-  }
+  checkSignal(signal);
   const pool = worker && new WorkerPool(worker);
   return { concurrency, ordered, progress, force, signal, pool };
 }
@@ -462,5 +496,5 @@ function memoOfMap(handle: Handle, fn: AnyFunction, options: MapOptions): Memo {
   const ofFunction = Object.entries(options).filter(([name]) => FUNCTION_OPTIONS.includes(name));
   const isForceAlone = ofFunction.every(([name]) => name === "force");
   if (isForceAlone) return memoOf(fn) ?? memoFor(handle, fn);
-  return new Memo(handle, fn, Object.fromEntries(ofFunction), false);
+  return new Memo(handle, fn, Object.fromEntries(ofFunction));
 }

@@ -6,6 +6,7 @@ import { decodeKey, encodeKey } from "../codec/key.ts";
 import {
   type CheckedFlightOptions,
   checkFlightOptions,
+  checkSignal,
   FLIGHT_OPTIONS,
   type FlightOptions,
   isFresh,
@@ -13,8 +14,10 @@ import {
 import {
   type AnyFunction,
   functionSegment,
+  methodName,
   originalOf,
   receiverKey,
+  refuseOuterThis,
   usesReceiver,
   wraps,
 } from "./function_key.ts";
@@ -34,7 +37,7 @@ import {
 import { dropError } from "./kept_errors.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import type { Job } from "./job.ts";
-import { fly, recallOrCompute } from "./single_flight.ts";
+import { fly, recallOrCompute, refresh } from "./single_flight.ts";
 
 /** How the results of a function are kept. */
 export interface FunctionOptions<A extends unknown[] = never[], R = unknown>
@@ -101,23 +104,65 @@ export const FUNCTION_OPTIONS: readonly string[] = [
 
 /** A function and where its results are: what is behind a `StashedFunction`. */
 export class Memo {
-  /** Where the results are. */
-  readonly handle: Handle;
   readonly fn: AnyFunction;
   readonly kind: FunctionKind;
+  readonly #parent: Handle;
+  readonly #naming: Pick<FunctionOptions, "name" | "version">;
   readonly #options: CheckedFlightOptions;
   readonly #force: boolean;
   readonly #key: AnyFunction | undefined;
   readonly #countsReceiver: boolean;
+  /** The name of the method that it is; `undefined`: it is none, or its results have a name. */
+  readonly #method: string | undefined;
+  /** Where the results are, by the prototype of what the method was called on. */
+  readonly #byClass = new WeakMap<object, Handle>();
+  #handle: Handle | undefined;
 
-  constructor(parent: Handle, fn: AnyFunction, options: FunctionOptions, isMethod: boolean) {
+  constructor(parent: Handle, fn: AnyFunction, options: FunctionOptions, method?: MethodContext) {
     this.#options = checkFunctionOptions(options);
+    refuseOuterThis(fn, options);
     this.fn = fn;
     this.kind = kindOf(originalOf(fn));
-    this.handle = functionHandle(parent, functionSegment(fn, options));
+    this.#parent = parent;
+    this.#naming = { name: options.name, version: options.version };
     this.#force = options.force === true;
     this.#key = options.key as AnyFunction | undefined;
-    this.#countsReceiver = this.#key === undefined && (isMethod || usesReceiver(fn));
+    this.#countsReceiver = this.#key === undefined && (method !== undefined || usesReceiver(fn));
+    if (method === undefined || options.name !== undefined) this.#handle = this.#open(fn.name);
+    else {
+      const name = this.#method = String(method.name);
+      // What has no source is refused now, and not at the first call.
+      functionSegment(fn, this.#naming, name);
+      const learn = (receiver: unknown) => void this.handleFor(receiver);
+      // So that the results can be found by the method alone, once there is an instance.
+      method.addInitializer(function () {
+        learn(this);
+      });
+    }
+  }
+
+  /** Where the results are: of a method whose class is not known yet, by its name alone. */
+  get handle(): Handle {
+    return this.#handle ?? this.#open(this.#method ?? "");
+  }
+
+  /** Where the results of calls on this object are. */
+  handleFor(receiver: unknown): Handle {
+    const name = this.#method;
+    if (name === undefined || !isObject(receiver)) return this.handle;
+    const Class = typeof receiver === "function" ? receiver : Object.getPrototypeOf(receiver);
+    let handle = this.#byClass.get(Class ?? receiver);
+    if (handle === undefined) {
+      const isIt = (value: unknown) => typeof value === "function" && memos.get(value) === this;
+      handle = this.#open(methodName(receiver, name, isIt));
+      this.#byClass.set(Class ?? receiver, handle);
+      this.#handle = handle;
+    }
+    return handle;
+  }
+
+  #open(name: string): Handle {
+    return functionHandle(this.#parent, functionSegment(this.fn, this.#naming, name));
   }
 
   /** The key of a call. */
@@ -130,7 +175,10 @@ export class Memo {
   call(receiver: unknown, args: unknown[], options: CallOptions): Promise<unknown> {
     if (this.kind === "plain") return this.result(receiver, args, options);
     if (this.kind === "asyncGenerator") return promised(this.#record(receiver, args, options));
-    return this.result(receiver, args, options).then(replay, replayIfBroken);
+    return this.result(receiver, args, options).then(replay, async (error) => {
+      if (error instanceof BrokenOff) return await replayBroken(error, this.#copy);
+      throw error;
+    });
   }
 
   /** The stored form of what a call gives. */
@@ -156,37 +204,43 @@ export class Memo {
   }
 
   /**
-   * The stored form of the results of many calls, `ABSENT` where there is none yet or it is better
-   * computed.
+   * The stored form of the results of many calls, `undefined` where there is none yet or it is
+   * better computed. One that is stale is served, and it is for the caller to have it refreshed.
    */
-  async recallMany(calls: unknown[][]): Promise<unknown[]> {
-    if (this.#force) return calls.map(() => ABSENT);
+  async recallMany(calls: unknown[][]): Promise<(Recalled | undefined)[]> {
+    if (this.#force) return calls.map(() => undefined);
     try {
       const texts = calls.map((args) => this.#text(undefined, args));
       return await this.handle.run("get entries", async (store) => {
         const entries = await store.getMany(texts);
         return await Promise.all(entries.map(async (entry, i) => {
-          if (entry === undefined || !isFresh(this.#options, entry)) return ABSENT;
-          const value = await this.handle.read(entry, texts[i]);
+          if (entry === undefined) return undefined;
+          const stored = await this.handle.read(entry, texts[i]);
           this.handle.stats.hits++;
-          return value;
+          return { stored, isStale: !isFresh(this.#options, entry) };
         }));
       });
     } catch {
       // One of them is damaged, or has no key: each call says so by itself.
-      return calls.map(() => ABSENT);
+      return calls.map(() => undefined);
     }
   }
 
+  /** Makes a newer result in the background, unless somebody is at it; it rejects never. */
+  async refresh(args: unknown[], work?: (args: unknown[]) => unknown): Promise<void> {
+    await refresh(this.#job(undefined, args, work));
+  }
+
   async peek(receiver: unknown, args: unknown[]): Promise<unknown> {
-    const stored = await this.handle.get(this.#text(receiver, args), ABSENT);
+    const stored = await this.handleFor(receiver).get(this.#text(receiver, args), ABSENT);
     return stored === ABSENT ? undefined : this.present(stored);
   }
 
   async forget(receiver: unknown, args: unknown[]): Promise<boolean> {
     const job = this.#job(receiver, args);
-    await dropError(job);
-    return await this.handle.delete(job.text);
+    // Called before anything is awaited: a call that follows comes after it.
+    const [forgotten] = await Promise.all([job.target.delete(job.text), dropError(job)]);
+    return forgotten;
   }
 
   /** A result from its stored form. */
@@ -211,8 +265,9 @@ export class Memo {
       return encodeKey(this.key(receiver, args));
     } catch (error) {
       if (!(error instanceof TypeError) || this.#key !== undefined) throw error;
+      const of = this.fn.name && ` of "${this.fn.name}"`;
       throw new TypeError(
-        `${error.message}; the option key of "${this.fn.name}" can say what counts`,
+        `${error.message}; the option key${of} can say what counts`,
         { cause: error },
       );
     }
@@ -221,17 +276,25 @@ export class Memo {
   #job(receiver: unknown, args: unknown[], work?: (args: unknown[]) => unknown): Job {
     const text = this.#text(receiver, args);
     return {
-      target: this.handle,
+      target: this.handleFor(receiver),
       text,
       options: this.#options,
       compute: async () => {
         const called = this.#asCalled(text, receiver, args);
         if (work !== undefined) return await work(called);
         const result = await this.fn.apply(receiver, called);
-        return this.kind === "plain" ? result : await drain(result as Iterator<unknown>);
+        return this.kind === "plain"
+          ? result
+          : await drain(result as Iterator<unknown>, this.#copy);
       },
     };
   }
+
+  /** A value as it would come from the store. */
+  readonly #copy = async (value: unknown): Promise<unknown> => {
+    const { codec } = this.#parent;
+    return await codec.decode(await codec.encode(value));
+  };
 
   /**
    * The arguments as they were at the call: the function begins later, and the caller may have
@@ -246,11 +309,19 @@ export class Memo {
   }
 
   #counts(receiver: unknown): receiver is object {
-    const isObject = typeof receiver === "object"
-      ? receiver !== null
-      : typeof receiver === "function";
-    return this.#countsReceiver && isObject && receiver !== globalThis;
+    return this.#countsReceiver && isObject(receiver) && receiver !== globalThis;
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" ? value !== null : typeof value === "function";
+}
+
+/** A result that was stored, in stored form. */
+export interface Recalled {
+  readonly stored: unknown;
+  /** Whether its `ttl` has ended. */
+  readonly isStale: boolean;
 }
 
 const memos = new WeakMap<object, Memo>();
@@ -272,8 +343,11 @@ export interface Wrapped extends AnyFunction {
   with(options: CallOptions): Wrapped;
 }
 
-/** Adds to a function with kept results what only the floor above knows. */
-export type Finish = (wrapped: Wrapped, results: Handle) => void;
+/**
+ * Adds to a function with kept results what only the floor above knows. Where a method's results
+ * are is known only once there is an instance.
+ */
+export type Finish = (wrapped: Wrapped, results: () => Handle) => void;
 
 /**
  * `stash.stashedResult`: around a function, with or without options, or as the decorator of a
@@ -285,20 +359,19 @@ export function stashedResult(
   second: unknown,
   finish: Finish,
 ): unknown {
-  const kept = (fn: AnyFunction, options: FunctionOptions, isMethod = false) =>
-    wrap(new Memo(handle, fn, options, isMethod), {}, finish);
+  const kept = (fn: AnyFunction, options: FunctionOptions, method?: MethodContext) =>
+    wrap(new Memo(handle, fn, options, method), {}, finish);
   if (typeof first === "function") {
     return isContext(second)
-      ? (checkMethod(second), kept(first as AnyFunction, {}, true))
+      ? kept(first as AnyFunction, {}, checkedMethod(second))
       : kept(first as AnyFunction, second as FunctionOptions);
   }
   const options = first as FunctionOptions;
   checkFunctionOptions(options);
   return (fn: unknown, context: unknown) => {
     if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
-    const isMethod = isContext(context);
-    if (isMethod) checkMethod(context);
-    return kept(fn as AnyFunction, options, isMethod);
+    const method = isContext(context) ? checkedMethod(context) : undefined;
+    return kept(fn as AnyFunction, options, method);
   };
 }
 
@@ -323,16 +396,17 @@ export function memoFor(handle: Handle, fn: AnyFunction): Memo {
   let known = plainMemos.get(handle);
   if (known === undefined) plainMemos.set(handle, known = new WeakMap());
   let memo = known.get(fn);
-  if (memo === undefined) known.set(fn, memo = new Memo(handle, fn, {}, false));
+  if (memo === undefined) known.set(fn, memo = new Memo(handle, fn, {}));
   return memo;
 }
 
-function checkMethod({ kind }: DecoratorContext): void {
-  if (kind !== "method") throw new TypeError(`Expected a method to decorate, got a ${kind}`);
+function checkedMethod(context: MethodContext): MethodContext {
+  if (context.kind === "method") return context;
+  throw new TypeError(`Expected a method to decorate, got a ${context.kind}`);
 }
 
 function wrap(memo: Memo, options: CallOptions, finish: Finish): Wrapped {
-  checkNames(options, ["signal", "receiver", "force"]);
+  checkCallOptions(options);
   const { receiver } = options;
   const wrapped: AnyFunction = function (...args) {
     return memo.call(receiver ?? this, args, options);
@@ -351,13 +425,24 @@ function wrap(memo: Memo, options: CallOptions, finish: Finish): Wrapped {
     forget: async (...args: unknown[]) => await memo.forget(receiver, args),
     with: (more: CallOptions) => wrap(memo, { ...options, ...more }, finish),
   });
-  finish(whole, memo.handle);
+  finish(whole, () => memo.handleFor(receiver));
   return whole;
 }
 
-function replayIfBroken(error: unknown): Generator<unknown, unknown, void> {
-  if (error instanceof BrokenOff) return replayBroken(error);
-  throw error;
+function checkCallOptions(options: CallOptions): void {
+  checkNames(options, ["signal", "receiver", "force"]);
+  const { signal, receiver, force } = options;
+  checkSignal(signal);
+  if (receiver !== undefined && !isObject(receiver)) {
+    throw new TypeError(`Expected receiver to be an object, got ${typeOf(receiver)}`);
+  }
+  checkForce(force);
+}
+
+function checkForce(force: unknown): void {
+  if (force !== undefined && typeof force !== "boolean") {
+    throw new TypeError(`Expected force to be a boolean, got ${typeOf(force)}`);
+  }
 }
 
 const functionHandles = new WeakMap<Handle, Map<string, Handle>>();
@@ -394,15 +479,18 @@ function checkFunctionOptions(options: FunctionOptions): CheckedFlightOptions {
   if (key !== undefined && typeof key !== "function") {
     throw new TypeError(`Expected key to be a function of the arguments, got ${typeOf(key)}`);
   }
-  if (force !== undefined && typeof force !== "boolean") {
-    throw new TypeError(`Expected force to be a boolean, got ${typeOf(force)}`);
-  }
+  checkForce(force);
   return checkFlightOptions(options);
 }
 
-type DecoratorContext = { kind: string };
+/** What a decorator is told of a method. */
+interface MethodContext {
+  readonly kind: string;
+  readonly name: string | symbol;
+  addInitializer(initializer: (this: unknown) => void): void;
+}
 
-function isContext(value: unknown): value is DecoratorContext {
+function isContext(value: unknown): value is MethodContext {
   return typeof value === "object" && value !== null && "kind" in value &&
     typeof Reflect.get(value, "addInitializer") === "function";
 }

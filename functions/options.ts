@@ -51,6 +51,8 @@ export const FLIGHT_OPTIONS: readonly string[] = [
 ];
 
 const LEASE = 10_000;
+/** A hundred years, ms: engines keep deadlines as integers. */
+const LONGEST_LEASE = 3_155_760_000_000;
 
 /**
  * Checks the options.
@@ -64,7 +66,9 @@ export function checkFlightOptions<R>(options: FlightOptions<R>): CheckedFlightO
     throw new TypeError(`Expected lock to be "shared", "process" or false, got ${String(lock)}`);
   }
   checkFinite("lease", lease);
-  if (lease < 1) throw new RangeError(`Expected lease to be at least 1 ms, got ${lease}`);
+  if (lease < 1 || lease > LONGEST_LEASE) {
+    throw new RangeError(`Expected lease to be from 1 to ${LONGEST_LEASE} ms, got ${lease}`);
+  }
   if (staleWhileRevalidate !== undefined) {
     checkFinite("staleWhileRevalidate", staleWhileRevalidate);
   }
@@ -75,6 +79,17 @@ export function checkFlightOptions<R>(options: FlightOptions<R>): CheckedFlightO
     checkTime("cacheErrors.ttl", cacheErrors.ttl);
   }
   return { ttl: ttl as FlightOptions["ttl"], lock, lease, staleWhileRevalidate, cacheErrors };
+}
+
+/**
+ * Checks a signal.
+ *
+ * @throws {TypeError} When it is something else.
+ */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
+  }
 }
 
 function checkFinite(option: string, value: unknown): void {
@@ -93,8 +108,13 @@ export function keptUntil(
   stashTtl: number,
   now: number,
 ): number | undefined {
-  const ttl = typeof options.ttl === "function" ? options.ttl(result) : options.ttl;
   const { expiresAt, staleWhileRevalidate = 0 } = options;
+  let { ttl } = options;
+  if (typeof ttl === "function") {
+    ttl = ttl(result);
+    // A deadline that is past is no mistake: the result is for its callers, and not kept.
+    if (ttl !== undefined && ttl < 0) return now;
+  }
   const end = deadline({ ttl, expiresAt }, stashTtl, now);
   return end === undefined ? undefined : end + staleWhileRevalidate;
 }

@@ -73,7 +73,7 @@ async function begin(
       return { stored: claimed && await job.target.read(claimed.found, job.text) };
     }
     // Who comes from now on begins a run of its own.
-    claimed.whenOvertaken = onEnd;
+    claimed.onOvertaken(onEnd);
     try {
       return run.recording = new Recording(job, start(), claimed, onEnd);
     } catch (error) {

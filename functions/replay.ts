@@ -19,6 +19,14 @@ export function kindOf(fn: object): FunctionKind {
   return tag === "AsyncGeneratorFunction" ? "asyncGenerator" : "plain";
 }
 
+/** Makes a value that nobody else holds: what a generator has yielded it may still change. */
+export type Copy = (value: unknown) => unknown;
+
+/** Whether a value is one that nobody can change. */
+export function isPrimitive(value: unknown): boolean {
+  return value === null || typeof value !== "object" && typeof value !== "function";
+}
+
 /** A generator that broke off: what it had yielded by then, and what it threw. */
 export class BrokenOff extends Error {
   readonly yielded: unknown[];
@@ -34,23 +42,35 @@ export function toStored(yielded: unknown[], returned: unknown): StoredGenerator
   return returned === undefined ? yielded : { yielded, returned };
 }
 
-/** Runs a generator to its end and gives what is to be stored. */
+/**
+ * Runs a generator to its end and gives what is to be stored.
+ *
+ * @param copy What is kept of a value, as it is when it is yielded.
+ * @throws {BrokenOff} When the generator throws, or a value can't be kept.
+ */
 export async function drain(
   generator: Iterator<unknown> | AsyncIterator<unknown>,
+  copy: Copy,
 ): Promise<StoredGenerator<unknown>> {
   const yielded: unknown[] = [];
   const turns = new Turns();
+  let runs = false;
   try {
     for (;;) {
       const next = generator.next();
+      runs = false;
       const { done, value } = next instanceof Promise
         ? await next
         : next as IteratorResult<unknown>;
       if (done) return toStored(yielded, value);
-      yielded.push(value);
+      runs = true;
+      // Without a turn of the event loop for what can't change: most generators yield such.
+      yielded.push(isPrimitive(value) ? value : await copy(value));
       if (turns.due()) await turns.next();
     }
   } catch (error) {
+    // What it yielded can't be kept: it has no more to do.
+    if (runs) await generator.return?.();
     throw new BrokenOff(yielded, error);
   }
 }
@@ -69,10 +89,17 @@ export async function* replayAsync(stored: unknown): AsyncGenerator<unknown, unk
   return returned;
 }
 
-/** Yields what there was, then throws as the original did. */
-export function* replayBroken({ yielded, cause }: BrokenOff): Generator<unknown, never, void> {
-  yield* yielded;
-  throw cause;
+/** Yields what there was, then throws as the original did: each caller has values of its own. */
+export async function replayBroken(
+  { yielded, cause }: BrokenOff,
+  copy: Copy,
+): Promise<Generator<unknown, never, void>> {
+  const own: unknown[] = [];
+  for (const value of yielded) own.push(isPrimitive(value) ? value : await copy(value));
+  return (function* () {
+    yield* own;
+    throw cause;
+  })();
 }
 
 function fromStored(stored: unknown): { yielded: unknown[]; returned: unknown } {

@@ -33,10 +33,10 @@ export type Claimed = Claim | { readonly found: Entry } | undefined;
 export const CLAIMED: unique symbol = Symbol("claimed");
 
 /**
- * How long a computation that needs another process's result waits for it before it makes its own,
- * ms: that process may be waiting for this one's.
+ * How long a computation that needs another process's result waits for it before it makes one of
+ * its own, in leases: that process may be waiting for this one's.
  */
-const LONGEST_NESTED_WAIT = 60_000;
+const LONGEST_NESTED_WAIT = 6;
 
 /** What is refused when it would wait for itself. */
 const GET_WITHIN = "get the result inside the function that makes it";
@@ -49,20 +49,32 @@ export class Claim {
   readonly #unregister: () => void;
   /** What was stored when the claim was granted. */
   #before: Entry | undefined;
+  readonly #isBeside: boolean;
   #isOvertaken = false;
-  /** Called when somebody has decided otherwise. */
-  whenOvertaken: (() => void) | undefined;
+  #whenOvertaken: (() => void) | undefined;
 
-  constructor(store: Store, { target, text }: Job, lease: Lease | undefined) {
+  /**
+   * @param lease What other processes know of it; none where they need not.
+   * @param isBeside Whether another process has the right to store the result: this one only makes
+   * it.
+   */
+  constructor(store: Store, { target, text }: Job, lease: Lease | undefined, isBeside: boolean) {
     this.#store = store;
     this.#key = text;
     this.#lease = lease;
+    this.#isBeside = isBeside;
     this.#unregister = registerRun(target.place, text, {
       overtaken: () => {
         this.#isOvertaken = true;
-        this.whenOvertaken?.();
+        this.#whenOvertaken?.();
       },
     });
+  }
+
+  /** Has something done when somebody decides otherwise, or at once when that has happened. */
+  onOvertaken(action: () => void): void {
+    if (this.#isOvertaken) action();
+    else this.#whenOvertaken = action;
   }
 
   /** Looks at what is stored: a result that is there must be as it was when this is stored. */
@@ -72,6 +84,7 @@ export class Claim {
 
   /** Stores a result, unless somebody has decided otherwise; whether it did. */
   async store(next: NewEntry): Promise<boolean> {
+    if (this.#isBeside) return false;
     let expected = this.#before;
     for (let attempt = 0; !this.#isOvertaken; attempt++) {
       const done = await this.#replace(expected, next);
@@ -174,6 +187,14 @@ class Flight {
 
   async join(signal?: AbortSignal): Promise<Uint8Array | undefined> {
     this.#callers++;
+    let isHere = true;
+    const leave = () => {
+      if (!isHere) return;
+      isHere = false;
+      if (--this.#callers === 0) this.#leave();
+    };
+    // At the abort itself and no turn later: what has not begun by then does not begin.
+    signal?.addEventListener("abort", leave);
     try {
       return await waitingFor(
         this.operation,
@@ -181,7 +202,8 @@ class Flight {
         () => orAborted(this.landing, signal),
       );
     } finally {
-      if (--this.#callers === 0) this.#leave();
+      signal?.removeEventListener("abort", leave);
+      leave();
     }
   }
 
@@ -208,9 +230,11 @@ class Flight {
     const claimed = await claim(store, job, wish, this.#waiting.signal);
     if (claimed === undefined) return undefined;
     if (!(claimed instanceof Claim)) return valueOf(claimed.found);
-    this.#stage = "computing";
-    claimed.whenOvertaken = () => this.#end();
     try {
+      // All who wanted it may have left meanwhile: then nothing begins.
+      this.#waiting.signal.throwIfAborted();
+      this.#stage = "computing";
+      claimed.onOvertaken(() => this.#end());
       const value = await this.operation.run(() => compute(job));
       const bytes = await job.target.codec.encode(value);
       if (!this.#isLeft) this.#stage = "storing";
@@ -275,6 +299,7 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
       await waitingFor(operation, GET_WITHIN, () => orAborted(settled(landing), signal));
       continue;
     }
+    signal?.throwIfAborted();
     flight ??= new Flight(id, job, wish);
     const bytes = await flight.join(signal);
     if (bytes !== undefined) return await job.target.read({ value: bytes }, job.text);
@@ -283,7 +308,7 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
 }
 
 /** Makes a newer result in the background, unless somebody is at it. */
-async function refresh(job: Job): Promise<void> {
+export async function refresh(job: Job): Promise<void> {
   try {
     const id = await identity(job);
     if (!flights.has(id)) await new Flight(id, job, "fresh").join();
@@ -315,11 +340,12 @@ export async function claim(
   const leases = options.lock === "shared" ? await target.leases() : undefined;
   const watch = new LeaseWatch();
   const isNested = !operationsAround().next().done;
-  const end = performance.now() + (isNested ? LONGEST_NESTED_WAIT : Infinity);
+  const end = performance.now() + (isNested ? LONGEST_NESTED_WAIT * options.lease : Infinity);
   for (let attempt = 0;; attempt++) {
     const lease = leases && await Lease.take(leases, text, { ms: options.lease, isActive }, watch);
-    if (leases === undefined || lease !== undefined || performance.now() > end) {
-      return await grant(store, job, wish, lease, signal);
+    const isBeside = leases !== undefined && lease === undefined;
+    if (!isBeside || performance.now() > end) {
+      return await grant(store, job, wish, lease, isBeside);
     }
     if (wish === "fresh" || wish === "unclaimed") return undefined;
     await pause(Math.min(100, 5 * 2 ** attempt) * (0.5 + Math.random()), signal);
@@ -335,12 +361,11 @@ async function grant(
   job: Job,
   wish: Wish,
   lease: Lease | undefined,
-  signal: AbortSignal,
+  isBeside: boolean,
 ): Promise<Claimed> {
   if (lease !== undefined) job.target.adopt(lease);
-  const claimed = new Claim(store, job, lease);
+  const claimed = new Claim(store, job, lease, isBeside);
   try {
-    signal.throwIfAborted();
     const found = await claimed.look();
     if (
       found !== undefined && wish !== "new" && (wish !== "fresh" || isFresh(job.options, found))

@@ -1,36 +1,18 @@
 /**
  * The program of the workers of `map`: calls exported functions and answers with what they give.
  */
-import { drain } from "./replay.ts";
-import { packError, type WorkerAnswer, type WorkerCall } from "./worker_protocol.ts";
+import { BrokenOff, drain } from "./replay.ts";
+import { onMessageToWorker } from "../platform/workers.ts";
+import { packError, type WorkerCall } from "./worker_protocol.ts";
 
-interface Scope {
-  onmessage: (event: MessageEvent<WorkerCall>) => void;
-  postMessage(answer: WorkerAnswer): void;
-  close(): void;
-}
-
-const scope = self as unknown as Scope;
-
-// A worker that ends itself tells nobody by itself, and its caller would wait for ever.
-const { close } = scope;
-scope.close = () => {
-  scope.postMessage({ gone: "self.close()" });
-  close.call(scope);
-};
-const { exit } = Deno;
-Deno.exit = (code) => {
-  scope.postMessage({ gone: "Deno.exit()" });
-  return exit(code);
-};
-
-scope.onmessage = async ({ data }) => {
+const answer = onMessageToWorker(async (message) => {
   try {
-    scope.postMessage({ value: await call(data) });
+    answer({ value: await call(message as WorkerCall) });
   } catch (error) {
-    scope.postMessage(packError(error));
+    // What a generator had yielded before it threw is not given on: it is no result.
+    answer(packError(error instanceof BrokenOff ? error.cause : error));
   }
-};
+});
 
 async function call({ module, name, args }: WorkerCall): Promise<unknown> {
   const exports = await import(module);
@@ -42,7 +24,7 @@ async function call({ module, name, args }: WorkerCall): Promise<unknown> {
     );
   }
   const result = await fn(...args);
-  return isGenerator(result) ? await drain(result) : result;
+  return isGenerator(result) ? await drain(result, structuredClone) : result;
 }
 
 function isGenerator(value: unknown): value is Generator | AsyncGenerator {

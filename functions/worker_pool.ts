@@ -1,3 +1,5 @@
+import { messageOf } from "../engines/errors.ts";
+import { type StartedWorker, startWorker } from "../platform/workers.ts";
 import { unpackError, type WorkerAnswer, type WorkerCall } from "./worker_protocol.ts";
 import { typeOf } from "../store/options.ts";
 
@@ -78,32 +80,26 @@ export class WorkerPool {
 
 class CallingWorker {
   alive = true;
-  readonly #worker: Worker;
+  readonly #worker: StartedWorker;
   #pending: PromiseWithResolvers<unknown> | undefined;
 
   constructor() {
-    const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-    const program = new URL(`./worker_main${extension}`, import.meta.url);
-    this.#worker = new Worker(program.href, { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<WorkerAnswer>) => {
-      if ("gone" in data) this.end(new Error(`The worker ended itself by ${data.gone}`));
-      else if ("error" in data) this.#pending?.reject(unpackError(data));
-      else this.#pending?.resolve(data.value);
-    };
-    this.#worker.onmessageerror = () => {
-      this.end(new Error("The worker's answer can't be read"));
-    };
-    this.#worker.onerror = (event) => {
-      // Else the error ends this program too.
-      event.preventDefault();
-      this.end(new Error(`The worker failed: ${event.message}`));
-    };
+    this.#worker = startWorker(new URL("./worker_main", import.meta.url), {
+      message: (data) => {
+        const answer = data as WorkerAnswer;
+        if ("error" in answer) this.#pending?.reject(unpackError(answer));
+        else this.#pending?.resolve(answer.value);
+      },
+      messageError: () => this.end(new Error("The worker's answer can't be read")),
+      error: (error) => this.end(new Error(`The worker failed: ${messageOf(error)}`)),
+      exit: (code) => this.end(new Error(`The worker ended itself, with the code ${code}`)),
+    });
   }
 
   call(call: WorkerCall): Promise<unknown> {
     this.#pending = Promise.withResolvers();
     try {
-      this.#worker.postMessage(call);
+      this.#worker.post(call);
     } catch (error) {
       this.#pending.reject(error);
     }
@@ -112,7 +108,7 @@ class CallingWorker {
 
   end(reason?: unknown): void {
     this.alive = false;
-    this.#worker.terminate();
+    this.#worker.end();
     this.#pending?.reject(reason);
   }
 }

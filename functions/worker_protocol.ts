@@ -7,11 +7,10 @@ export interface WorkerCall {
   readonly args: unknown[];
 }
 
-/** How a call went, from the worker; or that the worker ends itself. */
+/** How a call went, from the worker. */
 export type WorkerAnswer =
   | { readonly value: unknown }
-  | { readonly error: unknown; readonly name?: string; readonly properties?: object }
-  | { readonly gone: string };
+  | { readonly error: unknown; readonly name?: string; readonly properties?: object };
 
 /** An error for the way: what the structured clone drops goes beside it. */
 export function packError(error: unknown): WorkerAnswer {

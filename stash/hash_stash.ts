@@ -839,5 +839,9 @@ function faceOf(handle: Handle): HashStash {
 }
 
 const addStash: Finish = (wrapped, results) => {
-  Object.assign(wrapped, { stash: faceOf(results) });
+  Object.defineProperty(wrapped, "stash", {
+    get: () => faceOf(results()),
+    enumerable: true,
+    configurable: true,
+  });
 };

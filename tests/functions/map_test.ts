@@ -336,8 +336,8 @@ onMemory("what goes wrong in a worker is an error of its call alone", async (sta
   assertEquals(errors["throw text"], "text");
   assertInstanceOf(errors["throw unclonable"], TypeError);
   assertInstanceOf(errors["unclonable result"], DOMException);
-  assertStringIncludes(String(errors.close), "self.close()");
-  assertStringIncludes(String(errors.exit), "Deno.exit()");
+  assertStringIncludes(String(errors.close), "ended itself, with the code 0");
+  assertStringIncludes(String(errors.exit), "ended itself, with the code 3");
   assertStringIncludes(String(errors.crash), "later");
   const results: unknown[] = [];
   await assertRejects(async () => {
@@ -366,7 +366,7 @@ onMemory("a module or export that is missing is an error of each call", async (s
   }
   for (const name of ["cube", "notAFunction", "default"]) {
     for (const message of await errorsOf({ module, export: name })) {
-      assertStringIncludes(message, `exports no function "${name}", only: count, misbehave`);
+      assertStringIncludes(message, `exports no function "${name}", only: count, fill, misbehave`);
     }
   }
 });
@@ -452,6 +452,24 @@ Deno.test("map: a run that was killed goes on where it was", async () => {
   assertEquals(new Set(runs).size, 60);
   // At most what was under way when it was killed ran twice.
   assertLessOrEqual(runs.length, 62);
+});
+
+Deno.test("map: a worker without memory left fails its call, not the program", async () => {
+  const script = `
+    import { HashStash } from "./mod.ts";
+    import { fill } from "./tests/support/map_work.ts";
+    await using stash = new HashStash({ engine: "memory" });
+    const worker = { module: ${JSON.stringify(module.href)}, export: "fill" };
+    const run = stash.map(fill, [1, 2, 3], { concurrency: 2, worker });
+    await run.results().catch(() => undefined);
+    console.log(run.errors.map(({ args, error }) => args + " " + error));
+    console.log(await Array.fromAsync(run).catch((error) => error.message));
+  `;
+  const memory = "--v8-flags=--max-old-space-size=80";
+  const { stdout, stderr } = await runScript(script, ["--allow-read", memory]);
+  assertStringIncludes(stdout, "2 Error: The worker failed: ", stderr);
+  assertStringIncludes(stdout, "memory");
+  assertStringIncludes(stdout, "1 of 3 calls of fill failed");
 });
 
 Deno.test("map: progress on standard error only when asked for", async () => {

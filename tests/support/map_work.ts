@@ -1,4 +1,5 @@
 /** What the workers of the tests of map run. */
+import { isMainThread } from "node:worker_threads";
 
 export function square(x: number): number {
   return x * x;
@@ -7,7 +8,7 @@ export function square(x: number): number {
 /** Whether this is a worker, and which. */
 const id = crypto.randomUUID();
 export function where(_x: number): { id: string; isWorker: boolean } {
-  return { id, isWorker: "WorkerGlobalScope" in globalThis };
+  return { id, isWorker: !isMainThread };
 }
 
 class WorkError extends RangeError {
@@ -42,6 +43,13 @@ export async function misbehave(how: string): Promise<unknown> {
 
 export function* count(n: number): Generator<number> {
   for (let i = 0; i < n; i++) yield i;
+}
+
+/** Takes all the memory that it can get, for one of the inputs. */
+export function fill(x: number): number {
+  const filled: unknown[] = [];
+  while (x === 2) filled.push(new Array(1_000).fill({ x: Math.random() }));
+  return x;
 }
 
 export const notAFunction = 1;
