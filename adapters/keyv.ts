@@ -88,6 +88,7 @@ export class KeyvStash extends EventEmitter {
   readonly #stash: HashStash;
   readonly #namespaces = new Map<string, HashStash>();
   readonly #opts: Record<string, unknown> = { dialect: "sqlite", url: "" };
+  readonly #underWay = new Set<Promise<unknown>>();
   /** The Keyv in front, once it has looked at what only its version looks at. */
   #version: 5 | 6 | undefined;
 
@@ -187,7 +188,10 @@ export class KeyvStash extends EventEmitter {
   /** As Keyv 5 types it. */
   async setMany(entries: KeyvStashEntry[]): Promise<void>;
   async setMany(entries: KeyvStashEntry[]): Promise<boolean[] | void> {
-    const stash = this.#current;
+    return await this.#inSteps(() => this.#setMany(this.#current, entries));
+  }
+
+  async #setMany(stash: HashStash, entries: KeyvStashEntry[]): Promise<boolean[]> {
     const latest = new Map(entries.map((entry) => [entry.key, entry]));
     const removed = [...latest.values()].filter(({ value }) => value === undefined);
     if (removed.length > 0) await stash.deleteMany(removed.map(({ key }) => key));
@@ -230,9 +234,13 @@ export class KeyvStash extends EventEmitter {
   /** As Keyv 5 types it. */
   async deleteMany(keys: string[]): Promise<boolean>;
   async deleteMany(keys: string[]): Promise<boolean[] | boolean> {
-    const stash = this.#current;
+    return await this.#inSteps(() => this.#deleteMany(this.#current, keys));
+  }
+
+  async #deleteMany(stash: HashStash, keys: string[]): Promise<boolean[] | boolean> {
     const unique = [...new Set(keys)];
-    const there = new Map((await this.hasMany(unique)).map((found, i) => [unique[i], found]));
+    const values = await stash.getMany(unique);
+    const there = new Map(unique.map((key, i) => [key, values[i] !== undefined]));
     await stash.deleteMany(unique);
     // A key that comes twice was there for the first only, as with one delete after the other.
     const deleted = keys.map((key) => {
@@ -258,8 +266,9 @@ export class KeyvStash extends EventEmitter {
     }
   }
 
-  /** Closes the stash. */
+  /** Waits for the operations under way and closes the stash. */
   async disconnect(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
     for (const stash of this.#namespaces.values()) await stash.close();
     await this.#stash.close();
   }
@@ -273,6 +282,17 @@ export class KeyvStash extends EventEmitter {
   /** Who hears an event, with the wrappers of those who hear it once. */
   override rawListeners(event: string | symbol): KeyvStashListener[] {
     return super.rawListeners(event) as KeyvStashListener[];
+  }
+
+  /** Runs what is several operations of the stash, between which it must not be closed. */
+  async #inSteps<T>(run: () => Promise<T>): Promise<T> {
+    const running = run();
+    this.#underWay.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#underWay.delete(running);
+    }
   }
 
   #lifetime(expires: number | undefined, ttl?: number): SetOptions | undefined {

@@ -15,13 +15,49 @@ import {
 import { Keyv as Keyv5 } from "npm:keyv@^5.6.0";
 import { Keyv as Keyv6 } from "npm:keyv@^6.1.0";
 import { KeyvStash } from "../../adapters/keyv.ts";
-import type { HashStash } from "../../mod.ts";
 import { ENGINES, TestBed } from "../support/bed.ts";
 import { casesOf, type SuiteCase } from "../support/expect.ts";
 
 const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 type Store = () => KeyvStash;
+
+/** A store that tells when nothing is under way. */
+class TrackedStash extends KeyvStash {
+  readonly #pending = new Set<Promise<unknown>>();
+
+  async settled(): Promise<void> {
+    while (this.#pending.size > 0) {
+      await Promise.allSettled(this.#pending);
+      // For what Keyv does next.
+      await later(0);
+    }
+  }
+
+  override set(...args: Parameters<KeyvStash["set"]>): Promise<boolean> {
+    return this.#tracked(super.set(...args));
+  }
+
+  override delete(key: string): Promise<boolean> {
+    return this.#tracked(super.delete(key));
+  }
+
+  override clear(): Promise<void> {
+    return this.#tracked(super.clear());
+  }
+
+  override deleteMany(keys: string[]): Promise<boolean[]>;
+  override deleteMany(keys: string[]): Promise<boolean>;
+  override deleteMany(keys: string[]): Promise<boolean[] | boolean> {
+    return this.#tracked<boolean[] | boolean>(super.deleteMany(keys));
+  }
+
+  #tracked<T>(promise: Promise<T>): Promise<T> {
+    this.#pending.add(promise);
+    promise.finally(() => this.#pending.delete(promise)).catch(() => {});
+    return promise;
+  }
+}
 
 function published(Keyv: unknown, store: Store): SuiteCase[] {
   return casesOf(
@@ -229,11 +265,10 @@ for (const [version, count, suite] of SUITES) {
       async fn(t) {
         await using bed = await TestBed.create(engine);
         const name = crypto.randomUUID();
-        const stores: KeyvStash[] = [];
+        const stores: TrackedStash[] = [];
         // Each has a handle of its own, as "disconnect" closes it.
         const store = () => {
-          const stash: HashStash = bed.stash({ name });
-          stores.push(new KeyvStash(stash));
+          stores.push(new TrackedStash(bed.stash({ name })));
           return stores.at(-1)!;
         };
         let passed = 0;
@@ -241,9 +276,13 @@ for (const [version, count, suite] of SUITES) {
         for (const [i, { name, run }] of cases.entries()) {
           // Some are called alike.
           if (await t.step(`${i + 1} ${name}`, run)) passed++;
+          // Some await nothing of what they start: the next case must not see it.
+          await later(0);
+          for (const one of stores.splice(0)) {
+            await one.settled();
+            await one.disconnect();
+          }
         }
-        // Not before: some cases await nothing of what they start.
-        for (const one of stores) await one.disconnect();
         console.log(`Keyv ${version} on ${engine}: ${passed} of ${cases.length}`);
         assertEquals([passed, cases.length], [count, count]);
       },

@@ -197,6 +197,17 @@ onEngines("keyv: the store alone, without a Keyv in front", async (bed) => {
   await store.disconnect();
 });
 
+onEngines("keyv: disconnect waits for what is under way", async (bed) => {
+  const stash = bed.stash();
+  const keyv = new Keyv6({ store: new KeyvStash(stash) });
+  await keyv.set("a", 1);
+  const deleted = keyv.deleteMany(["a", "b"]);
+  const stored = keyv.setMany([{ key: "c", value: 1 }, { key: "d", value: 1, ttl: 60_000 }]);
+  await later(0);
+  await keyv.disconnect();
+  assertEquals([await deleted, await stored], [[true, false], [true, true]]);
+});
+
 Deno.test("keyv: it is a store by the types of both versions", async () => {
   const store = new KeyvStash(new HashStash({ engine: "memory", name: "keyv_types" }));
   const of6: KeyvStorageAdapter = store;

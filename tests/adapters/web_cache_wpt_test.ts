@@ -130,9 +130,9 @@ async function rejectsAs(name: string, promise: Promise<unknown>): Promise<void>
   assertEquals((error as Error).name, name);
 }
 
-/** Calls without an argument that the types ask for. */
-// deno-lint-ignore no-explicit-any -- the types would not let it
-const untyped = (cache: unknown) => cache as any;
+/** For calls without an argument that the types ask for. */
+const untyped = (cache: WebCache | WebCacheStorage) =>
+  cache as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
 
 const ADD: Record<string, (context: Context) => Promise<void>> = {
   "add: no arguments": ({ cache }) => rejects(untyped(cache).add()).then(() => {}),
