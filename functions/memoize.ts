@@ -200,7 +200,13 @@ export class Memo {
     work?: (args: unknown[]) => unknown,
   ): Promise<unknown> {
     const wish = force ? "new" : waits ? "any" : "unclaimed";
-    return await fly(this.#job(undefined, args, work), wish, signal);
+    const job = this.#job(undefined, args, work);
+    job.target.enter("compute");
+    try {
+      return await fly(job, wish, signal);
+    } finally {
+      job.target.leave();
+    }
   }
 
   /**

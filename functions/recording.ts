@@ -33,6 +33,21 @@ export async function record(
   signal?: AbortSignal,
 ): Promise<Reader> {
   signal?.throwIfAborted();
+  // Until it is handed out: then it goes on also when the stash is closed, and is not stored.
+  job.target.enter("get");
+  try {
+    return await find(job, start, wish, signal);
+  } finally {
+    job.target.leave();
+  }
+}
+
+async function find(
+  job: Job,
+  start: () => Source,
+  wish: Wish,
+  signal: AbortSignal | undefined,
+): Promise<Reader> {
   if (wish === "any") {
     const stored = await recall(job);
     if (stored !== ABSENT) return replayAsync(stored);
@@ -80,7 +95,7 @@ async function begin(
       await claimed.release();
       throw error;
     }
-  });
+  }, true);
 }
 
 /**

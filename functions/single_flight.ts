@@ -182,7 +182,7 @@ class Flight {
     job.target.run("compute", (store) => {
       const flying = this.#fly(store, wish).then(resolve, reject);
       return Promise.race([flying, this.#left.promise]);
-    }).catch(reject);
+    }, true).catch(reject);
   }
 
   async join(signal?: AbortSignal): Promise<Uint8Array | undefined> {
@@ -258,12 +258,18 @@ export async function recallOrCompute(
   signal?: AbortSignal,
 ): Promise<unknown> {
   signal?.throwIfAborted();
-  if (force) return await fly(job, "new", signal);
   const { target, text, options } = job;
-  const value = options.staleWhileRevalidate === undefined
-    ? await target.get(text, ABSENT)
-    : await recall(job);
-  return value === ABSENT ? await fly(job, "any", signal) : value;
+  // From here on: a call that was made before the stash is closed is gone through with.
+  target.enter("get");
+  try {
+    if (force) return await fly(job, "new", signal);
+    const value = options.staleWhileRevalidate === undefined
+      ? await target.get(text, ABSENT)
+      : await recall(job);
+    return value === ABSENT ? await fly(job, "any", signal) : value;
+  } finally {
+    target.leave();
+  }
 }
 
 /** The stored result, or `ABSENT`; a stale one sets off a refresh. */
@@ -288,7 +294,10 @@ export async function serve(job: Job, entry: Entry): Promise<unknown> {
   return value;
 }
 
-/** What the job makes, or another run of it; the stored result only if it comes meanwhile. */
+/**
+ * What the job makes, or another run of it; the stored result only if it comes meanwhile. The
+ * target has been entered.
+ */
 export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<unknown> {
   const id = await identity(job);
   for (;;) {
@@ -310,12 +319,20 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
 /** Makes a newer result in the background, unless somebody is at it. */
 export async function refresh(job: Job): Promise<void> {
   try {
+    job.target.enter("refresh");
+  } catch {
+    // It is closed: whoever opens it again will find the result stale.
+    return;
+  }
+  try {
     const id = await identity(job);
     if (!flights.has(id)) await new Flight(id, job, "fresh").join();
   } catch {
     // The caller has the stale result; the next call tries again, and when that is no longer kept,
     // its caller gets the error.
     return;
+  } finally {
+    job.target.leave();
   }
 }
 
@@ -324,7 +341,7 @@ let alone = 0;
 /** What those who share one run have in common. */
 export async function identity({ target, text, options }: Job): Promise<string> {
   // Only an opened store knows where it is.
-  await target.open();
+  await target.run("open", () => undefined, true);
   return options.lock === false ? `alone ${++alone}` : target.place + text;
 }
 

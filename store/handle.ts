@@ -102,9 +102,31 @@ export class Handle implements AsyncDisposable {
     return this.#store?.evictions ?? 0;
   }
 
-  /** Runs an operation on the opened store; `close` waits for it. */
-  async run<T>(operation: string, body: (store: Store) => Awaitable<T>): Promise<T> {
+  /**
+   * Begins what consists of several operations: `close` waits until it has been left, and those
+   * that are said to be inside are not refused meanwhile.
+   */
+  enter(operation: string): void {
     if (this.#closing !== undefined) this.#refuse(operation);
+    this.#active++;
+  }
+
+  /** Ends what `enter` began. */
+  leave(): void {
+    this.#done();
+  }
+
+  /**
+   * Runs an operation on the opened store; `close` waits for it.
+   *
+   * @param isInside Whether it is part of what has been entered.
+   */
+  async run<T>(
+    operation: string,
+    body: (store: Store) => Awaitable<T>,
+    isInside = false,
+  ): Promise<T> {
+    if (this.#closing !== undefined && !isInside) this.#refuse(operation);
     this.#active++;
     try {
       return await body(this.#store ?? await this.#open());
@@ -202,7 +224,7 @@ export class Handle implements AsyncDisposable {
    */
   adopt(child: AsyncDisposable): void {
     this.#children.add(child);
-    if (this.#closing !== undefined) void child[Symbol.asyncDispose]();
+    if (this.#closing !== undefined && this.#active === 0) void child[Symbol.asyncDispose]();
   }
 
   /** The child has been disposed of. */

@@ -1,0 +1,166 @@
+/** Acceptance cases 125 and 126: the order of calls on one handle that nobody awaits. */
+import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import type { HashStash } from "../../mod.ts";
+import { testOnEngines } from "../support/on_engines.ts";
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Random numbers that are the same each time. */
+function* random(seed: number): Generator<number, never> {
+  for (;;) yield (seed = (seed * 48_271) % 2_147_483_647);
+}
+
+type Call = (stash: HashStash, model: Map<string, unknown>, key: string, i: number) => {
+  result: Promise<unknown>;
+  expected: unknown;
+};
+
+/** One call on a key, and what it gives when all before it have happened and none after it. */
+const CALLS: Call[] = [
+  (stash, model, key, i) => {
+    model.set(key, i);
+    return { result: stash.set(key, i), expected: undefined };
+  },
+  (stash, model, key) => ({ result: stash.get(key), expected: model.get(key) }),
+  (stash, model, key) => ({ result: stash.has(key), expected: model.has(key) }),
+  (stash, model, key) => ({ result: stash.delete(key), expected: model.delete(key) }),
+  (stash, model, key) => {
+    const expected = model.get(key);
+    model.delete(key);
+    return { result: stash.pop(key), expected };
+  },
+  (stash, model, key, i) => {
+    if (!model.has(key)) model.set(key, i);
+    return { result: stash.setDefault(key, i), expected: model.get(key) };
+  },
+  (stash, model, key, i) => {
+    model.set(key, i).set("other", i);
+    return { result: stash.setMany([["other", i], [key, i]]), expected: undefined };
+  },
+  (stash, model, key) => ({
+    result: stash.getMany([key, "other"]),
+    expected: [model.get(key), model.get("other")],
+  }),
+  (stash, model, key) => {
+    const expected = [key, "other"].filter((one) => model.delete(one)).length;
+    return { result: stash.deleteMany([key, "other"]), expected };
+  },
+  (stash, model) => {
+    model.clear();
+    return { result: stash.clear(), expected: undefined };
+  },
+  (stash, model) => ({ result: stash.size(), expected: model.size }),
+  (stash, model) => ({
+    result: Array.fromAsync(stash.keys()).then((keys) => keys.sort()),
+    expected: [...model.keys()].sort(),
+  }),
+];
+
+testOnEngines("125, 126: calls in a row", {
+  async "clear, then 30 set"(stash) {
+    await stash.set("old", 0);
+    const calls: Promise<unknown>[] = [stash.clear()];
+    for (let i = 0; i < 30; i++) calls.push(stash.set(`k${i}`, i));
+    await Promise.all(calls);
+    assertEquals([await stash.size(), await stash.has("old")], [30, false]);
+  },
+
+  async "set, delete, set of one key"(stash) {
+    const calls = [stash.set("k", 1), stash.delete("k"), stash.set("k", 2)];
+    assertEquals(await Promise.all(calls), [undefined, true, undefined]);
+    assertEquals(await stash.get("k"), 2);
+    await Promise.all([stash.delete("k"), stash.set("k", 3), stash.clear(), stash.set("k", 4)]);
+    assertEquals(await stash.get("k"), 4);
+  },
+
+  async "mixed rows on a few keys"(stash) {
+    const numbers = random(7);
+    for (let row = 0; row < 10; row++) {
+      await stash.clear();
+      const model = new Map<string, unknown>();
+      const results: Promise<unknown>[] = [];
+      const expected: unknown[] = [];
+      for (let i = 0; i < 40; i++) {
+        // Those about all keys are few: else there would be nothing for them to find.
+        const one = numbers.next().value % (i % 8 === 0 ? CALLS.length : CALLS.length - 3);
+        const made = CALLS[one](stash, model, `k${numbers.next().value % 3}`, i);
+        results.push(made.result);
+        expected.push(made.expected);
+      }
+      assertEquals(await Promise.all(results), expected, `row ${row}`);
+      assertEquals(await stash.toMap(), model, `row ${row}`);
+    }
+  },
+
+  async "a slow modify delays no other key, and no call on its own"(stash) {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const slow = stash.modify("slow", async (current) => {
+      begun.resolve();
+      await gate.promise;
+      return [current, "modified"];
+    });
+    await begun.promise;
+    await stash.set("other", 1);
+    await stash.modify("another", () => 2);
+    assertEquals(await stash.getMany(["other", "another"]), [1, 2]);
+    await stash.set("slow", "set meanwhile");
+    gate.resolve();
+    assertEquals(await slow, ["set meanwhile", "modified"]);
+  },
+
+  async "a call that fails fails no later one"(stash) {
+    const calls = [
+      stash.set("k", 1),
+      stash.set("k", () => 1),
+      stash.modify("k", () => Promise.reject(new RangeError("no"))),
+      stash.setMany([["k", 2], ["k", Symbol("no")]]),
+      stash.get("k"),
+      stash.set("k", 3),
+    ];
+    const states = (await Promise.allSettled(calls)).map(({ status }) => status);
+    assertEquals(states, [
+      "fulfilled",
+      "rejected",
+      "rejected",
+      "rejected",
+      "fulfilled",
+      "fulfilled",
+    ]);
+    assertEquals(await stash.get("k"), 3);
+    await assertRejects(() => stash.set("k", () => 1), TypeError);
+  },
+
+  async "126: what was in the batch at the call is stored"(stash) {
+    const batch: [string, number][] = [];
+    const calls: Promise<void>[] = [];
+    for (let i = 0; i < 10; i++) {
+      batch.push([`k${i}`, i], [`l${i}`, i]);
+      calls.push(i % 2 === 0 ? stash.setMany(batch) : stash.update(batch));
+      batch.length = 0;
+    }
+    const value = { n: 1 };
+    calls.push(stash.setMany([["object", value]]));
+    value.n = 2;
+    await Promise.all(calls);
+    assertEquals(await stash.size(), 21);
+    assertEquals(await stash.get("object"), { n: 1 });
+  },
+
+  async "a function is not in the order's way, and its call comes after what was called before"(
+    stash,
+  ) {
+    const f = stash.stashedResult((x: number) => x + 1, { name: "f" });
+    const calls = [f(1), f.stash.set([1], 10), f(1), f.forget(1), f(1)];
+    const [, , set, forgotten, last] = await Promise.all(calls);
+    assertEquals([set, forgotten, last], [10, true, 2]);
+    const gate = Promise.withResolvers<void>();
+    const begun = performance.now();
+    const slow = stash.getOrSet("slow", async () => (await gate.promise, 1));
+    await stash.set("quick", 1);
+    assertLess(performance.now() - begun, 5_000);
+    gate.resolve();
+    await slow;
+    await sleep(0);
+  },
+});
