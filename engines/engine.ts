@@ -58,7 +58,11 @@ export interface Guard {
   readonly engine: Engine;
   /** A key there. */
   readonly key: string;
-  /** The state that its entry must be in: an `Entry` that the other store returned. */
+  /**
+   * The state that its entry must be in: an `Entry` that the other store returned. Some engines
+   * can't tell it from one that was set anew with the same bytes and deadline: give entries that
+   * guard something of their own.
+   */
   readonly expected: Entry;
 }
 

@@ -1,5 +1,5 @@
 import type { Entry } from "../engine.ts";
-import { bounded, type Case, entry, modify, same, text, until } from "./support.ts";
+import { bounded, type Case, entry, modify, same, text } from "./support.ts";
 
 const CALLERS = 50;
 
@@ -70,55 +70,6 @@ export const ATOMIC: Case[] = [
       same(one?.expiresAt, expiresAt, "deadline");
       await engine.compareAndSet("key", one, entry("two"));
       same((await engine.get("key"))?.expiresAt, undefined, "deadline of the next entry");
-    },
-  },
-  {
-    name: "compareAndSet obeys a guard in another store, if it supports guards",
-    async run(scope) {
-      const engine = await scope.open();
-      if (engine.supports.guard !== true) return;
-      const other = await scope.open("main/side");
-      await other.set("guard", entry("1"));
-      const first = (await other.get("guard"))!;
-      const cas = async (
-        expected: Entry | undefined,
-        value: string | undefined,
-        guarded = first,
-      ) => {
-        const next = value === undefined ? undefined : entry(value);
-        const guard = { engine: other, key: "guard", expected: guarded };
-        return await engine.compareAndSet("key", expected, next, guard);
-      };
-      same(await cas(undefined, "one"), true, "making an entry, guarded");
-      const one = await engine.get("key");
-      same(await cas(undefined, "no"), false, "not expecting the entry, guarded");
-      same(await cas(one, "two"), true, "changing it, guarded");
-      await other.set("guard", entry("1"));
-      const two = await engine.get("key");
-      same(await cas(two, "no"), false, "changing it, with the guard's entry set anew");
-      same(await cas(two, undefined), false, "removing it, with the guard's entry set anew");
-      same(text(await engine.get("key")), "two", "get after that");
-      const second = (await other.get("guard"))!;
-      same(await cas(two, undefined, second), true, "removing it, guarded by the new state");
-      await other.delete("guard");
-      same(await cas(undefined, "no", second), false, "making it, with the guard's entry deleted");
-      await other.set("guard", entry("2", Date.now() + 25));
-      const late = (await other.get("guard"))!;
-      await until(late.expiresAt!);
-      same(await cas(undefined, "no", late), false, "making it, with the guard's entry expired");
-      same(await engine.size(), 0, "size");
-      // Of a writer and one who takes the guard away, the earlier one wins, whoever that is.
-      for (let round = 0; round < 20; round++) {
-        await other.set("guard", entry("3"));
-        const current = (await other.get("guard"))!;
-        const [wrote, removed] = await Promise.all([
-          cas(undefined, `${round}`, current),
-          other.compareAndSet("guard", current, undefined),
-        ]);
-        same(removed, true, "taking the guard away");
-        same(text(await engine.get("key")), wrote ? `${round}` : undefined, "what was written");
-        await engine.delete("key");
-      }
     },
   },
   {

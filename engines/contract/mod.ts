@@ -2,6 +2,7 @@ import { ATOMIC } from "./atomic.ts";
 import { BASICS } from "./basics.ts";
 import { BATCHES } from "./batches.ts";
 import { EXPIRY } from "./expiry.ts";
+import { GUARD_CASES } from "./guards.ts";
 import { ITERATION } from "./iteration.ts";
 import { KEY_CASES } from "./keys.ts";
 import { PREFIX_CASES } from "./prefixes.ts";
@@ -75,6 +76,7 @@ export function engineContract(harness: ContractHarness): ContractCase[] {
     ...BASICS,
     ...KEY_CASES,
     ...ATOMIC,
+    ...GUARD_CASES,
     ...EXPIRY,
     ...BATCHES,
     ...ITERATION,

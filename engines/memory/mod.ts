@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Engine, EngineLocation, Entry, NewEntry } from "../engine.ts";
+import type { Engine, EngineLocation, Entry, Guard, NewEntry } from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { MemoryEngineOptions } from "../engine_options.ts";
+import { guardStore } from "../guard.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
 import { memoryPath } from "../paths.ts";
 import { bytesOf, expired, MemoryStore } from "./store.ts";
@@ -20,7 +21,7 @@ const STORES = new Map<string, Map<string, MemoryStore>>();
 class MemoryEngine implements Engine {
   readonly name = "memory";
   readonly path: string;
-  readonly supports = { persistent: false, shared: false };
+  readonly supports = { persistent: false, shared: false, guard: true };
   evictions = 0;
   readonly #group: string;
   readonly #dbname: string;
@@ -75,7 +76,16 @@ class MemoryEngine implements Engine {
     return !expired(item);
   }
 
-  compareAndSet(key: string, expected: Entry | undefined, next: NewEntry | undefined): boolean {
+  compareAndSet(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry | undefined,
+    guard?: Guard,
+  ): boolean {
+    if (guard !== undefined) {
+      const { revision } = guardStore(MemoryEngine, guard).#store.live(guard.key) ?? {};
+      if (revision !== guard.expected.revision) return false;
+    }
     if (this.#store.live(key)?.revision !== expected?.revision) return false;
     if (next === undefined) this.delete(key);
     else this.set(key, next);

@@ -14,7 +14,7 @@ function required(location: EngineLocation): Engine {
   return {
     name: "required",
     path: engine.path,
-    supports: engine.supports,
+    supports: { persistent: false, shared: false },
     open: () => engine.open(),
     close: () => engine.close(),
     get: (key) => engine.get(key),

@@ -3,6 +3,16 @@
  * over several.
  */
 import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
+import { complete } from "../../engines/complete.ts";
+import { Decorator } from "../../engines/decorator.ts";
+import type {
+  EngineFactory,
+  EngineSupports,
+  Entry,
+  Guard,
+  NewEntry,
+} from "../../engines/engine.ts";
+import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
@@ -46,6 +56,53 @@ async function finish(callers: WorkerProcess[]): Promise<string[]> {
 async function filesIn(folder: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
 }
+
+/** What holds of results, whether or not the engine obeys guards. */
+const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
+  async "who has lost the lease stores nothing, and its callers have its result"(opened) {
+    await using stash = opened;
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const slow = stash.stashedResult(async () => {
+      begun.resolve();
+      await gate.promise;
+      return "late";
+    }, { name: "slow" });
+    await using leases = slow.stash.sub<string, unknown>(".leases");
+    const late = slow();
+    try {
+      await begun.promise;
+      const lease = `l/${slow.stash.encodeKey([])}`;
+      assertEquals((await Array.fromAsync(leases.keys())).includes(lease), true);
+      // As if this process had been stopped until its lease lapsed, and another had taken over.
+      await leases.set(lease, { token: "another", ms: 60_000 });
+      gate.resolve();
+      assertEquals(await late, "late");
+      assertEquals(await slow.peek(), undefined);
+      assertEquals(await leases.has(lease), true, "the lease of the other is its own");
+    } finally {
+      gate.resolve();
+    }
+  },
+
+  async "who holds the lease gives it back, and stores nothing over a newer value"(opened) {
+    await using stash = opened;
+    let isSet = false;
+    const slow: { stash: HashStash; peek(): Promise<unknown> } & (() => Promise<unknown>) = stash
+      .stashedResult(async () => {
+        if (isSet) await slow.stash.set([], "in between");
+        return "mine";
+      }, { name: "slow" }) as never;
+    assertEquals(await slow(), "mine");
+    assertEquals(await slow.peek(), "mine");
+    await slow.stash.clear();
+    isSet = true;
+    assertEquals(await slow(), "mine");
+    assertEquals(await slow.peek(), "in between");
+    await using leases = slow.stash.sub<string, unknown>(".leases");
+    assertEquals(await leases.size(), 0);
+  },
+};
 
 for (const engine of PERSISTENT) {
   Deno.test({
@@ -112,55 +169,9 @@ for (const engine of PERSISTENT) {
         assertEquals(results, [run, run]);
       });
 
-      await t.step(
-        "who has lost the lease stores nothing, and its callers have its result",
-        async () => {
-          await using stash = bed.stash();
-          const gate = Promise.withResolvers<void>();
-          const begun = Promise.withResolvers<void>();
-          const slow = stash.stashedResult(async () => {
-            begun.resolve();
-            await gate.promise;
-            return "late";
-          }, { name: "slow" });
-          await using leases = slow.stash.sub<string, unknown>(".leases");
-          const late = slow();
-          try {
-            await begun.promise;
-            const lease = `l/${slow.stash.encodeKey([])}`;
-            assertEquals((await Array.fromAsync(leases.keys())).includes(lease), true);
-            // As if this process had been stopped until its lease lapsed, and another had taken over.
-            await leases.set(lease, { token: "another", ms: 60_000 });
-            gate.resolve();
-            assertEquals(await late, "late");
-            assertEquals(await slow.peek(), undefined);
-            assertEquals(await leases.has(lease), true, "the lease of the other is its own");
-          } finally {
-            gate.resolve();
-          }
-        },
-      );
-
-      await t.step(
-        "who holds the lease gives it back, and stores nothing over a newer value",
-        async () => {
-          await using stash = bed.stash();
-          let isSet = false;
-          const slow: { stash: HashStash; peek(): Promise<unknown> } & (() => Promise<unknown>) =
-            stash.stashedResult(async () => {
-              if (isSet) await slow.stash.set([], "in between");
-              return "mine";
-            }, { name: "slow" }) as never;
-          assertEquals(await slow(), "mine");
-          assertEquals(await slow.peek(), "mine");
-          await slow.stash.clear();
-          isSet = true;
-          assertEquals(await slow(), "mine");
-          assertEquals(await slow.peek(), "in between");
-          await using leases = slow.stash.sub<string, unknown>(".leases");
-          assertEquals(await leases.size(), 0);
-        },
-      );
+      for (const [name, claim] of Object.entries(FENCED)) {
+        await t.step(name, () => claim(bed.stash()));
+      }
 
       await t.step("an abandoned wait for another process ends", async () => {
         await using stash = bed.stash();
@@ -190,6 +201,31 @@ for (const engine of PERSISTENT) {
           assertEquals(held, 0);
         }
       });
+    },
+  });
+}
+
+/** An engine as a third party may write it. */
+class WithoutGuards extends Decorator {
+  override get supports(): EngineSupports {
+    return { ...this.inner.supports, guard: false };
+  }
+
+  override compareAndSet(key: string, expected?: Entry, next?: NewEntry, guard?: Guard) {
+    assertEquals(guard, undefined);
+    return this.inner.compareAndSet(key, expected, next);
+  }
+}
+
+for (const [name, claim] of Object.entries(FENCED)) {
+  Deno.test({
+    name: `single flight: on an engine without guards ${name}`,
+    sanitizeOps: true,
+    sanitizeResources: true,
+    async fn() {
+      await using bed = await TestBed.create("sqlite");
+      const engine: EngineFactory = (location) => new WithoutGuards(complete(sqlite(location)));
+      await claim(bed.stash({ engine }));
     },
   });
 }

@@ -12,7 +12,20 @@ export interface Worker {
   readonly count: number;
 }
 
-type Job = (engine: Store, worker: Worker, times: number) => Promise<unknown>;
+/** Opens another store of the job's name, for as long as the job goes on. */
+type OpenStore = (dbname: string) => Promise<Store>;
+
+type Job = (engine: Store, worker: Worker, times: number, open: OpenStore) => Promise<unknown>;
+
+/** What the job `guard` did and saw. */
+export interface Guarded {
+  /** The keys that were stored, as `compareAndSet` said. */
+  readonly stored: string[];
+  /** How often the guard did not hold any more. */
+  readonly refused: number;
+  /** The keys of each round that were there when the guard had been removed. */
+  readonly seen: string[][];
+}
 
 /** Values that differ in length and whose bytes are all the same, so that a mixture shows. */
 export function evenValue(i: number): Uint8Array {
@@ -187,6 +200,38 @@ export const JOBS = {
     }
     await engine.set("listed", entryOf("yes"));
     return wrong;
+  },
+
+  /**
+   * The first process sets an entry and removes it again, `times` times; the others store keys while
+   * it is there.
+   */
+  async guard(engine, { index }, times, open): Promise<Guarded> {
+    const side = await open("main/side");
+    const stored: string[] = [];
+    const seen: string[][] = [];
+    let refused = 0;
+    for (let round = 0; index === 0 && round < times; round++) {
+      await side.set("guard", entryOf(`${round}`));
+      await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 10));
+      if (round % 2 === 0) await side.delete("guard");
+      else await side.compareAndSet("guard", await side.get("guard"), undefined);
+      const keys: string[] = [];
+      for await (const key of engine.keys(`${round} `)) keys.push(key);
+      seen.push(keys);
+    }
+    if (index === 0) await side.set("done", entryOf("yes"));
+    const since = Date.now();
+    for (let i = 0; index > 0 && await waiting(side, "done", since); i++) {
+      const expected = await side.get("guard");
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
+      if (expected === undefined) continue;
+      const key = `${textOf(expected)} ${index} ${i}`;
+      const guard = { engine: side, key: "guard", expected };
+      if (await engine.compareAndSet(key, undefined, entryOf("value"), guard)) stored.push(key);
+      else refused++;
+    }
+    return { stored, refused, seen };
   },
 } satisfies Record<string, Job>;
 

@@ -4,7 +4,7 @@
  * job, closes the store.
  */
 import { JOBS } from "./process_jobs.ts";
-import { openEngine } from "./bed.ts";
+import { openEngine, type Store } from "./bed.ts";
 
 const lines = Deno.stdin.readable
   .pipeThrough(new TextDecoderStream())
@@ -25,12 +25,17 @@ answer("ready");
 for await (const line of lines) {
   const { place, name, job, worker, times } = JSON.parse(line);
   try {
-    const engine = await openEngine(place, { name, dbname: "main" });
+    const stores: Store[] = [];
+    const open = async (dbname: string) => {
+      const store = await openEngine(place, { name, dbname });
+      stores.push(store);
+      return store;
+    };
     try {
-      const result = await JOBS[job as keyof typeof JOBS](engine, worker, times);
+      const result = await JOBS[job as keyof typeof JOBS](await open("main"), worker, times, open);
       answer({ result: result ?? null });
     } finally {
-      await engine.close();
+      for (const store of stores) await store.close();
     }
   } catch (error) {
     answer({ error: error instanceof Error ? error.stack ?? error.message : String(error) });

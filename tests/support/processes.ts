@@ -6,7 +6,7 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type EngineName, type Setup, type Store, TestBed } from "./bed.ts";
 import { WorkerProcess } from "./child.ts";
 import { entryOf, textOf } from "./entries.ts";
-import { evenValue, type JobName } from "./process_jobs.ts";
+import { evenValue, type Guarded, type JobName } from "./process_jobs.ts";
 
 const PROCESSES = 4;
 const TIMES = 50;
@@ -39,7 +39,7 @@ class Fleet {
   }
 
   /** Opens the job's store here. */
-  async use(job: JobName, fn: (engine: Store) => Promise<void>): Promise<void> {
+  async use(job: JobName, fn: (engine: Store) => Promise<void> | void): Promise<void> {
     await fn(await this.#bed.open({}, { name: job }));
     await this.#bed.close();
   }
@@ -116,6 +116,24 @@ const STEPS: Record<string, Step> = {
 
   async "lose no set to a compareAndSet"(fleet) {
     assertEquals(await fleet.do<number>("contend"), [0, 0, 0, 0]);
+  },
+
+  async "store nothing once a guard has been removed"(fleet) {
+    let supportsGuard = false;
+    await fleet.use("guard", (engine) => {
+      supportsGuard = engine.supports.guard === true;
+    });
+    if (!supportsGuard) return;
+    const results = await fleet.do<Guarded>("guard", 30);
+    const stored = results.flatMap(({ stored }) => stored).sort();
+    const refused = results.reduce((sum, { refused }) => sum + refused, 0);
+    // Both came about, or nothing has been shown.
+    assertGreater(stored.length, 0);
+    assertGreater(refused, 0);
+    assertEquals(results[0].seen.flat().sort(), stored, "what was there after each removal");
+    await fleet.use("guard", async (engine) => {
+      assertEquals((await Array.fromAsync(engine.keys())).sort(), stored);
+    });
   },
 
   async "list untouched keys once while others write"(fleet) {
