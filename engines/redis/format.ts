@@ -8,9 +8,16 @@ export class RedisNames {
   readonly prefix: string;
   /** The pattern of the Redis keys of the stores nested in this one. */
   readonly nested: string;
+  /**
+   * Whether a cluster keeps the stores of this name on one server: by a hash tag in it, as in
+   * `{my_cache}`.
+   */
+  readonly areTogether: boolean;
 
   constructor({ name, dbname }: EngineLocation) {
     const store = `${segment(name)}:${segment(dbname)}`;
+    // What counts is in the first braces, unless nothing is.
+    this.areTogether = /^[^{]*\{[^}]+\}/.test(segment(name));
     this.prefix = `${store}:`;
     this.nested = `${literally(store)}/*:*`;
   }
@@ -112,6 +119,16 @@ else
   redis.call('SET', KEYS[1], ARGV[3], ARGV[4], ARGV[5])
 end
 return 1`;
+
+/**
+ * The same, while another entry is in its state. KEYS: the Redis key, that of the guard. ARGV: the
+ * guard's deadline and value, as those that are expected; then as above.
+ */
+export const GUARDED_COMPARE_AND_SET = `
+if redis.pcall('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+if ARGV[1] ~= 'any' and redis.call('PEXPIRETIME', KEYS[2]) ~= tonumber(ARGV[1]) then return 0 end
+local ARGV = {unpack(ARGV, 3)}
+${COMPARE_AND_SET}`;
 
 /**
  * KEYS: many Redis keys. ARGV: the command that tells the deadline of one; Redis has none for many.

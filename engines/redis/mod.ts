@@ -18,12 +18,15 @@ import type {
   EngineCheckOptions,
   EngineLocation,
   EngineOperation,
+  EngineSupports,
   Entry,
   EntryValue,
+  Guard,
   NewEntry,
 } from "../engine.ts";
-import type { Hold } from "../shared.ts";
 import { builtIn } from "../built_in.ts";
+import { guardStore } from "../guard.ts";
+import type { Hold } from "../shared.ts";
 import { type RedisAddress, redisAddress, type RedisEngineOptions } from "./address.ts";
 import { checkRedis } from "./check.ts";
 import { connect, type RedisConnection } from "./connection.ts";
@@ -34,7 +37,7 @@ import { RedisStore } from "./store.ts";
 class RedisEngine implements Engine {
   readonly name = "redis";
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, prefix: true };
+  readonly supports: EngineSupports;
   readonly #address: RedisAddress;
   readonly #names: RedisNames;
   /** Set by `open`, before which no other method is called. */
@@ -45,6 +48,9 @@ class RedisEngine implements Engine {
     this.path = address.path;
     this.#address = address;
     this.#names = new RedisNames(location);
+    // A script is about keys of one server.
+    const guard = !address.isCluster || this.#names.areTogether;
+    this.supports = { persistent: true, shared: true, prefix: true, guard };
   }
 
   async open(): Promise<void> {
@@ -100,8 +106,11 @@ class RedisEngine implements Engine {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Promise<boolean> {
-    return this.#store.compareAndSet(key, expected, next);
+    const other = guard &&
+      guardStore(RedisEngine, guard).#store.guard(guard.key, guard.expected);
+    return this.#store.compareAndSet(key, expected, next, other);
   }
 
   keys(prefix = ""): AsyncIterable<string> {

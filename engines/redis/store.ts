@@ -15,6 +15,7 @@ import {
   type DeadlineCommand,
   DEADLINES,
   fromRedisDeadline,
+  GUARDED_COMPARE_AND_SET,
   type RedisDeadline,
   type RedisNames,
   toRedisDeadline,
@@ -39,6 +40,13 @@ export interface RedisEntry extends Entry {
    * rest of its state.
    */
   readonly revision: string;
+}
+
+/** An entry of another store, and the state that it must be in. */
+export interface RedisGuard {
+  /** Its Redis key. */
+  readonly name: string;
+  readonly state: RedisArgument[];
 }
 
 /** What was found under a key; an `Error` when that is no entry. */
@@ -139,16 +147,15 @@ export class RedisStore {
     return count;
   }
 
+  /** @param guard What must hold of another store, and its Redis keys. */
   async compareAndSet(
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: RedisGuard,
   ): Promise<boolean> {
     const name = this.#names.of(key);
-    // Only an entry of this engine is a state of it.
-    const args: RedisArgument[] = expected === undefined
-      ? ["", ""]
-      : [(expected as RedisEntry).revision, toRedisValue(expected.value)];
+    const args: RedisArgument[] = expected === undefined ? ["", ""] : stateOf(expected);
     if (next !== undefined) {
       const { value, expiresAt } = next;
       args.push(toRedisValue(value), ...expiresAt === undefined ? [] : this.#deadline(expiresAt));
@@ -156,12 +163,19 @@ export class RedisStore {
     this.#afterReads();
     try {
       const done = await this.#connection.run((client) =>
-        client.eval(COMPARE_AND_SET, 1, name, ...args)
+        guard === undefined
+          ? client.eval(COMPARE_AND_SET, 1, name, ...args)
+          : client.eval(GUARDED_COMPARE_AND_SET, 2, name, guard.name, ...guard.state, ...args)
       );
       return Number(done) === 1;
     } catch (error) {
       throw isWrongType(error) ? foreignError(name, key) : error;
     }
+  }
+
+  /** What must hold for who changes another store while an entry here is in this state. */
+  guard(key: string, expected: Entry): RedisGuard {
+    return { name: this.#names.of(key), state: stateOf(expected) };
   }
 
   async *keys(prefix: string): AsyncGenerator<string> {
@@ -368,6 +382,12 @@ export class RedisStore {
     if (isWrongType(error)) return foreignError(this.#names.of(key), key);
     throw error;
   }
+}
+
+/** The state of an entry, as the scripts take it. */
+function stateOf(entry: Entry): RedisArgument[] {
+  // Only an entry of this engine is a state of it.
+  return [(entry as RedisEntry).revision, toRedisValue(entry.value)];
 }
 
 /** @param times What the commands told of its deadline. */

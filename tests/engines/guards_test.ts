@@ -12,15 +12,7 @@ import { entryOf, textAt } from "../support/entries.ts";
 const LOCATION = { name: "guards", dbname: "main" };
 
 /** The engines that are to learn it yet. */
-const WITHOUT: EngineName[] = [
-  "pairtree",
-  "sqlite",
-  "shelve",
-  "redis",
-  "pickledb",
-  "diskcache",
-  "lmdb",
-];
+const WITHOUT: EngineName[] = ["pairtree", "sqlite", "shelve", "pickledb", "diskcache", "lmdb"];
 
 for (const name of ENGINES.filter((name) => !WITHOUT.includes(name))) {
   Deno.test(`guards: ${name} obeys them`, async () => {
@@ -28,6 +20,18 @@ for (const name of ENGINES.filter((name) => !WITHOUT.includes(name))) {
     assertEquals(createEngine(LOCATION, {}).supports.guard, true);
   });
 }
+
+Deno.test("guards: redis obeys them in a cluster where the name has a hash tag", async () => {
+  const createEngine = await loadEngine("redis");
+  const obeys = (name: string) =>
+    createEngine({ name, dbname: "main" }, { cluster: ["redis://127.0.0.1"] }).supports.guard;
+  for (const name of ["{a}", "a{b}c", "{{a}", "a{b}{c}", "{:}"]) {
+    assertEquals(obeys(name), true, name);
+  }
+  for (const name of ["a", "{}", "{}{a}", "{a", "a}", "}a{"]) {
+    assertEquals(obeys(name), false, name);
+  }
+});
 
 Deno.test("guards: one on a store of another engine is refused", async () => {
   await using store = disposable(memory(LOCATION));

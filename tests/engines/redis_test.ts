@@ -55,6 +55,7 @@ contractTests("redis", async () => {
   };
 }, "redis by a client on a unix socket");
 contractTests("redis", ownCluster, "redis cluster");
+contractTests("redis", ownCluster, "redis cluster, names with a hash tag", (name) => `{${name}}`);
 behaviours("redis");
 processTests("redis");
 processTests("redis", ownCluster, "redis cluster");
