@@ -9,9 +9,18 @@
  *
  * @module
  */
-import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
+import type {
+  Awaitable,
+  Engine,
+  EngineCheck,
+  EngineLocation,
+  Entry,
+  Guard,
+  NewEntry,
+} from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { SqliteEngineOptions } from "../engine_options.ts";
+import { guardStore } from "../guard.ts";
 import { checkOptionNames, choiceOption, type EngineOptions } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import { checkTable } from "./check.ts";
@@ -37,7 +46,7 @@ const VACUUM_PAGES = 1_000;
 class SqliteEngine implements Engine {
   readonly name = "sqlite";
   readonly path: string;
-  readonly supports = { persistent: true, shared: true };
+  readonly supports = { persistent: true, shared: true, guard: true };
   readonly #database: DatabaseHandle<EntryTable>;
 
   constructor(location: EngineLocation, path: string, choice: DriverChoice) {
@@ -84,18 +93,21 @@ class SqliteEngine implements Engine {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Awaitable<boolean> {
     // Only an entry of this engine is a state of it.
     const revision = expected?.revision as SqlValue | undefined;
     if (next === undefined) {
-      return this.#database.remove((table) =>
-        revision === undefined ? !table.has(key) : table.remove(key, revision)
-      );
+      const remove = (table: EntryTable) =>
+        revision === undefined ? !table.has(key) : table.remove(key, revision);
+      return this.#database.remove(guard === undefined ? remove : this.#guarded(guard, remove));
     }
     checkSize(key, next);
+    const put = (table: EntryTable) =>
+      revision === undefined ? table.add(key, next) : table.replace(key, revision, next);
     return this.#database.store(
       next.value.byteLength,
-      (table) => revision === undefined ? table.add(key, next) : table.replace(key, revision, next),
+      guard === undefined ? put : this.#guarded(guard, put),
     );
   }
 
@@ -166,6 +178,18 @@ class SqliteEngine implements Engine {
 
   byteSize(): Awaitable<number> {
     return this.#database.run((table) => table.byteSize());
+  }
+
+  /** An action in one transaction with a look at the guard, without which it is not done. */
+  #guarded(guard: Guard, action: (table: EntryTable) => boolean): (table: EntryTable) => boolean {
+    const other = guardStore(SqliteEngine, guard).#database;
+    const revision = guard.expected.revision as SqlValue;
+    return (table) => {
+      const { connection } = this.#database;
+      // Where that is another one, the guard's file has been removed or replaced.
+      if (other.connection !== connection) return false;
+      return transact(connection, () => other.table.isAt(guard.key, revision) && action(table));
+    };
   }
 
   #getFew(keys: string[]): Awaitable<(Entry | undefined)[]> {

@@ -41,6 +41,8 @@ function tableQueries(name: string) {
     get: `SELECT ${entry} FROM ${table} WHERE key = ? AND ${live}`,
     /** key, now */
     has: `SELECT 1 FROM ${table} WHERE key = ? AND ${live}`,
+    /** key, revision, now */
+    isAt: `SELECT 1 FROM ${table} WHERE key = ? AND revision = ? AND ${live}`,
     /** key, value, timestamp, expires_at */
     set: insert,
     /** key, value, timestamp, expires_at, now */
@@ -110,6 +112,11 @@ export class EntryTable {
 
   has(key: string): boolean {
     return this.#statement(this.#queries.has).get(key, Date.now()) !== undefined;
+  }
+
+  /** Whether an entry is there and has this revision. */
+  isAt(key: string, revision: SqlValue): boolean {
+    return this.#statement(this.#queries.isAt).get(key, revision, Date.now()) !== undefined;
   }
 
   set(key: string, entry: NewEntry): void {
