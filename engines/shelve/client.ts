@@ -24,17 +24,26 @@ const BATCH = 200;
 const CHECKS = 100;
 const FEWER_CHECKS = 10;
 
+/** What a client is told of its database. */
+interface ClientOptions {
+  /** Whether it is on a server, which may not answer. */
+  readonly remote?: boolean;
+  /** Why nothing can be written to it. */
+  readonly refusal?: string;
+}
+
 /** Deno KV that waits for other processes, and not for ever for a server. */
 export class KvClient {
   /** How many checks one commit takes, as far as is known. */
   checksPerCommit = CHECKS;
   readonly #kv: Kv;
   readonly #remote: boolean;
+  readonly #refusal: string | undefined;
 
-  /** @param remote Whether it is on a server, which may not answer. */
-  constructor(kv: Kv, remote = false) {
+  constructor(kv: Kv, { remote = false, refusal }: ClientOptions = {}) {
     this.#kv = kv;
     this.#remote = remote;
+    this.#refusal = refusal;
   }
 
   /** What is under a KV key; `versionstamp` is null when there is nothing. */
@@ -53,8 +62,9 @@ export class KvClient {
   }
 
   /** Commits an operation; `ok` says whether its checks held and it took effect. */
-  commit(operation: KvOperation): Promise<KvCommit> {
-    return this.#attempt(() => operation.commit());
+  async commit(operation: KvOperation): Promise<KvCommit> {
+    if (this.#refusal !== undefined) throw new Error(this.#refusal);
+    return await this.#attempt(() => operation.commit());
   }
 
   /**

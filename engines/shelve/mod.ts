@@ -8,8 +8,9 @@ import { each } from "../each.ts";
 import { messageOf } from "../errors.ts";
 import { builtIn } from "../built_in.ts";
 import type { ShelveEngineOptions } from "../engine_options.ts";
+import { explainFile } from "../file_failures.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
-import type { Hold } from "../shared.ts";
+import type { FileHold } from "../shared.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
 import { checkStore } from "./check.ts";
 import type { Revision } from "./chunks.ts";
@@ -28,8 +29,9 @@ class ShelveEngine implements Engine {
   readonly supports: { readonly persistent: boolean; readonly shared: boolean };
   readonly #place: Place;
   readonly #location: EngineLocation;
-  #hold!: Hold<KvClient>;
+  #hold!: FileHold<KvClient>;
   #store!: KvStore;
+  #following: Promise<void> | undefined;
 
   constructor(location: EngineLocation, place: Place) {
     this.path = place.path;
@@ -48,33 +50,36 @@ class ShelveEngine implements Engine {
   }
 
   async get(key: string): Promise<Entry | undefined> {
-    return await this.#store.read(key, await this.#store.find(keyId(key)));
+    const store = await this.#current();
+    return await store.read(key, await store.find(keyId(key)));
   }
 
   async has(key: string): Promise<boolean> {
-    const found = await this.#store.find(keyId(key));
+    const store = await this.#current();
+    const found = await store.find(keyId(key));
     return found.versionstamp !== null && !isExpired(unpack(key, found));
   }
 
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
-    const found = await this.#store.findAll(keys.map(keyId));
-    return await each(keys, (key, i) => this.#store.read(key, found[i]));
+    const store = await this.#current();
+    const found = await store.findAll(keys.map(keyId));
+    return await each(keys, (key, i) => store.read(key, found[i]));
   }
 
   async set(key: string, entry: NewEntry): Promise<void> {
-    await this.#store.write(key, entry);
+    await (await this.#current()).write(key, entry);
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
-    await this.#store.writeMany(pairs);
+    await (await this.#current()).writeMany(pairs);
   }
 
   async delete(key: string): Promise<boolean> {
-    return await this.#store.delete(keyId(key));
+    return await (await this.#current()).delete(keyId(key));
   }
 
   async deleteMany(keys: string[]): Promise<number> {
-    return await this.#store.deleteMany([...new Set(keys)].map(keyId));
+    return await (await this.#current()).deleteMany([...new Set(keys)].map(keyId));
   }
 
   async compareAndSet(
@@ -82,7 +87,7 @@ class ShelveEngine implements Engine {
     expected: Entry | undefined,
     next: NewEntry | undefined,
   ): Promise<boolean> {
-    const store = this.#store;
+    const store = await this.#current();
     const id = keyId(key);
     if (expected !== undefined) {
       if (isExpired(expected)) return false;
@@ -101,31 +106,35 @@ class ShelveEngine implements Engine {
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
-    for await (const found of this.#store.live(prefix)) {
-      const key = await this.#store.textOf(found);
+    const store = await this.#current();
+    for await (const found of store.live(prefix)) {
+      const key = await store.textOf(found);
       if (key?.startsWith(prefix)) yield key;
     }
   }
 
   async *entries(prefix = ""): AsyncGenerator<[string, Entry]> {
-    for await (const found of this.#store.live(prefix)) {
-      const key = await this.#store.textOf(found);
+    const store = await this.#current();
+    for await (const found of store.live(prefix)) {
+      const key = await store.textOf(found);
       if (!key?.startsWith(prefix)) continue;
-      const entry = await this.#store.read(key, found);
+      const entry = await store.read(key, found);
       if (entry !== undefined) yield [key, entry];
     }
   }
 
   async size(): Promise<number> {
+    const store = await this.#current();
     let count = 0;
-    for await (const _ of this.#store.live()) count++;
+    for await (const _ of store.live()) count++;
     return count;
   }
 
   async byteSize(): Promise<number> {
+    const store = await this.#current();
     let bytes = 0;
-    for await (const found of this.#store.live()) {
-      const [text] = this.#store.keys.idOf(found.key);
+    for await (const found of store.live()) {
+      const [text] = store.keys.idOf(found.key);
       const size = optional(() => unpackRecord(found.value))?.size ?? 0;
       bytes += encoder.encode(text).byteLength + size;
     }
@@ -133,24 +142,37 @@ class ShelveEngine implements Engine {
   }
 
   async prune(): Promise<number> {
-    return await this.#store.removeWhere((found) => !isLive(found));
+    return await (await this.#current()).removeWhere((found) => !isLive(found));
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#store.clear();
+    const store = await this.#current();
+    await store.clear();
     if (!deep) return;
     const client = this.#hold.resource;
     let last: StoreKeys | undefined;
     for (;;) {
-      const { value } = await client.list(this.#store.keys.nested(last), { limit: 1 }).next();
+      const { value } = await client.list(store.keys.nested(last), { limit: 1 }).next();
       if (value === undefined) return;
       last = StoreKeys.holding(value.key);
       await new KvStore(client, last).clear();
     }
   }
 
-  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    return checkStore(this.#store, fix);
+  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    return await checkStore(await this.#current(), fix);
+  }
+
+  /** The store in the database that is at the path now. */
+  async #current(): Promise<KvStore> {
+    if (this.#hold.isOutdated()) {
+      const hold = this.#hold;
+      this.#following ??= this.open()
+        .then(() => hold.release())
+        .finally(() => this.#following = undefined);
+      await this.#following;
+    }
+    return this.#store;
   }
 
   explain(error: unknown): string {
@@ -166,11 +188,15 @@ class ShelveEngine implements Engine {
       return `${database} is damaged, or no Deno KV database (${message}); restore it from a ` +
         "copy, move it away or use another path";
     }
+    if (/read-?only/i.test(message)) {
+      return `${database} can only be read here; change its owner or mode to write to it`;
+    }
+    if (/disk is full/.test(message)) return `the disk of ${database} is full; free some space`;
     if (/unable to open/.test(message)) {
       return `${database} cannot be opened or made; check that it is a file in a folder that may ` +
         "be written";
     }
-    return `${message} (${path})`;
+    return explainFile(error, path) ?? `${message} (${path})`;
   }
 }
 
@@ -198,7 +224,7 @@ class ShelveEngine implements Engine {
  */
 export function shelve(location: EngineLocation, engineOptions: ShelveEngineOptions = {}): Engine {
   const options: EngineOptions = { ...engineOptions };
-  checkOptionNames("shelve", options, ["path", "kv"]);
+  checkOptionNames("shelve", options, ["path", "kv", "mode"]);
   return new ShelveEngine(location, placeOf(location, options));
 }
 

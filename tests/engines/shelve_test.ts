@@ -9,7 +9,8 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { DecodeError } from "../../codec/errors.ts";
 import { bedTests, disposable, type Options, type Store } from "../support/bed.ts";
 import { entryOf } from "../support/entries.ts";
@@ -23,6 +24,7 @@ import { startKvConnect } from "../support/kv_connect_server.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
+import { whileReadOnly } from "../support/read_only.ts";
 import { processTests } from "../support/processes.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
 
@@ -292,6 +294,80 @@ test("a file that is no database is refused and left as it is", async ({ root: f
     EngineError,
     "cannot be opened",
   );
+});
+
+test("another program's SQLite database is refused and left as it is", async ({ root }) => {
+  const sizes = [1, 200];
+  for (const tables of sizes) {
+    const path = join(root, `foreign ${tables}.db`);
+    using database = new DatabaseSync(path);
+    for (let i = 0; i < tables; i++) database.exec(`CREATE TABLE notes_of_mine_${i} (text TEXT)`);
+    const before = await Deno.readFile(path);
+    const error = await assertRejects(async () => await make({ path }).open(), EngineError);
+    assertStringIncludes(error.message, "an SQLite database of another program");
+    assertEquals(await Deno.readFile(path), before);
+  }
+  // One that is empty is like a new one.
+  const path = join(root, "empty.db");
+  await Deno.writeFile(path, new Uint8Array(0));
+  await using engine = make({ path });
+  await engine.open();
+  await engine.set("key", entryOf("value"));
+});
+
+test("follows when the file at its path is removed or replaced", async (bed) => {
+  const folder = join(bed.root, "test");
+  const first = await bed.open();
+  await first.set("key", entryOf("old"));
+  await Deno.remove(folder, { recursive: true });
+  const second = await bed.open();
+  await second.set("key", entryOf("new"));
+  assertEquals((await first.get("key"))?.value, entryOf("new").value);
+  await first.set("other", entryOf("value"));
+  assertEquals(await second.has("other"), true);
+  // Alone it notices within a second.
+  await Deno.remove(folder, { recursive: true });
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  await first.set("alone", entryOf("value"));
+  await bed.close();
+  assertEquals(await Array.fromAsync((await bed.open()).keys()), ["alone"]);
+});
+
+test("reads and checks a file that nobody may write to", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  const path = join(bed.root, "test", "shelve.kv");
+  await (await bed.open()).set("key", entryOf("value"));
+  await bed.close();
+  const read = async () => {
+    const engine = await bed.open();
+    assertEquals((await engine.get("key"))?.value, entryOf("value").value);
+    assertEquals(await Array.fromAsync(engine.keys()), ["key"]);
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    for (const write of [() => engine.set("key", entryOf("no")), () => engine.clear()]) {
+      const error = await assertRejects(async () => await write(), EngineError);
+      assertStringIncludes(error.message, "can only be read here");
+    }
+    await bed.close();
+  };
+  await whileReadOnly(path, read);
+  // Nothing can be made beside it, either.
+  await whileReadOnly(dirname(path), () => whileReadOnly(path, read));
+  const engine = await bed.open();
+  await engine.set("key", entryOf("new"));
+  assertEquals((await engine.get("key"))?.value, entryOf("new").value);
+});
+
+test("gives files and folders the mode that the option says", async (bed) => {
+  if (Deno.build.os === "windows") return;
+  const modes = (path: string) => {
+    const paths = [dirname(path), path, `${path}-wal`, `${path}-shm`];
+    return paths.map((path) => ((Deno.statSync(path).mode ?? 0) & 0o777).toString(8));
+  };
+  await (await bed.open()).set("key", entryOf("value"));
+  assertEquals(modes(join(bed.root, "test", "shelve.kv")), ["700", "600", "600", "600"]);
+  const path = join(bed.root, "deep", "own.kv");
+  await (await bed.open({ path, mode: 0o664 })).set("key", entryOf("value"));
+  assertEquals(modes(path), ["775", "664", "664", "664"]);
 });
 
 test("a damaged file is an error and a problem that check names", async ({ root: folder }) => {
