@@ -13,6 +13,7 @@ import {
   writeAll,
   writeAllSync,
 } from "../../platform/files.ts";
+import { finishForDead, WriterLog } from "./writer_log.ts";
 import { RefusedError } from "../sqlite/transaction.ts";
 
 /** Values of this size and more are read and written without blocking the event loop. */
@@ -64,9 +65,16 @@ export interface NewFile {
 /** The files of a DiskCache directory that hold values too large for its database. */
 export class ValueFiles {
   readonly #directory: string;
+  readonly #log: WriterLog;
 
   constructor(directory: string) {
     this.#directory = directory;
+    this.#log = new WriterLog(directory);
+  }
+
+  /** To be called when nothing is under way any more. */
+  close(): void {
+    this.#log.close();
   }
 
   /**
@@ -82,7 +90,9 @@ export class ValueFiles {
    * that `check` in any process knows it from what a crash left behind.
    */
   async write(value: Uint8Array): Promise<NewFile> {
-    const { filename, file } = this.#create();
+    const filename = this.#newName();
+    const noted = this.#log.note([filename]);
+    const file = this.#create(filename);
     try {
       file.lockSync(true);
       if (value.byteLength < LARGE) writeAllSync(file, value);
@@ -92,7 +102,11 @@ export class ValueFiles {
       this.remove(filename);
       throw error;
     }
-    return { filename, release: () => file.close() };
+    const release = () => {
+      file.close();
+      this.#log.forget(noted);
+    };
+    return { filename, release };
   }
 
   /**
@@ -121,6 +135,48 @@ export class ValueFiles {
     return this.#find(filename)?.size;
   }
 
+  /**
+   * Removes the files that a change leaves over.
+   *
+   * @param change Gives their names before it takes effect, and then takes effect.
+   */
+  removeAfter<T>(change: (leave: (filenames: readonly string[]) => void) => T): T {
+    let left: readonly string[] = [];
+    let noted: number[] = [];
+    try {
+      const result = change((filenames) => {
+        left = filenames;
+        noted = this.#log.note(filenames);
+      });
+      for (const filename of left) this.remove(filename);
+      return result;
+    } finally {
+      this.#log.forget(noted);
+    }
+  }
+
+  /**
+   * Removes what killed processes left behind.
+   *
+   * @param named Which of these files a row names.
+   */
+  sweep(named: (filenames: string[]) => Set<string>): void {
+    try {
+      finishForDead(this.#directory, (filenames) => {
+        const kept = named(filenames);
+        for (const filename of new Set(filenames)) {
+          if (kept.has(filename)) continue;
+          this.remove(filename);
+          // It may be that nothing but the folder had been made, or was left.
+          this.removeFolder(dirname(filename));
+        }
+      });
+    } catch (error) {
+      // `check` finds it too; no caller is to do without what it came for.
+      if (errorCode(error) === undefined) throw error;
+    }
+  }
+
   /** Removes a file, and the folders that are empty without it, as Python does. */
   remove(filename: string): void {
     try {
@@ -140,16 +196,9 @@ export class ValueFiles {
   removeFolder(folder: string): boolean {
     const path = join(this.#directory, folder);
     if (this.#linkOn(folder.split(/[\\/]/)) !== undefined) return false;
-    let gone = false;
-    try {
-      removeSync(path);
-      gone = true;
-      if (dirname(folder) !== ".") removeSync(dirname(path));
-    } catch {
-      // There is something in it, as a rule.
-      return gone;
-    }
-    return gone;
+    if (!removeEmpty(path)) return false;
+    if (dirname(folder) !== ".") removeEmpty(dirname(path));
+    return true;
   }
 
   #find(filename: string): { path: string; size: number } | undefined {
@@ -190,12 +239,11 @@ export class ValueFiles {
     }
   }
 
-  #create(): { filename: string; file: OpenFile } {
-    const filename = this.#newName();
+  #create(filename: string): OpenFile {
     const path = join(this.#directory, filename);
     for (let attempt = 1;; attempt++) {
       try {
-        return { filename, file: openFileSync(path, { createNew: true, write: true }) };
+        return openFileSync(path, { createNew: true, write: true });
       } catch (error) {
         if (!isNotFound(error) || attempt === ATTEMPTS) throw error;
         makeFolderSync(dirname(path));
@@ -223,6 +271,16 @@ export function look(path: string): FileInfo | undefined {
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return undefined;
     throw error;
+  }
+}
+
+/** Removes a folder unless there is something in it, as a rule; whether it is gone. */
+function removeEmpty(path: string): boolean {
+  try {
+    removeSync(path);
+    return true;
+  } catch (error) {
+    return isNotFound(error);
   }
 }
 

@@ -73,6 +73,7 @@ class DiskcacheEngine implements Engine {
   readonly supports = { persistent: true, shared: true };
   readonly #files: ValueFiles;
   readonly #database: DatabaseHandle<CacheTable>;
+  #isSwept = false;
 
   constructor(path: string, changes: SettingValues) {
     this.path = path;
@@ -82,6 +83,9 @@ class DiskcacheEngine implements Engine {
       choice: "node:sqlite",
       configure: configureCache,
       prepare: (connection, isReadOnly) => {
+        // Of another directory at the same path, perhaps.
+        this.#files.close();
+        this.#isSwept = false;
         if (changes.size > 0 && !isReadOnly) {
           transact(connection, () => changeSettings(connection, changes));
         }
@@ -113,8 +117,9 @@ class DiskcacheEngine implements Engine {
     await this.#database.open();
   }
 
-  close(): Promise<void> {
-    return this.#database.close();
+  async close(): Promise<void> {
+    this.#files.close();
+    await this.#database.close();
   }
 
   get(key: string): Awaitable<Entry | undefined> {
@@ -238,13 +243,15 @@ class DiskcacheEngine implements Engine {
     });
   }
 
-  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    return checkCache({
+  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+    const report = await checkCache({
       directory: this.path,
       database: this.#database,
       files: this.#files,
       fix,
     });
+    if (fix) await this.#database.run((table) => this.#sweep(table));
+    return report;
   }
 
   byteSize(): Awaitable<number> {
@@ -277,10 +284,22 @@ class DiskcacheEngine implements Engine {
   }
 
   #transact<R>(table: CacheTable, action: (table: CacheTable, garbage: string[]) => R): R {
-    const garbage: string[] = [];
-    const result = transact(this.#database.connection, () => action(table, garbage));
-    for (const filename of garbage) this.#files.remove(filename);
-    return result;
+    this.#sweep(table);
+    return this.#files.removeAfter((leave) =>
+      transact(this.#database.connection, () => {
+        const garbage: string[] = [];
+        const result = action(table, garbage);
+        leave(garbage);
+        return result;
+      })
+    );
+  }
+
+  /** The first to change something cleans up after those who were killed. */
+  #sweep(table: CacheTable): void {
+    if (this.#isSwept) return;
+    this.#isSwept = true;
+    this.#files.sweep((filenames) => table.named(filenames));
   }
 
   /**
@@ -325,6 +344,7 @@ class DiskcacheEngine implements Engine {
 
   #put(key: SqlKey, row: NewRow): Awaitable<boolean> {
     const alone = this.#database.store(bytesInRows([row]), (table) => {
+      this.#sweep(table);
       return row.filename === null && table.putAlone(key, row, seconds());
     });
     return whenReady(alone, (alone) => {

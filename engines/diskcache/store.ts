@@ -51,6 +51,7 @@ const SQL = {
   some: "SELECT rowid, filename FROM Cache LIMIT ?",
   size: `SELECT count(*) FROM Cache WHERE ${HAS_KEY} AND ${LIVE}`,
   fileBytes: "SELECT value FROM Settings WHERE key = 'size'",
+  named: "SELECT filename FROM Cache WHERE filename IN (SELECT value FROM json_each(?))",
   pages: "PRAGMA page_count",
   pageSize: "PRAGMA page_size",
 } as const;
@@ -218,6 +219,12 @@ export class CacheTable {
       this.#sql(SQL.some).all(limit),
       garbage,
     );
+  }
+
+  /** Which of these files a row names. */
+  named(filenames: string[]): Set<string> {
+    const rows = this.#sql(SQL.named).all(JSON.stringify(filenames));
+    return new Set(rows.map(([filename]) => String(filename)));
   }
 
   /** Live keys after one of them and before the end, in their order. */

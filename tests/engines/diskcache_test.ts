@@ -21,7 +21,7 @@ import type { EngineFactory } from "../../engines/engine.ts";
 import { diskcache } from "../../engines/diskcache/mod.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
-import { REPOSITORY, runScript } from "../support/child.ts";
+import { REPOSITORY, runScript, WorkerProcess } from "../support/child.ts";
 import { answerOf, python, startPython } from "../support/python.ts";
 import { bedTests, type Options, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -835,6 +835,60 @@ test("removes what crashes left, and sets the counters right", async (bed) => {
   }
   assertEquals((await engine.check({ fix: false })).problems, []);
   assertEquals(await python(directory, "answer(check())"), []);
+});
+
+test("the next writer removes what a killed one left", async (bed) => {
+  const directory = join(bed.root, "kill/diskcache/main");
+  for (let round = 0; round < 20; round++) {
+    await using writer = new WorkerProcess("./kill_worker.ts", {
+      place: bed.place,
+      name: "kill",
+      start: round * 1_000,
+      atomic: round % 2 > 0,
+    });
+    await writer.line();
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
+    // Another handle is at work all the time.
+    const other = await bed.open({}, { name: "kill" });
+    const writing = other.set("other", entryOf("x".repeat(2_000_000)));
+    writer.kill();
+    await writer.status;
+    const engine = await bed.open({}, { name: "kill" });
+    await engine.set("small", entryOf("value"));
+    await writing;
+    await bed.close();
+    assertEquals(await python(directory, "answer(check())"), [], `round ${round}`);
+    const names = Array.from(Deno.readDirSync(directory), ({ name }) => name);
+    assertEquals(names.filter((name) => name.includes("writer")), [], `round ${round}`);
+  }
+});
+
+test("leaves what a log of a writer names, where it is in use or no file of the kind", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("x".repeat(50 * KB)));
+  const directory = directoryOf(bed);
+  const [kept] = valueFiles(bed);
+  const left = join("ab", "cd", `${"0".repeat(28)}.val`);
+  await Deno.mkdir(join(directory, "ab/cd"), { recursive: true });
+  await Deno.mkdir(join(directory, "ef/01"), { recursive: true });
+  await Deno.writeTextFile(join(directory, left), "left");
+  await Deno.writeTextFile(join(bed.root, "secret"), "secret");
+  const log = join(directory, "cache.db-writer-1");
+  const gone = join("ef", "01", `${"0".repeat(28)}.val`);
+  await Deno.writeTextFile(log, [kept, left, "../secret", gone, "cache.db", kept, ""].join("\n"));
+  const held = await Deno.open(log, { write: true });
+  await held.lock(true);
+  const second = await openIn(bed);
+  await second.set("small", entryOf("value"));
+  assertEquals(valueFiles(bed).sort(), [kept, left].sort());
+  held.close();
+  const third = await openIn(bed);
+  await third.set("small", entryOf("value"));
+  assertEquals(valueFiles(bed), [kept]);
+  assertEquals(await Deno.readTextFile(join(bed.root, "secret")), "secret");
+  assertEquals((await textAt(engine, "key"))?.length, 50 * KB);
+  assertEquals((await engine.check({ fix: false })).problems, []);
+  assertEquals(existsSync(log), false);
 });
 
 test("leaves a file alone whose writer is at work", async (bed) => {
