@@ -58,6 +58,7 @@ export interface OpenOptions {
 export interface FileInfo {
   readonly isFile: boolean;
   readonly isDirectory: boolean;
+  readonly isSymlink: boolean;
   readonly size: number;
   readonly mtime: Date | null;
   readonly dev: number;
@@ -154,6 +155,23 @@ export function isAbsent(path: string): boolean {
     if (isNotFound(error)) return true;
     throw error;
   }
+}
+
+/**
+ * Whether a folder is at a path; what is there and isn't one is refused, and a link is none: what is
+ * done in it would be done elsewhere.
+ */
+export function isRealFolder(path: string): boolean {
+  let found: FileInfo;
+  try {
+    found = Deno.lstatSync(path);
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+  if (found.isDirectory) return true;
+  const what = found.isSymlink ? "a link" : "a file";
+  throw new Error(`${what} is where a folder should be: ${path}; move it away`);
 }
 
 /** Gives a file another path; a file that is there is replaced in one step. */
