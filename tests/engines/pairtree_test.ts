@@ -875,22 +875,22 @@ pairtreeTest(
     const name = "My cache";
     const engine = await bed.open({}, { name, dbname: "main/A b" });
     await engine.set("key", entryOf("value"));
-    const folder = encodeSegment(name);
-    assertEquals(await Deno.readTextFile(join(root, `${folder}.name`)), '"My cache"\n');
+    const folder = join(root, encodeSegment(name));
+    assertEquals(await Deno.readTextFile(join(folder, ".name")), '"My cache"\n');
     assertEquals(await Deno.readTextFile(`${engine.path}.name`), '"A b"\n');
     assertEquals(
       textOf(await (await bed.open({}, { name, dbname: "main/A b" })).get("key")),
       "value",
     );
     await engine.clear(true);
-    for (const path of [join(root, folder), engine.path]) {
-      const kept = await Deno.readTextFile(`${path}.name`);
+    for (const path of [join(folder, ".name"), `${engine.path}.name`]) {
+      const kept = await Deno.readTextFile(path);
       // As if another name had the same hash.
-      await Deno.writeTextFile(`${path}.name`, '"Another"\n');
+      await Deno.writeTextFile(path, '"Another"\n');
       const taken = bed.open({}, { name, dbname: "main/A b" });
       const error = await assertRejects(() => taken, EngineError, '"Another"');
       assertEquals(error.operation, "open");
-      await Deno.writeTextFile(`${path}.name`, kept);
+      await Deno.writeTextFile(path, kept);
     }
     assertEquals(filesBelow(root).filter((path) => path.endsWith(".name")).length, 2);
   },
