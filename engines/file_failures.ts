@@ -16,8 +16,10 @@ const MEANING: Record<string, (path: string) => string> = {
   ELOOP: (path) => `links lead in a circle, or where none may be, in ${path}; remove them`,
   EIO: (path) => `the disk of ${path} failed to read or write; the system's log says more`,
   ESTALE: (path) => `the network file system of ${path} has lost it; mount it anew`,
-  EMFILE: () => "this process has too many open files",
-  ENFILE: () => "the system has too many open files",
+  EFBIG: (path) =>
+    `it is larger than the file system of ${path}, or the limit of this process (ulimit -f), allows`,
+  EMFILE: () => "this process has too many open files; raise its limit (ulimit -n)",
+  ENFILE: () => "the system has too many open files; end other programs or raise its limit",
   ENAMETOOLONG: (path) =>
     `the path is too long for the file system: ${path}; use a shorter rootDir`,
 };
@@ -28,6 +30,16 @@ function denied(path: string): string {
 
 function inTheWay(path: string): string {
   return `a file is where a folder should be, in ${path}; move it away or use another rootDir`;
+}
+
+/** Whether an error says that this process may not write there. */
+export function isReadOnly(error: unknown): boolean {
+  return isPermissionDenied(error) || ["EACCES", "EPERM", "EROFS"].includes(errorCode(error) ?? "");
+}
+
+/** Whether an error says that there is no space left. */
+export function isDiskFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "");
 }
 
 /**

@@ -3,7 +3,7 @@
  * place: two names could have one hash, and their stores would be one.
  */
 import { lstatSync, readFileSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { errorCode, isNotFound } from "../platform/errors.ts";
 import { folderMode, makeFolderSync, writeFileSync } from "../platform/files.ts";
 import { delay, now } from "../platform/timers.ts";
@@ -21,6 +21,8 @@ const encoder = new TextEncoder();
 export interface NamedPath {
   /** Its path, without the ending that an engine's files have. */
   readonly path: string;
+  /** The file that keeps the name. */
+  readonly file: string;
   /** The name or dbname. */
   readonly text: string;
 }
@@ -34,7 +36,9 @@ export function storeNames(
   const segments = location.dbname.split("/");
   const parts = segments.map((text, i) => {
     const dbname = segments.slice(0, i + 1).join("/");
-    return { path: storePath(engine, { ...location, dbname }, options), text };
+    const path = storePath(engine, { ...location, dbname }, options);
+    // Beside it: DiskCache's check removes what it doesn't know.
+    return { path, file: `${path}.name`, text };
   });
   return [...sharedNames(location, options), ...parts.filter(isHashed)];
 }
@@ -45,7 +49,8 @@ export function sharedNames(
   options: Record<string, unknown>,
 ): NamedPath[] {
   if (pathOption(options) !== undefined) return [];
-  return [{ path: nameFolder(location), text: location.name }].filter(isHashed);
+  const path = nameFolder(location);
+  return [{ path, file: join(path, ".name"), text: location.name }].filter(isHashed);
 }
 
 function isHashed({ text }: NamedPath): boolean {
@@ -58,8 +63,8 @@ function isHashed({ text }: NamedPath): boolean {
  * @throws {Error} When it does, or a name can't be read.
  */
 export function compareNames(names: readonly NamedPath[]): void {
-  for (const { path, text } of names) {
-    const owner = nameAt(path);
+  for (const { path, file, text } of names) {
+    const owner = nameIn(file);
     if (owner === undefined || owner === text) continue;
     throw new Error(
       `${path} is the place of ${JSON.stringify(owner)} and can't be that of ` +
@@ -84,9 +89,8 @@ export async function claimNames(names: readonly NamedPath[], mode: number): Pro
 }
 
 /** Whether a name has been written down, whoever did it. */
-function claim({ path, text }: NamedPath, mode: number, isAbandoned: boolean): boolean {
-  if (nameAt(path) !== undefined) return true;
-  const file = fileOf(path);
+function claim({ file, text }: NamedPath, mode: number, isAbandoned: boolean): boolean {
+  if (nameIn(file) !== undefined) return true;
   try {
     makeFolderSync(dirname(file), folderMode(mode));
     // Of a process that has ended while it wrote: others need no more than a moment.
@@ -99,9 +103,8 @@ function claim({ path, text }: NamedPath, mode: number, isAbandoned: boolean): b
   }
 }
 
-/** The name that a place belongs to; `undefined` when none has been written down, or not yet. */
-function nameAt(path: string): string | undefined {
-  const file = fileOf(path);
+/** The name in a file; `undefined` when none has been written down, or not yet. */
+function nameIn(file: string): string | undefined {
   try {
     if (!lstatSync(file).isFile()) throw new Error(`${file} is not a file; move it away`);
     const name: unknown = JSON.parse(readFileSync(file, "utf8"));
@@ -110,8 +113,4 @@ function nameAt(path: string): string | undefined {
     if (isNotFound(error) || error instanceof SyntaxError) return undefined;
     throw error;
   }
-}
-
-function fileOf(path: string): string {
-  return `${path}.name`;
 }

@@ -3,7 +3,6 @@
  * `…Sync` function, what may take long by one that returns a promise. What isn't here is the same
  * on all runtimes: `node:fs` has it.
  */
-import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorCode, isNotFound } from "./errors.ts";
 import { os } from "./system.ts";
@@ -58,6 +57,7 @@ export interface OpenOptions {
 export interface FileInfo {
   readonly isFile: boolean;
   readonly isDirectory: boolean;
+  readonly isSymlink: boolean;
   readonly size: number;
   readonly mtime: Date | null;
   readonly dev: number;
@@ -141,19 +141,34 @@ export function lstatSync(path: string): FileInfo {
 
 /**
  * Whether nothing is at a path. `existsSync` says so too when the system may not tell (EACCES, EIO,
- * ESTALE, ELOOP): that is thrown. Something that is there, mostly, costs no more than `existsSync`,
- * what is not the exception that says why: 7 µs.
+ * ESTALE, ELOOP): that is thrown. What is there costs no more than by `existsSync`, what is not the
+ * exception that says why: 7 µs.
  */
 export function isAbsent(path: string): boolean {
-  if (existsSync(path)) return false;
   try {
     Deno.lstatSync(path);
-    // A link that leads nowhere.
     return false;
   } catch (error) {
     if (isNotFound(error)) return true;
     throw error;
   }
+}
+
+/**
+ * Whether a folder is at a path; what is there and isn't one is refused, and a link is none: what is
+ * done in it would be done elsewhere.
+ */
+export function isRealFolder(path: string): boolean {
+  let found: FileInfo;
+  try {
+    found = Deno.lstatSync(path);
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+  if (found.isDirectory) return true;
+  const what = found.isSymlink ? "a link" : "a file";
+  throw new Error(`${what} is where a folder should be: ${path}; move it away`);
 }
 
 /** Gives a file another path; a file that is there is replaced in one step. */

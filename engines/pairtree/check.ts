@@ -4,6 +4,7 @@ import { isAbsent } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
 import { messageOf } from "../errors.ts";
+import { isReadOnly } from "../file_failures.ts";
 import { verify } from "./files.ts";
 import { Damage, keyOf } from "./format.ts";
 import { folderOf, keyAt, placeOf } from "./names.ts";
@@ -17,7 +18,7 @@ export async function checkStore(store: PairtreeStore, fix: boolean): Promise<En
   const problems: EngineProblem[] = [];
   let checked = 0;
   for (const digit of store.temporaries()) {
-    const problem = await store.locked(digit, () => leftover(store, digit, fix));
+    const problem = await locked(store, digit, fix, () => leftover(store, digit, fix));
     if (problem !== undefined) problems.push(problem);
   }
   for (const folder of store.folders()) {
@@ -29,6 +30,24 @@ export async function checkStore(store: PairtreeStore, fix: boolean): Promise<En
     }
   }
   return { checked, problems };
+}
+
+/**
+ * Does something under a lock; without one where nothing is to be mended and this process may not
+ * write: then it can't take one, and a store that others don't write to either can be checked.
+ */
+async function locked<T>(
+  store: PairtreeStore,
+  digit: string,
+  fix: boolean,
+  action: () => T,
+): Promise<T> {
+  try {
+    return await store.locked(digit, action);
+  } catch (error) {
+    if (fix || !isReadOnly(error)) throw error;
+    return action();
+  }
 }
 
 /** What a killed process left of a write, of those whose lock we hold: nobody else is writing. */

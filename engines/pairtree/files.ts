@@ -8,6 +8,7 @@ import {
   folderMode,
   giveMode,
   isAbsent,
+  lstatSync,
   makeFolderSync,
   type OpenFile,
   openFile,
@@ -34,6 +35,10 @@ import {
  */
 const SYNC_READ = 1024 * 1024;
 const SYNC_WRITE = 128 * 1024;
+
+const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+/** A link may lead anywhere, and a FIFO would wait for its writer. Windows has neither flag. */
+const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
 
 /** How much is read at first: of a header, and of an entry. Most files fit. */
 const HEAD = 1024;
@@ -63,6 +68,7 @@ export function readHeader(path: string): Header | undefined {
   }
   const header = parseHeader(head.subarray(0, filled));
   if (header !== undefined || filled < HEAD) return header ?? noEnd();
+  requireFile(path);
   const bytes = readAll(path);
   return bytes && (parseHeader(bytes) ?? noEnd());
 }
@@ -104,6 +110,7 @@ export function readEntry(path: string, key: string): Awaitable<Entry | undefine
 
 async function readLarge(path: string, key: string): Promise<Entry | undefined> {
   try {
+    requireFile(path);
     return wholeEntry(await readFile(path), key);
   } catch (error) {
     if (isNotFound(error)) return undefined;
@@ -126,6 +133,7 @@ function wholeEntry(bytes: Uint8Array, key: string): Entry | undefined {
  * @throws {Damage} When it is not.
  */
 export async function verify(path: string): Promise<Header> {
+  requireFile(path);
   const bytes = await readFile(path);
   const header = parseHeader(bytes) ?? noEnd();
   checkValue(header, bytes.subarray(header.line.byteLength));
@@ -253,14 +261,21 @@ let missed = false;
 function openToRead(path: string): number | undefined {
   if (missed && isAbsent(path)) return undefined;
   try {
-    const fd = openSync(path, constants.O_RDONLY);
+    const fd = openSync(path, READ);
     missed = false;
     return fd;
   } catch (error) {
+    if (errorCode(error) === "ELOOP") requireFile(path);
     if (!isNotFound(error)) throw error;
     missed = true;
     return undefined;
   }
+}
+
+/** @throws {Damage} When something else than a file is at a path: what it gives may have no end. */
+function requireFile(path: string): void {
+  const { isFile, isSymlink } = lstatSync(path);
+  if (!isFile) throw new Damage(isSymlink ? "it is a link" : "it is not a file");
 }
 
 function readAll(path: string): Uint8Array | undefined {

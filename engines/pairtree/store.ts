@@ -7,6 +7,7 @@ import {
   type FolderEntry,
   folderMode,
   isAbsent,
+  isRealFolder,
   makeFolderSync,
   readFolderSync,
   writeFileSync,
@@ -46,6 +47,8 @@ export class PairtreeStore {
   readonly #writing: string;
   readonly #options: WriteOptions;
   #isTidy = false;
+  /** The folders that were found to be no links. */
+  readonly #real = new Set<string>();
   readonly #pending = new Set<Promise<unknown>>();
 
   constructor(path: string, options: WriteOptions) {
@@ -58,7 +61,7 @@ export class PairtreeStore {
 
   /** Whether the store has been made. */
   exists(): boolean {
-    return !isAbsent(this.#locks);
+    return isRealFolder(this.#locks);
   }
 
   /** Makes the store. */
@@ -68,12 +71,14 @@ export class PairtreeStore {
 
   /** @throws {Damage} When the entry is not what was written. */
   get(key: string): Awaitable<Entry | undefined> {
-    const { path } = this.at(placeOf(key));
+    const { folder, path } = this.at(placeOf(key));
+    if (!this.#hasFolder(folder)) return undefined;
     return whileBusy(() => readEntry(path, key));
   }
 
   has(key: string): Awaitable<boolean> {
-    const { path } = this.at(placeOf(key));
+    const { folder, path } = this.at(placeOf(key));
+    if (!this.#hasFolder(folder)) return false;
     return whileBusy(() => !isAbsent(path) && this.isLive(path));
   }
 
@@ -85,7 +90,7 @@ export class PairtreeStore {
 
   delete(key: string): Awaitable<boolean> {
     const { folder, path } = this.at(placeOf(key));
-    if (isAbsent(path)) return false;
+    if (!this.#hasFolder(folder) || isAbsent(path)) return false;
     return this.locked(folder, () => {
       const live = !isAbsent(path) && this.isLive(path);
       return then(this.#remove(folder, path), live);
@@ -193,6 +198,7 @@ export class PairtreeStore {
 
   /** The locks whose holders are writing, or were when they were killed. */
   temporaries(): string[] {
+    if (!isRealFolder(this.#writing)) return [];
     return list(this.#writing).map(({ name }) => name).filter((name) => HEX_DIGITS.includes(name));
   }
 
@@ -224,6 +230,17 @@ export class PairtreeStore {
     change.then(done, done);
   }
 
+  /**
+   * Whether the folder is there; a link in its place is refused. Who only reads looks once: that it
+   * is one later leads to no more than an entry of somebody else's.
+   */
+  #hasFolder(folder: string): boolean {
+    if (this.#real.has(folder)) return true;
+    const isThere = isRealFolder(`${this.path}/${folder}`);
+    if (isThere) this.#real.add(folder);
+    return isThere;
+  }
+
   #liveKey(folder: string, name: string, mayExpire: boolean): string | undefined {
     const key = keyAt(folder, name);
     if (key === undefined || (key !== null && !mayExpire)) return key;
@@ -241,6 +258,7 @@ export class PairtreeStore {
 
   #write({ folder, name }: Place, record: Uint8Array, { expiresAt }: NewEntry): Awaitable<void> {
     const { mode } = this.#options;
+    isRealFolder(`${this.path}/${folder}`);
     if (expiresAt !== undefined && !this.mayExpire()) {
       writeFileSync(this.#expiring, new Uint8Array(), { mode });
     }
@@ -264,6 +282,7 @@ export class PairtreeStore {
   }
 
   #remove(folder: string, path: string): Awaitable<void> {
+    isRealFolder(`${this.path}/${folder}`);
     if (remove(path) && this.#options.sync) return flushFolder(`${this.path}/${folder}`);
   }
 }
@@ -309,6 +328,7 @@ export function remove(path: string): boolean {
 
 /** The paths of the stores in a folder of nested ones, at any depth. */
 export function* nestedStores(folder: string): Generator<string> {
+  if (!isRealFolder(folder)) return;
   for (const { name, isDirectory } of list(folder)) {
     if (!isDirectory) continue;
     if (name.endsWith("+")) yield* nestedStores(join(folder, name));

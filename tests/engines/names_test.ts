@@ -32,13 +32,16 @@ Deno.test("names that agree in 48 bits of their hash have places of their own", 
 Deno.test("what hashes stand for in a path is told, part by part", () => {
   const location = { rootDir: "/root", name: "My cache", dbname: "main/A b/c" };
   const folder = join("/root", encodeSegment("My cache"));
-  assertEquals(sharedNames(location, {}), [{ path: folder, text: "My cache" }]);
+  const named = { path: folder, file: join(folder, ".name"), text: "My cache" };
+  assertEquals(sharedNames(location, {}), [named]);
+  const nested = join(folder, "pairtree", "main+", encodeSegment("A b"));
   assertEquals(storeNames("pairtree", location, {}), [
-    { path: folder, text: "My cache" },
-    { path: join(folder, "pairtree", "main+", encodeSegment("A b")), text: "A b" },
+    named,
+    { path: nested, file: `${nested}.name`, text: "A b" },
   ]);
+  const given = `/given+/${encodeSegment("A b")}`;
   assertEquals(storeNames("pairtree", location, { path: "/given" }), [
-    { path: `/given+/${encodeSegment("A b")}`, text: "A b" },
+    { path: given, file: `${given}.name`, text: "A b" },
   ]);
   assertEquals(sharedNames(location, { path: "/given" }), []);
   assertEquals(storeNames("pairtree", { ...location, name: "n", dbname: "main" }, {}), []);
@@ -47,10 +50,11 @@ Deno.test("what hashes stand for in a path is told, part by part", () => {
 Deno.test("a place belongs to the name that claimed it first", () =>
   inFolder(async (folder) => {
     const path = join(folder, "new", encodeSegment("A name"));
-    compareNames([{ path, text: "A name" }]);
-    await claimNames([{ path, text: "A name" }], MODE);
-    await claimNames([{ path, text: "A name" }], MODE);
-    const taken = [{ path, text: "Another" }];
+    const own = [{ path, file: `${path}.name`, text: "A name" }];
+    compareNames(own);
+    await claimNames(own, MODE);
+    await claimNames(own, MODE);
+    const taken = [{ ...own[0], text: "Another" }];
     const error = assertThrows(() => compareNames(taken), Error, '"A name"');
     assertEquals(error.message.includes("use another name"), true);
     await assertRejects(() => claimNames(taken, MODE), Error, '"A name"');
@@ -60,7 +64,9 @@ Deno.test("a place belongs to the name that claimed it first", () =>
 Deno.test("of those who claim a place at once one gets it", () =>
   inFolder(async (folder) => {
     const path = join(folder, "place");
-    const claims = ["A", "B", "C"].map((text) => claimNames([{ path, text }], MODE));
+    const claims = ["A", "B", "C"].map((text) =>
+      claimNames([{ path, file: `${path}.name`, text }], MODE)
+    );
     const settled = await Promise.allSettled(claims);
     assertEquals(settled.filter(({ status }) => status === "fulfilled").length, 1);
   }));
@@ -69,6 +75,6 @@ Deno.test("a name that a killed process has not written to its end is written an
   inFolder(async (folder) => {
     const path = join(folder, "place");
     await Deno.writeTextFile(`${path}.name`, '"A na');
-    await claimNames([{ path, text: "A name" }], MODE);
+    await claimNames([{ path, file: `${path}.name`, text: "A name" }], MODE);
     assertEquals(await Deno.readTextFile(`${path}.name`), '"A name"\n');
   }));

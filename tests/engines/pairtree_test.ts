@@ -22,6 +22,7 @@ import type { EngineFactory } from "../../engines/engine.ts";
 import { pairtree } from "../../engines/pairtree/mod.ts";
 import { runScript } from "../support/child.ts";
 import { entryOf, keysOf, textOf } from "../support/entries.ts";
+import { runOnSmallDisk } from "../support/small_disk.ts";
 import { whileReadOnly } from "../support/read_only.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -613,7 +614,7 @@ pairtreeTest("only what is not there is a miss", async ({ bed, root, engine, fil
   for (const [name, operation] of Object.entries(operations)) {
     const error = await rejection(operation);
     assertInstanceOf(error, EngineError, name);
-    assertStringIncludes(error.message, "links lead in a circle");
+    assertStringIncludes(error.message, "a link is where a folder should be");
   }
   await Deno.remove(folder);
   await Deno.rename(`${folder}.away`, folder);
@@ -647,6 +648,72 @@ pairtreeTest("what may not be read is no miss", async ({ root, engine, file }) =
   const { stdout, stderr } = await runScript(script, flags);
   const expected = ["undefined false", "EngineError get", "EngineError has", "undefined", ""];
   assertEquals(stdout.split("\n"), expected, stderr);
+});
+
+pairtreeTest("a store that may only be read can be read and checked", async (store) => {
+  const { root, engine, file } = store;
+  await engine.setMany([["old", entryOf("value")], ["bad", entryOf("value")]]);
+  await Deno.writeTextFile(file("bad"), "cut o");
+  await Deno.writeTextFile(writingOf(engine, "old"), "cut o");
+  const script = `
+    import { complete } from "./engines/complete.ts";
+    import { pairtree } from "./engines/pairtree/mod.ts";
+    const location = { rootDir: ${JSON.stringify(root)}, name: "test", dbname: "main" };
+    const engine = complete(pairtree(location));
+    await engine.open();
+    const { checked, problems } = await engine.check({ fix: false });
+    console.log(checked, problems.map(({ kind }) => kind).sort().join(" "));
+    console.log(await engine.size(), (await engine.get("old")).value.length, await engine.byteSize() > 0);
+    try {
+      await engine.check({ fix: true });
+    } catch (error) {
+      console.log(error.name, error.operation);
+    }
+    await engine.close();
+  `;
+  const { stdout, stderr } = await runScript(script, ["--no-prompt", `--allow-read=${root}`]);
+  assertEquals(stdout, "2 damaged leftover\n2 5 true\nEngineError check\n", stderr);
+  const lock = join(engine.path, ".locks", placeOf("old").folder[0]);
+  await whileReadOnly(lock, async () => {
+    assertEquals((await engine.check({ fix: false })).problems.length, 2);
+  });
+});
+
+pairtreeTest("what is in the way on a full disk is said, and freeing works", async ({ root }) => {
+  const script = `
+    import { complete } from "./engines/complete.ts";
+    import { pairtree } from "./engines/pairtree/mod.ts";
+    const location = { rootDir: Deno.args[0], name: "n", dbname: "main" };
+    const engine = complete(pairtree(location));
+    await engine.open();
+    const entry = (size: number) => ({ value: new Uint8Array(size), timestamp: 0 });
+    await engine.set("kept", entry(10));
+    let full = "";
+    for (let i = 0; i < 100 && full === ""; i++) {
+      try {
+        await engine.set("key " + i, entry(100_000));
+      } catch (error) {
+        full = error.message;
+      }
+    }
+    console.log(full.includes("is full; free some space"), full.includes(Deno.args[0]));
+    // Until there is no room for a byte.
+    for (let size = 50_000; size > 0; size >>= 1) {
+      try {
+        for (let i = 0;; i++) await engine.set(size + " " + i, entry(size));
+      } catch {
+        // Smaller ones may still fit.
+      }
+    }
+    console.log((await engine.get("kept")).value.length, await engine.delete("key 0"));
+    await engine.set("new", entry(50_000));
+    console.log((await engine.check({ fix: true })).problems.length, await engine.prune());
+    await engine.clear(true);
+    console.log(await engine.size());
+    await engine.set("new", entry(1_000_000));
+  `;
+  const printed = await runOnSmallDisk(root, 4_000_000, script);
+  assertEquals(printed, "true true\n10 true\n0 0\n0\n");
 });
 
 /** A process that holds a lock until it is killed, and may be stopped meanwhile. */
@@ -808,22 +875,22 @@ pairtreeTest(
     const name = "My cache";
     const engine = await bed.open({}, { name, dbname: "main/A b" });
     await engine.set("key", entryOf("value"));
-    const folder = encodeSegment(name);
-    assertEquals(await Deno.readTextFile(join(root, `${folder}.name`)), '"My cache"\n');
+    const folder = join(root, encodeSegment(name));
+    assertEquals(await Deno.readTextFile(join(folder, ".name")), '"My cache"\n');
     assertEquals(await Deno.readTextFile(`${engine.path}.name`), '"A b"\n');
     assertEquals(
       textOf(await (await bed.open({}, { name, dbname: "main/A b" })).get("key")),
       "value",
     );
     await engine.clear(true);
-    for (const path of [join(root, folder), engine.path]) {
-      const kept = await Deno.readTextFile(`${path}.name`);
+    for (const path of [join(folder, ".name"), `${engine.path}.name`]) {
+      const kept = await Deno.readTextFile(path);
       // As if another name had the same hash.
-      await Deno.writeTextFile(`${path}.name`, '"Another"\n');
+      await Deno.writeTextFile(path, '"Another"\n');
       const taken = bed.open({}, { name, dbname: "main/A b" });
       const error = await assertRejects(() => taken, EngineError, '"Another"');
       assertEquals(error.operation, "open");
-      await Deno.writeTextFile(`${path}.name`, kept);
+      await Deno.writeTextFile(path, kept);
     }
     assertEquals(filesBelow(root).filter((path) => path.endsWith(".name")).length, 2);
   },
