@@ -8,6 +8,7 @@ import type { SqliteEngineOptions } from "../../engines/mod.ts";
 import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { type EngineName, HashStash, type HashStashOptions } from "../../mod.ts";
+import { loadEngine } from "../../engines/registry.ts";
 import { ENGINES } from "../support/bed.ts";
 
 /** Only `true` is one, for types that are the same. */
@@ -69,19 +70,31 @@ Deno.test("types: factories take the options of their engine", () => {
   assertEquals([given.driver, same], ["auto", true]);
 });
 
-Deno.test("types: every built-in engine has its options", () => {
+Deno.test("types: every built-in engine takes the options that its type names", async () => {
   const named: Same<keyof EngineOptionsByName, EngineName> = true;
   const ofEach: { [E in EngineName]: EngineOptionsOf<E> } = {
     memory: { maxEntries: 1, maxBytes: 1 },
-    pairtree: {},
+    pairtree: { mode: 0o600, sync: true },
     sqlite: { driver: "auto", path: "x" },
     shelve: { path: new URL("file:///x") },
     redis: { url: "redis://localhost", timeout: 1 },
     pickledb: { path: "x" },
-    diskcache: { path: "x", sizeLimit: 1, cullLimit: 1, minFileSize: 1 },
-    lmdb: { path: "x", mapSize: 1, maxReaders: 1 },
+    diskcache: {
+      path: "x",
+      sizeLimit: 1,
+      cullLimit: 1,
+      evictionPolicy: "none",
+      minFileSize: 1,
+    },
+    lmdb: { path: "x", mapSize: 1, maxReaders: 1, mode: 0o600 },
   };
   assertEquals([named, Object.keys(ofEach).sort()], [true, ENGINES.toSorted()]);
+  for (const engine of ENGINES) {
+    const create = await loadEngine(engine);
+    const location = { rootDir: "x", name: "n", dbname: "main" };
+    assertEquals(create(location, { ...ofEach[engine] }).name, engine);
+    assertThrows(() => create(location, { ...ofEach[engine], none: 1 }), TypeError, "none");
+  }
 });
 
 /** The engine as programs have it that run with any. */
