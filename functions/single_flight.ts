@@ -152,6 +152,8 @@ const flights = new Map<string, Flight>();
 /** One run, or one wait for another process's run, and the callers that share it. */
 class Flight {
   readonly isNew: boolean;
+  /** Whether it has computed nothing, as it found a result that was stored. */
+  hasFound = false;
   readonly operation: Operation;
   /**
    * The stored bytes of the result, of which each caller reads a value of its own; `undefined`:
@@ -229,7 +231,10 @@ class Flight {
     const job = this.#job;
     const claimed = await claim(store, job, wish, this.#waiting.signal);
     if (claimed === undefined) return undefined;
-    if (!(claimed instanceof Claim)) return valueOf(claimed.found);
+    if (!(claimed instanceof Claim)) {
+      this.hasFound = true;
+      return valueOf(claimed.found);
+    }
     try {
       // All who wanted it may have left meanwhile: then nothing begins.
       this.#waiting.signal.throwIfAborted();
@@ -309,10 +314,16 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
       continue;
     }
     signal?.throwIfAborted();
+    const joins = flight !== undefined;
     flight ??= new Flight(id, job, wish);
     const bytes = await flight.join(signal);
-    if (bytes !== undefined) return await job.target.read({ value: bytes }, job.text);
-    if (wish === "unclaimed") return CLAIMED;
+    if (bytes === undefined) {
+      if (wish === "unclaimed") return CLAIMED;
+    } else if (joins && flight.hasFound) {
+      // What it found may have been removed before this call was made.
+      const value = await job.target.get(job.text, ABSENT);
+      if (value !== ABSENT) return value;
+    } else return await job.target.read({ value: bytes }, job.text);
   }
 }
 

@@ -27,7 +27,7 @@ import {
   type SetOptions,
   withoutFilePath,
 } from "./options.ts";
-import { type Call, Order } from "./order.ts";
+import { type Access, type Call, Order } from "./order.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
 import type { TextPairs } from "./pairs.ts";
 import type { StashCheck, StashStats, Version } from "./types.ts";
@@ -37,6 +37,11 @@ import { Versions, versionsOf } from "./versions.ts";
 const BATCH = 500;
 /** … and bytes: little enough to hold in memory. */
 const BATCH_BYTES = 4_000_000;
+
+/** Items of a listing that are taken in one step … */
+const PAGE = 64;
+/** … and bytes of them. */
+const PAGE_BYTES = 1_000_000;
 
 /** Told apart from every value that can be stored. */
 export const ABSENT: unique symbol = Symbol("absent");
@@ -137,33 +142,52 @@ export class Handle implements AsyncDisposable {
 
   /**
    * Goes over items of the opened store, until the handle is closed. From the first one asked for,
-   * it comes after what was called before, and before what is called after.
+   * it comes after what was called before, and before what is called after: in one step as far as
+   * a page of it goes, and lazily beyond.
+   *
+   * @param weigh How many bytes an item has: a page is no more than a megabyte.
    */
   async *iterate<T>(
     operation: string,
     items: (store: Store) => Iterable<T> | AsyncIterable<T>,
+    weigh: (item: T) => number = () => 0,
   ): AsyncGenerator<T> {
     let iterator: Iterator<T> | AsyncIterator<T> | undefined;
-    const first = await this.#onAll(operation, async (store) => {
+    let isDone = false;
+    const next = async (): Promise<IteratorResult<T>> => {
+      // One that throws has ended.
+      isDone = true;
+      const result = await iterator!.next();
+      isDone = result.done === true;
+      return result;
+    };
+    const page = await this.#onAll(operation, async (store) => {
       const iterable = items(store);
       iterator = Symbol.asyncIterator in iterable
         ? iterable[Symbol.asyncIterator]()
         : iterable[Symbol.iterator]();
-      return await iterator.next();
+      const first: T[] = [];
+      for (let bytes = 0; first.length < PAGE && bytes < PAGE_BYTES;) {
+        const { done, value } = await next();
+        if (done) break;
+        first.push(value);
+        bytes += weigh(value);
+      }
+      return first;
     });
-    let ended = false;
     try {
-      for (let result = first;;) {
-        ended = result.done === true;
-        if (result.done) return;
-        yield result.value;
+      for (const item of page) {
+        yield item;
         if (this.#closing !== undefined) this.#refuse(operation);
-        ended = true;
-        result = await iterator!.next();
-        ended = false;
+      }
+      while (!isDone) {
+        const { done, value } = await next();
+        if (done) return;
+        yield value;
+        if (this.#closing !== undefined) this.#refuse(operation);
       }
     } finally {
-      if (!ended) await iterator!.return?.();
+      if (!isDone) await iterator!.return?.();
     }
   }
 
@@ -180,7 +204,9 @@ export class Handle implements AsyncDisposable {
 
   /** The same with the entries. */
   async *entries(operation: string): AsyncGenerator<[string, unknown, StoredEntry]> {
-    for await (const [text, entry] of this.iterate(operation, (store) => store.entries())) {
+    const weigh = ([, { value }]: [string, StoredEntry]) => value.length;
+    const entries = this.iterate(operation, (store) => store.entries(), weigh);
+    for await (const [text, entry] of entries) {
       const key = keyOf(text);
       if (key !== undefined) yield [text, key.key, entry];
     }
@@ -268,14 +294,14 @@ export class Handle implements AsyncDisposable {
     this.#active++;
     let call: Call | undefined;
     try {
-      if (this.#store === undefined || !this.#order.isFree(text)) {
-        const place = this.#order.enter(text);
-        call = place.call;
+      if (this.#store === undefined || !this.#order.isFree(text, "read")) {
+        const ahead = this.#order.ahead(text, "read");
+        call = this.#order.enter(text, "read");
         if (this.#store === undefined) await this.#open();
-        if (place.before !== undefined) await place.before;
+        if (ahead !== undefined) await ahead;
       }
       const found = this.#store!.getValue(text);
-      if (found instanceof Promise) call ??= this.#order.enter(text).call;
+      if (found instanceof Promise) call ??= this.#order.enter(text, "read");
       const entry = found instanceof Promise ? await found : found;
       if (call !== undefined) call = this.#leave(text, call);
       if (entry === undefined) {
@@ -306,19 +332,19 @@ export class Handle implements AsyncDisposable {
     let call: Call | undefined;
     try {
       const isLater = encoding instanceof Promise;
-      if (isLater || this.#store === undefined || !this.#order.isFree(text)) {
-        const place = this.#order.enter(text);
-        call = place.call;
+      if (isLater || this.#store === undefined || !this.#order.isFree(text, "write")) {
+        const ahead = this.#order.ahead(text, "write");
+        call = this.#order.enter(text, "write");
         if (isLater) await encoding;
         if (this.#store === undefined) await this.#open();
-        if (place.before !== undefined) await place.before;
+        if (ahead !== undefined) await ahead;
       }
       const bytes = isLater ? await encoding : encoding;
       // The modify around it would find the entry changed, and run its function again, for ever.
       this.#refuseInModify(text, "set entry inside the modify of its key");
       const done = this.#store!.set(text, { value: bytes, expiresAt, timestamp });
       if (done instanceof Promise) {
-        call ??= this.#order.enter(text).call;
+        call ??= this.#order.enter(text, "write");
         await done;
       }
       if (hasRuns()) overtakeRuns(this.place, text);
@@ -331,12 +357,12 @@ export class Handle implements AsyncDisposable {
 
   /** Whether the key is there. */
   async has(text: string): Promise<boolean> {
-    return await this.#onKeys("has", [text], (store) => store.has(text));
+    return await this.#onKeys("has", [text], "read", (store) => store.has(text));
   }
 
   /** When the entry ends, ms since the epoch; `Infinity`: never; `undefined`: it is absent. */
   async expiresAt(text: string): Promise<number | undefined> {
-    return await this.#onKeys("expiresAt", [text], async (store) => {
+    return await this.#onKeys("expiresAt", [text], "read", async (store) => {
       const entry = await store.get(text);
       return entry && (entry.expiresAt ?? Infinity);
     });
@@ -344,7 +370,7 @@ export class Handle implements AsyncDisposable {
 
   /** Removes a key; whether it was there. */
   async delete(text: string): Promise<boolean> {
-    return await this.#onKeys("delete", [text], async (store) => {
+    return await this.#onKeys("delete", [text], "write", async (store) => {
       await this.#decideOtherwise([text]);
       const deleted = await store.delete(text);
       if (deleted) this.stats.deletes++;
@@ -355,7 +381,7 @@ export class Handle implements AsyncDisposable {
   /** The stored value, or the default just stored. */
   async setDefault(text: string, value: unknown): Promise<unknown> {
     const encoding = this.codec.encode(value);
-    return await this.#onKeys("setDefault", [text], async (store) => {
+    return await this.#onKeys("setDefault", [text], "write", async (store) => {
       const bytes = await encoding;
       for (let attempt = 0;; attempt++) {
         const entry = await store.get(text);
@@ -378,7 +404,7 @@ export class Handle implements AsyncDisposable {
 
   /** Removes a key and gives its value to this caller alone; the default when it is absent. */
   async pop(text: string, defaultValue: unknown): Promise<unknown> {
-    return await this.#onKeys("pop", [text], async (store) => {
+    return await this.#onKeys("pop", [text], "write", async (store) => {
       for (let attempt = 0;; attempt++) {
         await this.#decideOtherwise([text]);
         const entry = await store.get(text);
@@ -405,7 +431,7 @@ export class Handle implements AsyncDisposable {
       // Only its reads and writes are in the order of calls: the function may take its time.
       return await exclusive(this.place + text, async () => {
         for (let attempt = 0;; attempt++) {
-          const entry = await this.#order.onKeys([text], () => store.get(text));
+          const entry = await this.#order.onKeys([text], "read", () => store.get(text));
           const current = entry && await this.read(entry, text);
           const operation = new Operation(this.place, `modify ${text}`);
           const next = await operation.run(() => fn(current));
@@ -418,7 +444,7 @@ export class Handle implements AsyncDisposable {
 
   /** The values of many keys in their order, `undefined` where absent. */
   async getMany(texts: string[]): Promise<unknown[]> {
-    return await this.#onKeys("getMany", texts, async (store) => {
+    return await this.#onKeys("getMany", texts, "read", async (store) => {
       const values: unknown[] = [];
       for (let from = 0; from < texts.length; from += BATCH) {
         for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
@@ -441,13 +467,18 @@ export class Handle implements AsyncDisposable {
     if ("snapshot" in source) {
       const pairs = source.snapshot.map((pair) => this.#encoded(pair));
       const texts = pairs.map(([text]) => text);
-      await this.#onKeys("setMany", texts, (store) => this.#setPairs(store, pairs, options));
+      await this.#onKeys(
+        "setMany",
+        texts,
+        "write",
+        (store) => this.#setPairs(store, pairs, options),
+      );
     } else {
       await this.run("setMany", async (store) => {
         const encoded = mapped(source.lazy, (pair) => this.#encoded(pair));
         for await (const batch of batches(encoded, BATCH)) {
           const texts = batch.map(([text]) => text);
-          await this.#order.onKeys(texts, () => this.#setPairs(store, batch, options));
+          await this.#order.onKeys(texts, "write", () => this.#setPairs(store, batch, options));
         }
       });
     }
@@ -455,7 +486,7 @@ export class Handle implements AsyncDisposable {
 
   /** Removes many keys; how many were there. */
   async deleteMany(texts: string[]): Promise<number> {
-    return await this.#onKeys("deleteMany", texts, async (store) => {
+    return await this.#onKeys("deleteMany", texts, "write", async (store) => {
       let deleted = 0;
       for (const batch of groupsOf(texts, BATCH)) {
         await this.#decideOtherwise(batch);
@@ -468,7 +499,7 @@ export class Handle implements AsyncDisposable {
 
   /** Every version of a key, oldest first; without append mode the one there is. */
   async getAll(text: string): Promise<Version<unknown>[]> {
-    return await this.#onKeys("getAll", [text], async (store) => {
+    return await this.#onKeys("getAll", [text], "read", async (store) => {
       const head = await store.get(text);
       if (head === undefined) return [];
       const versions = await Array.fromAsync(this.versions(text, head));
@@ -565,6 +596,7 @@ export class Handle implements AsyncDisposable {
   async #onKeys<T>(
     operation: string,
     texts: readonly string[],
+    access: Access,
     body: (store: Store) => Awaitable<T>,
   ): Promise<T> {
     if (this.#closing !== undefined) this.#refuse(operation);
@@ -573,6 +605,7 @@ export class Handle implements AsyncDisposable {
       // The place is taken before anything is awaited, be it the opening.
       return await this.#order.onKeys(
         texts,
+        access,
         async () => await body(this.#store ?? await this.#open()),
       );
     } finally {
@@ -652,7 +685,7 @@ export class Handle implements AsyncDisposable {
   ): Promise<boolean> {
     if (value === undefined) {
       if (entry === undefined) return true;
-      return await this.#order.onKeys([text], async () => {
+      return await this.#order.onKeys([text], "write", async () => {
         await this.#decideOtherwise([text]);
         return await store.compareAndSet(text, entry, undefined);
       });
@@ -663,7 +696,7 @@ export class Handle implements AsyncDisposable {
       ttl !== Infinity;
     const expiresAt = isOwn ? deadline(options, ttl, timestamp) : entry?.expiresAt;
     const next = { value: await this.codec.encode(value), expiresAt, timestamp };
-    return await this.#order.onKeys([text], async () => {
+    return await this.#order.onKeys([text], "write", async () => {
       if (!await store.compareAndSet(text, entry, next)) return false;
       if (hasRuns()) overtakeRuns(this.place, text);
       this.stats.sets++;

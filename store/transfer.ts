@@ -32,25 +32,24 @@ export async function* dumpStore(
   handle: Handle,
   wanted: (keys: string[]) => Promise<string[]>,
 ): AsyncGenerator<StoredRecord> {
-  yield* handle.iterate("dump", async function* (store) {
-    for await (const batch of batches(store.keys(), BATCH)) {
-      const keys = await wanted(batch);
-      for (const [i, head] of (await store.getMany(keys)).entries()) {
-        if (head === undefined) continue;
-        const key = keys[i];
-        for await (const entry of handle.versions(key, head)) {
-          const { value, header, expiresAt, timestamp } = entry;
-          yield {
-            key,
-            value,
-            version: header?.version ?? 1,
-            timestamp: header?.timestamp ?? timestamp,
-            expiresAt,
-          };
-        }
+  for await (const batch of batches(handle.iterate("dump", (store) => store.keys()), BATCH)) {
+    const keys = await wanted(batch);
+    const heads = await handle.run("dump", (store) => store.getMany(keys));
+    for (const [i, head] of heads.entries()) {
+      if (head === undefined) continue;
+      const key = keys[i];
+      for await (const entry of handle.versions(key, head)) {
+        const { value, header, expiresAt, timestamp } = entry;
+        yield {
+          key,
+          value,
+          version: header?.version ?? 1,
+          timestamp: header?.timestamp ?? timestamp,
+          expiresAt,
+        };
       }
     }
-  });
+  }
 }
 
 /**
