@@ -3,7 +3,7 @@
  * since its run began.
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { HashStash } from "../../mod.ts";
+import type { HashStash } from "../../mod.ts";
 import { ENGINES, PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { ACTIONS, REMOVALS, WRITES } from "../support/fence_actions.ts";

@@ -50,10 +50,6 @@ const CALLS: Call[] = [
     return { result: stash.clear(), expected: undefined };
   },
   (stash, model) => ({ result: stash.size(), expected: model.size }),
-  (stash, model) => ({
-    result: Array.fromAsync(stash.keys()).then((keys) => keys.sort()),
-    expected: [...model.keys()].sort(),
-  }),
 ];
 
 testOnEngines("125, 126: calls in a row", {
@@ -82,7 +78,7 @@ testOnEngines("125, 126: calls in a row", {
       const expected: unknown[] = [];
       for (let i = 0; i < 40; i++) {
         // Those about all keys are few: else there would be nothing for them to find.
-        const one = numbers.next().value % (i % 8 === 0 ? CALLS.length : CALLS.length - 3);
+        const one = numbers.next().value % (i % 8 === 0 ? CALLS.length : CALLS.length - 2);
         const made = CALLS[one](stash, model, `k${numbers.next().value % 3}`, i);
         results.push(made.result);
         expected.push(made.expected);
@@ -90,6 +86,15 @@ testOnEngines("125, 126: calls in a row", {
       assertEquals(await Promise.all(results), expected, `row ${row}`);
       assertEquals(await stash.toMap(), model, `row ${row}`);
     }
+  },
+
+  async "a listing comes after what was called before it"(stash) {
+    const writes = Array.from({ length: 20 }, (_, i) => stash.set(`k${i}`, i));
+    const listing = Array.fromAsync(stash.entries());
+    const late = stash.set("late", 1);
+    const keys = (await listing).map(([key]) => key).filter((key) => key !== "late");
+    assertEquals(keys.length, 20);
+    await Promise.all([...writes, late]);
   },
 
   async "a slow modify delays no other key, and no call on its own"(stash) {
