@@ -43,10 +43,19 @@ import {
   type SettingValues,
 } from "./schema.ts";
 import { CacheTable } from "./store.ts";
-import type { Awaitable, Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
+import type {
+  Awaitable,
+  Engine,
+  EngineCheck,
+  EngineLocation,
+  Entry,
+  Guard,
+  NewEntry,
+} from "../engine.ts";
 import { messageOf } from "../errors.ts";
 import { builtIn } from "../built_in.ts";
 import type { DiskcacheEngineOptions } from "../engine_options.ts";
+import { guardStore } from "../guard.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
 import { nestedFolder, storePath } from "../paths.ts";
 import { DatabaseHandle, type Step } from "../sqlite/database.ts";
@@ -67,10 +76,18 @@ const BATCH = { entries: 1_000, bytes: 32 * 1024 * 1024, removed: 100 };
 /** What a small row takes besides its value. */
 const ROW = 500;
 
+/** An entry of another directory, as a rule, that a change depends on. */
+interface CacheGuard {
+  /** Whether it is in the state that is expected. */
+  holds(): boolean;
+  /** Does something while nobody writes to its directory. */
+  whileLocked<R>(change: () => R): R;
+}
+
 class DiskcacheEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
-  readonly supports = { persistent: true, shared: true };
+  readonly supports = { persistent: true, shared: true, guard: true };
   readonly #files: ValueFiles;
   readonly #database: DatabaseHandle<CacheTable>;
   #isSwept = false;
@@ -155,18 +172,25 @@ class DiskcacheEngine implements Engine {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Awaitable<boolean> {
     const sqlKey = toSqlKey(key);
     // Only an entry of this engine is a state of it.
     const state = expected?.revision as Row | undefined;
+    const other = guard && this.#guard(guard);
     const change = (row?: NewRow) =>
-      this.#change((table, garbage) => {
-        const now = seconds();
-        if (!isSame(table.find(sqlKey, now), state)) return false;
-        if (row !== undefined) table.put([[sqlKey, row]], now, garbage);
-        else table.remove(sqlKey, now, garbage);
-        return true;
-      }, row && [row]);
+      this.#change(
+        (table, garbage) => {
+          const now = seconds();
+          if (other?.holds() === false) return false;
+          if (!isSame(table.find(sqlKey, now), state)) return false;
+          if (row !== undefined) table.put([[sqlKey, row]], now, garbage);
+          else table.remove(sqlKey, now, garbage);
+          return true;
+        },
+        row && [row],
+        other,
+      );
     return next === undefined ? change() : this.#withRow(next, change);
   }
 
@@ -262,15 +286,33 @@ class DiskcacheEngine implements Engine {
    * Changes rows in one transaction, and then removes the files that nothing refers to any more.
    *
    * @param stored The rows that are stored, unless something is only removed.
+   * @param guard What the action depends on besides.
    */
   #change<R>(
     action: (table: CacheTable, garbage: string[]) => R,
     stored?: NewRow[],
+    guard?: CacheGuard,
   ): Awaitable<R> {
-    const change = (table: CacheTable) => this.#transact(table, action);
+    const change = (table: CacheTable) =>
+      guard === undefined
+        ? this.#transact(table, action)
+        : guard.whileLocked(() => this.#transact(table, action));
     return stored === undefined
       ? this.#database.remove(change)
       : this.#database.store(bytesInRows(stored), change);
+  }
+
+  #guard(guard: Guard): CacheGuard {
+    const database = guardStore(DiskcacheEngine, guard).#database;
+    const sqlKey = toSqlKey(guard.key);
+    const state = guard.expected.revision as Row;
+    return {
+      holds: () => isSame(database.table.find(sqlKey, seconds()), state),
+      whileLocked: (change) =>
+        database.connection === this.#database.connection
+          ? change()
+          : transact(database.connection, change),
+    };
   }
 
   /** Removes rows step by step: see `removeAll` of the handle. */

@@ -61,6 +61,12 @@ export interface LmdbDatabase {
   ): Promise<boolean>;
   /** Resolves once committed; whether it was there, with that version when one is given. */
   remove(key: Uint8Array, ifVersion?: number): Promise<boolean>;
+  /**
+   * Lets the writes that the callback makes take effect only where an entry has this version, `null`
+   * for where it is absent. A condition that something is absent must be the outermost: inside of
+   * another one it holds also where that one fails.
+   */
+  ifVersion(key: Uint8Array, version: number | null, callback: () => void): Promise<boolean>;
   clearAsync(): Promise<boolean>;
   getKeys(range: LmdbRange): Iterable<Uint8Array>;
   getRange(
@@ -288,6 +294,7 @@ const NO_DATABASE: LmdbDatabase = {
   getBinaryFast: () => undefined,
   put: () => Promise.resolve(false),
   remove: () => Promise.resolve(false),
+  ifVersion: () => Promise.resolve(false),
   clearAsync: () => Promise.resolve(true),
   getKeys: () => [],
   getRange: () => [],

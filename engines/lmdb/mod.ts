@@ -16,11 +16,13 @@ import type {
   EngineLocation,
   EngineOperation,
   Entry,
+  Guard,
   NewEntry,
 } from "../engine.ts";
 import { groupsOf } from "../each.ts";
 import { builtIn } from "../built_in.ts";
 import type { LmdbEngineOptions } from "../engine_options.ts";
+import { guardStore } from "../guard.ts";
 import { checkOptionNames, type EngineOptions, integerOption, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import type { FileHold } from "../shared.ts";
@@ -58,7 +60,7 @@ const TIMED_BETWEEN_PRUNES = 1_000;
 class LmdbEngine implements Engine {
   readonly name = "lmdb";
   readonly path: string;
-  readonly supports = { persistent: true, shared: true };
+  readonly supports = { persistent: true, shared: true, guard: true };
   readonly #dbname: string;
   readonly #options: LmdbOptions;
   #hold!: FileHold<LmdbEnvironment>;
@@ -163,6 +165,7 @@ class LmdbEngine implements Engine {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Promise<boolean> {
     const lmdbKey = toLmdbKey(key);
     /** The version in whose place it goes, `null` for nothing; `undefined`: it is not as expected. */
@@ -172,16 +175,24 @@ class LmdbEngine implements Engine {
       if (expected === undefined) return isLive ? undefined : state?.version ?? null;
       return isLive && state.version === expected.revision ? state.version : undefined;
     };
-    // Without the lock, which others may have, when that is all there is to say.
-    if (versionIn(await this.#current()) === undefined) return false;
-    if (expected === undefined && next === undefined) return true;
-    const done = await this.#write(async (store) => {
-      const version = versionIn(store);
-      if (version === undefined) return false;
+    const change = async (store: LmdbStore, version: number | null, ifVersion?: number | null) => {
       if (next === undefined) return version === null || await store.remove(lmdbKey, version);
       const [packed] = packEntries([[key, next]]);
       if (packed.expiresAt !== Infinity) this.#timed++;
-      return await store.put(packed, version);
+      return await store.put(packed, ifVersion);
+    };
+    // Without the lock, which others may have, when that is all there is to say.
+    if (versionIn(await this.#current()) === undefined) return false;
+    if (expected === undefined && next === undefined) {
+      return guard === undefined || this.#guarding(guard) !== undefined;
+    }
+    const done = await this.#write(async (store) => {
+      const version = versionIn(store);
+      if (version === undefined) return false;
+      if (guard === undefined) return await change(store, version, version);
+      const other = this.#guarding(guard);
+      if (other === undefined) return false;
+      return await store.writeIf({ lmdbKey, version }, other, () => change(store, version));
     });
     await this.#tidy();
     return done;
@@ -268,6 +279,15 @@ class LmdbEngine implements Engine {
 
   explain(error: unknown, operation: EngineOperation): string | undefined {
     return explain(error, operation, this.path);
+  }
+
+  /** Where the guard's entry is; `undefined` when it is not in its state. */
+  #guarding(guard: Guard): { store: LmdbStore; lmdbKey: Uint8Array; version: number } | undefined {
+    const store = guardStore(LmdbEngine, guard).#store;
+    const lmdbKey = toLmdbKey(guard.key);
+    const state = store.stateOf(lmdbKey);
+    if (state === undefined || state.version !== guard.expected.revision) return undefined;
+    return Date.now() < state.expiresAt ? { store, lmdbKey, version: state.version } : undefined;
   }
 
   /** The store that is at the path now. */

@@ -113,6 +113,29 @@ export class LmdbStore {
     return this.#environment.committed(this.#entries.remove(lmdbKey, version));
   }
 
+  /**
+   * Writes if an entry here has this version, `null` for absent, and one of another store still that
+   * in which it is expected: all in one commit. Whether it did.
+   */
+  async writeIf(
+    { lmdbKey, version }: { lmdbKey: Uint8Array; version: number | null },
+    guard: { store: LmdbStore; lmdbKey: Uint8Array; version: number },
+    write: () => Promise<unknown>,
+  ): Promise<boolean> {
+    const { store } = guard;
+    // Of another environment: what one of them is in is not at its path any more.
+    if (store.#environment !== this.#environment) return false;
+    const parts: Promise<unknown>[] = [];
+    let done = Promise.resolve(false);
+    const outer = this.#entries.ifVersion(lmdbKey, version, () => {
+      done = this.#environment.committed(
+        store.#entries.ifVersion(guard.lmdbKey, guard.version, () => parts.push(write())),
+      );
+    });
+    await Promise.all([this.#environment.committed(outer), done, ...parts]);
+    return await done;
+  }
+
   /** The keys in a range, and from when on one of all that the store has may have expired. */
   keys(range: LmdbRange): { page: Uint8Array[]; deadline: number } {
     this.#environment.refresh();

@@ -3,12 +3,21 @@
  *
  * @module
  */
-import type { Engine, EngineCheck, EngineLocation, Entry, NewEntry } from "../engine.ts";
+import type {
+  Engine,
+  EngineCheck,
+  EngineLocation,
+  EngineSupports,
+  Entry,
+  Guard,
+  NewEntry,
+} from "../engine.ts";
 import { each } from "../each.ts";
 import { messageOf } from "../errors.ts";
 import { builtIn } from "../built_in.ts";
 import type { ShelveEngineOptions } from "../engine_options.ts";
 import { explainFile } from "../file_failures.ts";
+import { guardStore } from "../guard.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import type { FileHold } from "../shared.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
@@ -17,7 +26,7 @@ import type { Revision } from "./chunks.ts";
 import { isBusy, isDamage, type KvClient } from "./client.ts";
 import { keyId, optional, StoreKeys, unpackRecord } from "./format.ts";
 import { openPlace, type Place, placeOf } from "./place.ts";
-import { isExpired, isLive, KvStore, unpack } from "./store.ts";
+import { isExpired, isLive, type KvGuard, KvStore, unpack } from "./store.ts";
 
 const ABSENT: Revision = { versionstamp: null };
 
@@ -26,7 +35,7 @@ const encoder = new TextEncoder();
 class ShelveEngine implements Engine {
   readonly name = "shelve";
   readonly path: string;
-  readonly supports: { readonly persistent: boolean; readonly shared: boolean };
+  readonly supports: EngineSupports;
   readonly #place: Place;
   readonly #location: EngineLocation;
   #hold!: FileHold<KvClient>;
@@ -35,7 +44,8 @@ class ShelveEngine implements Engine {
 
   constructor(location: EngineLocation, place: Place) {
     this.path = place.path;
-    this.supports = { persistent: place.kind !== "memory", shared: place.kind !== "memory" };
+    const isMemory = place.kind === "memory";
+    this.supports = { persistent: !isMemory, shared: !isMemory, guard: true };
     this.#place = place;
     this.#location = location;
   }
@@ -86,18 +96,23 @@ class ShelveEngine implements Engine {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Promise<boolean> {
     const store = await this.#current();
     const id = keyId(key);
+    const other = guard && guardStore(ShelveEngine, guard).#kvGuard(guard.key, guard.expected);
     if (expected !== undefined) {
       if (isExpired(expected)) return false;
       const revision = expected.revision as Revision;
-      if (next === undefined) return await store.remove(id, revision);
-      return await store.write(key, next, revision);
+      if (next === undefined) return await store.remove(id, revision, other);
+      return await store.write(key, next, revision, other);
     }
-    if (next === undefined) return !isLive(await store.find(id));
+    if (next === undefined) {
+      return !isLive(await store.find(id)) && (other === undefined || await store.holds(other));
+    }
     for (let revision = ABSENT;;) {
-      if (await store.write(key, next, revision)) return true;
+      if (await store.write(key, next, revision, other)) return true;
+      if (other !== undefined && !await store.holds(other)) return false;
       const found = await store.find(id);
       if (isLive(found)) return false;
       // Gone meanwhile, or there but past its deadline.
@@ -161,6 +176,12 @@ class ShelveEngine implements Engine {
 
   async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
     return await checkStore(await this.#current(), fix);
+  }
+
+  /** An entry of this store in a state, for another store of the same database. */
+  #kvGuard(key: string, { revision, expiresAt }: Entry): KvGuard {
+    const { versionstamp } = revision as Revision;
+    return { key: this.#store.keys.entry(keyId(key)), versionstamp, expiresAt };
   }
 
   /** The store in the database that is at the path now. */

@@ -3,7 +3,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { each, groupsOf } from "../each.ts";
 import type { Entry, NewEntry } from "../engine.ts";
 import { messageOf } from "../errors.ts";
-import type { KvEntry, KvEntryMaybe } from "../../platform/kv.ts";
+import type { KvEntry, KvEntryMaybe, KvKey, KvOperation } from "../../platform/kv.ts";
 import { ChunkStore, KEYS_PER_READ, type Revision } from "./chunks.ts";
 import type { KvClient } from "./client.ts";
 import {
@@ -31,6 +31,13 @@ const LONGEST_HINT = 3e12;
 
 /** What was found under an entry's KV key. */
 export type Found = KvEntryMaybe;
+/** An entry of any store in the database, in the state that it must be in. */
+export interface KvGuard {
+  readonly key: KvKey;
+  readonly versionstamp: string | null;
+  readonly expiresAt: number | undefined;
+}
+
 type Pair = [key: string, entry: NewEntry];
 
 const ABSENT: Revision = { versionstamp: null };
@@ -95,8 +102,22 @@ export class KvStore {
     }
   }
 
-  /** Stores an entry; with `expected`, only in the place of this state. Whether it did. */
-  async write(key: string, entry: NewEntry, expected?: Revision): Promise<boolean> {
+  /** Whether an entry of this database is in its state. */
+  async holds(guard: KvGuard): Promise<boolean> {
+    const { versionstamp } = await this.#client.get(guard.key);
+    return versionstamp === guard.versionstamp && !isExpired(guard);
+  }
+
+  /**
+   * Stores an entry; with `expected`, only in the place of this state, and with a guard only while
+   * that is in its own. Whether it did.
+   */
+  async write(
+    key: string,
+    entry: NewEntry,
+    expected?: Revision,
+    guard?: KvGuard,
+  ): Promise<boolean> {
     const id = keyId(key);
     const record = recordOf(key, id, entry);
     const large = record.size > INLINE ? record.content : undefined;
@@ -111,12 +132,13 @@ export class KvStore {
       const { versionstamp, chunks: old } = expected ?? pointer;
       const checked = expected === undefined ? this.keys.pointer(id) : this.keys.entry(id);
       operation.check({ key: checked, versionstamp });
+      if (guard !== undefined) operation.check(guard);
       const chunks = large &&
         await this.chunks.store(operation, id, large, ttl, entry.expiresAt);
       const removeRest = this.chunks.replace(operation, id, old, chunks, ttl);
       const stored = chunks === undefined ? record : { ...record, content: undefined, chunks };
       operation.set(this.keys.entry(id), packRecord(stored), ttl);
-      if ((await this.#client.commit(operation)).ok) {
+      if (await this.#commit(operation, guard)) {
         await removeRest();
         return true;
       }
@@ -124,6 +146,12 @@ export class KvStore {
       if (expected !== undefined) return false;
       pointer = await this.chunks.pointer(id);
     }
+  }
+
+  async #commit(operation: KvOperation, guard: KvGuard | undefined): Promise<boolean> {
+    // Deno KV keeps what has expired for some seconds.
+    if (guard !== undefined && isExpired(guard)) return false;
+    return (await this.#client.commit(operation)).ok;
   }
 
   /** Stores entries in as few commits as Deno KV allows. A later pair of the same key wins. */
@@ -172,12 +200,17 @@ export class KvStore {
     else await this.writeMany(group);
   }
 
-  /** Removes an entry if it is still in this state; whether it was. */
-  async remove(id: KeyId, { versionstamp, chunks }: Revision): Promise<boolean> {
+  /** Removes an entry if it is still in this state, and the guard in its own; whether it did. */
+  async remove(
+    id: KeyId,
+    { versionstamp, chunks }: Revision,
+    guard?: KvGuard,
+  ): Promise<boolean> {
     const key = this.keys.entry(id);
     const operation = this.#client.atomic().check({ key, versionstamp }).delete(key);
+    if (guard !== undefined) operation.check(guard);
     const removeRest = this.chunks.replace(operation, id, chunks);
-    const { ok } = await this.#client.commit(operation);
+    const ok = await this.#commit(operation, guard);
     if (ok) await removeRest();
     return ok;
   }
