@@ -25,6 +25,11 @@ export function env(variable: string): string | undefined {
   return Deno.env.get(variable);
 }
 
+/** Does something when the program ends by itself or by `exit`; it can't wait for anything. */
+export function beforeExit(action: () => void): void {
+  process.on("exit", action);
+}
+
 /** Something that a program may be allowed to do: all of it, or with one thing only. */
 export type Permission =
   | { name: "read" | "write" | "net" }

@@ -274,9 +274,20 @@ export class LmdbEnvironment {
 
   /** Closes it, unless it is one that stays open. */
   async close(): Promise<void> {
-    if (this.#lock !== undefined) {
+    const lock = this.#lock;
+    if (lock !== undefined) {
       this.#fresh.transaction.abort();
-      await this.#root.close();
+      const close = () => this.#root.close();
+      let isClosed = false;
+      await lock.hold(() => {
+        isClosed = true;
+        return close();
+      }).catch((error) => {
+        if (isClosed) throw error;
+        // Somebody keeps the lock: to stay open for ever would be worse.
+        return close();
+      });
+      lock[Symbol.dispose]();
     }
     // npm:lmdb's timers for ending read transactions are still out.
     await delay(0);
@@ -401,7 +412,12 @@ async function openFile(file: string, options: LmdbOptions): Promise<LmdbEnviron
   let environment: LmdbEnvironment;
   if (canWrite(file, options.mode)) {
     const lock = new WriteLock(`${file}.lock`);
-    environment = await lock.hold(() => openRoot(file, library, lock, options));
+    try {
+      environment = await lock.hold(() => openRoot(file, library, lock, options));
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
   } else {
     const kept = ONLY_READ.get(file);
     if (kept?.isCurrent) return kept;
