@@ -15,7 +15,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { whenReady } from "../../platform/awaitable.ts";
 import { DecodeError } from "../../codec/errors.ts";
 import { checkCache } from "./check.ts";
@@ -57,13 +57,13 @@ import { builtIn } from "../built_in.ts";
 import type { DiskcacheEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
-import { nestedFolder, storePath } from "../paths.ts";
+import { nestedFolder, pathOption, storePath } from "../paths.ts";
 import { DatabaseHandle, type Step } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
 import { withoutGarbled } from "../sqlite/format.ts";
 import { explainSql, RefusedError, transact } from "../sqlite/transaction.ts";
 import { isNotFound } from "../../platform/errors.ts";
-import { readFolder } from "../../platform/files.ts";
+import { giveMode, makeFolderSync, readFolder, statSync } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
 const NAME = "diskcache";
@@ -90,14 +90,17 @@ class DiskcacheEngine implements Engine {
   readonly supports = { persistent: true, shared: true, guard: true };
   readonly #files: ValueFiles;
   readonly #database: DatabaseHandle<CacheTable>;
+  readonly #isPrivate: boolean;
   #isSwept = false;
 
-  constructor(path: string, changes: SettingValues) {
+  constructor(path: string, changes: SettingValues, isPrivate: boolean) {
     this.path = path;
+    this.#isPrivate = isPrivate;
     this.#files = new ValueFiles(path);
     this.#database = new DatabaseHandle({
       path: join(path, DATABASE),
       choice: "node:sqlite",
+      makeFolder: () => this.#makeDirectory(),
       configure: configureCache,
       prepare: (connection, isReadOnly) => {
         // Of another directory at the same path, perhaps.
@@ -132,6 +135,16 @@ class DiskcacheEngine implements Engine {
       throw new RefusedError(`"${database}" is a link or no file at all; move it away`);
     }
     await this.#database.open();
+  }
+
+  #makeDirectory(): void {
+    if (look(this.path) !== undefined) return;
+    // Of what is around the directory only its owner can do anything, as with other engines.
+    if (this.#isPrivate) makeFolderSync(dirname(this.path), 0o700);
+    makeFolderSync(this.path);
+    const { mode } = statSync(this.path);
+    // As Python makes it.
+    if (mode !== null) giveMode(this.path, mode & 0o755);
   }
 
   async close(): Promise<void> {
@@ -512,7 +525,7 @@ class DiskcacheEngine implements Engine {
 
 /** Removes all entries of another directory. */
 async function clearStore(path: string): Promise<void> {
-  const store = new DiskcacheEngine(path, new Map());
+  const store = new DiskcacheEngine(path, new Map(), false);
   try {
     await store.open();
     try {
@@ -625,7 +638,8 @@ export function diskcache(
   if (minFileSize !== undefined) changes.set("disk_min_file_size", BigInt(minFileSize));
   const policy = choiceOption(NAME, options, "evictionPolicy", EVICTION_POLICIES);
   if (policy !== undefined) changes.set("eviction_policy", policy);
-  return new DiskcacheEngine(storePath(NAME, location, options), changes);
+  const isPrivate = pathOption(options) === undefined;
+  return new DiskcacheEngine(storePath(NAME, location, options), changes, isPrivate);
 }
 
 builtIn("diskcache", diskcache);

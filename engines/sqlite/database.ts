@@ -1,6 +1,13 @@
 import { basename, dirname, join } from "node:path";
-import { isNotFound } from "../../platform/errors.ts";
-import { type FileInfo, lstatSync, makeFolder, realPath, statSync } from "../../platform/files.ts";
+import { errorCode, isNotFound } from "../../platform/errors.ts";
+import {
+  type FileInfo,
+  giveMode,
+  lstatSync,
+  openFileSync,
+  realPath,
+  statSync,
+} from "../../platform/files.ts";
 import { env, isGranted } from "../../platform/system.ts";
 import { Turns } from "../../platform/timers.ts";
 import { messageOf } from "../errors.ts";
@@ -53,6 +60,10 @@ export interface DatabaseOptions<T> {
   readonly path: string;
   /** The library. */
   readonly choice: DriverChoice;
+  /** The mode of a file that is made; by default the umask decides. */
+  readonly mode?: number;
+  /** Makes the folder that the file is in, unless it is there. */
+  makeFolder(): Awaitable<void>;
   /** Sets a new connection up; tried again while other processes are in the way. */
   configure(connection: SqlConnection, isReadOnly: boolean): void;
   /** Makes what the handle works with; tried again likewise. */
@@ -217,9 +228,10 @@ export class DatabaseHandle<T> {
 }
 
 async function openDatabase(
-  { path, choice, configure }: Omit<DatabaseOptions<unknown>, "prepare">,
+  { path, choice, configure, makeFolder, mode }: Omit<DatabaseOptions<unknown>, "prepare">,
 ): Promise<FileHold<OpenDatabase>> {
   const driver = await chooseDriver(choice);
+  await makeFolder();
   const file = await fileOf(path);
   let access: Access = "write";
   const identify = () => {
@@ -229,6 +241,7 @@ async function openDatabase(
   const hold = await DATABASES.acquire(file, async () => {
     for (;;) {
       try {
+        if (mode !== undefined && isFree(file)) makeFile(file, mode);
         const connection = await connect(driver, file, access, configure);
         const reserve = new Reserve(file, connection);
         return { driver: driver.name, connection, reserve, access };
@@ -286,6 +299,18 @@ function tryToWrite(connection: SqlConnection): void {
   }
 }
 
+/** Makes an empty file, a database without tables: SQLite itself would make it readable for all. */
+function makeFile(file: string, mode: number): void {
+  try {
+    openFileSync(file, { createNew: true, write: true, mode }).close();
+  } catch (error) {
+    // Another process was faster. One that has it open must not lose its locks to our closing it.
+    if (errorCode(error) === "EEXIST") return;
+    throw error;
+  }
+  giveMode(file, mode);
+}
+
 /** With what access to try again when the one before was too much; `undefined` for none. */
 function lessAccess(access: Access, file: string, error: unknown): Access | undefined {
   if (!isReadOnly(error) || isFree(file)) return undefined;
@@ -301,9 +326,8 @@ function contentMark(file: string): string {
   return `:${mtime?.getTime()}:${size}:${isFree(`${file}-wal`)}`;
 }
 
-/** The file's path without symbolic links, its folder made. */
+/** The file's path without symbolic links. */
 async function fileOf(path: string): Promise<string> {
-  await makeFolder(dirname(path));
   const file = await realFile(path);
   // SQLite would write through a link that somebody put beside the file, and wait for a pipe.
   for (const ending of ["", "-wal", "-shm", "-journal"]) {

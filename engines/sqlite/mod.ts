@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import type {
   Awaitable,
   Engine,
@@ -21,7 +22,7 @@ import type {
 import { builtIn } from "../built_in.ts";
 import type { SqliteEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
-import { checkOptionNames, choiceOption, type EngineOptions } from "../options.ts";
+import { checkOptionNames, choiceOption, type EngineOptions, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import { checkTable } from "./check.ts";
 import { DatabaseHandle, DRIVER_CHOICES, type DriverChoice } from "./database.ts";
@@ -30,6 +31,7 @@ import { checkSize, tableName, withoutGarbled } from "./format.ts";
 import { isDiskFull } from "./reserve.ts";
 import { EntryTable } from "./store.ts";
 import { explainSql, transact } from "./transaction.ts";
+import { folderMode, makeFolder } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
 /** How many entries, and how many bytes of values, one transaction takes: some 100 ms. */
@@ -49,12 +51,14 @@ class SqliteEngine implements Engine {
   readonly supports = { persistent: true, shared: true, guard: true };
   readonly #database: DatabaseHandle<EntryTable>;
 
-  constructor(location: EngineLocation, path: string, choice: DriverChoice) {
+  constructor(location: EngineLocation, path: string, choice: DriverChoice, mode: number) {
     this.path = path;
     const table = tableName(location.dbname);
     this.#database = new DatabaseHandle({
       path,
       choice,
+      mode,
+      makeFolder: () => makeFolder(dirname(path), folderMode(mode)),
       configure,
       prepare: (connection, isReadOnly) => new EntryTable(connection, table, isReadOnly),
     });
@@ -296,11 +300,12 @@ function configure(connection: SqlConnection, isReadOnly: boolean): void {
  */
 export function sqlite(location: EngineLocation, engineOptions: SqliteEngineOptions = {}): Engine {
   const options: EngineOptions = { ...engineOptions };
-  checkOptionNames("sqlite", options, ["driver", "path"]);
+  checkOptionNames("sqlite", options, ["driver", "mode", "path"]);
   return new SqliteEngine(
     location,
     sharedPath("sqlite.db", location, options),
     choiceOption("sqlite", options, "driver", DRIVER_CHOICES) ?? "auto",
+    modeOption("sqlite", options),
   );
 }
 

@@ -1,6 +1,7 @@
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
   FROM_START,
+  giveMode,
   lstatSync,
   openFileSync,
   removeSync,
@@ -49,7 +50,11 @@ export class Reserve {
     try {
       this.#grow(bytes);
     } catch (error) {
-      if (!isDiskFull(error)) throw error;
+      if (!isDiskFull(error)) {
+        // Another user's, say: it has to go without.
+        this.#left = MAX;
+        return;
+      }
       this.giveUp();
       this.#grow(bytes);
     }
@@ -95,7 +100,11 @@ export class Reserve {
   #write(from: number, to: number): void {
     // No zeros: there are disks that would keep them in no space at all.
     const block = crypto.getRandomValues(new Uint8Array(STEP / 2));
-    using file = openFileSync(this.#path, { write: true, create: true });
+    const isNew = from === 0;
+    using file = openFileSync(this.#path, { write: true, create: true, mode: 0o600 });
+    // Whoever may write the database may write this too.
+    const { mode } = statSync(this.#file);
+    if (isNew && mode !== null) giveMode(this.#path, mode & 0o777);
     // Another process may have given it up a moment ago.
     const { size } = file.statSync();
     file.seekSync(Math.min(size, from), FROM_START);

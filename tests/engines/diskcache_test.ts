@@ -1093,6 +1093,44 @@ for (const size of [100, 2_000, 50_000]) {
   });
 }
 
+test("makes its directory as Python does, in folders that are their owner's", async (bed) => {
+  const modeOf = (path: string) => Number(Deno.statSync(path).mode) & 0o777;
+  for (const umask of [0o022, 0o002, 0o077]) {
+    const before = Deno.umask(umask);
+    try {
+      const root = join(bed.root, `umask_${umask}`);
+      const engine = await bed.open({}, { rootDir: root, name: "a" });
+      await engine.set("key", entryOf("x".repeat(50 * KB)));
+      const theirs = join(bed.root, `theirs_${umask}`);
+      await python(theirs, "cache['key'] = 'x' * 50_000");
+      const modes = (directory: string) => [directory, join(directory, "cache.db")].map(modeOf);
+      assertEquals(modes(engine.path), modes(theirs));
+      const file = (await python(
+        engine.path,
+        "answer(cache._sql('SELECT filename FROM Cache').fetchone()[0])",
+      )) as string;
+      const theirFile = (await python(
+        theirs,
+        "answer(cache._sql('SELECT filename FROM Cache').fetchone()[0])",
+      )) as string;
+      const paths = (directory: string, name: string) => [
+        join(directory, name),
+        join(directory, name, ".."),
+        join(directory, name, "../.."),
+      ];
+      assertEquals(paths(engine.path, file).map(modeOf), paths(theirs, theirFile).map(modeOf));
+      const around = [root, join(root, "a"), join(root, "a/diskcache")];
+      assertEquals(around.map(modeOf), [0o700, 0o700, 0o700]);
+      await Deno.remove(root, { recursive: true });
+      const second = await bed.open({}, { rootDir: root, name: "a" });
+      await second.close();
+      assertEquals(around.map(modeOf), [0o700, 0o700, 0o700]);
+    } finally {
+      Deno.umask(before);
+    }
+  }
+});
+
 test("checks its options", async () => {
   const location = { rootDir: "/x", name: "test", dbname: "main" };
   assertThrows(() => createEngine(location, { evictionPolicy: "lru" }), TypeError, "none");

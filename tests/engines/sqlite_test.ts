@@ -509,6 +509,31 @@ for (const size of [100, 2_000, 50_000]) {
   });
 }
 
+test("makes files and folders that nobody else may read, or with the mode that is given", async (bed) => {
+  const umask = Deno.umask(0o022);
+  try {
+    for (const [mode, file, folder] of [[undefined, 0o600, 0o700], [0o660, 0o660, 0o770]]) {
+      const root = join(bed.root, String(mode));
+      const options = mode === undefined ? {} : { mode };
+      const engine = await bed.open(options, { rootDir: root, name: "a" });
+      await engine.set("key", entryOf("value"));
+      const modeOf = (path: string) => Number(Deno.statSync(path).mode) & 0o777;
+      assertEquals([modeOf(root), modeOf(join(root, "a"))], [folder, folder]);
+      for (const ending of ["", "-wal", "-shm", "-reserve"]) {
+        assertEquals(modeOf(join(root, "a", `sqlite.db${ending}`)), file, ending);
+      }
+      await engine.close();
+      const again = await bed.open({ mode: 0o666 }, { rootDir: root, name: "a" });
+      assertEquals(modeOf(again.path), file);
+    }
+  } finally {
+    Deno.umask(umask);
+  }
+  const location = { rootDir: bed.root, name: "test", dbname: "main" };
+  assertThrows(() => createEngine(location, { mode: "600" }), TypeError, "mode");
+  assertThrows(() => createEngine(location, { mode: 0o400 }), RangeError, "mode");
+});
+
 test("checks its options", async () => {
   const location = { rootDir: "/x", name: "test", dbname: "main" };
   assertThrows(() => createEngine(location, { driver: "sqlite3" }), TypeError, "@db/sqlite");
