@@ -7,7 +7,7 @@ import { basename, dirname, join } from "node:path";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
 import type { Document, Items } from "./store.ts";
 import { isLeftover, readText } from "./file.ts";
-import { entryOf, isCoded, type Item, itemAt, valueText } from "./format.ts";
+import { type Item, itemAt, verifyItem } from "./format.ts";
 import { JsonDamage, salvage } from "./text.ts";
 import { Turns } from "../../platform/timers.ts";
 
@@ -55,7 +55,12 @@ async function repair(
   const what = `${path} is damaged: ${damage.message}`;
   if (!fix) return { kind: "damaged", detail: what, fixed: false };
   const { text = "" } = await readText(path, false);
-  const found = new Map([...salvage(text)].map((member) => [member.key, itemAt(text, member)]));
+  const found: Items = new Map();
+  const turns = new Turns();
+  for (const member of salvage(text)) {
+    found.set(member.key, itemAt(text, member));
+    if (turns.due()) await turns.next();
+  }
   for (const key of (await findDamaged(found)).keys()) found.delete(key);
   const aside = setAside(path);
   await document.save(found);
@@ -69,8 +74,7 @@ async function findDamaged(items: ReadonlyMap<string, Item>): Promise<Map<string
   const turns = new Turns();
   for (const [key, item] of items) {
     try {
-      if (!isCoded(item)) JSON.parse(valueText(item));
-      else entryOf(item, 0);
+      verifyItem(item);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       damaged.set(key, error.message);

@@ -146,7 +146,7 @@ json.dump(data, open(sys.argv[1], "w"), indent=4)
     ["float", "0.1"],
     ["none", "null"],
     ['esc\\aped "key"', '" \\n"'],
-    ["nan", "NaN"],
+    ["nan", '{"$rich":{"$":"NaN"}}'],
     ["\u0001", "[]"],
     ["", "{}"],
   ];
@@ -156,12 +156,39 @@ json.dump(data, open(sys.argv[1], "w"), indent=4)
     assertEquals(JSON.parse(await textAt(engine, "$hashstash") ?? ""), { $hashstash: 1, two: 2 });
     await engine.set("new", entryOf("1"));
   }
-  const problems = (await engine.check({ fix: false })).problems;
-  assertEquals(problems.map(({ kind, key }) => `${kind} ${key}`), ["damaged nan"]);
+  assertEquals((await engine.check({ fix: false })).problems, []);
   await runPython(
     'import json, sys; d = json.load(open(sys.argv[1])); assert d["huge"] == 2**80 and d["new"] == 1',
     path,
   );
+});
+
+test("Python's NaN and infinities are values, and stay as they are", async ({ bed, path }) => {
+  await runPython(
+    `
+import json, sys
+nan, inf = float("nan"), float("inf")
+data = {"nan": nan, "inf": inf, "minus": -inf, "list": [1, nan, [inf], "NaN \\" -Infinity", 2**70],
+  "object": {"NaN": nan, "$x": {"$y": nan}, "\u00e9": "Infinity"}, "text": "NaN", "deep": [[[[nan]]]]}
+json.dump(data, open(sys.argv[1], "w"))
+`,
+    path,
+  );
+  await using stash = bed.stash({ engineOptions: { path } });
+  for (let i = 0; i < 2; i++) {
+    assertEquals(await stash.get("nan"), NaN);
+    assertEquals([await stash.get("inf"), await stash.get("minus")], [Infinity, -Infinity]);
+    assertEquals(await stash.get("list"), [1, NaN, [Infinity], 'NaN " -Infinity', 2n ** 70n]);
+    const object = { NaN: NaN, $x: { $y: NaN }, "é": "Infinity" };
+    assertEquals(await stash.get("object"), object);
+    assertEquals(await stash.get("text"), "NaN");
+    assertEquals(await stash.get("deep"), [[[[NaN]]]]);
+    await stash.set("new", 1);
+  }
+  assertEquals((await stash.check()).problems, []);
+  assertEquals(await stash.modify("nan", (value) => [value]), [NaN]);
+  assertEquals(await stash.get("nan"), [NaN]);
+  assertStringIncludes(await Deno.readTextFile(path), '"list": [1, NaN, [Infinity],');
 });
 
 test("coded entries survive that Python loads and saves the file", async ({ path, engine }) => {
@@ -319,6 +346,57 @@ test(
   },
   '{"a": 1, "coded": {"$hashstash": {"timestamp": 1, "base64": "?"}}, "cut": {"$hashstash": {}}, "plain": [1,,2]}',
 );
+
+const CODED: Record<string, string> = {
+  "a number for base64": '{"timestamp":1,"base64":5}',
+  "an object for text": '{"timestamp":1,"text":{}}',
+  "a text for the time": '{"timestamp":"1","text":"x"}',
+  "a deadline that is none": '{"timestamp":1,"expiresAt":null,"text":"x"}',
+  "no time": '{"text":"x"}',
+  "no object": "5",
+  "null": "null",
+  "deep": `{"timestamp":1,"json":${"[".repeat(100_000)}`,
+};
+
+test("one bad entry is one problem, and stands in no other's way", async ({ path, engine }) => {
+  const deep = `${"[".repeat(100_000)}NaN${"]".repeat(100_000)}`;
+  const write = async () => {
+    const bad = Object.entries(CODED).map(([key, text]) => {
+      return `"${key}": {"$hashstash":${text}${key === "deep" ? "]".repeat(100_000) + "}" : ""}}`;
+    });
+    await Deno.writeTextFile(path, `{"good": 1, ${bad.join()}, "NaN": [NaN,,], "last": ${deep}}`);
+  };
+  await write();
+  const keys = [...Object.keys(CODED).filter((key) => key !== "deep"), "NaN", "last"];
+  for (const key of keys.slice(0, -2)) {
+    const error = await assertRejects(async () => await engine.get(key), DecodeError);
+    assertEquals([error.engine, error.key], ["pickledb", key]);
+  }
+  assertEquals(await engine.size(), keys.length + 2);
+  assertEquals((await Array.fromAsync(engine.keys())).length, keys.length + 2);
+  const { checked, problems } = await engine.check({ fix: false });
+  assertEquals(checked, keys.length + 2);
+  assertEquals(problems.map(({ key }) => key), keys);
+  assertEquals(await engine.delete(keys[0]), true);
+  assertEquals(await engine.prune(), 0);
+  assertEquals((await engine.check({ fix: true })).problems.length, keys.length - 1);
+  assertEquals((await Array.fromAsync(engine.keys())).sort(), ["deep", "good"]);
+  await write();
+  await engine.clear();
+  assertEquals(await read(path), {});
+});
+
+test("a large damaged file is repaired in time that grows with its size", async ({ path, engine }) => {
+  // In each line a bracket, or a string, that is not closed.
+  const lines = Array.from({ length: 20_000 }, (_, i) => `"${i}": ${i % 3 > 0 ? '[{"a' : i},`);
+  await Deno.writeTextFile(path, `{\n${lines.join("\n")}\n`);
+  await Deno.utime(path, new Date(), new Date(Date.now() - 10_000));
+  const start = performance.now();
+  const [problem] = (await engine.check({ fix: true })).problems;
+  assert(performance.now() - start < 5_000);
+  assertStringIncludes(problem.detail, "6667 entries");
+  assertEquals(await engine.size(), 6_667);
+});
 
 test("clear empties a damaged file and keeps a copy", async ({ path, engine }) => {
   await Deno.utime(path, new Date(), new Date(Date.now() - 10_000));
