@@ -11,7 +11,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { Refusal } from "../../codec/refusal.ts";
 import { deserializeJson, richText } from "../../codec/serializers/json_text.ts";
 import type { Entry, NewEntry } from "../engine.ts";
-import { type Member, members, survey } from "./text.ts";
+import { LONGEST, type Member, members, survey } from "./text.ts";
 
 /** A member of the file. */
 export interface Item {
@@ -38,7 +38,11 @@ const LEAST = -(2n ** 63n), GREATEST = 2n ** 64n - 1n;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The member for an entry. */
+/**
+ * The member for an entry.
+ *
+ * @throws {RangeError} When no text is long enough for it.
+ */
 export function makeItem(key: string, entry: NewEntry): Item {
   const { value, expiresAt } = entry;
   const name = `${ascii(JSON.stringify(key))}: `;
@@ -145,8 +149,13 @@ function codedOf({ value, timestamp, expiresAt }: NewEntry, json: string | undef
     ? `"json": ${json}`
     : isText(value)
     ? `"text": ${JSON.stringify(decoder.decode(value))}`
-    : `"base64": "${value.toBase64()}"`;
+    : `"base64": "${base64Of(value)}"`;
   return `{"${MARK}": ${header}, ${content}}}`;
+}
+
+function base64Of(value: Uint8Array): string {
+  if (Math.ceil(value.byteLength / 3) * 4 > LONGEST) throw new RangeError("No text is that long");
+  return value.toBase64();
 }
 
 /** Whether bytes are ASCII that a person can read, as base64 is. */

@@ -4,6 +4,9 @@
  * rounds no integers.
  */
 
+/** The length of the longest text that there is. */
+export const LONGEST = 2 ** 29 - 24;
+
 /** A text is not the JSON that it should be. */
 export class JsonDamage extends SyntaxError {
   /** Where in the text. */
