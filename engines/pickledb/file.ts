@@ -3,10 +3,12 @@
  */
 import { renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { isNotFound } from "../../platform/errors.ts";
+import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
   type FileInfo,
+  folderMode,
   FROM_START,
+  giveMode,
   makeFolderSync,
   type OpenFile,
   openFileSync,
@@ -16,7 +18,7 @@ import {
   writeAllSync,
 } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
-import { JsonDamage } from "./text.ts";
+import { JsonDamage, LONGEST } from "./text.ts";
 
 /** How much text is encoded and written at once: the event loop is free between two pieces. */
 const PIECE = 512 * 1024;
@@ -42,10 +44,22 @@ export interface FileState {
 /** The state of a path where no file is. */
 export const NO_FILE: FileState = { mtime: 0, size: 0, ino: null, mode: null };
 
-/** The state of the file now. */
+/** A file is longer than can be read. */
+export class TooLong extends Error {
+  override readonly name = "TooLong";
+}
+
+/**
+ * The state of the file now.
+ *
+ * @throws {Error} When something else than a file is there: a pipe would keep its reader waiting, and
+ * a device may have no end.
+ */
 export function stateOf(path: string): FileState {
   try {
-    return asState(statSync(path));
+    const info = statSync(path);
+    if (!info.isFile) throw new Error(`${path} is not a file; move it away`);
+    return asState(info);
   } catch (error) {
     if (isNotFound(error)) return NO_FILE;
     throw error;
@@ -80,6 +94,7 @@ export async function readText(
   try {
     for (;;) {
       const state = asState(file.statSync());
+      if (state.size > LONGEST) throw tooLong(path, state.size);
       const text = await decode(file, state.size, new TextDecoder("utf-8", { fatal }));
       // Ours are replaced and never written again, but other programs may do that.
       if (isSame(state, asState(file.statSync()))) return { state, text };
@@ -91,6 +106,13 @@ export async function readText(
   } finally {
     file.close();
   }
+}
+
+function tooLong(path: string, size: number): TooLong {
+  return new TooLong(
+    `${path} has ${size} bytes, and no more than ${LONGEST} can be read; ` +
+      "divide it by another program, or clear() it",
+  );
 }
 
 /** Reads to the end piece by piece, so that a large file doesn't keep the event loop. */
@@ -112,27 +134,34 @@ export interface Replacement {
   readonly state: FileState;
   /** Takes the place. */
   commit(): Promise<void>;
+  /** Doesn't. */
+  discard(): void;
 }
 
-const TEMPORARY = /\.[0-9a-f-]{36}\.tmp$/;
-
-/** Whether a file is what is left of a replacement of the one at `path`. */
-export function isLeftover(path: string, other: string): boolean {
-  return other.startsWith(path) && TEMPORARY.test(other.slice(path.length));
+/**
+ * Where what is to replace a file is written. Only who holds the lock writes there, so that what a
+ * killed process left is in the next one's place.
+ */
+export function replacementOf(path: string): string {
+  return `${path}.saving`;
 }
 
 /**
  * Writes what is to replace the file, which was in the state `old`. Its time is later than that of
  * the old one, by a millisecond at least: file systems keep the time of the last tick of their
  * clock, and use a number of a file again, so that two states could look the same.
+ *
+ * @param mode The mode of a file that is new, and of folders what goes with it.
  */
 export async function prepare(
   path: string,
   old: FileState,
   lines: Iterable<string>,
+  mode: number,
 ): Promise<Replacement> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  const file = create(temporary, old.mode);
+  const temporary = replacementOf(path);
+  // Who was allowed to read it still is, and nobody else.
+  const file = create(temporary, (old.mode ?? mode) & 0o777, folderMode(mode));
   try {
     let size = 0;
     for (const piece of piecesOf(lines)) {
@@ -158,6 +187,7 @@ export async function prepare(
           throw error;
         }
       },
+      discard: () => discard(temporary),
     };
   } catch (error) {
     file.close();
@@ -166,20 +196,20 @@ export async function prepare(
   }
 }
 
-function create(path: string, mode: number | null): OpenFile {
-  // Who was allowed to read it still is, and nobody else.
-  const options = {
-    write: true,
-    createNew: true,
-    ...(mode === null ? {} : { mode: mode & 0o777 }),
-  };
+function create(path: string, mode: number, folders: number): OpenFile {
+  const options = { write: true, createNew: true, mode };
+  let file: OpenFile;
   try {
-    return openFileSync(path, options);
+    file = openFileSync(path, options);
   } catch (error) {
-    if (!isNotFound(error)) throw error;
-    makeFolderSync(dirname(path));
-    return openFileSync(path, options);
+    const code = errorCode(error);
+    if (code === "EEXIST") rmSync(path);
+    else if (code === "ENOENT") makeFolderSync(dirname(path), folders);
+    else throw error;
+    file = openFileSync(path, options);
   }
+  giveMode(path, mode);
+  return file;
 }
 
 function* piecesOf(lines: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> {

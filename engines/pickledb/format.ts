@@ -7,8 +7,11 @@
  *
  * with the value as `json`, as `text` (of ASCII) or as `base64`.
  */
+import { DecodeError } from "../../codec/errors.ts";
+import { Refusal } from "../../codec/refusal.ts";
+import { deserializeJson, richText } from "../../codec/serializers/json_text.ts";
 import type { Entry, NewEntry } from "../engine.ts";
-import { type Member, members, survey } from "./text.ts";
+import { LONGEST, type Member, members, survey } from "./text.ts";
 
 /** A member of the file. */
 export interface Item {
@@ -35,7 +38,11 @@ const LEAST = -(2n ** 63n), GREATEST = 2n ** 64n - 1n;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The member for an entry. */
+/**
+ * The member for an entry.
+ *
+ * @throws {RangeError} When no text is long enough for it.
+ */
 export function makeItem(key: string, entry: NewEntry): Item {
   const { value, expiresAt } = entry;
   const name = `${ascii(JSON.stringify(key))}: `;
@@ -73,7 +80,7 @@ export function entryOf(item: Item, saved: number): Entry {
 
 function readItem(item: Item, text: string): Pick<Entry, "value" | "timestamp"> {
   const coded = isCoded(item) ? parseCoded(text) : undefined;
-  if (coded === undefined) return { value: encoder.encode(text) };
+  if (coded === undefined) return { value: encoder.encode(withoutLiterals(text) ?? text) };
   return { value: coded.value(), timestamp: coded.timestamp };
 }
 
@@ -142,8 +149,13 @@ function codedOf({ value, timestamp, expiresAt }: NewEntry, json: string | undef
     ? `"json": ${json}`
     : isText(value)
     ? `"text": ${JSON.stringify(decoder.decode(value))}`
-    : `"base64": "${value.toBase64()}"`;
+    : `"base64": "${base64Of(value)}"`;
   return `{"${MARK}": ${header}, ${content}}}`;
+}
+
+function base64Of(value: Uint8Array): string {
+  if (Math.ceil(value.byteLength / 3) * 4 > LONGEST) throw new RangeError("No text is that long");
+  return value.toBase64();
 }
 
 /** Whether bytes are ASCII that a person can read, as base64 is. */
@@ -159,6 +171,8 @@ interface Coded {
 
 /**
  * What a coded value says; `undefined` for an object of somebody else that only begins like one.
+ *
+ * @throws {SyntaxError} When it is damaged.
  */
 function parseCoded(text: string): Coded | undefined {
   const outer = [...members(text)];
@@ -166,20 +180,75 @@ function parseCoded(text: string): Coded | undefined {
   const inner = text.slice(outer[0].value, outer[0].end);
   const parts = new Map<string, string>();
   for (const { key, value, end } of members(inner)) parts.set(key, inner.slice(value, end));
-  const number = (name: string) => JSON.parse(parts.get(name) ?? "null") ?? undefined;
-  const timestamp = number("timestamp"), expiresAt = number("expiresAt");
-  if (!Number.isFinite(timestamp) || !(expiresAt === undefined || Number.isFinite(expiresAt))) {
-    throw new SyntaxError("a coded value has no valid times");
-  }
+  const part = <T>(name: string, is: (value: unknown) => value is T): T => {
+    const value: unknown = JSON.parse(parts.get(name) ?? "null");
+    if (!is(value)) throw new SyntaxError(`a coded value has no valid ${name}`);
+    return value;
+  };
   return {
-    timestamp,
-    expiresAt,
+    timestamp: part("timestamp", isTime),
+    expiresAt: parts.has("expiresAt") ? part("expiresAt", isTime) : undefined,
     value() {
-      const json = parts.get("json"), text = parts.get("text"), base64 = parts.get("base64");
-      if (json !== undefined) return encoder.encode(json);
-      if (text !== undefined) return encoder.encode(JSON.parse(text));
-      if (base64 !== undefined) return Uint8Array.fromBase64(JSON.parse(base64));
+      if (parts.has("json")) return encoder.encode(parts.get("json"));
+      if (parts.has("text")) return encoder.encode(part("text", isString));
+      if (parts.has("base64")) return Uint8Array.fromBase64(part("base64", isString));
       throw new SyntaxError("a coded value has no content");
     },
   };
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/**
+ * Refuses a member whose value is not what it should be.
+ *
+ * @throws {SyntaxError} When it is not, or can't be read.
+ */
+export function verifyItem(item: Item): void {
+  const text = valueText(item);
+  if (isCoded(item)) parseCoded(text)?.value();
+  else if (withoutLiterals(text) === undefined) JSON.parse(text);
+}
+
+/** Strings, and what Python's `json` writes for numbers that JSON does not have. */
+const LITERALS = /"(?:[^"\\]|\\.)*"|-?Infinity|NaN/gs;
+
+/**
+ * The text of a value that has Python's NaN or infinities in it, as JSON of ours; `undefined` when
+ * it has none, or is no value.
+ */
+function withoutLiterals(text: string): string | undefined {
+  if (!text.includes("NaN") && !text.includes("Infinity")) return undefined;
+  // A string that is nowhere else.
+  const nan = `NaN ${crypto.randomUUID()}`;
+  const json = text.replace(LITERALS, (token) => {
+    if (token.startsWith('"')) return token;
+    // What JSON.parse takes for infinite.
+    return token === "NaN" ? JSON.stringify(nan) : token.replace("Infinity", "1e999");
+  });
+  if (json === text) return undefined;
+  try {
+    return richText(withNaN(deserializeJson(encoder.encode(json)), nan));
+  } catch (error) {
+    // Not JSON but for these literals, or deeper than any Python writes.
+    const isRefused = [DecodeError, Refusal, RangeError].some((type) => error instanceof type);
+    if (isRefused) return undefined;
+    throw error;
+  }
+}
+
+function withNaN(value: unknown, nan: string): unknown {
+  if (value === nan) return NaN;
+  if (Array.isArray(value)) return value.map((item) => withNaN(item, nan));
+  if (typeof value !== "object" || value === null) return value;
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, withNaN(item, nan)]),
+  );
 }

@@ -18,13 +18,16 @@ import type {
 import { explainFile } from "../file_failures.ts";
 import { builtIn } from "../built_in.ts";
 import type { PickledbEngineOptions } from "../engine_options.ts";
-import { checkOptionNames, type EngineOptions } from "../options.ts";
+import { safeDecodeKey, showKey } from "../errors.ts";
+import { compareNames, storeNames } from "../names.ts";
+import { checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
 import { storePath } from "../paths.ts";
 import { checkDocument, setAside } from "./check.ts";
-import { Document, type Draft, type Items } from "./store.ts";
-import { stateOf } from "./file.ts";
+import { Document, type DocumentOptions, type Draft, type Items } from "./store.ts";
+import { stateOf, TooLong } from "./file.ts";
+import { isRealFolder } from "../../platform/files.ts";
 import { entryOf, isExpired, type Item, makeItem, valueText } from "./format.ts";
-import { JsonDamage } from "./text.ts";
+import { JsonDamage, LONGEST } from "./text.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import { Turns } from "../../platform/timers.ts";
 
@@ -40,19 +43,22 @@ class PickledbEngine implements Engine {
   readonly path: string;
   readonly supports = { persistent: true, shared: true };
   readonly #nested: string;
+  readonly #options: DocumentOptions;
   #hold: Hold<Document> | undefined;
   /** Known from `open` on; after `close` the listings that are under way still read it. */
   #document!: Document;
 
-  constructor(path: string, nested: string) {
+  constructor(path: string, nested: string, options: DocumentOptions) {
     this.path = path;
     this.#nested = nested;
+    this.#options = options;
   }
 
   async open(): Promise<void> {
     // First, what may fail: nothing is held then.
+    compareNames(this.#options.names ?? []);
     stateOf(this.path);
-    this.#hold = await hold(this.path);
+    this.#hold = await hold(this.path, this.#options);
     this.#document = this.#hold.resource;
   }
 
@@ -73,7 +79,7 @@ class PickledbEngine implements Engine {
   }
 
   set(key: string, entry: NewEntry): Promise<void> {
-    const item = makeItem(key, entry);
+    const item = itemOf(key, entry);
     return this.#document.change((draft) => draft.set(key, item));
   }
 
@@ -81,7 +87,7 @@ class PickledbEngine implements Engine {
     const items: [string, Item][] = [];
     const turns = new Turns();
     for (const [key, entry] of pairs) {
-      items.push([key, makeItem(key, entry)]);
+      items.push([key, itemOf(key, entry)]);
       if (turns.due()) await turns.next();
     }
     await this.#document.change((draft) => {
@@ -103,7 +109,7 @@ class PickledbEngine implements Engine {
     expected: Entry | undefined,
     next: NewEntry | undefined,
   ): Promise<boolean> {
-    const item = next && makeItem(key, next);
+    const item = next && itemOf(key, next);
     return this.#document.change((draft) => {
       const current = draft.get(key);
       const revision = isLive(current) ? valueText(current) : undefined;
@@ -136,8 +142,9 @@ class PickledbEngine implements Engine {
   async clear(deep = false): Promise<void> {
     await empty(this.#document);
     if (!deep) return;
+    const { mode } = this.#options;
     for (const path of documentsIn(this.#nested)) {
-      const { resource, release } = await hold(path);
+      const { resource, release } = await hold(path, { mode });
       try {
         await empty(resource);
       } finally {
@@ -231,18 +238,37 @@ export function pickledb(
   engineOptions: PickledbEngineOptions = {},
 ): Engine {
   const options: EngineOptions = { ...engineOptions };
-  checkOptionNames(NAME, options, ["path"]);
+  checkOptionNames(NAME, options, ["mode", "path"]);
   const nested = storePath(NAME, { ...location, dbname: `${location.dbname}/-` }, options, ENDING);
-  return new PickledbEngine(storePath(NAME, location, options, ENDING), dirname(nested));
+  return new PickledbEngine(storePath(NAME, location, options, ENDING), dirname(nested), {
+    mode: modeOption(NAME, options),
+    names: storeNames(NAME, location, options),
+  });
 }
 
 builtIn("pickledb", pickledb);
 
 export type { PickledbEngineOptions };
 
-function hold(path: string): Promise<Hold<Document>> {
+function hold(path: string, options: DocumentOptions): Promise<Hold<Document>> {
   const file = targetOf(path);
-  return DOCUMENTS.acquire(file, () => new Document(file));
+  return DOCUMENTS.acquire(file, () => new Document(file, options));
+}
+
+/** @throws {RangeError} When no file could have it. */
+function itemOf(key: string, entry: NewEntry): Item {
+  try {
+    if (entry.value.byteLength > LONGEST) throw new RangeError("No text is that long");
+    return makeItem(key, entry);
+  } catch (cause) {
+    // Of the text that it would be.
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new RangeError(
+      `Cannot set entry ${showKey(safeDecodeKey(key))} in engine "${NAME}": its ` +
+        `${entry.value.byteLength} bytes are too many for a JSON file; use another engine`,
+      { cause },
+    );
+  }
 }
 
 /** What a link points to: that is replaced then, and the link stays one. */
@@ -261,26 +287,27 @@ function remove(draft: Draft, key: string): boolean {
   return live;
 }
 
-/** Removes all members; of a file that can't be read a copy is kept. */
+/** Removes all members; of a file that is damaged a copy is kept. */
 async function empty(document: Document): Promise<void> {
   try {
     await document.change((draft) => {
       for (const key of draft.keys()) draft.delete(key);
     });
   } catch (error) {
-    if (!(error instanceof JsonDamage)) throw error;
+    if (!(error instanceof JsonDamage || error instanceof TooLong)) throw error;
     await document.exclusively(async () => {
-      setAside(document.path);
+      if (error instanceof JsonDamage) setAside(document.path);
       await document.save(new Map());
     });
   }
 }
 
+/** The files of nested stores; a link leads to something else. */
 function* documentsIn(folder: string): Generator<string> {
-  if (!existsSync(folder)) return;
+  if (!isRealFolder(folder)) return;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* documentsIn(path);
-    else if (entry.name.endsWith(ENDING)) yield path;
+    else if (entry.isFile() && entry.name.endsWith(ENDING)) yield path;
   }
 }

@@ -1,8 +1,20 @@
+import { rmSync } from "node:fs";
 import type { Awaitable } from "../engine.ts";
+import { safeDecodeKey, showKey } from "../errors.ts";
+import { isDiskFull } from "../file_failures.ts";
+import { claimNames, type NamedPath } from "../names.ts";
 import { FileLock } from "../../platform/file_lock.ts";
-import { type FileState, isSame, prepare, readText, stateOf } from "./file.ts";
+import {
+  type FileState,
+  isSame,
+  NO_FILE,
+  prepare,
+  readText,
+  type Replacement,
+  stateOf,
+} from "./file.ts";
 import { type Item, itemAt } from "./format.ts";
-import { JsonDamage, members } from "./text.ts";
+import { JsonDamage, LONGEST, members } from "./text.ts";
 import { delay, Turns } from "../../platform/timers.ts";
 
 /**
@@ -22,21 +34,37 @@ type Changes = Map<string, Item | undefined>;
 export class Draft {
   readonly changes: Changes = new Map();
   readonly #items: Items;
+  readonly #longest: number;
+  /** How long the file would be, at most. */
+  #length: number;
+  /** What the changes of the task in hand took the place of, the last one last. */
+  #undo: { key: string; wasChanged: boolean; before: Item | undefined }[] = [];
 
-  constructor(items: Items) {
+  /**
+   * @param length How long the file is.
+   * @param longest How long it may get.
+   */
+  constructor(items: Items, length: number, longest: number) {
     this.#items = items;
+    this.#length = length;
+    this.#longest = longest;
   }
 
   get(key: string): Item | undefined {
     return this.changes.has(key) ? this.changes.get(key) : this.#items.get(key);
   }
 
+  /** @throws {RangeError} When the file would be longer than can be read. */
   set(key: string, item: Item): void {
-    this.changes.set(key, item);
+    this.#change(key, item);
+    if (this.#length <= this.#longest) return;
+    // A file that another program has formatted is longer than what we make of it.
+    this.#length = this.#exactLength();
+    if (this.#length > this.#longest) throw tooLong(key, item, this.#longest);
   }
 
   delete(key: string): void {
-    this.changes.set(key, undefined);
+    this.#change(key, undefined);
   }
 
   /** All keys as they would be saved. */
@@ -48,12 +76,74 @@ export class Draft {
     }
     return keys;
   }
+
+  /** Does all that a task does, or, when it throws, nothing of it. */
+  attempt<T>(task: (draft: Draft) => T): T {
+    this.#undo = [];
+    const length = this.#length;
+    try {
+      return task(this);
+    } catch (error) {
+      for (const { key, wasChanged, before } of this.#undo.reverse()) {
+        if (wasChanged) this.changes.set(key, before);
+        else this.changes.delete(key);
+      }
+      this.#length = length;
+      throw error;
+    }
+  }
+
+  #change(key: string, item: Item | undefined): void {
+    const before = this.get(key);
+    this.#undo.push({ key, wasChanged: this.changes.has(key), before });
+    this.#length += lengthOf(item) - lengthOf(before);
+    this.changes.set(key, item);
+  }
+
+  #exactLength(): number {
+    let length = FRAME;
+    for (const key of this.keys()) length += lengthOf(this.get(key));
+    return length;
+  }
+}
+
+/** How long a file without members is, at most. */
+const FRAME = 4;
+
+/** How much longer a member makes a file. */
+function lengthOf(item: Item | undefined): number {
+  return item === undefined ? 0 : item.text.length + 2;
+}
+
+function tooLong(key: string, { text }: Item, longest: number): RangeError {
+  return new RangeError(
+    `Cannot set entry ${showKey(safeDecodeKey(key))} in engine "pickledb": with its ` +
+      `${text.length} bytes the file would be longer than the ${longest} that can be read; ` +
+      "delete others first, or use another engine",
+  );
+}
+
+/** What a save makes of the file. */
+interface Saved {
+  readonly state: FileState;
+  readonly items: Items;
+  readonly changes: Changes;
 }
 
 interface Task {
   apply(draft: Draft): void;
   resolve(): void;
   reject(error: unknown): void;
+}
+
+/** How a file is kept. */
+export interface DocumentOptions {
+  /** The mode of a new file. */
+  readonly mode: number;
+  /** The names that hashes in its path stand for. */
+  readonly names?: readonly NamedPath[];
+  /** How many characters it may have. Default: as many as can be read. */
+  readonly longest?: number;
 }
 
 /**
@@ -67,14 +157,15 @@ export class Document {
   #items: Items = new Map();
   #state: FileState | undefined;
   #reading: Promise<Items> | undefined;
-  #saved:
-    | { readonly state: FileState; readonly items: Items; readonly changes: Changes }
-    | undefined;
+  #saved: Saved | undefined;
   #tasks: Task[] = [];
   #working: Promise<void> | undefined;
+  #isClaimed = false;
+  readonly #options: Required<DocumentOptions>;
 
-  constructor(path: string) {
+  constructor(path: string, { mode, names = [], longest = LONGEST }: DocumentOptions) {
     this.path = path;
+    this.#options = { mode, names, longest };
   }
 
   /** When the members were saved, ms since the epoch. */
@@ -107,21 +198,49 @@ export class Document {
   /** Does something while nobody else changes the file. */
   async exclusively<T>(action: () => Promise<T>): Promise<T> {
     const path = `${this.path}.lock`;
-    using _lock = FileLock.tryTake(path) ?? await FileLock.take(path);
+    // Who may write the file may lock it.
+    const options = { mode: (stateOf(this.path).mode ?? this.#options.mode) & 0o666 | 0o600 };
+    using _lock = FileLock.tryTake(path, options) ?? await FileLock.take(path, options);
     return await action();
   }
 
-  /** Puts members in the place of the file; only under the lock. */
-  async save(items: Items, changes: Changes = new Map()): Promise<void> {
-    const replacement = await prepare(this.path, stateOf(this.path), linesOf(items, changes));
+  /**
+   * Puts members in the place of the file; only under the lock.
+   *
+   * @param old The state of the file that they were read from.
+   * @returns Whether it did: not if another program has meanwhile written to the file.
+   */
+  async save(
+    items: Items,
+    changes: Changes = new Map(),
+    old: FileState = stateOf(this.path),
+  ): Promise<boolean> {
+    const { mode, names } = this.#options;
+    if (!this.#isClaimed) await claimNames(names, mode);
+    this.#isClaimed = true;
+    let replacement: Replacement;
+    try {
+      replacement = await prepare(this.path, old, linesOf(items, changes), mode);
+    } catch (error) {
+      if (!isDiskFull(error) || hasMembers(items, changes)) throw error;
+      // What has nothing in it need not be there, and that frees space.
+      rmSync(this.path, { force: true });
+      this.#adopt({ state: NO_FILE, items, changes });
+      return true;
+    }
+    if (!isSame(stateOf(this.path), old)) {
+      replacement.discard();
+      return false;
+    }
     // From here on readers may see the new file, before this process is told that it is there.
     this.#saved = { state: replacement.state, items, changes };
     try {
       await replacement.commit();
-      if (this.#saved !== undefined) this.#adopt();
+      if (this.#saved !== undefined) this.#adopt(this.#saved);
     } finally {
       this.#saved = undefined;
     }
+    return true;
   }
 
   /** Waits for the saves that are under way. */
@@ -136,11 +255,14 @@ export class Document {
       let tasks: Task[] = [];
       try {
         await this.exclusively(async () => {
-          const items = await this.items();
-          tasks = this.#take();
-          const draft = new Draft(items);
-          for (const task of tasks) task.apply(draft);
-          if (draft.changes.size > 0) await this.save(items, draft.changes);
+          for (let isSaved = false; !isSaved;) {
+            const items = await this.items();
+            tasks.push(...this.#take());
+            const old = this.#state!;
+            const draft = new Draft(items, old.size, this.#options.longest);
+            tasks = tasks.filter((task) => this.#attempt(task, draft));
+            isSaved = draft.changes.size === 0 || await this.save(items, draft.changes, old);
+          }
         });
         for (const task of tasks) task.resolve();
       } catch (error) {
@@ -157,7 +279,9 @@ export class Document {
   #known(): Items | undefined {
     const state = stateOf(this.path);
     if (this.#state !== undefined && isSame(state, this.#state)) return this.#items;
-    if (this.#saved !== undefined && isSame(state, this.#saved.state)) return this.#adopt();
+    if (this.#saved !== undefined && isSame(state, this.#saved.state)) {
+      return this.#adopt(this.#saved);
+    }
   }
 
   /** The members by a reading that begins after this call. */
@@ -174,14 +298,24 @@ export class Document {
     return await this.#reading;
   }
 
+  /** Whether a task could be done. */
+  #attempt(task: Task, draft: Draft): boolean {
+    try {
+      draft.attempt(task.apply);
+      return true;
+    } catch (error) {
+      task.reject(error);
+      return false;
+    }
+  }
+
   #take(): Task[] {
     const tasks = this.#tasks;
     this.#tasks = [];
     return tasks;
   }
 
-  #adopt(): Items {
-    const { state, items, changes } = this.#saved!;
+  #adopt({ state, items, changes }: Saved): Items {
     for (const [key, item] of changes) {
       if (item === undefined) items.delete(key);
       else items.set(key, item);
@@ -217,6 +351,12 @@ async function parse(text: string | undefined): Promise<Items> {
     if (turns.due()) await turns.next();
   }
   return items;
+}
+
+function hasMembers(items: Items, changes: Changes): boolean {
+  for (const key of items.keys()) if (!changes.has(key)) return true;
+  for (const item of changes.values()) if (item !== undefined) return true;
+  return false;
 }
 
 function* linesOf(items: Items, changes: Changes): Generator<string> {

@@ -4,6 +4,9 @@
  * rounds no integers.
  */
 
+/** The length of the longest text that there is. */
+export const LONGEST = 2 ** 29 - 24;
+
 /** A text is not the JSON that it should be. */
 export class JsonDamage extends SyntaxError {
   /** Where in the text. */
@@ -61,25 +64,30 @@ export function* members(text: string): Generator<Member> {
 
 /**
  * The members of a damaged object that can be told: up to the damage, and from the next line on
- * that begins as those that we write do.
+ * that begins as those that we write do. Each line is looked at once, however many are damaged.
  */
 export function* salvage(text: string): Generator<Member> {
-  let at = text.indexOf("{") + 1;
-  while (at < text.length) {
+  for (let start = text.indexOf("{") + 1; start < text.length;) {
+    const next = text.indexOf('\n"', start);
+    const end = next < 0 ? text.length : next;
+    const lines = text.slice(start, end);
     try {
-      at = skipSpace(text, at);
-      const member = memberAt(text, at);
-      at = skipSpace(text, member.end);
-      const next = text.charCodeAt(at);
-      if (next !== COMMA && next !== CLOSE_BRACE) throw unexpected(text, at, "a comma");
-      yield member;
-      at++;
+      for (let at = skipSpace(lines, 0); at < lines.length; at = skipSpace(lines, at + 1)) {
+        const member = memberAt(lines, at);
+        at = skipSpace(lines, member.end);
+        const after = lines.charCodeAt(at);
+        if (after !== COMMA && after !== CLOSE_BRACE) throw unexpected(lines, at, "a comma");
+        yield {
+          key: member.key,
+          start: start + member.start,
+          value: start + member.value,
+          end: start + member.end,
+        };
+      }
     } catch (error) {
       if (!(error instanceof JsonDamage)) throw error;
-      const line = text.indexOf('\n"', at);
-      if (line < 0) return;
-      at = line + 1;
     }
+    start = end + 1;
   }
 }
 

@@ -18,6 +18,10 @@ import { EngineError } from "../../engines/errors.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
 import { pickledb } from "../../engines/pickledb/mod.ts";
 import { runScript } from "../support/child.ts";
+import { Document } from "../../engines/pickledb/store.ts";
+import { makeItem } from "../../engines/pickledb/format.ts";
+import { runOnSmallDisk } from "../support/small_disk.ts";
+import { whileReadOnly } from "../support/read_only.ts";
 import { RandomValues, testSeed } from "../support/random.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -146,7 +150,7 @@ json.dump(data, open(sys.argv[1], "w"), indent=4)
     ["float", "0.1"],
     ["none", "null"],
     ['esc\\aped "key"', '" \\n"'],
-    ["nan", "NaN"],
+    ["nan", '{"$rich":{"$":"NaN"}}'],
     ["\u0001", "[]"],
     ["", "{}"],
   ];
@@ -156,12 +160,39 @@ json.dump(data, open(sys.argv[1], "w"), indent=4)
     assertEquals(JSON.parse(await textAt(engine, "$hashstash") ?? ""), { $hashstash: 1, two: 2 });
     await engine.set("new", entryOf("1"));
   }
-  const problems = (await engine.check({ fix: false })).problems;
-  assertEquals(problems.map(({ kind, key }) => `${kind} ${key}`), ["damaged nan"]);
+  assertEquals((await engine.check({ fix: false })).problems, []);
   await runPython(
     'import json, sys; d = json.load(open(sys.argv[1])); assert d["huge"] == 2**80 and d["new"] == 1',
     path,
   );
+});
+
+test("Python's NaN and infinities are values, and stay as they are", async ({ bed, path }) => {
+  await runPython(
+    `
+import json, sys
+nan, inf = float("nan"), float("inf")
+data = {"nan": nan, "inf": inf, "minus": -inf, "list": [1, nan, [inf], "NaN \\" -Infinity", 2**70],
+  "object": {"NaN": nan, "$x": {"$y": nan}, "\u00e9": "Infinity"}, "text": "NaN", "deep": [[[[nan]]]]}
+json.dump(data, open(sys.argv[1], "w"))
+`,
+    path,
+  );
+  await using stash = bed.stash({ engineOptions: { path } });
+  for (let i = 0; i < 2; i++) {
+    assertEquals(await stash.get("nan"), NaN);
+    assertEquals([await stash.get("inf"), await stash.get("minus")], [Infinity, -Infinity]);
+    assertEquals(await stash.get("list"), [1, NaN, [Infinity], 'NaN " -Infinity', 2n ** 70n]);
+    const object = { NaN: NaN, $x: { $y: NaN }, "é": "Infinity" };
+    assertEquals(await stash.get("object"), object);
+    assertEquals(await stash.get("text"), "NaN");
+    assertEquals(await stash.get("deep"), [[[[NaN]]]]);
+    await stash.set("new", 1);
+  }
+  assertEquals((await stash.check()).problems, []);
+  assertEquals(await stash.modify("nan", (value) => [value]), [NaN]);
+  assertEquals(await stash.get("nan"), [NaN]);
+  assertStringIncludes(await Deno.readTextFile(path), '"list": [1, NaN, [Infinity],');
 });
 
 test("coded entries survive that Python loads and saves the file", async ({ path, engine }) => {
@@ -206,10 +237,10 @@ test("the last of two members with one key wins, as in JSON", async ({ engine })
 
 test("a burst of sets shares saves", async ({ path, engine }) => {
   const watcher = Deno.watchFs(dirname(path));
-  const temporaries = new Set<string>();
+  let saves = 0;
   const watching = (async () => {
-    for await (const { paths } of watcher) {
-      for (const path of paths) if (path.endsWith(".tmp")) temporaries.add(path);
+    for await (const { kind, paths } of watcher) {
+      if (kind === "create" && paths.some((path) => path.endsWith(".saving"))) saves++;
     }
   })();
   await Promise.all(
@@ -219,7 +250,7 @@ test("a burst of sets shares saves", async ({ path, engine }) => {
   await new Promise((resolve) => setTimeout(resolve, 100));
   watcher.close();
   await watching;
-  assert(temporaries.size >= 1 && temporaries.size <= 5, `${temporaries.size} saves`);
+  assert(saves >= 1 && saves <= 5, `${saves} saves`);
 });
 
 test("a set that can't be saved rejects and leaves what was there", async ({ path, engine }) => {
@@ -320,6 +351,57 @@ test(
   '{"a": 1, "coded": {"$hashstash": {"timestamp": 1, "base64": "?"}}, "cut": {"$hashstash": {}}, "plain": [1,,2]}',
 );
 
+const CODED: Record<string, string> = {
+  "a number for base64": '{"timestamp":1,"base64":5}',
+  "an object for text": '{"timestamp":1,"text":{}}',
+  "a text for the time": '{"timestamp":"1","text":"x"}',
+  "a deadline that is none": '{"timestamp":1,"expiresAt":null,"text":"x"}',
+  "no time": '{"text":"x"}',
+  "no object": "5",
+  "null": "null",
+  "deep": `{"timestamp":1,"json":${"[".repeat(100_000)}`,
+};
+
+test("one bad entry is one problem, and stands in no other's way", async ({ path, engine }) => {
+  const deep = `${"[".repeat(100_000)}NaN${"]".repeat(100_000)}`;
+  const write = async () => {
+    const bad = Object.entries(CODED).map(([key, text]) => {
+      return `"${key}": {"$hashstash":${text}${key === "deep" ? "]".repeat(100_000) + "}" : ""}}`;
+    });
+    await Deno.writeTextFile(path, `{"good": 1, ${bad.join()}, "NaN": [NaN,,], "last": ${deep}}`);
+  };
+  await write();
+  const keys = [...Object.keys(CODED).filter((key) => key !== "deep"), "NaN", "last"];
+  for (const key of keys.slice(0, -2)) {
+    const error = await assertRejects(async () => await engine.get(key), DecodeError);
+    assertEquals([error.engine, error.key], ["pickledb", key]);
+  }
+  assertEquals(await engine.size(), keys.length + 2);
+  assertEquals((await Array.fromAsync(engine.keys())).length, keys.length + 2);
+  const { checked, problems } = await engine.check({ fix: false });
+  assertEquals(checked, keys.length + 2);
+  assertEquals(problems.map(({ key }) => key), keys);
+  assertEquals(await engine.delete(keys[0]), true);
+  assertEquals(await engine.prune(), 0);
+  assertEquals((await engine.check({ fix: true })).problems.length, keys.length - 1);
+  assertEquals((await Array.fromAsync(engine.keys())).sort(), ["deep", "good"]);
+  await write();
+  await engine.clear();
+  assertEquals(await read(path), {});
+});
+
+test("a large damaged file is repaired in time that grows with its size", async ({ path, engine }) => {
+  // In each line a bracket, or a string, that is not closed.
+  const lines = Array.from({ length: 20_000 }, (_, i) => `"${i}": ${i % 3 > 0 ? '[{"a' : i},`);
+  await Deno.writeTextFile(path, `{\n${lines.join("\n")}\n`);
+  await Deno.utime(path, new Date(), new Date(Date.now() - 10_000));
+  const start = performance.now();
+  const [problem] = (await engine.check({ fix: true })).problems;
+  assert(performance.now() - start < 5_000);
+  assertStringIncludes(problem.detail, "6667 entries");
+  assertEquals(await engine.size(), 6_667);
+});
+
 test("clear empties a damaged file and keeps a copy", async ({ path, engine }) => {
   await Deno.utime(path, new Date(), new Date(Date.now() - 10_000));
   await engine.clear();
@@ -341,7 +423,7 @@ test("a reader waits for a program that writes the file in place", async ({ path
 
 test("check removes what killed writers left, and nothing else", async ({ path, engine }) => {
   await engine.set("key", entryOf("1"));
-  const left = `${path}.${crypto.randomUUID()}.tmp`;
+  const left = `${path}.saving`;
   const others = [`${path}.tmp`, join(dirname(path), "notes.txt")];
   for (const other of [left, ...others]) await Deno.writeTextFile(other, "text");
   const { problems } = await engine.check({ fix: false });
@@ -349,6 +431,243 @@ test("check removes what killed writers left, and nothing else", async ({ path, 
   assertEquals((await engine.check({ fix: true })).problems[0].fixed, true);
   const names = [...Deno.readDirSync(dirname(path))].map(({ name }) => name).sort();
   assertEquals(names, ["db.json", "db.json.lock", "db.json.tmp", "notes.txt"]);
+});
+
+test("the next writer replaces what a killed one left", async ({ path, engine }) => {
+  for (const value of ["1", `"${"x".repeat(2_000_000)}"`]) {
+    await Deno.writeTextFile(`${path}.saving`, '{"key": "cut o');
+    await engine.set("key", entryOf(value));
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    assertEquals([...Deno.readDirSync(dirname(path))].length, 2);
+    assertEquals(await textAt(engine, "key"), value);
+  }
+});
+
+test("a change of another program while a save is written is not lost", async ({ path, engine }) => {
+  await engine.set("key", entryOf("1"));
+  const { syncData } = Deno.FsFile.prototype;
+  let saves = 0;
+  Deno.FsFile.prototype.syncData = async function () {
+    await syncData.call(this);
+    // It takes no lock.
+    if (++saves === 1) Deno.writeTextFileSync(path, '{"key": 1, "theirs": 2}');
+  };
+  try {
+    await engine.set("ours", entryOf("3"));
+  } finally {
+    Deno.FsFile.prototype.syncData = syncData;
+  }
+  assertEquals(saves, 2);
+  assertEquals(await read(path), { key: 1, theirs: 2, ours: 3 });
+});
+
+test("what would make the file longer than can be read is refused", async ({ path }) => {
+  const document = new Document(path, { mode: 0o600, longest: 1_000 });
+  const put = (key: string, size: number) => {
+    const item = makeItem(key, entryOf(`"${"x".repeat(size)}"`));
+    return document.change((draft) => draft.set(key, item));
+  };
+  await put("a", 400);
+  await put("b", 400);
+  const before = await Deno.readTextFile(path);
+  const error = await assertRejects(() => put("the third", 200), RangeError, '"the third"');
+  assertStringIncludes(error.message, "215 bytes");
+  assertStringIncludes(error.message, "1000");
+  // Those that share its save are saved, and of one that is refused nothing is.
+  const settled = await Promise.allSettled([
+    put("c", 10),
+    put("d", 900),
+    document.change((draft) => {
+      draft.set("e", makeItem("e", entryOf("1")));
+      draft.delete("a");
+      draft.set("f", makeItem("f", entryOf(`"${"x".repeat(900)}"`)));
+    }),
+    put("b", 401),
+  ]);
+  const statuses = settled.map(({ status }) => status);
+  assertEquals(statuses, ["fulfilled", "rejected", "rejected", "fulfilled"]);
+  assertEquals(Object.keys(await read(path)), ["a", "b", "c"]);
+  assertEquals(
+    (await Deno.readTextFile(path)).length,
+    before.length + 1 + '"c": "",\n'.length + 10,
+  );
+  // What another program has formatted is shorter when it is saved.
+  const spaced = JSON.stringify(await read(path), undefined, "\t".repeat(10));
+  await Deno.writeTextFile(path, spaced + " ".repeat(2_000));
+  await put("d", 50);
+  assertEquals((await Deno.readTextFile(path)).length < 1_000, true);
+  await document.change((draft) => draft.delete("a"));
+  await put("the third", 200);
+});
+
+test("a value that is longer than any text, and a file that is, are named", async ({ path, engine }) => {
+  await engine.set("key", entryOf("1"));
+  for (const size of [450, 600]) {
+    const value = new Uint8Array(size * 1024 * 1024);
+    const set = async () => await engine.set("large", { value, timestamp: 0 });
+    const error = await assertRejects(set, RangeError, '"large"');
+    assertStringIncludes(error.message, String(value.byteLength));
+  }
+  assertEquals(await textAt(engine, "key"), "1");
+  await Deno.truncate(path, 600 * 1024 * 1024);
+  for (const operation of [() => engine.get("key"), () => engine.set("key", entryOf("2"))]) {
+    const error = await assertRejects(async () => await operation(), EngineError, path);
+    assertStringIncludes(error.message, "629145600 bytes");
+  }
+  const [problem] = (await engine.check({ fix: true })).problems;
+  assertEquals([problem.kind, problem.fixed], ["damaged", false]);
+  assertStringIncludes(problem.detail, "629145600 bytes");
+  await engine.clear();
+  assertEquals(await engine.size(), 0);
+  assertEquals([...Deno.readDirSync(dirname(path))].length, 2);
+});
+
+test("a store that may only be read can be read and checked", async ({ bed, path, engine }) => {
+  await engine.set("key", entryOf("1"));
+  await Deno.writeTextFile(path, '{"key": 1, "bad": [1,,2]}');
+  await Deno.writeTextFile(`${path}.saving`, "{");
+  const script = `
+    import { complete } from "./engines/complete.ts";
+    import { pickledb } from "./engines/pickledb/mod.ts";
+    const engine = complete(pickledb({ name: "n", dbname: "main" }, ${JSON.stringify({ path })}));
+    await engine.open();
+    const { checked, problems } = await engine.check({ fix: false });
+    console.log(checked, problems.map(({ kind }) => kind).sort().join(" "), await engine.size());
+    try {
+      await engine.check({ fix: true });
+    } catch (error) {
+      console.log(error.name, error.operation);
+    }
+    await engine.close();
+  `;
+  const flags = ["--no-prompt", `--allow-read=${bed.root}`];
+  const { stdout, stderr } = await runScript(script, flags);
+  assertEquals(stdout, "2 damaged leftover 2\nEngineError check\n", stderr);
+  await whileReadOnly(`${path}.lock`, async () => {
+    assertEquals((await engine.check({ fix: false })).problems.length, 2);
+  });
+});
+
+test("clear works on a full disk, and a set that fails leaves what was there", async ({ bed }) => {
+  const script = `
+    import { complete } from "./engines/complete.ts";
+    import { pickledb } from "./engines/pickledb/mod.ts";
+    const path = Deno.args[0] + "/db.json";
+    const engine = complete(pickledb({ name: "n", dbname: "main" }, { path }));
+    await engine.open();
+    const entry = (size: number) => ({
+      value: new TextEncoder().encode(JSON.stringify("x".repeat(size))),
+      timestamp: 0,
+    });
+    await engine.set("kept", entry(100_000));
+    let full = "";
+    try {
+      for (let i = 0; i < 100; i++) await engine.set("key " + i, entry(100_000));
+    } catch (error) {
+      full = error.message;
+    }
+    console.log(full.includes("is full; free some space"), (await engine.get("kept")).value.length);
+    // Until there is no room for a byte.
+    for (let i = 0, size = 500_000; size > 0; size >>= 1) {
+      try {
+        for (;; i++) Deno.writeFileSync(Deno.args[0] + "/" + i, new Uint8Array(size));
+      } catch {
+        // A smaller one may still fit.
+      }
+    }
+    console.log((await engine.check({ fix: false })).problems.length);
+    await engine.clear();
+    console.log(await engine.size());
+    await engine.set("new", entry(100));
+    Deno.writeTextFileSync(path, "damaged");
+    Deno.utimeSync(path, 1, 1);
+    console.log((await engine.check({ fix: true })).problems.map(({ fixed }) => fixed).join());
+    await engine.clear();
+    await engine.close();
+  `;
+  const printed = await runOnSmallDisk(bed.root, 2_000_000, script);
+  assertEquals(printed, "true 100002\n0\n0\ntrue\n");
+});
+
+test("links and pipes lead nowhere in nested stores, and a pipe in the file's place is named", async ({ bed, path, engine }) => {
+  if (Deno.build.os === "windows") return;
+  const nested = await bed.open({ path }, { dbname: "main/nested" });
+  await nested.set("key", entryOf("1"));
+  await engine.set("key", entryOf("1"));
+  const outside = join(bed.root, "outside.json");
+  const folder = join(bed.root, "outside");
+  await Deno.writeTextFile(outside, '{"precious": 1}');
+  await Deno.mkdir(folder);
+  await Deno.writeTextFile(join(folder, "in it.json"), '{"precious": 2}');
+  const pipe = async (path: string) => {
+    assert((await new Deno.Command("mkfifo", { args: [path] }).output()).success);
+  };
+  const within = `${path}+`;
+  await Deno.symlink(outside, join(within, "link.json"));
+  await Deno.symlink(folder, join(within, "folder"));
+  await pipe(join(within, "pipe.json"));
+  await engine.clear(true);
+  assertEquals(await nested.size(), 0);
+  assertEquals(await read(outside), { precious: 1 });
+  assertEquals(await read(join(folder, "in it.json")), { precious: 2 });
+  await Deno.rename(within, `${within}.away`);
+  await Deno.symlink(folder, within);
+  await assertRejects(async () => await engine.clear(true), EngineError, "a link is where");
+  assertEquals(await read(join(folder, "in it.json")), { precious: 2 });
+
+  await Deno.remove(path);
+  await pipe(path);
+  const operations = [() => engine.get("key"), () => engine.set("key", entryOf("1"))];
+  for (const operation of operations) {
+    await assertRejects(async () => await operation(), EngineError, "is not a file");
+  }
+  await assertRejects(() => bed.open({ path }), EngineError, "is not a file");
+  await Deno.remove(path);
+  await Deno.symlink("/dev/zero", path);
+  await assertRejects(() => bed.open({ path }), EngineError, "is not a file");
+  await Deno.remove(path);
+  await Deno.remove(`${path}.lock`);
+  await pipe(`${path}.lock`);
+  await assertRejects(async () => await engine.set("key", entryOf("1")), EngineError, "a file");
+});
+
+test("files are their owner's alone, or of the mode that is asked for", async ({ bed }) => {
+  if (Deno.build.os === "windows") return;
+  const umask = Deno.umask(0o022);
+  try {
+    for (const [mode, folders] of [[undefined, 0o700], [0o660, 0o770]] as const) {
+      const rootDir = join(bed.root, String(mode), "new");
+      const engine = await bed.open({ mode }, { rootDir, name: "A name", dbname: "A b" });
+      await engine.set("key", entryOf("1"));
+      let count = 0;
+      const look = async (folder: string) => {
+        assertEquals(((await Deno.stat(folder)).mode ?? 0) & 0o777, folders, folder);
+        for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+          count++;
+          const path = join(folder, name);
+          if (isDirectory) await look(path);
+          else assertEquals(((await Deno.stat(path)).mode ?? 0) & 0o777, mode ?? 0o600, path);
+        }
+      };
+      await look(join(bed.root, String(mode)));
+      // The store's file, its lock, two names, and the folders that they are in.
+      assertEquals(count, 7);
+    }
+  } finally {
+    Deno.umask(umask);
+  }
+});
+
+test("a store keeps the names that hashes stand for, and is nobody else's", async ({ bed }) => {
+  const location = { name: "My cache", dbname: "main/A b" };
+  const engine = await bed.open({}, location);
+  await engine.set("key", entryOf("1"));
+  const file = `${engine.path.slice(0, -".json".length)}.name`;
+  assertEquals(await Deno.readTextFile(file), '"A b"\n');
+  assertEquals(await textAt(await bed.open({}, location), "key"), "1");
+  // As if another name had the same hash.
+  await Deno.writeTextFile(file, '"Another"\n');
+  await assertRejects(() => bed.open({}, location), EngineError, '"Another"');
 });
 
 test("clear goes into nested stores when asked, and leaves other files alone", async ({ bed, path, engine }) => {
