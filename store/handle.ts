@@ -13,7 +13,7 @@ import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
 import { type StashEventDetail, StashEvents } from "./events.ts";
 import { opened, type StoredEntry, valueOf } from "./header.ts";
 import { LEASES, revokeLeases } from "./leases.ts";
-import { openStore, storeIdentity, storePathOf } from "./open.ts";
+import { decorated, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
   type CheckedOptions,
@@ -31,7 +31,7 @@ import { type Access, type Call, Order } from "./order.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
 import type { TextPairs } from "./pairs.ts";
 import type { StashCheck, StashStats, Version } from "./types.ts";
-import { Versions, versionsOf } from "./versions.ts";
+import { versionsOf } from "./versions.ts";
 
 /** Entries handed to an engine at once: enough to amortise a transaction or a round trip … */
 const BATCH = 500;
@@ -732,10 +732,7 @@ export class Handle implements AsyncDisposable {
 
   async #openOnce(): Promise<Store> {
     const { options } = this;
-    const plain = await openStore(options, options.dbname);
-    const store = options.appendMode
-      ? new Versions(plain, () => this.side(RESERVED_DBNAMES.versions), () => this.place)
-      : plain;
+    const store = decorated(await openStore(options, options.dbname), options, this);
     if (options.clear) await store.clear();
     this.#store = store;
     return store;

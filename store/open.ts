@@ -3,7 +3,8 @@ import { complete, type Store } from "../engines/complete.ts";
 import type { Engine, EngineFactory } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
 import { enginePath, loadEngine } from "../engines/registry.ts";
-import { builtInName, type CheckedOptions } from "./options.ts";
+import { builtInName, type CheckedOptions, RESERVED_DBNAMES } from "./options.ts";
+import { Versions } from "./versions.ts";
 
 /** Opens the store of one dbname, without append mode; the caller closes it. */
 export async function openStore(options: CheckedOptions, dbname: string): Promise<Store> {
@@ -26,6 +27,25 @@ export async function openStore(options: CheckedOptions, dbname: string): Promis
 export function partOf(engine: Engine, name: string, dbname: string): Store {
   const place = `${escape(name)}:${escape(dbname)}`;
   return complete(engine, { prefix: `${place}:`, nestedPrefix: `${place}/` });
+}
+
+/** What decorators need of the handle that they are for. */
+interface Owner {
+  /** A name for the store in this process. */
+  readonly place: string;
+  /** Opens a side store, which the owner closes. */
+  side(name: string): Promise<Store>;
+}
+
+/**
+ * The store with what the options ask for around it, each a decorator that knows nothing of the
+ * others.
+ */
+export function decorated(store: Store, options: CheckedOptions, owner: Owner): Store {
+  if (options.appendMode) {
+    store = new Versions(store, () => owner.side(RESERVED_DBNAMES.versions), () => owner.place);
+  }
+  return store;
 }
 
 async function load(name: Parameters<typeof loadEngine>[0]): Promise<EngineFactory> {
