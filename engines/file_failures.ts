@@ -1,5 +1,3 @@
-import { DecodeError } from "../codec/errors.ts";
-import { EngineError, engineError, messageOf } from "./errors.ts";
 import { errorCode, isPermissionDenied } from "../platform/errors.ts";
 
 /** What the file system's own codes mean for a person, and what to do. */
@@ -62,15 +60,4 @@ export function explainFile(error: unknown, path: string): string | undefined {
     return `no permission; run with --allow-read="${path}" --allow-write="${path}"`;
   }
   return MEANING[errorCode(error) ?? ""]?.(path);
-}
-
-/**
- * The error for an operation that the file system refused. Errors that say already what they are
- * stay as they are.
- */
-export function fileError(engine: string, operation: string, path: string, error: unknown): Error {
-  if (error instanceof EngineError || error instanceof DecodeError || error instanceof TypeError) {
-    return error;
-  }
-  return engineError(engine, operation, explainFile(error, path) ?? messageOf(error), error);
 }
