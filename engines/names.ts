@@ -2,7 +2,7 @@
  * The whole names of stores, kept beside the files and folders whose names have a hash in their
  * place: two names could have one hash, and their stores would be one.
  */
-import { lstatSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorCode, isNotFound } from "../platform/errors.ts";
 import { folderMode, makeFolderSync, writeFileSync } from "../platform/files.ts";
@@ -86,6 +86,16 @@ export async function claimNames(names: readonly NamedPath[], mode: number): Pro
     while (!claim(name, mode, now() > end)) await delay(PAUSE);
   }
   compareNames(names);
+}
+
+/** Both: where a store is there already it is only compared, as it may be open to readers only. */
+export async function holdNames(
+  names: readonly NamedPath[],
+  path: string,
+  mode: number,
+): Promise<void> {
+  compareNames(names);
+  if (names.length > 0 && !existsSync(path)) await claimNames(names, mode);
 }
 
 /** Whether a name has been written down, whoever did it. */

@@ -58,6 +58,7 @@ import type { DiskcacheEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
 import { nestedFolder, pathOption, storePath } from "../paths.ts";
+import { holdNames, type NamedPath, storeNames } from "../names.ts";
 import { DatabaseHandle, type Step } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
 import { withoutGarbled } from "../sqlite/format.ts";
@@ -90,11 +91,18 @@ class DiskcacheEngine implements Engine {
   readonly supports = { persistent: true, shared: true, guard: true };
   readonly #files: ValueFiles;
   readonly #database: DatabaseHandle<CacheTable>;
+  readonly #names: readonly NamedPath[];
   readonly #isPrivate: boolean;
   #isSwept = false;
 
-  constructor(path: string, changes: SettingValues, isPrivate: boolean) {
+  constructor(
+    path: string,
+    changes: SettingValues,
+    isPrivate: boolean,
+    names: readonly NamedPath[] = [],
+  ) {
     this.path = path;
+    this.#names = names;
     this.#isPrivate = isPrivate;
     this.#files = new ValueFiles(path);
     this.#database = new DatabaseHandle({
@@ -134,6 +142,7 @@ class DiskcacheEngine implements Engine {
     if (look(database)?.isFile === false) {
       throw new RefusedError(`"${database}" is a link or no file at all; move it away`);
     }
+    await holdNames(this.#names, this.path, 0o600);
     await this.#database.open();
   }
 
@@ -639,7 +648,8 @@ export function diskcache(
   const policy = choiceOption(NAME, options, "evictionPolicy", EVICTION_POLICIES);
   if (policy !== undefined) changes.set("eviction_policy", policy);
   const isPrivate = pathOption(options) === undefined;
-  return new DiskcacheEngine(storePath(NAME, location, options), changes, isPrivate);
+  const names = storeNames(NAME, location, options);
+  return new DiskcacheEngine(storePath(NAME, location, options), changes, isPrivate, names);
 }
 
 builtIn("diskcache", diskcache);

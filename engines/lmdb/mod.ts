@@ -23,6 +23,7 @@ import { groupsOf } from "../each.ts";
 import { builtIn } from "../built_in.ts";
 import type { LmdbEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
+import { holdNames, type NamedPath, sharedNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions, integerOption, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import type { FileHold } from "../shared.ts";
@@ -62,19 +63,27 @@ class LmdbEngine implements Engine {
   readonly path: string;
   readonly supports = { persistent: true, shared: true, guard: true };
   readonly #dbname: string;
+  readonly #names: readonly NamedPath[];
   readonly #options: LmdbOptions;
   #hold!: FileHold<LmdbEnvironment>;
   #store!: LmdbStore;
   #following: Promise<void> | undefined;
   #timed = 0;
 
-  constructor(path: string, dbname: string, options: LmdbOptions) {
+  constructor(
+    path: string,
+    dbname: string,
+    options: LmdbOptions,
+    names: readonly NamedPath[] = [],
+  ) {
     this.path = path;
+    this.#names = names;
     this.#dbname = dbname;
     this.#options = options;
   }
 
   async open(): Promise<void> {
+    await holdNames(this.#names, this.path, this.#options.mode);
     const hold = await openEnvironment(this.path, this.#options);
     try {
       this.#store = new LmdbStore(hold.resource, await hold.resource.databases(this.#dbname));
@@ -377,7 +386,7 @@ export function lmdb(location: EngineLocation, engineOptions: LmdbEngineOptions 
     mapSize: integerOption("lmdb", options, "mapSize"),
     maxReaders: integerOption("lmdb", options, "maxReaders"),
     mode: modeOption("lmdb", options),
-  });
+  }, sharedNames(location, options));
 }
 
 builtIn("lmdb", lmdb);

@@ -18,6 +18,7 @@ import { builtIn } from "../built_in.ts";
 import type { ShelveEngineOptions } from "../engine_options.ts";
 import { explainFile } from "../file_failures.ts";
 import { guardStore } from "../guard.ts";
+import { holdNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import type { FileHold } from "../shared.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
@@ -51,6 +52,8 @@ class ShelveEngine implements Engine {
   }
 
   async open(): Promise<void> {
+    const { kind, path, mode, names } = this.#place;
+    if (kind === "file") await holdNames(names, path, mode);
     this.#hold = await openPlace(this.#place, this.#location);
     this.#store = new KvStore(this.#hold.resource, StoreKeys.of(this.#location));
   }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { EngineLocation } from "../engine.ts";
 import { messageOf } from "../errors.ts";
+import { type NamedPath, sharedNames } from "../names.ts";
 import { type EngineOptions, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
@@ -19,6 +20,8 @@ export interface Place {
   readonly path: string;
   /** Of the file that is made. */
   readonly mode: number;
+  /** What hashes in the path of a file stand for. */
+  readonly names: readonly NamedPath[];
   /** The caller's own database. */
   readonly kv?: Kv;
 }
@@ -31,17 +34,23 @@ export interface Place {
 export function placeOf(location: EngineLocation, options: EngineOptions): Place {
   const { path, kv } = options;
   const mode = modeOption("shelve", options);
+  const names: readonly NamedPath[] = [];
   if (kv !== undefined) {
     if (!isKv(kv)) throw new TypeError('Option "kv" of engine "shelve" must be an open Deno.Kv');
-    if (path === undefined) return { kind: "given", path: "kv:", kv, mode };
+    if (path === undefined) return { kind: "given", path: "kv:", kv, mode, names };
     throw new TypeError('Options "kv" and "path" of engine "shelve" exclude each other');
   }
-  if (path === ":memory:") return { kind: "memory", path, mode };
-  if (path === "default") return { kind: "default", path, mode };
+  if (path === ":memory:") return { kind: "memory", path, mode, names };
+  if (path === "default") return { kind: "default", path, mode, names };
   if (/^https?:/i.test(String(path))) {
-    return { kind: "server", path: serverUrl(String(path)), mode };
+    return { kind: "server", path: serverUrl(String(path)), mode, names };
   }
-  return { kind: "file", path: sharedPath("shelve.kv", location, options), mode };
+  return {
+    kind: "file",
+    path: sharedPath("shelve.kv", location, options),
+    mode,
+    names: sharedNames(location, options),
+  };
 }
 
 /** Where a location's data lives, as `stash.path` shows it. */

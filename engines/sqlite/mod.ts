@@ -22,6 +22,7 @@ import type {
 import { builtIn } from "../built_in.ts";
 import type { SqliteEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
+import { holdNames, type NamedPath, sharedNames } from "../names.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
 import { checkTable } from "./check.ts";
@@ -50,9 +51,19 @@ class SqliteEngine implements Engine {
   readonly path: string;
   readonly supports = { persistent: true, shared: true, guard: true };
   readonly #database: DatabaseHandle<EntryTable>;
+  readonly #names: readonly NamedPath[];
+  readonly #mode: number;
 
-  constructor(location: EngineLocation, path: string, choice: DriverChoice, mode: number) {
+  constructor(
+    location: EngineLocation,
+    path: string,
+    choice: DriverChoice,
+    mode: number,
+    names: readonly NamedPath[],
+  ) {
     this.path = path;
+    this.#names = names;
+    this.#mode = mode;
     const table = tableName(location.dbname);
     this.#database = new DatabaseHandle({
       path,
@@ -68,8 +79,9 @@ class SqliteEngine implements Engine {
     return explainSql(error, this.path);
   }
 
-  open(): Promise<void> {
-    return this.#database.open();
+  async open(): Promise<void> {
+    await holdNames(this.#names, this.path, this.#mode);
+    await this.#database.open();
   }
 
   close(): Promise<void> {
@@ -306,6 +318,7 @@ export function sqlite(location: EngineLocation, engineOptions: SqliteEngineOpti
     sharedPath("sqlite.db", location, options),
     choiceOption("sqlite", options, "driver", DRIVER_CHOICES) ?? "auto",
     modeOption("sqlite", options),
+    sharedNames(location, options),
   );
 }
 

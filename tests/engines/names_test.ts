@@ -2,6 +2,8 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { join } from "node:path";
 import { encodeSegment } from "../../engines/location.ts";
 import { claimNames, compareNames, sharedNames, storeNames } from "../../engines/names.ts";
+import { EngineError, HashStash } from "../../mod.ts";
+import { PERSISTENT, TestBed } from "../support/bed.ts";
 
 const MODE = 0o600;
 
@@ -78,3 +80,43 @@ Deno.test("a name that a killed process has not written to its end is written an
     await claimNames([{ path, file: `${path}.name`, text: "A name" }], MODE);
     assertEquals(await Deno.readTextFile(`${path}.name`), '"A name"\n');
   }));
+
+const NAME = "Reports/2026";
+
+/** The files that keep a name, below a folder. */
+async function nameFiles(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (isDirectory) found.push(...await nameFiles(path));
+    else if (name.endsWith(".name")) found.push(path);
+  }
+  return found;
+}
+
+for (const engine of PERSISTENT.filter((engine) => engine !== "redis")) {
+  Deno.test(`${engine}: a place that belongs to another name is refused`, async () => {
+    await using bed = await TestBed.create(engine);
+    const options = bed.options({ name: NAME });
+    {
+      await using stash = new HashStash(options);
+      await stash.set("k", 1);
+    }
+    {
+      await using again = new HashStash(options);
+      assertEquals(await again.get("k"), 1);
+    }
+    const [file, ...more] = await nameFiles(bed.root);
+    assertEquals(more, []);
+    assertEquals(JSON.parse(await Deno.readTextFile(file)), NAME);
+    // As if another name had the same hash.
+    await Deno.writeTextFile(file, JSON.stringify("Reports/1998"));
+    await using other = new HashStash(options);
+    const error = await assertRejects(() => other.get("k"), EngineError, "Reports/1998");
+    assertEquals([error.engine, error.operation], [engine, "open"]);
+    // A plain name needs no file.
+    await using plain = new HashStash({ ...options, name: "reports" });
+    await plain.set("k", 1);
+    assertEquals((await nameFiles(bed.root)).length, 1);
+  });
+}
