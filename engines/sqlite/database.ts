@@ -8,14 +8,11 @@ import {
   realPath,
   statSync,
 } from "../../platform/files.ts";
-import { env, isGranted } from "../../platform/system.ts";
 import { Turns } from "../../platform/timers.ts";
-import { messageOf } from "../errors.ts";
 import type { Awaitable } from "../engine.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
+import { chooseDriver, type DriverChoice } from "./choice.ts";
 import type { Access, DriverName, SqlConnection, SqlDriver } from "./driver.ts";
-import { loadFfiDriver } from "./ffi.ts";
-import { nodeDriver } from "./node.ts";
 import { isDiskFull, Reserve } from "./reserve.ts";
 import {
   BUSY_SLICE,
@@ -26,11 +23,6 @@ import {
   transact,
   whenFree,
 } from "./transaction.ts";
-
-/** What `engineOptions.driver` can be. */
-export const DRIVER_CHOICES = ["auto", "@db/sqlite", "node:sqlite"] as const;
-/** One of them. */
-export type DriverChoice = typeof DRIVER_CHOICES[number];
 
 /** A database that is open in this process. */
 interface OpenDatabase {
@@ -51,8 +43,6 @@ interface OpenDatabase {
  * corrupt it. For the same reason nothing else of ours may open these files.
  */
 const DATABASES = new SharedResources<OpenDatabase>(({ reserve }) => reserve.close());
-
-let loadingFfi: Promise<SqlDriver> | undefined;
 
 /** How a handle's database is opened. */
 export interface DatabaseOptions<T> {
@@ -364,39 +354,4 @@ function lookAt(path: string): FileInfo | undefined {
     if (isNotFound(error)) return undefined;
     throw error;
   }
-}
-
-async function chooseDriver(choice: DriverChoice): Promise<SqlDriver> {
-  if (choice === "node:sqlite") return nodeDriver;
-  if (choice === "auto" && !ffiNeedsNoPrompt()) return nodeDriver;
-  try {
-    return await (loadingFfi ??= loadFfiDriver());
-  } catch (cause) {
-    if (choice === "auto") return nodeDriver;
-    throw new RefusedError(
-      `driver "@db/sqlite" cannot be loaded (${messageOf(cause)}); set DENO_SQLITE_PATH to a ` +
-        `native SQLite library and allow --allow-ffi ` +
-        `--allow-env=DENO_SQLITE_PATH,DENO_SQLITE_LOCAL, or use driver "node:sqlite"`,
-      { cause },
-    );
-  }
-}
-
-/** Whether loading `@db/sqlite` asks the user for nothing. */
-function ffiNeedsNoPrompt(): boolean {
-  if (!isGranted({ name: "import", host: "jsr.io:443" })) return false;
-  const variables = ["DENO_SQLITE_PATH", "DENO_SQLITE_LOCAL"];
-  if (!isGranted(...variables.map((variable) => ({ name: "env", variable }) as const))) {
-    return false;
-  }
-  const path = env("DENO_SQLITE_PATH");
-  if (path) return isGranted({ name: "ffi", path });
-  // It downloads its library then, and keeps it in a cache folder that the environment names.
-  return isGranted(
-    { name: "ffi" },
-    { name: "env" },
-    { name: "net" },
-    { name: "read" },
-    { name: "write" },
-  );
 }

@@ -592,6 +592,129 @@ if (DRIVERS.includes("@db/sqlite")) {
   });
 }
 
+/**
+ * What stands for the package at the registry: node:sqlite under its names, and what it says the
+ * first time, when it downloads its library.
+ */
+const PACKAGE = `
+  import { DatabaseSync } from "node:sqlite";
+  try {
+    Deno.writeTextFileSync(Deno.env.get("HASHSTASH_DIR") + "/library", "", { createNew: true });
+    console.log("Downloading something");
+  } catch {
+    // It is there.
+  }
+  const rows = (statement) => (statement.setReturnArrays(true), statement);
+  export class Database {
+    constructor(path) { this.db = new DatabaseSync(path); }
+    exec(sql) { this.db.exec(sql); }
+    close() { this.db.close(); }
+    prepare(sql) {
+      const statement = rows(this.db.prepare(sql));
+      return {
+        value: (...params) => statement.get(...params),
+        values: (...params) => statement.all(...params),
+        run: (...params) => Number(statement.run(...params).changes),
+      };
+    }
+  }
+`;
+
+/** A registry that has the package, or accepts and says nothing. */
+async function registry(
+  isSilent: boolean,
+): Promise<{ url: string; asked: string[] } & AsyncDisposable> {
+  const asked: string[] = [];
+  const { promise: isOver, resolve } = Promise.withResolvers<void>();
+  const bytes = new TextEncoder().encode(PACKAGE);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const checksum = `sha256-${digest.toHex()}`;
+  const files: Record<string, unknown> = {
+    "/@db/sqlite/meta.json": { scope: "db", name: "sqlite", versions: { "0.13.0": {} } },
+    "/@db/sqlite/0.13.0_meta.json": {
+      manifest: { "/mod.js": { size: bytes.byteLength, checksum } },
+      exports: { ".": "./mod.js" },
+    },
+  };
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, async (request) => {
+    const { pathname } = new URL(request.url);
+    asked.push(pathname);
+    if (isSilent) await isOver;
+    if (pathname === "/@db/sqlite/0.13.0/mod.js") {
+      return new Response(bytes, { headers: { "content-type": "text/javascript" } });
+    }
+    const found = files[pathname];
+    return found === undefined ? new Response(null, { status: 404 }) : Response.json(found);
+  });
+  const url = `http://127.0.0.1:${server.addr.port}/`;
+  return {
+    url,
+    asked,
+    async [Symbol.asyncDispose]() {
+      resolve();
+      await server.shutdown();
+    },
+  };
+}
+
+/** Runs the script with a registry of its own and an empty cache. */
+async function withRegistry(
+  bed: TestBed,
+  options: Record<string, unknown>,
+  { isSilent = false, env = {}, flags = ["-A"] } = {},
+): Promise<{ stdout: string; asked: string[]; seconds: number }> {
+  await using server = await registry(isSilent);
+  const folder = await Deno.makeTempDir({ dir: bed.root });
+  const start = performance.now();
+  const { stdout } = await runScript(
+    `import { chooseDriver } from "./engines/sqlite/choice.ts";
+     ${script(folder, options)}
+     console.log((await chooseDriver("auto")).name);`,
+    [...flags, "--no-lock"],
+    { JSR_URL: server.url, DENO_DIR: join(folder, "cache"), HASHSTASH_DIR: folder, ...env },
+  );
+  return { stdout, asked: server.asked, seconds: (performance.now() - start) / 1_000 };
+}
+
+const LIBRARY = { DENO_SQLITE_PATH: "/some/libsqlite3.so" };
+
+test("takes @db/sqlite by itself only with a library at hand, and prints nothing", async (bed) => {
+  const taken = await withRegistry(bed, {}, { env: LIBRARY });
+  assertEquals(taken.stdout, "value\n@db/sqlite\n");
+  for (
+    const flags of [
+      ["-A", "--deny-ffi"],
+      ["-A", "--deny-env=DENO_SQLITE_PATH"],
+      ["-A", "--deny-import"],
+      ["-A", "--deny-ffi=/some"],
+    ]
+  ) {
+    const { stdout, asked } = await withRegistry(bed, {}, { env: LIBRARY, flags });
+    assertEquals([stdout, asked], ["value\nnode:sqlite\n", []], flags.join());
+  }
+  const system = Deno.build.os === "linux" &&
+    [`${Deno.build.arch}-linux-gnu/`, "../lib64/", ""].some((folder) =>
+      existsSync(`/usr/lib/${folder}libsqlite3.so.0`)
+    );
+  const { stdout } = await withRegistry(bed, {}, { env: { DENO_SQLITE_PATH: "" } });
+  assertEquals(stdout, `value\n${system ? "@db/sqlite" : "node:sqlite"}\n`);
+});
+
+test("loads @db/sqlite when it is asked for, and prints nothing", async (bed) => {
+  const { stdout } = await withRegistry(bed, { driver: "@db/sqlite" }, { env: LIBRARY });
+  assertEquals(stdout, "value\n@db/sqlite\n");
+});
+
+test("waits for no silent server, nor does its program at the end", async (bed) => {
+  const [auto, asked] = await Promise.all([
+    withRegistry(bed, {}, { isSilent: true, env: LIBRARY }),
+    withRegistry(bed, { driver: "@db/sqlite" }, { isSilent: true, env: LIBRARY }),
+  ]);
+  assertEquals(auto.stdout, "value\nnode:sqlite\n");
+  assertMatch(asked.stdout, /^EngineError .* cannot be loaded \(it took longer than 5 s\)/);
+  assertLess(Math.max(auto.seconds, asked.seconds), 25);
+});
+
 test("says what to do when @db/sqlite is asked for and cannot be loaded", async (bed) => {
   const { stdout } = await runScript(script(bed.root, { driver: "@db/sqlite" }), [
     `--allow-read=.,${bed.root}`,
