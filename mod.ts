@@ -43,6 +43,7 @@ export {
 } from "./stash/hash_stash.ts";
 export type { AnyArguments, StashCheck, StashProblem, StashStats, Version } from "./store/types.ts";
 export type { StashEventDetail, StashEvents } from "./store/events.ts";
+export { type Computation, computation, type KeepOptions } from "./functions/computation.ts";
 export type { FlightOptions } from "./functions/options.ts";
 export type { GetOrSetOptions } from "./functions/get_or_set.ts";
 export type { WorkerOptions } from "./functions/worker_pool.ts";

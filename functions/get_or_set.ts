@@ -8,8 +8,9 @@ import { recallOrCompute } from "./single_flight.ts";
  * How `getOrSet` keeps what it makes.
  *
  * @typeParam V The type of the value.
+ * @typeParam K The type of the key.
  */
-export interface GetOrSetOptions<V = unknown> extends FlightOptions<V> {
+export interface GetOrSetOptions<V = unknown, K = never> extends FlightOptions<V, [key: K]> {
   /** The absolute deadline of the value, ms since the epoch, instead of a `ttl`. */
   expiresAt?: number;
   /** Makes the value anew, whatever is stored. */
@@ -34,11 +35,18 @@ export async function getOrSet(
   checkNames(options, OPTION_NAMES);
   const { expiresAt, force = false, signal, ...rest } = options;
   checkSignal(signal);
-  if (expiresAt !== undefined) checkTime("expiresAt", expiresAt);
+  if (expiresAt !== undefined) {
+    checkTime("expiresAt", expiresAt);
+    if (rest.ttl !== undefined) throw new TypeError("Expected ttl or expiresAt, got both");
+  }
+  if (typeof force !== "boolean") {
+    throw new TypeError(`Expected force to be a boolean, got ${typeOf(force)}`);
+  }
   const job = {
     target: handle,
     text,
-    options: { ...checkFlightOptions(rest), expiresAt },
+    options: { ...checkFlightOptions(rest, handle.options.ttl), expiresAt },
+    args: [key],
     compute: () => factory(key),
   };
   return await recallOrCompute(job, force, signal);

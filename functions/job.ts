@@ -8,6 +8,8 @@ export interface Job {
   /** The canonical text of its key. */
   readonly text: string;
   readonly options: CheckedFlightOptions;
+  /** What it is computed from, for the options that are functions. */
+  readonly args: readonly unknown[];
   /** Makes it. */
   compute(): unknown;
 }

@@ -8,12 +8,12 @@ import { type MapInput, mapInput } from "./map_input.ts";
 import { BrokenOff } from "./replay.ts";
 import { Signal } from "./waiting.ts";
 import { type WorkerOptions, WorkerPool } from "./worker_pool.ts";
-import type { Handle } from "../store/handle.ts";
+import { ABSENT, type Handle } from "../store/handle.ts";
 import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from "./memoize.ts";
 import { checkSignal } from "./options.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
-import { CLAIMED } from "./single_flight.ts";
+import { CLAIMED, Stale } from "./single_flight.ts";
 
 /**
  * How a function goes over many inputs, and how its results are kept.
@@ -125,6 +125,14 @@ type Outcome =
   | { readonly args: unknown[]; readonly stored: unknown }
   | { readonly args: unknown[]; readonly error: unknown };
 
+/** A call that is to be made. */
+interface Call {
+  readonly index: number;
+  readonly args: unknown[];
+  /** What to fall back on. */
+  readonly stale?: Stale;
+}
+
 /** Where one iteration is. */
 interface Reader {
   position: number;
@@ -153,7 +161,7 @@ class Run implements MapRun<unknown[], unknown> {
   readonly #outcomes = new Map<number, Outcome>();
   readonly #errors: MapError[] = [];
   /** Calls that other processes were making when it was their turn: what is free goes first. */
-  readonly #claimed: { index: number; args: unknown[] }[] = [];
+  readonly #claimed: Call[] = [];
   /** Calls whose stale results were served, to be refreshed in the background. */
   readonly #stale: unknown[][] = [];
   #refreshing = 0;
@@ -280,11 +288,12 @@ class Run implements MapRun<unknown[], unknown> {
       const found = this.#force ? [] : await this.#memo.recallMany(calls);
       for (const [i, args] of calls.entries()) {
         const index = this.#started++;
-        const recalled = found[i];
-        if (recalled === undefined) await this.#compute(index, args, false);
-        else {
-          this.#settle(index, { args, stored: recalled.stored });
-          if (recalled.isStale) this.#refresh(args);
+        const one = found[i] ?? ABSENT;
+        if (one === ABSENT || one instanceof Stale) {
+          await this.#compute({ index, args, stale: one === ABSENT ? undefined : one }, false);
+        } else {
+          this.#settle(index, { args, stored: one.value });
+          if (one.isDue) this.#refresh(args);
         }
         if (this.#end !== undefined) return;
       }
@@ -297,7 +306,7 @@ class Run implements MapRun<unknown[], unknown> {
   }
 
   async #computeClaimed(): Promise<void> {
-    for (const { index, args } of this.#claimed.splice(0)) await this.#compute(index, args, true);
+    for (const call of this.#claimed.splice(0)) await this.#compute(call, true);
   }
 
   /** Whether results are wanted: nobody has begun to read, somebody does, or all are asked for. */
@@ -323,15 +332,15 @@ class Run implements MapRun<unknown[], unknown> {
   }
 
   /** Begins a call, as soon as there is room for it. */
-  async #compute(index: number, args: unknown[], waits: boolean): Promise<void> {
+  async #compute(call: Call, waits: boolean): Promise<void> {
     await this.#until(() => this.#isWanted && this.#inFlight < this.#concurrency);
     if (this.#end !== undefined) return;
     await this.#showProgress();
     this.#inFlight++;
-    this.#call(args, waits).then((outcome) => {
+    this.#call(call, waits).then((outcome) => {
       this.#inFlight--;
-      if (outcome !== CLAIMED) return this.#settle(index, outcome);
-      this.#claimed.push({ index, args });
+      if (outcome !== CLAIMED) return this.#settle(call.index, outcome);
+      this.#claimed.push(call);
       this.#changed.fire();
     });
   }
@@ -359,8 +368,8 @@ class Run implements MapRun<unknown[], unknown> {
     return pool && ((args) => pool.run(args));
   }
 
-  async #call(args: unknown[], waits: boolean): Promise<Outcome | typeof CLAIMED> {
-    const options = { force: this.#force, signal: this.#ended.signal, waits };
+  async #call({ args, stale }: Call, waits: boolean): Promise<Outcome | typeof CLAIMED> {
+    const options = { force: this.#force, signal: this.#ended.signal, waits, stale };
     try {
       const stored = await this.#memo.compute(args, options, this.#work);
       return stored === CLAIMED ? CLAIMED : { args, stored };

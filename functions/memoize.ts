@@ -9,7 +9,6 @@ import {
   checkSignal,
   FLIGHT_OPTIONS,
   type FlightOptions,
-  isFresh,
 } from "./options.ts";
 import {
   type AnyFunction,
@@ -37,11 +36,19 @@ import {
 import { dropError } from "./kept_errors.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import type { Job } from "./job.ts";
-import { fly, recallOrCompute, refresh } from "./single_flight.ts";
+import {
+  fly,
+  type Found,
+  newerOrStale,
+  recallOrCompute,
+  refresh,
+  serve,
+  type Stale,
+} from "./single_flight.ts";
 
 /** How the results of a function are kept. */
 export interface FunctionOptions<A extends unknown[] = never[], R = unknown>
-  extends FlightOptions<R> {
+  extends FlightOptions<R, A> {
   /**
    * The name of the function's store inside the stash. By default the function's own name and a
    * hash of its source: a function whose source has changed begins anew. Give a name to functions
@@ -119,7 +126,7 @@ export class Memo {
   #handle: Handle | undefined;
 
   constructor(parent: Handle, fn: AnyFunction, options: FunctionOptions, method?: MethodContext) {
-    this.#options = checkFunctionOptions(options);
+    this.#options = checkFunctionOptions(options, parent.options.ttl);
     refuseOuterThis(fn, options);
     this.fn = fn;
     this.kind = kindOf(originalOf(fn));
@@ -196,13 +203,16 @@ export class Memo {
    */
   async compute(
     args: unknown[],
-    { force = this.#force, signal, waits }: CallOptions & { waits: boolean },
+    { force = this.#force, signal, waits, stale }: CallOptions & { waits: boolean; stale?: Stale },
     work?: (args: unknown[]) => unknown,
   ): Promise<unknown> {
     const wish = force ? "new" : waits ? "any" : "unclaimed";
     const job = this.#job(undefined, args, work);
     job.target.enter("compute");
     try {
+      if (stale !== undefined && !force) {
+        return await newerOrStale(job, stale, waits ? "newer" : "unclaimed", signal);
+      }
       return await fly(job, wish, signal);
     } finally {
       job.target.leave();
@@ -210,25 +220,23 @@ export class Memo {
   }
 
   /**
-   * The stored form of the results of many calls, `undefined` where there is none yet or it is
-   * better computed. One that is stale is served, and it is for the caller to have it refreshed.
+   * What is there for many calls, results in stored form. Those that are due it is for the caller to
+   * have refreshed.
    */
-  async recallMany(calls: unknown[][]): Promise<(Recalled | undefined)[]> {
-    if (this.#force) return calls.map(() => undefined);
+  async recallMany(calls: unknown[][]): Promise<Found[]> {
+    if (this.#force) return calls.map(() => ABSENT);
     try {
-      const texts = calls.map((args) => this.#text(undefined, args));
+      const jobs = calls.map((args) => this.#job(undefined, args));
+      const texts = jobs.map(({ text }) => text);
       return await this.handle.run("get entries", async (store) => {
         const entries = await store.getMany(texts);
-        return await Promise.all(entries.map(async (entry, i) => {
-          if (entry === undefined) return undefined;
-          const stored = await this.handle.read(entry, texts[i]);
-          this.handle.stats.hits++;
-          return { stored, isStale: !isFresh(this.#options, entry) };
-        }));
+        return await Promise.all(
+          entries.map((entry, i) => entry === undefined ? ABSENT : serve(jobs[i], entry)),
+        );
       });
     } catch {
       // One of them is damaged, or has no key: each call says so by itself.
-      return calls.map(() => undefined);
+      return calls.map(() => ABSENT);
     }
   }
 
@@ -262,7 +270,11 @@ export class Memo {
   ): Promise<AsyncGenerator<unknown, unknown, void>> {
     const job = this.#job(receiver, args);
     const start = () => this.fn.apply(receiver, this.#asCalled(job.text, receiver, args));
-    return await record(job, start as () => AsyncGenerator, force ? "new" : "any", signal);
+    try {
+      return await record(job, start as () => AsyncGenerator, force ? "new" : "any", signal);
+    } catch (error) {
+      throw error instanceof BrokenOff ? error.cause : error;
+    }
   }
 
   /** The canonical text of the key of a call. */
@@ -285,6 +297,7 @@ export class Memo {
       target: this.handleFor(receiver),
       text,
       options: this.#options,
+      args,
       compute: async () => {
         const called = this.#asCalled(text, receiver, args);
         if (work !== undefined) return await work(called);
@@ -321,13 +334,6 @@ export class Memo {
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" ? value !== null : typeof value === "function";
-}
-
-/** A result that was stored, in stored form. */
-export interface Recalled {
-  readonly stored: unknown;
-  /** Whether its `ttl` has ended. */
-  readonly isStale: boolean;
 }
 
 const memos = new WeakMap<object, Memo>();
@@ -373,7 +379,7 @@ export function stashedResult(
       : kept(first as AnyFunction, second as FunctionOptions);
   }
   const options = first as FunctionOptions;
-  checkFunctionOptions(options);
+  checkFunctionOptions(options, handle.options.ttl);
   return (fn: unknown, context: unknown) => {
     if (typeof fn !== "function") throw new TypeError(`Expected a function, got ${typeOf(fn)}`);
     const method = isContext(context) ? checkedMethod(context) : undefined;
@@ -470,7 +476,7 @@ function functionHandle(parent: Handle, segment: string): Handle {
 }
 
 /** Checks the options; those that are about sharing and keeping, with the defaults in place. */
-function checkFunctionOptions(options: FunctionOptions): CheckedFlightOptions {
+function checkFunctionOptions(options: FunctionOptions, stashTtl: number): CheckedFlightOptions {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(`Expected an object of options, got ${typeOf(options)}`);
   }
@@ -486,7 +492,7 @@ function checkFunctionOptions(options: FunctionOptions): CheckedFlightOptions {
     throw new TypeError(`Expected key to be a function of the arguments, got ${typeOf(key)}`);
   }
   checkForce(force);
-  return checkFlightOptions(options);
+  return checkFlightOptions(options, stashTtl);
 }
 
 /** What a decorator is told of a method. */

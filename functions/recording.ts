@@ -6,7 +6,19 @@ import { keepError } from "./kept_errors.ts";
 import { replayAsync, toStored } from "./replay.ts";
 import { ABSENT } from "../store/handle.ts";
 import type { Job } from "./job.ts";
-import { Claim, claim, identity, recall, storeResult, type Wish } from "./single_flight.ts";
+import { ComputedRun } from "./computation.ts";
+import {
+  Claim,
+  claim,
+  identity,
+  newerOrStale,
+  recall,
+  spareRefreshes,
+  Stale,
+  staleOf,
+  storeResult,
+  type Wish,
+} from "./single_flight.ts";
 import { orAborted } from "./waiting.ts";
 
 type Source = AsyncGenerator<unknown, unknown, unknown>;
@@ -50,6 +62,11 @@ async function find(
 ): Promise<Reader> {
   if (wish === "any") {
     const stored = await recall(job);
+    // With something to fall back on it is made as a whole: of what has been handed out there is
+    // no going back.
+    if (stored instanceof Stale) {
+      return replayAsync(await newerOrStale(job, stored, "newer", signal));
+    }
     if (stored !== ABSENT) return replayAsync(stored);
   }
   const id = await identity(job);
@@ -84,13 +101,16 @@ async function begin(
     const run: { recording?: Recording } = {};
     const isActive = () => run.recording?.isActive(job.options.lease) ?? true;
     const claimed = await claim(store, job, wish, signal, isActive);
+    if (typeof claimed === "symbol") throw new Error("Nobody wished to do without the result");
     if (!(claimed instanceof Claim)) {
-      return { stored: claimed && await job.target.read(claimed.found, job.text) };
+      return { stored: await job.target.read(claimed.found, job.text) };
     }
     // Who comes from now on begins a run of its own.
     claimed.onOvertaken(onEnd);
     try {
-      return run.recording = new Recording(job, start(), claimed, onEnd);
+      const stale = await staleOf(job, claimed.before);
+      const computed = new ComputedRun(stale, job.options.timeout);
+      return run.recording = new Recording(job, start(), computed, claimed, onEnd);
     } catch (error) {
       await claimed.release();
       throw error;
@@ -107,6 +127,7 @@ class Recording {
   readonly #claim: Claim;
   readonly #onEnd: () => void;
   readonly #source: Source;
+  readonly #run: ComputedRun;
   /**
    * What it yielded, encoded at the yield: a generator may change what it has yielded, and so may
    * each reader, who therefore gets values of its own.
@@ -119,8 +140,9 @@ class Recording {
   /** Whether it was left before its end: it has no more to read. */
   isAbandoned = false;
 
-  constructor(job: Job, source: Source, claim: Claim, onEnd: () => void) {
+  constructor(job: Job, source: Source, run: ComputedRun, claim: Claim, onEnd: () => void) {
     this.#job = job;
+    this.#run = run;
     this.#claim = claim;
     this.#onEnd = onEnd;
     this.#source = source;
@@ -197,9 +219,10 @@ class Recording {
 
   async #nextItem(): Promise<IteratorResult<unknown, unknown>> {
     try {
-      return await this.#source.next();
+      return await this.#run.within(() => this.#source.next());
     } catch (error) {
-      await keepError(this.#job, error);
+      if (!this.#run.isLate) await keepError(this.#job, error);
+      await spareRefreshes(this.#job, this.#claim);
       throw error;
     }
   }
@@ -211,7 +234,7 @@ class Recording {
     for (const bytes of this.#yielded) yielded.push(await this.#read(bytes));
     const value = toStored(yielded, returned);
     const bytes = await this.#encode(value);
-    await storeResult(this.#job, value, bytes, this.#claim, false);
+    await storeResult(this.#job, value, bytes, this.#claim, this.#run.said, false);
     const end = returned === undefined ? {} : { returned: await this.#encode(returned) };
     await this.#close(end);
   }
@@ -235,6 +258,7 @@ class Recording {
 
   async #close(end: End): Promise<void> {
     this.#end = end;
+    this.#run.end();
     this.#onEnd();
     await this.#claim.release();
   }

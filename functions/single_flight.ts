@@ -8,29 +8,35 @@
  * callers get what it made all the same, later ones compute anew.
  */
 import type { Store } from "../engines/complete.ts";
-import type { Entry, NewEntry } from "../engines/engine.ts";
+import type { Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { EngineError } from "../engines/errors.ts";
 import { backoff, Operation, operationsAround, waitingFor } from "../store/contention.ts";
-import { ABSENT } from "../store/handle.ts";
-import { valueOf } from "../store/header.ts";
+import { startTimer, stopTimer } from "../platform/timers.ts";
+import { ABSENT, type Handle } from "../store/handle.ts";
+import { opened, openHeader, type StoredEntry, valueOf } from "../store/header.ts";
 import { Lease, LeaseWatch } from "../store/leases.ts";
 import { registerRun } from "../store/runs.ts";
+import { ComputedRun, type KeepOptions } from "./computation.ts";
+import { isAhead, isFresh, isSpared, keeping, staleSince } from "./freshness.ts";
 import type { Job } from "./job.ts";
 import { dropError, keepError, throwKept } from "./kept_errors.ts";
-import { isFresh, keptUntil } from "./options.ts";
 import { orAborted, pause } from "./waiting.ts";
 
 /**
- * What is wanted: a result (`"any"`), one unless another process is making it (`"unclaimed"`), one
- * whose making began after the call (`"new"`), or a newer one unless somebody is at it (`"fresh"`).
+ * What is wanted: a fresh result (`"any"`), one unless another process is making it
+ * (`"unclaimed"`), one whose making began after the call (`"new"`); or, by who has a stale one, a
+ * newer one, waited for (`"newer"`) or not (`"refresh"`), unless a refresh failed a short time ago.
  */
-export type Wish = "any" | "unclaimed" | "new" | "fresh";
+export type Wish = "any" | "unclaimed" | "new" | "newer" | "refresh";
 
 /** What a claim brought: the right to compute, or a result that makes it needless, or neither. */
-export type Claimed = Claim | { readonly found: Entry } | undefined;
+export type Claimed = Claim | { readonly found: Entry } | typeof CLAIMED | typeof SPARED;
 
-/** Another process is making the result that was wanted unclaimed. */
+/** Another process is making the result, and the wish was not to wait. */
 export const CLAIMED: unique symbol = Symbol("claimed");
+
+/** A refresh failed a short time ago: the stale result will do. */
+const SPARED: unique symbol = Symbol("spared");
 
 /**
  * How long a computation that needs another process's result waits for it before it makes one of
@@ -48,7 +54,7 @@ export class Claim {
   readonly #lease: Lease | undefined;
   readonly #unregister: () => void;
   /** What was stored when the claim was granted. */
-  #before: Entry | undefined;
+  before: Entry | undefined;
   readonly #isBeside: boolean;
   #isOvertaken = false;
   #whenOvertaken: (() => void) | undefined;
@@ -79,13 +85,13 @@ export class Claim {
 
   /** Looks at what is stored: a result that is there must be as it was when this is stored. */
   async look(): Promise<Entry | undefined> {
-    return this.#before = await this.#store.get(this.#key);
+    return this.before = await this.#store.get(this.#key);
   }
 
   /** Stores a result, unless somebody has decided otherwise; whether it did. */
   async store(next: NewEntry): Promise<boolean> {
     if (this.#isBeside) return false;
-    let expected = this.#before;
+    let expected = this.before;
     for (let attempt = 0; !this.#isOvertaken; attempt++) {
       const done = await this.#replace(expected, next);
       if (done !== undefined) return done;
@@ -137,9 +143,18 @@ export class Claim {
   }
 }
 
-/** Whether an entry is as it was but for its deadline, which `touch` moves. */
+/**
+ * Whether an entry is as it was but for its deadline, which `touch` moves, and what is noted of a
+ * refresh that failed.
+ */
 function isSameState(current: Entry, before: Entry): boolean {
-  return current.timestamp === before.timestamp && isSameBytes(current.value, before.value);
+  if (current.timestamp !== before.timestamp) return false;
+  const [now, then] = [opened(current), opened(before)];
+  return isSameBytes(now.value, then.value) && stateOf(now) === stateOf(then);
+}
+
+function stateOf({ header = {} }: StoredEntry): string {
+  return JSON.stringify({ ...header, retry: undefined });
 }
 
 function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -149,6 +164,9 @@ function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
 /** The flights of this process, by what they compute. */
 const flights = new Map<string, Flight>();
 
+/** How a flight ends. */
+type Landing = Uint8Array | typeof CLAIMED | typeof SPARED;
+
 /** One run, or one wait for another process's run, and the callers that share it. */
 class Flight {
   readonly isNew: boolean;
@@ -156,10 +174,10 @@ class Flight {
   hasFound = false;
   readonly operation: Operation;
   /**
-   * The stored bytes of the result, of which each caller reads a value of its own; `undefined`:
-   * another process is at it, and this one did not want to wait.
+   * The stored bytes of the result, of which each caller reads a value of its own; or why there is
+   * none.
    */
-  readonly landing: Promise<Uint8Array | undefined>;
+  readonly landing: Promise<Landing>;
   readonly #id: string;
   readonly #job: Job;
   readonly #waiting = new AbortController();
@@ -174,7 +192,7 @@ class Flight {
     this.isNew = wish === "new";
     this.operation = new Operation(job.target.place, `compute ${job.text}`);
     flights.set(id, this);
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>();
+    const { promise, resolve, reject } = Promise.withResolvers<Landing>();
     this.landing = promise;
     const end = () => this.#end();
     // All callers may have left before it fails: then nobody is to be told.
@@ -187,7 +205,7 @@ class Flight {
     }, true).catch(reject);
   }
 
-  async join(signal?: AbortSignal): Promise<Uint8Array | undefined> {
+  async join(signal?: AbortSignal): Promise<Landing> {
     this.#callers++;
     let isHere = true;
     const leave = () => {
@@ -227,25 +245,31 @@ class Flight {
     }
   }
 
-  async #fly(store: Store, wish: Wish): Promise<Uint8Array | undefined> {
+  async #fly(store: Store, wish: Wish): Promise<Landing> {
     const job = this.#job;
     const claimed = await claim(store, job, wish, this.#waiting.signal);
-    if (claimed === undefined) return undefined;
+    if (typeof claimed === "symbol") return claimed;
     if (!(claimed instanceof Claim)) {
       this.hasFound = true;
       return valueOf(claimed.found);
     }
+    const run = new ComputedRun(await staleOf(job, claimed.before), job.options.timeout);
     try {
       // All who wanted it may have left meanwhile: then nothing begins.
       this.#waiting.signal.throwIfAborted();
       this.#stage = "computing";
       claimed.onOvertaken(() => this.#end());
-      const value = await this.operation.run(() => compute(job));
+      const value = await run.within(() => this.operation.run(() => compute(job, run)));
+      run.end();
       const bytes = await job.target.codec.encode(value);
       if (!this.#isLeft) this.#stage = "storing";
-      await storeResult(job, value, bytes, claimed, !this.#isLeft);
+      await storeResult(job, value, bytes, claimed, run.said, !this.#isLeft);
       return bytes;
+    } catch (error) {
+      if (wish !== "new" && this.#stage !== "waiting") await spareRefreshes(job, claimed);
+      throw error;
     } finally {
+      run.end();
       await claimed.release();
     }
   }
@@ -268,35 +292,108 @@ export async function recallOrCompute(
   target.enter("get");
   try {
     if (force) return await fly(job, "new", signal);
-    const value = options.staleWhileRevalidate === undefined
-      ? await target.get(text, ABSENT)
-      : await recall(job);
+    const value = options.isAboutFreshness
+      ? await recall(job)
+      : await target.get(text, ABSENT, readFresh);
+    if (value instanceof Stale) return await newerOrStale(job, value, "newer", signal);
     return value === ABSENT ? await fly(job, "any", signal) : value;
   } finally {
     target.leave();
   }
 }
 
-/** The stored result, or `ABSENT`; a stale one sets off a refresh. */
-export async function recall(job: Job): Promise<unknown> {
-  const { target, text } = job;
-  return await target.run("get", async (store) => {
-    const entry = await store.get(text);
-    if (entry === undefined) {
-      target.stats.misses++;
-      return ABSENT;
-    }
-    return await serve(job, entry);
-  });
+/** A result whose `ttl` has ended, to fall back on when there is no newer one. */
+export class Stale {
+  readonly entry: Entry;
+  /** Whether it is served when the run fails, and not only when it is late. */
+  readonly isForErrors: boolean;
+
+  constructor(entry: Entry, isForErrors: boolean) {
+    this.entry = entry;
+    this.isForErrors = isForErrors;
+  }
 }
 
-/** The value of a stored result; a stale one sets off a refresh. */
-export async function serve(job: Job, entry: Entry): Promise<unknown> {
-  const { target, text, options } = job;
+/** What is there for a caller of the job: a value, something to fall back on, or `ABSENT`. */
+export type Found = { readonly value: unknown; readonly isDue: boolean } | Stale | typeof ABSENT;
+
+/** The stored result, or what to fall back on, or `ABSENT`; one that is due sets off a refresh. */
+export async function recall(job: Job): Promise<unknown> {
+  const entry = await job.target.getEntry(job.text);
+  const found = entry === undefined ? ABSENT : await serve(job, entry);
+  if (found === ABSENT) job.target.stats.misses++;
+  if (found === ABSENT || found instanceof Stale) return found;
+  if (found.isDue) void refresh(job);
+  return found.value;
+}
+
+/** What a stored result is for a caller of the job, and whether it is due for a refresh. */
+export async function serve(job: Job, entry: Entry): Promise<Found> {
+  const { staleWhileRevalidate, staleIfError, softTimeout } = job.options;
+  const age = staleSince(entry);
+  if (age < 0) return { value: await hit(job, entry), isDue: isDue(job, entry) };
+  if (age < (staleWhileRevalidate ?? 0)) {
+    return { value: await hit(job, entry), isDue: !isSpared(entry) };
+  }
+  if (age < (staleIfError ?? 0)) {
+    return isSpared(entry)
+      ? { value: await hit(job, entry), isDue: false }
+      : new Stale(entry, true);
+  }
+  // Who says nothing of how old a result may be takes what is stored rather than wait for long.
+  const isUnbounded = staleWhileRevalidate === undefined && staleIfError === undefined;
+  return softTimeout !== undefined && isUnbounded ? new Stale(entry, false) : ABSENT;
+}
+
+function isDue(job: Job, entry: Entry): boolean {
+  return isAhead(job, entry) && !isSpared(entry);
+}
+
+async function hit({ target, text }: Job, entry: Entry): Promise<unknown> {
   const value = await target.read(entry, text);
   target.stats.hits++;
-  if (!isFresh(options, entry)) refresh(job);
   return value;
+}
+
+/** For callers who take a stale result for absent: of most entries the value alone tells. */
+async function readFresh(target: Handle, entry: EntryValue, text: string): Promise<unknown> {
+  const { header } = "header" in entry ? entry as StoredEntry : openHeader(entry.value);
+  if (header?.stale === undefined) return await target.read(entry, text);
+  const whole = await target.run("get", (store) => store.get(text), true);
+  return whole !== undefined && isFresh(whole) ? await target.read(whole, text) : ABSENT;
+}
+
+/**
+ * What the job makes, or the stale result when that fails or is late. The target has been entered.
+ */
+export async function newerOrStale(
+  job: Job,
+  stale: Stale,
+  wish: "newer" | "unclaimed",
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const { softTimeout } = job.options;
+  const flying = fly(job, wish, signal);
+  const { promise: late, resolve } = Promise.withResolvers<typeof ABSENT>();
+  const timer = softTimeout === undefined
+    ? undefined
+    : startTimer(() => resolve(ABSENT), softTimeout);
+  try {
+    const made = await Promise.race([flying, late]);
+    if (made !== ABSENT && made !== SPARED) return made;
+    // The run goes on for those who come later; when it fails, nobody else is told.
+    if (made === ABSENT) flying.catch((error) => reportTo(job, error));
+  } catch (error) {
+    if (signal?.aborted || !stale.isForErrors) throw error;
+    reportTo(job, error);
+  } finally {
+    stopTimer(timer);
+  }
+  return await hit(job, stale.entry);
+}
+
+function reportTo({ target, text }: Job, error: unknown): void {
+  target.report(error instanceof Error ? error : new Error(String(error)), text);
 }
 
 /**
@@ -316,14 +413,20 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
     signal?.throwIfAborted();
     const joins = flight !== undefined;
     flight ??= new Flight(id, job, wish);
-    const bytes = await flight.join(signal);
-    if (bytes === undefined) {
-      if (wish === "unclaimed") return CLAIMED;
-    } else if (joins && flight.hasFound) {
+    const landing = await flight.join(signal);
+    if (typeof landing !== "symbol") {
+      if (!joins || !flight.hasFound) {
+        return await job.target.read({ value: landing }, job.text);
+      }
       // What it found may have been removed before this call was made.
-      const value = await job.target.get(job.text, ABSENT);
+      const value = await job.target.get(job.text, ABSENT, readFresh);
       if (value !== ABSENT) return value;
-    } else return await job.target.read({ value: bytes }, job.text);
+      continue;
+    }
+    // Of one that another wish began, it may be the other's answer: then this one begins its own.
+    if (landing === (wish === "unclaimed" ? CLAIMED : wish === "newer" ? SPARED : undefined)) {
+      return landing;
+    }
   }
 }
 
@@ -337,11 +440,11 @@ export async function refresh(job: Job): Promise<void> {
   }
   try {
     const id = await identity(job);
-    if (!flights.has(id)) await new Flight(id, job, "fresh").join();
-  } catch {
-    // The caller has the stale result; the next call tries again, and when that is no longer kept,
+    if (!flights.has(id)) await new Flight(id, job, "refresh").join();
+  } catch (error) {
+    // The caller has the stale result; a later call tries again, and when that is no longer kept,
     // its caller gets the error.
-    return;
+    reportTo(job, error);
   } finally {
     job.target.leave();
   }
@@ -375,11 +478,11 @@ export async function claim(
     if (!isBeside || performance.now() > end) {
       return await grant(store, job, wish, lease, isBeside);
     }
-    if (wish === "fresh" || wish === "unclaimed") return undefined;
+    if (wish === "refresh" || wish === "unclaimed") return CLAIMED;
     await pause(Math.min(100, 5 * 2 ** attempt) * (0.5 + Math.random()), signal);
     if (wish === "new") continue;
     const found = await store.get(text);
-    if (found !== undefined) return { found };
+    if (found !== undefined && isFresh(found)) return { found };
   }
 }
 
@@ -395,11 +498,13 @@ async function grant(
   const claimed = new Claim(store, job, lease, isBeside);
   try {
     const found = await claimed.look();
-    if (
-      found !== undefined && wish !== "new" && (wish !== "fresh" || isFresh(job.options, found))
-    ) {
-      await claimed.release();
-      return { found };
+    if (found !== undefined && wish !== "new") {
+      const isEnough = isFresh(found) && !(wish === "refresh" && isAhead(job, found));
+      const isEnoughForNow = (wish === "refresh" || wish === "newer") && isSpared(found);
+      if (isEnough || isEnoughForNow) {
+        await claimed.release();
+        return isEnough ? { found } : SPARED;
+      }
     }
     if (wish !== "new") await throwKept(job);
     return claimed;
@@ -409,12 +514,37 @@ async function grant(
   }
 }
 
-async function compute(job: Job): Promise<unknown> {
+async function compute(job: Job, run: ComputedRun): Promise<unknown> {
   try {
     return await job.compute();
   } catch (error) {
-    await keepError(job, error);
+    // What comes after its time counts no more.
+    if (!run.isLate) await keepError(job, error);
     throw error;
+  }
+}
+
+/** The stored result, where its `ttl` has ended: what is there for the run to go by. */
+export async function staleOf(job: Job, entry: Entry | undefined): Promise<unknown> {
+  if (entry === undefined || isFresh(entry)) return undefined;
+  try {
+    return await job.target.read(entry, job.text);
+  } catch {
+    // It is damaged: all the better that a new one is made.
+    return undefined;
+  }
+}
+
+/** Notes with the stored result, for all processes, that making a newer one has failed. */
+export async function spareRefreshes(job: Job, { before }: Claim): Promise<void> {
+  const { retryAfter, staleFor, refreshAhead } = job.options;
+  if (before === undefined || retryAfter === 0) return;
+  if (staleFor === 0 && refreshAhead === undefined) return;
+  try {
+    await job.target.amend(job.text, before, { retry: Date.now() + retryAfter });
+  } catch (error) {
+    // Then others try as soon as they like; what went wrong first is what the caller is told.
+    reportTo(job, error);
   }
 }
 
@@ -422,6 +552,7 @@ async function compute(job: Job): Promise<unknown> {
  * Stores a result, unless somebody has decided otherwise. One that can't be stored, as the disk is
  * full, the server gone or the stash closed, reaches its callers all the same.
  *
+ * @param said What the function said of how it is kept.
  * @param isInside Whether `close` waits for the caller; else the stash may have been closed.
  */
 export async function storeResult(
@@ -429,14 +560,14 @@ export async function storeResult(
   value: unknown,
   bytes: Uint8Array,
   claimed: Claim,
+  said: KeepOptions,
   isInside: boolean,
 ): Promise<void> {
-  const { target, options } = job;
-  const timestamp = Date.now();
-  const expiresAt = keptUntil(options, value, target.options.ttl, timestamp);
-  if (expiresAt !== undefined && expiresAt <= timestamp) return;
+  const { target } = job;
+  const kept = keeping(job, value, bytes, said);
+  if (kept === undefined) return;
   const store = async () => {
-    if (!await claimed.store({ value: bytes, expiresAt, timestamp })) return;
+    if (!await claimed.store(kept.entry)) return;
     target.stats.sets++;
     await dropError(job);
   };
@@ -444,7 +575,7 @@ export async function storeResult(
     await (isInside ? store() : target.run("store", store));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    target.report(error, job.text);
+    reportTo(job, error);
   }
 }
 

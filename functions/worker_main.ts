@@ -3,11 +3,21 @@
  */
 import { BrokenOff, drain } from "./replay.ts";
 import { onMessageToWorker } from "../platform/workers.ts";
-import { packError, type WorkerCall } from "./worker_protocol.ts";
+import { ComputedRun } from "./computation.ts";
+import { ABORT, packError, type WorkerCall } from "./worker_protocol.ts";
+
+let run = new ComputedRun();
 
 const answer = onMessageToWorker(async (message) => {
+  if (message === ABORT) {
+    return run.abort(new DOMException("The run has taken longer than it may", "TimeoutError"));
+  }
+  const { stale } = message as WorkerCall;
+  const own = run = new ComputedRun(stale);
   try {
-    answer({ value: await call(message as WorkerCall) });
+    const value = await own.within(() => call(message as WorkerCall));
+    own.end();
+    answer({ value, said: own.said });
   } catch (error) {
     // What a generator had yielded before it threw is not given on: it is no result.
     answer(packError(error instanceof BrokenOff ? error.cause : error));

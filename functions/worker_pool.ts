@@ -1,6 +1,8 @@
+import { currentRun } from "./computation.ts";
+import { startTimer, stopTimer, type Timer } from "../platform/timers.ts";
 import { messageOf } from "../engines/errors.ts";
 import { type StartedWorker, startWorker } from "../platform/workers.ts";
-import { unpackError, type WorkerAnswer, type WorkerCall } from "./worker_protocol.ts";
+import { ABORT, unpackError, type WorkerAnswer, type WorkerCall } from "./worker_protocol.ts";
 import { typeOf } from "../store/options.ts";
 
 /** The function that workers run. */
@@ -49,9 +51,16 @@ export class WorkerPool {
     if (this.#closed !== undefined) throw this.#closed.reason;
     const worker = this.#idleWorker() ?? new CallingWorker();
     this.#busy.add(worker);
+    const run = currentRun();
+    const abort = () => worker.abort(run?.signal.reason);
+    run?.signal.addEventListener("abort", abort);
     try {
-      return await worker.call({ module: this.#module, name: this.#name, args });
+      const call = { module: this.#module, name: this.#name, args, stale: run?.stale };
+      const { value, said } = await worker.call(call);
+      run?.options(said);
+      return value;
     } finally {
+      run?.signal.removeEventListener("abort", abort);
       this.#busy.delete(worker);
       if (worker.alive) this.#idle.push(worker);
     }
@@ -78,17 +87,24 @@ export class WorkerPool {
   }
 }
 
+/** How long a worker that was told to end its call has for it, ms. */
+const GRACE = 100;
+
+type Result = Extract<WorkerAnswer, { value: unknown }>;
+
 class CallingWorker {
   alive = true;
   readonly #worker: StartedWorker;
-  #pending: PromiseWithResolvers<unknown> | undefined;
+  #pending: PromiseWithResolvers<Result> | undefined;
+  #ending: Timer | undefined;
 
   constructor() {
     this.#worker = startWorker(new URL("./worker_main", import.meta.url), {
       message: (data) => {
         const answer = data as WorkerAnswer;
+        stopTimer(this.#ending);
         if ("error" in answer) this.#pending?.reject(unpackError(answer));
-        else this.#pending?.resolve(answer.value);
+        else this.#pending?.resolve(answer);
       },
       messageError: () => this.end(new Error("The worker's answer can't be read")),
       error: (error) => this.end(new Error(`The worker failed: ${messageOf(error)}`)),
@@ -96,7 +112,7 @@ class CallingWorker {
     });
   }
 
-  call(call: WorkerCall): Promise<unknown> {
+  call(call: WorkerCall): Promise<Result> {
     this.#pending = Promise.withResolvers();
     try {
       this.#worker.post(call);
@@ -106,8 +122,15 @@ class CallingWorker {
     return this.#pending.promise;
   }
 
+  /** Tells it that it has taken too long, and ends it when that changes nothing. */
+  abort(reason: unknown): void {
+    this.#worker.post(ABORT);
+    this.#ending = startTimer(() => this.end(reason), GRACE);
+  }
+
   end(reason?: unknown): void {
     this.alive = false;
+    stopTimer(this.#ending);
     this.#worker.end();
     this.#pending?.reject(reason);
   }

@@ -1,15 +1,22 @@
 /** What goes between `map` and its workers. */
 
+import type { KeepOptions } from "./computation.ts";
+
 /** A call, to the worker. */
 export interface WorkerCall {
   readonly module: string;
   readonly name: string;
   readonly args: unknown[];
+  /** The stale result, for `computation()`. */
+  readonly stale?: unknown;
 }
+
+/** To the worker: the call has taken longer than it may. */
+export const ABORT = "abort";
 
 /** How a call went, from the worker. */
 export type WorkerAnswer =
-  | { readonly value: unknown }
+  | { readonly value: unknown; readonly said: KeepOptions }
   | { readonly error: unknown; readonly name?: string; readonly properties?: object };
 
 /** An error for the way: what the structured clone drops goes beside it. */

@@ -530,7 +530,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async getOrSet<D extends V = V>(
     key: K,
     factory: (key: K) => D | PromiseLike<D>,
-    options?: GetOrSetOptions<D>,
+    options?: GetOrSetOptions<D, K>,
   ): Promise<unknown extends V ? D : V> {
     return await getOrSet(
       this.#handle,

@@ -4,14 +4,14 @@ import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
 import { batches, groupsOf, mapped } from "../engines/each.ts";
-import type { Awaitable, Entry, NewEntry } from "../engines/engine.ts";
+import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey, unreadable } from "../engines/errors.ts";
 import { isNotFound } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
 import { type StashEventDetail, StashEvents } from "./events.ts";
-import { opened, type StoredEntry, valueOf } from "./header.ts";
+import { hasHeader, type Header, opened, type StoredEntry, valueOf, withHeader } from "./header.ts";
 import { LEASES, revokeLeases } from "./leases.ts";
 import { decorated, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
@@ -66,6 +66,8 @@ export class Handle implements AsyncDisposable {
   /** Whether everything is removed when it is closed. */
   readonly #isTemporary: boolean;
   #store: Store | undefined;
+  /** The store without append mode. */
+  #plain: Store | undefined;
   #opening: Promise<Store> | undefined;
   readonly #sides = new Map<string, Promise<Store>>();
   readonly #children = new Set<AsyncDisposable>();
@@ -288,8 +290,17 @@ export class Handle implements AsyncDisposable {
   // In one piece, as set is: at a microsecond or two for a read from memory or LMDB, each further
   // promise shows. For the same reason a call enters the order only when it may have to wait, or
   // others for it.
-  /** The value under a key, or the default. */
-  async get(text: string, defaultValue: unknown): Promise<unknown> {
+  /**
+   * The value under a key, or the default.
+   *
+   * @param readHeaded Reads an entry with a header in the place of `read`; when it gives `ABSENT`,
+   * the entry counts as absent.
+   */
+  async get(
+    text: string,
+    defaultValue: unknown,
+    readHeaded?: (handle: Handle, entry: EntryValue, text: string) => Awaitable<unknown>,
+  ): Promise<unknown> {
     if (this.#closing !== undefined) this.#refuse("get");
     this.#active++;
     let call: Call | undefined;
@@ -308,14 +319,39 @@ export class Handle implements AsyncDisposable {
         this.stats.misses++;
         return defaultValue;
       }
-      const decoded = this.read(entry, text);
+      const decoded = readHeaded !== undefined && hasHeader(entry)
+        ? readHeaded(this, entry, text)
+        : this.read(entry, text);
       const value = decoded instanceof Promise ? await decoded : decoded;
+      if (value === ABSENT) {
+        this.stats.misses++;
+        return defaultValue;
+      }
       this.stats.hits++;
       return value;
     } finally {
       if (call !== undefined) this.#leave(text, call);
       this.#done();
     }
+  }
+
+  /** The entry under a key, with its deadline. */
+  async getEntry(text: string): Promise<Entry | undefined> {
+    return await this.#onKeys("get", [text], (store) => store.get(text));
+  }
+
+  /**
+   * Changes fields of the header of an entry, if it is still as it was read, and nothing else of
+   * it: in append mode that makes no version. Whether it did.
+   */
+  async amend(text: string, entry: StoredEntry, fields: Header): Promise<boolean> {
+    const { value, expiresAt, timestamp = Date.now() } = entry.given ?? entry;
+    const next = { value: withHeader(value, fields), expiresAt, timestamp };
+    return await this.run(
+      "amend",
+      () => this.#plain!.compareAndSet(text, entry.given ?? entry, next),
+      true,
+    );
   }
 
   /** Stores the value as it is now. */
@@ -734,6 +770,7 @@ export class Handle implements AsyncDisposable {
     const { options } = this;
     const store = decorated(await openStore(options, options.dbname), options, this);
     if (options.clear) await store.clear();
+    this.#plain = plain;
     this.#store = store;
     return store;
   }

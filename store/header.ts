@@ -21,6 +21,10 @@ export interface Header {
   readonly series?: string;
   /** When it was set, ms since the epoch, where the engine's own time is not the one that counts. */
   readonly timestamp?: number;
+  /** For how long before its deadline it is stale, ms: it is fresh until the deadline less it. */
+  readonly stale?: number;
+  /** Until when no refresh of it is tried, ms since the epoch. */
+  readonly retry?: number;
 }
 
 /** An entry whose header has been read; without one it is the entry as the engine gave it. */
@@ -82,16 +86,29 @@ export function opened(entry: StoredEntry): StoredEntry {
   return header === undefined ? entry : { ...entry, value, header, given: entry };
 }
 
+/** Until when an entry is fresh, ms since the epoch: from then on it is stale, if it is there. */
+export function freshUntil(entry: StoredEntry): number {
+  if (entry.expiresAt === undefined) return Infinity;
+  return entry.expiresAt - (opened(entry).header?.stale ?? 0);
+}
+
+/** Whether an entry has a header, or may have one. */
+export function hasHeader(entry: EntryValue & { readonly header?: Header }): boolean {
+  return entry.header !== undefined || entry.value[0] === MARK[0];
+}
+
 /** What is wrong with the fields of a header; `undefined`: nothing. */
 function faultOf(header: unknown): string | undefined {
   if (typeof header !== "object" || header === null || Array.isArray(header)) {
     return "it is no object";
   }
-  const { version, series, timestamp } = header as Record<string, unknown>;
+  const { version, series, timestamp, stale, retry } = header as Record<string, unknown>;
   if (version !== undefined && !(Number.isSafeInteger(version) && version as number >= 1)) {
     return "its version is no number from 1 on";
   }
   if ((version === undefined) !== (series === undefined)) return "version or series is missing";
   if (series !== undefined && typeof series !== "string") return "its series is no text";
   if (timestamp !== undefined && !Number.isFinite(timestamp)) return "its timestamp is no number";
+  if (stale !== undefined && !Number.isFinite(stale)) return "its stale time is no number";
+  if (retry !== undefined && !Number.isFinite(retry)) return "its time of retry is no number";
 }

@@ -366,7 +366,10 @@ onMemory("a module or export that is missing is an error of each call", async (s
   }
   for (const name of ["cube", "notAFunction", "default"]) {
     for (const message of await errorsOf({ module, export: name })) {
-      assertStringIncludes(message, `exports no function "${name}", only: count, fill, misbehave`);
+      assertStringIncludes(
+        message,
+        `exports no function "${name}", only: count, describeRun, fill`,
+      );
     }
   }
 });

@@ -575,7 +575,7 @@ onMemory("a stale result is served while one caller makes a newer one", async (s
     if (++count > 1) await gate.promise;
     if (count === 3) throw new Error("no answer");
     return count;
-  }, { ttl: 0, staleWhileRevalidate: 60_000 });
+  }, { ttl: 0, staleWhileRevalidate: 60_000, retryAfter: 0 });
   assertEquals(await price(), 1);
   assertEquals(await Promise.all([price(), price(), price()]), [1, 1, 1]);
   gate.resolve();

@@ -1,5 +1,6 @@
 /** What the workers of the tests of map run. */
 import { isMainThread } from "node:worker_threads";
+import { computation } from "../../mod.ts";
 
 export function square(x: number): number {
   return x * x;
@@ -50,6 +51,23 @@ export function fill(x: number): number {
   const filled: unknown[] = [];
   while (x === 2) filled.push(new Array(1_000).fill({ x: Math.random() }));
   return x;
+}
+
+/** What the function sees of its run; the results of even inputs are not kept. */
+export function describeRun(x: number): { hasSignal: boolean; stale: unknown } {
+  const run = computation()!;
+  if (x % 2 === 0) run.options({ store: false });
+  const { stale } = run as { stale?: { hasSignal: boolean } };
+  return {
+    hasSignal: run.signal instanceof AbortSignal,
+    stale: stale && { hasSignal: stale.hasSignal },
+  };
+}
+
+/** Never gives its core back, for one of the inputs. */
+export function stall(how: string): string {
+  while (how === "busy");
+  return how;
 }
 
 export const notAFunction = 1;

@@ -1,0 +1,76 @@
+/** How long a result is kept, until when it is fresh, and what to do when it is not. */
+import type { Entry, NewEntry } from "../engines/engine.ts";
+import { freshUntil, opened, withHeader } from "../store/header.ts";
+import { deadline } from "../store/options.ts";
+import type { KeepOptions } from "./computation.ts";
+import type { Job } from "./job.ts";
+import { checkTags } from "./tags.ts";
+
+/** How a result is kept. */
+export interface Keeping {
+  readonly entry: NewEntry;
+  readonly tags: readonly string[];
+}
+
+/**
+ * How the result of a job is kept; `undefined`: not at all.
+ *
+ * @param bytes The stored bytes of the value.
+ * @param said What the function itself said of it.
+ * @throws {TypeError | RangeError} When the functions among the options give what makes no sense.
+ */
+export function keeping(
+  { target, options, args }: Job,
+  value: unknown,
+  bytes: Uint8Array,
+  said: KeepOptions,
+): Keeping | undefined {
+  const { ttl, tags: given, jitter, staleFor, refreshAhead } = options;
+  const named = typeof given === "function" ? checkTags(given(value, ...args)) : given ?? [];
+  const tags = said.tags === undefined ? named : checkTags([...named, ...said.tags]);
+  const lasts = said.ttl ?? (typeof ttl === "function" ? ttl(value, ...args) : ttl);
+  // A deadline that is past is no mistake: the result is for its callers, and not kept.
+  if (said.store === false || lasts !== undefined && lasts < 0) return undefined;
+  const timestamp = Date.now();
+  const expiresAt = said.ttl === undefined ? options.expiresAt : undefined;
+  let end = deadline({ ttl: lasts, expiresAt }, target.options.ttl, timestamp);
+  if (end === undefined) return { entry: { value: bytes, timestamp }, tags };
+  if (end < timestamp) return undefined;
+  if (jitter > 0) end = Math.ceil(end - Math.random() * Math.min(jitter, end - timestamp));
+  const until = end + staleFor;
+  if (until <= timestamp) return undefined;
+  const header = {
+    stale: staleFor > 0 ? staleFor : undefined,
+    // What part of its time has passed is not to be had of every engine.
+    timestamp: refreshAhead === undefined ? undefined : timestamp,
+  };
+  const isPlain = header.stale === undefined && header.timestamp === undefined;
+  const entry = { value: isPlain ? bytes : withHeader(bytes, header), expiresAt: until, timestamp };
+  return { entry, tags };
+}
+
+/** Whether a result is within its `ttl`. */
+export function isFresh(entry: Entry): boolean {
+  return Date.now() < freshUntil(entry);
+}
+
+/** How long ago its `ttl` ended, ms. */
+export function staleSince(entry: Entry): number {
+  return Date.now() - freshUntil(entry);
+}
+
+/** Whether a newer one than this, which is fresh, is to be made already. */
+export function isAhead({ options, target }: Job, entry: Entry): boolean {
+  const { refreshAhead, ttl = target.options.ttl } = options;
+  const end = freshUntil(entry);
+  if (refreshAhead === undefined || end === Infinity) return false;
+  const made = opened(entry).header?.timestamp ?? entry.timestamp ??
+    (typeof ttl === "number" ? end - ttl : Infinity);
+  return Date.now() >= made + refreshAhead * (end - made);
+}
+
+/** Whether a refresh of it failed so short a time ago that none is tried. */
+export function isSpared(entry: Entry): boolean {
+  const { retry } = opened(entry).header ?? {};
+  return retry !== undefined && Date.now() < retry;
+}
