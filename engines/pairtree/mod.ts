@@ -14,12 +14,14 @@ import type {
   EngineLocation,
   EngineOperation,
   Entry,
+  Guard,
   NewEntry,
 } from "../engine.ts";
 import { explainFile } from "../file_failures.ts";
 import { defaultRootDir } from "../location.ts";
 import { builtIn } from "../built_in.ts";
 import type { PairtreeEngineOptions } from "../engine_options.ts";
+import { guardStore } from "../guard.ts";
 import { booleanOption, checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
 import { claimNames, compareNames, type NamedPath, storeNames } from "../names.ts";
 import { nestedFolder, storePath } from "../paths.ts";
@@ -34,7 +36,7 @@ const NAME = "pairtree";
 /** One file per entry, in folders named after the key's hash. */
 class PairtreeEngine implements Engine {
   readonly name = NAME;
-  readonly supports = { persistent: true, shared: true };
+  readonly supports = { persistent: true, shared: true, guard: true };
   readonly #rootDir: string;
   readonly #names: NamedPath[];
   readonly #options: WriteOptions;
@@ -84,8 +86,10 @@ class PairtreeEngine implements Engine {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Awaitable<boolean> {
-    return this.#store.compareAndSet(key, expected, next);
+    const other = guard && { ...guard, store: guardStore(PairtreeEngine, guard).#store };
+    return this.#store.compareAndSet(key, expected, next, other);
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {

@@ -26,6 +26,13 @@ export interface Found extends Place {
   readonly path: string;
 }
 
+/** An entry of another store, and the state that it must be in. */
+export interface PairtreeGuard {
+  readonly store: PairtreeStore;
+  readonly key: string;
+  readonly expected: Entry;
+}
+
 /**
  * One file per entry:
  *
@@ -97,23 +104,30 @@ export class PairtreeStore {
     });
   }
 
-  /** @throws {Damage} When what is there is not what was written. */
+  /**
+   * @param guard What must hold of another store besides.
+   * @throws {Damage} When what is there is not what was written.
+   */
   compareAndSet(
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: PairtreeGuard,
   ): Awaitable<boolean> {
     const place = this.at(placeOf(key));
     const record = next && encodeRecord(key, next);
-    return this.locked(place.folder, () => {
-      const header = readHeader(place.path);
-      const live = header !== undefined && !isExpired(header);
-      if (live !== (expected !== undefined)) return false;
-      if (live && !isSameLine(header.line, expected?.revision)) return false;
+    const change = () => {
+      if (!isIn(place.path, expected)) return false;
       const done = next && record
         ? this.#write(place, record, next)
         : this.#remove(place.folder, place.path);
       return then(done, true);
+    };
+    if (guard === undefined) return this.locked(place.folder, change);
+    const { store, key: guardKey, expected: state } = guard;
+    const { folder } = placeOf(guardKey);
+    return this.#lockedWith(place.folder, store, folder, () => {
+      return store.#holds(guardKey, state) ? change() : false;
     });
   }
 
@@ -209,7 +223,7 @@ export class PairtreeStore {
 
   /** Does something while nobody else changes an entry in a folder, or in one with its digit. */
   locked<T>(folder: string, action: () => Awaitable<T>): Awaitable<T> {
-    const path = `${this.#locks}/${folder[0]}`;
+    const path = this.#lockOf(folder);
     const result = whileBusy(() => {
       const lock = FileLock.tryTake(path, this.#options);
       if (lock !== undefined) return hold(lock, action);
@@ -219,9 +233,41 @@ export class PairtreeStore {
     return result;
   }
 
+  /**
+   * `locked`, in two stores. Everybody takes the two locks in the same order, whichever of them
+   * guards the other: so nobody waits for somebody who waits in turn.
+   */
+  #lockedWith<T>(
+    folder: string,
+    other: PairtreeStore,
+    otherFolder: string,
+    action: () => Awaitable<T>,
+  ): Awaitable<T> {
+    const [own, others] = [this.#lockOf(folder), other.#lockOf(otherFolder)];
+    if (own === others) return this.locked(folder, action);
+    return own < others
+      ? this.locked(folder, () => other.locked(otherFolder, action))
+      : other.locked(otherFolder, () => this.locked(folder, action));
+  }
+
+  #lockOf(folder: string): string {
+    return `${this.#locks}/${folder[0]}`;
+  }
+
   /** Waits for the changes that are under way. */
   async idle(): Promise<void> {
     await Promise.allSettled(this.#pending);
+  }
+
+  /** Whether an entry is in a state; who asks has its lock. */
+  #holds(key: string, state: Entry): boolean {
+    const { folder, path } = this.at(placeOf(key));
+    try {
+      return this.#hasFolder(folder) && isIn(path, state);
+    } catch (error) {
+      if (error instanceof Damage) return false;
+      throw error;
+    }
   }
 
   #track(change: Promise<unknown>): void {
@@ -285,6 +331,13 @@ export class PairtreeStore {
     isRealFolder(`${this.path}/${folder}`);
     if (remove(path) && this.#options.sync) return flushFolder(`${this.path}/${folder}`);
   }
+}
+
+/** Whether the entry in a file is in a state; `undefined`: it is absent. */
+function isIn(path: string, state: Entry | undefined): boolean {
+  const header = readHeader(path);
+  if (header === undefined || isExpired(header)) return state === undefined;
+  return state !== undefined && isSameLine(header.line, state.revision);
 }
 
 /** What an operation gives when it is done. */

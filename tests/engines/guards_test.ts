@@ -12,7 +12,7 @@ import { entryOf, textAt } from "../support/entries.ts";
 const LOCATION = { name: "guards", dbname: "main" };
 
 /** The engines that are to learn it yet. */
-const WITHOUT: EngineName[] = ["pairtree", "pickledb"];
+const WITHOUT: EngineName[] = ["pickledb"];
 
 for (const name of ENGINES.filter((name) => !WITHOUT.includes(name))) {
   Deno.test(`guards: ${name} obeys them`, async () => {

@@ -233,6 +233,22 @@ export const JOBS = {
     }
     return { stored, refused, seen };
   },
+
+  /** Adds 1 to a counter in one store while that in another stays as it is, and the reverse. */
+  async cross(engine, { index }, times, open) {
+    const side = await open("main/side");
+    for (let i = 0; i < times; i++) {
+      const [own, other] = (index + i) % 2 === 0 ? [engine, side] : [side, engine];
+      for (;;) {
+        const [current, expected] = [await own.get("counter"), await other.get("counter")];
+        if (expected === undefined) throw new Error("The entry of the guard is absent");
+        const next = entryOf(String(Number(textOf(current)) + 1));
+        const guard = { engine: other, key: "counter", expected };
+        if (await own.compareAndSet("counter", current, next, guard)) break;
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
+      }
+    }
+  },
 } satisfies Record<string, Job>;
 
 /** The name of a job. */
