@@ -2,11 +2,11 @@
  * Looking for damage in the file of the pickledb engine, and repairing it without losing what can't
  * be repaired.
  */
-import { copyFileSync, readdirSync, rmSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { copyFileSync, rmSync } from "node:fs";
+import { isAbsent } from "../../platform/files.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
 import type { Document, Items } from "./store.ts";
-import { isLeftover, readText } from "./file.ts";
+import { readText, temporaryOf } from "./file.ts";
 import { entryOf, isCoded, type Item, itemAt, valueText } from "./format.ts";
 import { JsonDamage, salvage } from "./text.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -17,7 +17,7 @@ import { Turns } from "../../platform/timers.ts";
  */
 export function checkDocument(document: Document, fix: boolean): Promise<EngineCheck> {
   return document.exclusively(async () => {
-    const problems = removeLeftovers(document.path, fix);
+    const problems = leftover(document, fix);
     let items: Items;
     try {
       items = await document.items();
@@ -80,12 +80,13 @@ async function findDamaged(items: ReadonlyMap<string, Item>): Promise<Map<string
   return damaged;
 }
 
-function removeLeftovers(path: string, fix: boolean): EngineProblem[] {
-  const leftovers = readdirSync(dirname(path))
-    .filter((name) => isLeftover(basename(path), name))
-    .map((name) => join(dirname(path), name));
-  return leftovers.map((leftover) => {
-    if (fix) rmSync(leftover, { force: true });
-    return { kind: "leftover", detail: `${leftover} is a write that was not finished`, fixed: fix };
-  });
+function leftover({ path }: Document, fix: boolean): EngineProblem[] {
+  const temporary = temporaryOf(path);
+  if (isAbsent(temporary)) return [];
+  if (fix) rmSync(temporary, { force: true });
+  return [{
+    kind: "leftover",
+    detail: `${temporary} is a write that was not finished`,
+    fixed: fix,
+  }];
 }

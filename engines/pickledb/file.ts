@@ -3,7 +3,7 @@
  */
 import { renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { isNotFound } from "../../platform/errors.ts";
+import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
   type FileInfo,
   FROM_START,
@@ -114,24 +114,26 @@ export interface Replacement {
   commit(): Promise<void>;
 }
 
-const TEMPORARY = /\.[0-9a-f-]{36}\.tmp$/;
-
-/** Whether a file is what is left of a replacement of the one at `path`. */
-export function isLeftover(path: string, other: string): boolean {
-  return other.startsWith(path) && TEMPORARY.test(other.slice(path.length));
+/**
+ * Where the holder of the file's lock writes what is to replace it. What a killed one left there,
+ * the next one removes.
+ */
+export function temporaryOf(path: string): string {
+  return `${path}.writing`;
 }
 
 /**
  * Writes what is to replace the file, which was in the state `old`. Its time is later than that of
  * the old one, by a millisecond at least: file systems keep the time of the last tick of their
- * clock, and use a number of a file again, so that two states could look the same.
+ * clock, and use a number of a file again, so that two states could look the same. Only for who
+ * holds the lock.
  */
 export async function prepare(
   path: string,
   old: FileState,
   lines: Iterable<string>,
 ): Promise<Replacement> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  const temporary = temporaryOf(path);
   const file = create(temporary, old.mode);
   try {
     let size = 0;
@@ -176,8 +178,9 @@ function create(path: string, mode: number | null): OpenFile {
   try {
     return openFileSync(path, options);
   } catch (error) {
-    if (!isNotFound(error)) throw error;
-    makeFolderSync(dirname(path));
+    if (errorCode(error) === "EEXIST") rmSync(path);
+    else if (isNotFound(error)) makeFolderSync(dirname(path));
+    else throw error;
     return openFileSync(path, options);
   }
 }
