@@ -38,9 +38,8 @@ async function undecodable(
     }
   } catch (error) {
     // A store that is too damaged to be listed: what the engine has found must not be lost.
-    if (!(error instanceof EngineError) || !known.some(({ kind }) => kind === "damaged")) {
-      throw error;
-    }
+    const isOfStore = error instanceof EngineError || error instanceof DecodeError;
+    if (!isOfStore || !known.some(({ kind }) => kind === "damaged")) throw error;
   }
   return problems;
 }

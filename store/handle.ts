@@ -337,7 +337,7 @@ export class Handle implements AsyncDisposable {
 
   /** The entry under a key, with its deadline. */
   async getEntry(text: string): Promise<Entry | undefined> {
-    return await this.#onKeys("get", [text], (store) => store.get(text));
+    return await this.#onKeys("get", [text], "read", (store) => store.get(text));
   }
 
   /**
@@ -768,7 +768,8 @@ export class Handle implements AsyncDisposable {
 
   async #openOnce(): Promise<Store> {
     const { options } = this;
-    const store = decorated(await openStore(options, options.dbname), options, this);
+    const plain = await openStore(options, options.dbname);
+    const store = decorated(plain, options, this);
     if (options.clear) await store.clear();
     this.#plain = plain;
     this.#store = store;

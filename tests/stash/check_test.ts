@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { complete } from "../../engines/complete.ts";
 import { memory } from "../../engines/memory/mod.ts";
 import { Codec, DecodeError, encodeKey, HashStash, registerClass } from "../../mod.ts";
-import type { TestBed } from "../support/bed.ts";
+import { TestBed } from "../support/bed.ts";
 import { runScript } from "../support/child.ts";
 import { testOnEngines } from "../support/on_engines.ts";
 
@@ -111,6 +111,24 @@ Deno.test("check: a stash on an engine object touches nothing of another stash o
   await new Promise((resolve) => setTimeout(resolve, 10));
   assertEquals(await a.prune(), 0);
   assertEquals(await a.size(), 1);
+});
+
+Deno.test("check: a pickledb file that is broken as a whole is named, and mended when asked", async () => {
+  await using bed = await TestBed.create("pickledb");
+  const options = bed.options();
+  {
+    await using stash = new HashStash(options);
+    await stash.setMany({ a: 1, b: 2 });
+  }
+  await using stash = new HashStash(options);
+  for (const broken of ['{"a": 1, "b": ', "", "not JSON"]) {
+    await Deno.writeTextFile(stash.path, broken);
+    const { ok, problems } = await stash.check();
+    assertEquals([ok, problems.map(({ kind }) => kind)], [false, ["damaged"]], broken);
+  }
+  assertEquals((await stash.check({ fix: true })).ok, true);
+  await stash.set("c", 3);
+  assertEquals(await stash.get("c"), 3);
 });
 
 function wrap(engine: ReturnType<typeof complete>) {
