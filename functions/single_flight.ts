@@ -382,7 +382,7 @@ export async function newerOrStale(
     const made = await Promise.race([flying, late]);
     if (made !== ABSENT && made !== SPARED) return made;
     // The run goes on for those who come later; when it fails, nobody else is told.
-    if (made === ABSENT) flying.catch((error) => reportTo(job, error));
+    if (made === ABSENT) flying.catch((error) => signal?.aborted || reportTo(job, error));
   } catch (error) {
     if (signal?.aborted || !stale.isForErrors) throw error;
     reportTo(job, error);

@@ -720,10 +720,9 @@ export class Handle implements AsyncDisposable {
     options: SetOptions | undefined,
   ): Promise<boolean> {
     if (value === undefined) {
-      if (entry === undefined) return true;
       return await this.#order.onKeys([text], "write", async () => {
         await this.#decideOtherwise([text]);
-        return await store.compareAndSet(text, entry, undefined);
+        return entry === undefined || await store.compareAndSet(text, entry, undefined);
       });
     }
     const timestamp = Date.now();
