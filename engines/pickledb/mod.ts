@@ -13,11 +13,13 @@ import type {
   EngineLocation,
   EngineOperation,
   Entry,
+  Guard,
   NewEntry,
 } from "../engine.ts";
 import { explainFile } from "../file_failures.ts";
 import { builtIn } from "../built_in.ts";
 import type { PickledbEngineOptions } from "../engine_options.ts";
+import { guardStore } from "../guard.ts";
 import { safeDecodeKey, showKey } from "../errors.ts";
 import { compareNames, storeNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
@@ -41,7 +43,7 @@ const DOCUMENTS = new SharedResources<Document>((document) => document.idle());
 class PickledbEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
-  readonly supports = { persistent: true, shared: true };
+  readonly supports = { persistent: true, shared: true, guard: true };
   readonly #nested: string;
   readonly #options: DocumentOptions;
   #hold: Hold<Document> | undefined;
@@ -108,16 +110,17 @@ class PickledbEngine implements Engine {
     key: string,
     expected: Entry | undefined,
     next: NewEntry | undefined,
+    guard?: Guard,
   ): Promise<boolean> {
     const item = next && itemOf(key, next);
-    return this.#document.change((draft) => {
+    return this.#document.change((draft, guarding) => {
       const current = draft.get(key);
-      const revision = isLive(current) ? valueText(current) : undefined;
-      if (revision !== expected?.revision) return false;
+      if (guard !== undefined && !isIn(guarding?.get(guard.key), guard.expected)) return false;
+      if (!isIn(current, expected)) return false;
       if (item !== undefined) draft.set(key, item);
       else if (current !== undefined) draft.delete(key);
       return true;
-    });
+    }, guard && guardStore(PickledbEngine, guard).#document);
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {
@@ -279,6 +282,11 @@ function targetOf(path: string): string {
 
 function isLive(item: Item | undefined): item is Item {
   return item !== undefined && !isExpired(item);
+}
+
+/** Whether a member is in the state of an entry; `undefined`: there is none. */
+function isIn(item: Item | undefined, entry: Entry | undefined): boolean {
+  return (isLive(item) ? valueText(item) : undefined) === entry?.revision;
 }
 
 function remove(draft: Draft, key: string): boolean {

@@ -12,6 +12,7 @@ import {
   readText,
   type Replacement,
   stateOf,
+  TooLong,
 } from "./file.ts";
 import { type Item, itemAt } from "./format.ts";
 import { JsonDamage, LONGEST, members } from "./text.ts";
@@ -130,8 +131,13 @@ interface Saved {
   readonly changes: Changes;
 }
 
+/** Where a change looks for the entry that guards it. */
+export type Guarding = Pick<Items, "get">;
+
 interface Task {
-  apply(draft: Draft): void;
+  /** The file with the entry that guards it. */
+  readonly guard: Document | undefined;
+  apply(draft: Draft, guarding: Guarding | undefined): void;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -182,12 +188,21 @@ export class Document {
     return this.#known() ?? this.#fresh();
   }
 
-  /** Changes members; resolves when the file has been saved. */
-  async change<T>(apply: (draft: Draft) => T): Promise<T> {
+  /**
+   * Changes members; resolves when the file has been saved.
+   *
+   * @param guard A file that nobody changes meanwhile; `apply` gets its members, unless it can't be
+   * read.
+   */
+  async change<T>(
+    apply: (draft: Draft, guarding: Guarding | undefined) => T,
+    guard?: Document,
+  ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     let result: T;
     this.#tasks.push({
-      apply: (draft) => result = apply(draft),
+      guard,
+      apply: (draft, guarding) => result = apply(draft, guarding),
       resolve: () => resolve(result),
       reject,
     });
@@ -252,21 +267,24 @@ export class Document {
     // Those who come in the same turn share a save.
     await undefined;
     while (this.#tasks.length > 0) {
+      const [{ guard }] = this.#tasks;
       let tasks: Task[] = [];
       try {
-        await this.exclusively(async () => {
+        await this.#lockedWith(guard, async () => {
           for (let isSaved = false; !isSaved;) {
+            const others = guard && await guard.#readable();
             const items = await this.items();
-            tasks.push(...this.#take());
+            tasks.push(...this.#take(guard));
             const old = this.#state!;
             const draft = new Draft(items, old.size, this.#options.longest);
-            tasks = tasks.filter((task) => this.#attempt(task, draft));
+            const guarding = guard === this ? draft : others;
+            tasks = tasks.filter((task) => this.#attempt(task, draft, guarding));
             isSaved = draft.changes.size === 0 || await this.save(items, draft.changes, old);
           }
         });
         for (const task of tasks) task.resolve();
       } catch (error) {
-        for (const task of [...tasks, ...tasks.length === 0 ? this.#take() : []]) {
+        for (const task of [...tasks, ...tasks.length === 0 ? this.#take(guard) : []]) {
           task.reject(error);
         }
       }
@@ -299,9 +317,9 @@ export class Document {
   }
 
   /** Whether a task could be done. */
-  #attempt(task: Task, draft: Draft): boolean {
+  #attempt(task: Task, draft: Draft, guarding: Guarding | undefined): boolean {
     try {
-      draft.attempt(task.apply);
+      draft.attempt((draft) => task.apply(draft, guarding));
       return true;
     } catch (error) {
       task.reject(error);
@@ -309,10 +327,30 @@ export class Document {
     }
   }
 
-  #take(): Task[] {
-    const tasks = this.#tasks;
-    this.#tasks = [];
-    return tasks;
+  /** Takes the tasks that can be done together: those before the first with another guard. */
+  #take(guard: Document | undefined): Task[] {
+    const end = this.#tasks.findIndex((task) => task.guard !== guard);
+    return this.#tasks.splice(0, end === -1 ? this.#tasks.length : end);
+  }
+
+  /**
+   * `exclusively`, in two files. Everybody takes the two locks in the same order, whichever of them
+   * guards the other: so nobody waits for somebody who waits in turn.
+   */
+  #lockedWith(other: Document | undefined, action: () => Promise<void>): Promise<void> {
+    if (other === undefined || other === this) return this.exclusively(action);
+    const [first, second] = this.path < other.path ? [this, other] : [other, this];
+    return first.exclusively(() => second.exclusively(action));
+  }
+
+  /** The members, if they can be read. */
+  async #readable(): Promise<Items | undefined> {
+    try {
+      return await this.items();
+    } catch (error) {
+      if (error instanceof JsonDamage || error instanceof TooLong) return undefined;
+      throw error;
+    }
   }
 
   #adopt({ state, items, changes }: Saved): Items {

@@ -6,15 +6,12 @@ import { Decorator } from "../../engines/decorator.ts";
 import type { EngineLocation, Entry, Guard, NewEntry } from "../../engines/engine.ts";
 import { memory } from "../../engines/memory/mod.ts";
 import { loadEngine } from "../../engines/registry.ts";
-import { disposable, type EngineName, ENGINES } from "../support/bed.ts";
+import { disposable, ENGINES } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
 
 const LOCATION = { name: "guards", dbname: "main" };
 
-/** The engines that are to learn it yet. */
-const WITHOUT: EngineName[] = ["pickledb"];
-
-for (const name of ENGINES.filter((name) => !WITHOUT.includes(name))) {
+for (const name of ENGINES) {
   Deno.test(`guards: ${name} obeys them`, async () => {
     const createEngine = await loadEngine(name);
     assertEquals(createEngine(LOCATION, {}).supports.guard, true);
