@@ -9,7 +9,7 @@ import {
   writeAllSync,
 } from "../../platform/files.ts";
 import { messageOf } from "../errors.ts";
-import type { SqlConnection } from "./driver.ts";
+import type { SqlConnection, SqlStatement } from "./driver.ts";
 
 /** The unit in which it grows, bytes. */
 const STEP = 128 * 1024;
@@ -30,6 +30,7 @@ export class Reserve {
   readonly #file: string;
   readonly #path: string;
   readonly #connection: SqlConnection;
+  #size: SqlStatement | undefined;
   /** How many bytes may be written before a closer look. */
   #left = 0;
 
@@ -92,7 +93,8 @@ export class Reserve {
     // Somebody put something else there.
     if (size === undefined) return;
     const news = Math.max(0, this.#pages() - statSync(this.#file).size);
-    const wanted = Math.min(MAX, STEP * Math.ceil((news + bytes + STEP) / STEP));
+    // For a few more of the same size, so that not every one costs a look.
+    const wanted = Math.min(MAX, STEP * Math.ceil((news + 4 * bytes + STEP) / STEP));
     if (size < wanted) this.#write(size, wanted);
     this.#left = Math.max(size, wanted) - news - bytes;
   }
@@ -111,11 +113,12 @@ export class Reserve {
     for (let at = Math.min(size, from); at < to; at += block.byteLength) writeAllSync(file, block);
   }
 
+  /** How many bytes the database has with all that is in the log. */
   #pages(): number {
-    const pragma = (name: string) => {
-      return Number(this.#connection.prepare(`PRAGMA ${name}`).get()?.[0]);
-    };
-    return pragma("page_count") * pragma("page_size");
+    this.#size ??= this.#connection.prepare(
+      "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+    );
+    return Number(this.#size.get()?.[0]);
   }
 }
 
