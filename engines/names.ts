@@ -2,10 +2,17 @@
  * The whole names of stores, kept beside the files and folders whose names have a hash in their
  * place: two names could have one hash, and their stores would be one.
  */
-import { existsSync, lstatSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorCode, isNotFound } from "../platform/errors.ts";
-import { folderMode, makeFolderSync, writeFileSync } from "../platform/files.ts";
+import {
+  folderMode,
+  isAbsent,
+  lstatSync,
+  makeFolderSync,
+  readFileSync,
+  removeSync,
+  writeFileSync,
+} from "../platform/files.ts";
 import { delay, now } from "../platform/timers.ts";
 import type { EngineLocation } from "./engine.ts";
 import { encodeSegment, nameFolder } from "./location.ts";
@@ -16,6 +23,7 @@ const WRITING = 1_000;
 const PAUSE = 5;
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** A file or folder that is named by a hash, and what it is called. */
 export interface NamedPath {
@@ -95,7 +103,7 @@ export async function holdNames(
   mode: number,
 ): Promise<void> {
   compareNames(names);
-  if (names.length > 0 && !existsSync(path)) await claimNames(names, mode);
+  if (names.length > 0 && isAbsent(path)) await claimNames(names, mode);
 }
 
 /** Whether a name has been written down, whoever did it. */
@@ -104,7 +112,7 @@ function claim({ file, text }: NamedPath, mode: number, isAbandoned: boolean): b
   try {
     makeFolderSync(dirname(file), folderMode(mode));
     // Of a process that has ended while it wrote: others need no more than a moment.
-    if (isAbandoned) rmSync(file, { force: true });
+    if (isAbandoned && !isAbsent(file)) removeSync(file);
     writeFileSync(file, encoder.encode(`${JSON.stringify(text)}\n`), { createNew: true, mode });
     return true;
   } catch (error) {
@@ -116,8 +124,8 @@ function claim({ file, text }: NamedPath, mode: number, isAbandoned: boolean): b
 /** The name in a file; `undefined` when none has been written down, or not yet. */
 function nameIn(file: string): string | undefined {
   try {
-    if (!lstatSync(file).isFile()) throw new Error(`${file} is not a file; move it away`);
-    const name: unknown = JSON.parse(readFileSync(file, "utf8"));
+    if (!lstatSync(file).isFile) throw new Error(`${file} is not a file; move it away`);
+    const name: unknown = JSON.parse(decoder.decode(readFileSync(file)));
     return typeof name === "string" ? name : undefined;
   } catch (error) {
     if (isNotFound(error) || error instanceof SyntaxError) return undefined;
