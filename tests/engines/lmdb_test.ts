@@ -133,6 +133,30 @@ const OPEN_ENGINE = `
 
 const test = bedTests("lmdb", "lmdb");
 
+test("stores nothing behind a guard whose removal is not committed yet", async (bed) => {
+  const [store, side] = [await bed.open(), await bed.open({}, { dbname: "main/side" })];
+  for (let round = 0; round < 20; round++) {
+    await side.set("guard", entryOf(`${round}`));
+    const expected = await side.get("guard");
+    if (expected === undefined) throw new Error("The entry of the guard is absent");
+    const guard = { engine: side, key: "guard", expected };
+    // Until the commit the entry can still be read.
+    const removed = side.compareAndSet("guard", expected, undefined);
+    const made = store.compareAndSet("key", undefined, entryOf("value"), guard);
+    assertEquals(await Promise.all([removed, made]), [true, false]);
+    await store.set("old", entryOf("value"));
+    const old = await store.get("old");
+    await side.set("guard", entryOf(`${round} again`));
+    const again = await side.get("guard");
+    if (again === undefined) throw new Error("The entry of the guard is absent");
+    const set = side.set("guard", entryOf("other"));
+    const replaced = store.compareAndSet("old", old, undefined, { ...guard, expected: again });
+    assertEquals([await replaced, await textAt(store, "old")], [false, "value"]);
+    await set;
+  }
+  assertEquals(await store.size(), 1);
+});
+
 test("keeps an entry as its module says, for other programs to read", async (bed) => {
   const engine = await bed.open();
   const text = '{"name":"John"}';
