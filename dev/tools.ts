@@ -11,6 +11,8 @@ export interface Tool {
   readonly debianPackage: string;
   /** How to get it on other systems. */
   readonly elsewhere: string;
+  /** The only system where tests use it; absent: they use it on all. */
+  readonly onlyOn?: typeof Deno.build.os;
 }
 
 const TOOLS: Tool[] = [
@@ -49,6 +51,20 @@ const TOOLS: Tool[] = [
     debianPackage: "openssl",
     elsewhere: "`openssl` on the PATH",
   },
+  {
+    name: "strace, by which processes are killed at each system call",
+    probes: [["strace", "-V"]],
+    debianPackage: "strace",
+    elsewhere: "`strace` on the PATH",
+    onlyOn: "linux",
+  },
+  {
+    name: "libfaketime, by which clocks are moved",
+    probes: [["faketime", "--version"]],
+    debianPackage: "faketime",
+    elsewhere: "`faketime` on the PATH",
+    onlyOn: "linux",
+  },
 ];
 
 async function succeeds([command, ...args]: string[]): Promise<boolean> {
@@ -68,8 +84,9 @@ async function succeeds([command, ...args]: string[]): Promise<boolean> {
 
 /** The tools that are not there. */
 export async function missingTools(): Promise<Tool[]> {
-  const there = await Promise.all(TOOLS.map(({ probes }) => Promise.all(probes.map(succeeds))));
-  return TOOLS.filter((_, i) => !there[i].includes(true));
+  const tools = TOOLS.filter(({ onlyOn = Deno.build.os }) => onlyOn === Deno.build.os);
+  const there = await Promise.all(tools.map(({ probes }) => Promise.all(probes.map(succeeds))));
+  return tools.filter((_, i) => !there[i].includes(true));
 }
 
 /** Installs the tools where Debian's packages can be installed; what is missing after it. */

@@ -44,13 +44,17 @@ export class WorkerProcess implements AsyncDisposable {
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   #hasInput = true;
 
-  /** Starts `worker`, a file beside this one, with an argument that it gets as JSON. */
-  constructor(worker: string, argument: unknown = null) {
+  /**
+   * Starts `worker`, a file beside this one, with an argument that it gets as JSON, and with more in
+   * its environment when asked.
+   */
+  constructor(worker: string, argument: unknown = null, env: Record<string, string> = {}) {
     const script = new URL(worker, import.meta.url).href;
     this.#child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", "--no-check", "--unstable-kv", script].concat(
         JSON.stringify(argument),
       ),
+      env,
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
