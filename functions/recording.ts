@@ -6,10 +6,12 @@ import { keepError } from "./kept_errors.ts";
 import { replayAsync, toStored } from "./replay.ts";
 import { ABSENT } from "../store/handle.ts";
 import type { Job } from "./job.ts";
+import { Operation, refuseWithin, waitingFor } from "../store/contention.ts";
 import { ComputedRun } from "./computation.ts";
 import {
   Claim,
   claim,
+  GET_WITHIN,
   identity,
   newerOrStale,
   recall,
@@ -128,6 +130,7 @@ class Recording {
   readonly #onEnd: () => void;
   readonly #source: Source;
   readonly #run: ComputedRun;
+  readonly #operation: Operation;
   /**
    * What it yielded, encoded at the yield: a generator may change what it has yielded, and so may
    * each reader, who therefore gets values of its own.
@@ -143,6 +146,7 @@ class Recording {
   constructor(job: Job, source: Source, run: ComputedRun, claim: Claim, onEnd: () => void) {
     this.#job = job;
     this.#run = run;
+    this.#operation = new Operation(job.target.place, `compute ${job.text}`);
     this.#claim = claim;
     this.#onEnd = onEnd;
     this.#source = source;
@@ -158,6 +162,8 @@ class Recording {
 
   /** What it yields, from the start. */
   read(): Reader {
+    // The generator itself would never come to the end of what it yields again.
+    refuseWithin((operation) => operation === this.#operation, GET_WITHIN);
     this.#readers++;
     let position = 0;
     let left = false;
@@ -170,7 +176,11 @@ class Recording {
     const next = async (): Promise<IteratorResult<unknown, unknown>> => {
       if (left) return { done: true, value: undefined };
       while (position === this.#yielded.length && this.#end === undefined) {
-        await (this.#advancing ??= this.#advance());
+        await waitingFor(
+          this.#operation,
+          GET_WITHIN,
+          () => this.#advancing ??= this.#advance(),
+        );
       }
       if (position < this.#yielded.length) {
         return { done: false, value: await this.#read(this.#yielded[position++]) };
@@ -219,7 +229,7 @@ class Recording {
 
   async #nextItem(): Promise<IteratorResult<unknown, unknown>> {
     try {
-      return await this.#run.within(() => this.#source.next());
+      return await this.#run.within(() => this.#operation.within(() => this.#source.next()));
     } catch (error) {
       if (!this.#run.isLate) await keepError(this.#job, error);
       await spareRefreshes(this.#job, this.#claim);
@@ -259,6 +269,7 @@ class Recording {
   async #close(end: End): Promise<void> {
     this.#end = end;
     this.#run.end();
+    this.#operation.end();
     this.#onEnd();
     await this.#claim.release();
   }

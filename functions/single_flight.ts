@@ -45,7 +45,7 @@ const SPARED: unique symbol = Symbol("spared");
 const LONGEST_NESTED_WAIT = 6;
 
 /** What is refused when it would wait for itself. */
-const GET_WITHIN = "get the result inside the function that makes it";
+export const GET_WITHIN = "get the result inside the function that makes it";
 
 /** The right to compute a result, and to store it while nobody has decided otherwise. */
 export class Claim {

@@ -53,13 +53,23 @@ export class Operation {
     return this.#isUnderWay;
   }
 
-  /** Runs the function as part of the operation. */
+  /** Runs the function as the operation. */
   async run<T>(fn: () => T): Promise<Awaited<T>> {
     try {
-      return await running.run({ operation: this, outer: running.getStore() }, fn);
+      return await this.within(fn);
     } finally {
-      this.#isUnderWay = false;
+      this.end();
     }
+  }
+
+  /** Runs a part of the operation. */
+  within<T>(fn: () => T): T {
+    return running.run({ operation: this, outer: running.getStore() }, fn);
+  }
+
+  /** It has ended. */
+  end(): void {
+    this.#isUnderWay = false;
   }
 }
 

@@ -67,6 +67,22 @@ testOnEngines("functions", {
       stash.getOrSet(from, () => sleep(5).then(() => stash.getOrSet(to, () => ring(to, "z"))));
     const three = await Promise.allSettled([ring("x", "y"), ring("y", "z"), ring("z", "x")]);
     assert(three.some(({ status }) => status === "rejected"));
+    // A generator that needs its own items, and one that needs a function that needs it.
+    const own = stash.stashedResult(async function* (): AsyncGenerator<number> {
+      yield 1;
+      yield* own();
+    }, { name: "own" });
+    await assertRejects(() => Array.fromAsync(own()), TypeError, "itself");
+    const items = stash.stashedResult(async function* (): AsyncGenerator<number> {
+      yield await sum();
+    }, { name: "items" });
+    const sum = stash.stashedResult(async (): Promise<number> => {
+      let sum = 0;
+      for await (const item of items()) sum += item;
+      return sum;
+    }, { name: "sum" });
+    await assertRejects(() => sum(), TypeError);
+    await assertRejects(() => Array.fromAsync(items()), TypeError);
     // Those that need each other's other result are not.
     const up = stash.stashedResult(
       async (n: number): Promise<number> => n === 0 ? 0 : 1 + await down(n - 1),
