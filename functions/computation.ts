@@ -2,14 +2,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { startTimer, stopTimer } from "../platform/timers.ts";
 import { checkNames, typeOf } from "../store/options.ts";
-import { checkTags } from "./tags.ts";
 
 /** How the result of a run is kept, said from inside of it. */
 export interface KeepOptions {
   /** How long it is kept, ms, instead of what the options of the function say. */
   ttl?: number;
-  /** Tags that join those of the options. */
-  tags?: readonly string[];
   /** `false`: it is given to the callers and not kept. */
   store?: boolean;
 }
@@ -65,16 +62,15 @@ export class ComputedRun {
   }
 
   options(keep: KeepOptions): void {
-    checkNames(keep, ["ttl", "tags", "store"]);
-    const { ttl, tags, store } = keep;
+    checkNames(keep, ["ttl", "store"]);
+    const { ttl, store } = keep;
     if (ttl !== undefined && (typeof ttl !== "number" || Number.isNaN(ttl))) {
       throw new TypeError(`Expected ttl to be a number of ms, got ${String(ttl)}`);
     }
     if (store !== undefined && typeof store !== "boolean") {
       throw new TypeError(`Expected store to be a boolean, got ${typeOf(store)}`);
     }
-    const joined = tags && checkTags([...this.#said.tags ?? [], ...checkTags(tags)]);
-    const given = Object.entries({ ttl, tags: joined, store });
+    const given = Object.entries({ ttl, store });
     if (this.#isEnded) return;
     this.#said = {
       ...this.#said,

@@ -4,37 +4,28 @@ import { freshUntil, opened, withHeader } from "../store/header.ts";
 import { deadline } from "../store/options.ts";
 import type { KeepOptions } from "./computation.ts";
 import type { Job } from "./job.ts";
-import { checkTags } from "./tags.ts";
-
-/** How a result is kept. */
-export interface Keeping {
-  readonly entry: NewEntry;
-  readonly tags: readonly string[];
-}
 
 /**
- * How the result of a job is kept; `undefined`: not at all.
+ * The entry in which the result of a job is kept; `undefined`: it is not.
  *
  * @param bytes The stored bytes of the value.
  * @param said What the function itself said of it.
- * @throws {TypeError | RangeError} When the functions among the options give what makes no sense.
+ * @throws {TypeError | RangeError} When a function among the options gives what makes no sense.
  */
 export function keeping(
   { target, options, args }: Job,
   value: unknown,
   bytes: Uint8Array,
   said: KeepOptions,
-): Keeping | undefined {
-  const { ttl, tags: given, jitter, staleFor, refreshAhead } = options;
-  const named = typeof given === "function" ? checkTags(given(value, ...args)) : given ?? [];
-  const tags = said.tags === undefined ? named : checkTags([...named, ...said.tags]);
+): NewEntry | undefined {
+  const { ttl, jitter, staleFor, refreshAhead } = options;
   const lasts = said.ttl ?? (typeof ttl === "function" ? ttl(value, ...args) : ttl);
   // A deadline that is past is no mistake: the result is for its callers, and not kept.
   if (said.store === false || lasts !== undefined && lasts < 0) return undefined;
   const timestamp = Date.now();
   const expiresAt = said.ttl === undefined ? options.expiresAt : undefined;
   let end = deadline({ ttl: lasts, expiresAt }, target.options.ttl, timestamp);
-  if (end === undefined) return { entry: { value: bytes, timestamp }, tags };
+  if (end === undefined) return { value: bytes, timestamp };
   if (end < timestamp) return undefined;
   if (jitter > 0) end = Math.ceil(end - Math.random() * Math.min(jitter, end - timestamp));
   const until = end + staleFor;
@@ -45,8 +36,7 @@ export function keeping(
     timestamp: refreshAhead === undefined ? undefined : timestamp,
   };
   const isPlain = header.stale === undefined && header.timestamp === undefined;
-  const entry = { value: isPlain ? bytes : withHeader(bytes, header), expiresAt: until, timestamp };
-  return { entry, tags };
+  return { value: isPlain ? bytes : withHeader(bytes, header), expiresAt: until, timestamp };
 }
 
 /** Whether a result is within its `ttl`. */

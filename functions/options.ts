@@ -1,5 +1,4 @@
 import { checkTime, typeOf } from "../store/options.ts";
-import { checkTags } from "./tags.ts";
 
 /**
  * How a computed result is kept, and how equal calls at the same time share its computation.
@@ -61,8 +60,6 @@ export interface FlightOptions<R = unknown, A extends unknown[] = never[]> {
    * while all are served the one there is.
    */
   refreshAhead?: number;
-  /** The tags of a result, or a function that says so of each. */
-  tags?: readonly string[] | ((result: R, ...args: A) => readonly string[]);
   /**
    * Keeps errors too: equal calls reject with the same error for `ttl` ms, without running
    * anything. Only errors that the serializer can store are kept.
@@ -83,7 +80,6 @@ export interface CheckedFlightOptions {
   readonly softTimeout?: number;
   readonly timeout?: number;
   readonly refreshAhead?: number;
-  readonly tags?: readonly string[] | ((result: unknown, ...args: unknown[]) => unknown);
   readonly cacheErrors?: { readonly ttl: number };
   /** How long after its `ttl` a result is stored, ms. */
   readonly staleFor: number;
@@ -103,7 +99,6 @@ export const FLIGHT_OPTIONS: readonly string[] = [
   "softTimeout",
   "timeout",
   "refreshAhead",
-  "tags",
   "cacheErrors",
 ];
 
@@ -126,7 +121,7 @@ export function checkFlightOptions<R, A extends unknown[]>(
 ): CheckedFlightOptions {
   const { ttl, jitter = 0, lock = "shared", lease = LEASE, retryAfter = RETRY_AFTER } = options;
   const { staleWhileRevalidate, staleIfError, softTimeout, timeout, refreshAhead } = options;
-  const { tags, cacheErrors } = options;
+  const { cacheErrors } = options;
   if (ttl !== undefined && typeof ttl !== "function") checkTime("ttl", ttl);
   checkFinite("jitter", jitter);
   const longest = ttl === undefined ? stashTtl : typeof ttl === "number" ? ttl : Infinity;
@@ -152,7 +147,6 @@ export function checkFlightOptions<R, A extends unknown[]>(
   }
   if (timeout === 0) throw new RangeError("Expected timeout to be more than 0 ms");
   if (refreshAhead !== undefined) checkPart("refreshAhead", refreshAhead);
-  if (tags !== undefined && typeof tags !== "function") checkTags(tags);
   if (cacheErrors !== undefined) {
     if (typeof cacheErrors !== "object" || cacheErrors === null) {
       throw new TypeError(`Expected cacheErrors to be { ttl }, got ${typeOf(cacheErrors)}`);
@@ -170,7 +164,6 @@ export function checkFlightOptions<R, A extends unknown[]>(
     softTimeout: softTimeout === Infinity ? undefined : softTimeout,
     timeout: timeout === Infinity ? undefined : timeout,
     refreshAhead,
-    tags: tags as CheckedFlightOptions["tags"],
     cacheErrors,
     staleFor: Math.max(staleWhileRevalidate ?? 0, staleIfError ?? 0),
     isAboutFreshness: [staleWhileRevalidate, staleIfError, softTimeout, refreshAhead]

@@ -564,10 +564,10 @@ export async function storeResult(
   isInside: boolean,
 ): Promise<void> {
   const { target } = job;
-  const kept = keeping(job, value, bytes, said);
-  if (kept === undefined) return;
+  const entry = keeping(job, value, bytes, said);
+  if (entry === undefined) return;
   const store = async () => {
-    if (!await claimed.store(kept.entry)) return;
+    if (!await claimed.store(entry)) return;
     target.stats.sets++;
     await dropError(job);
   };

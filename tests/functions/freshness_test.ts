@@ -175,13 +175,13 @@ testOnEngines("freshness", {
   },
 
   async "142: what is said from inside counts as if it were given outside"(stash) {
-    let keep: { ttl?: number; tags?: string[]; store?: boolean } = {};
+    let keep: { ttl?: number; store?: boolean } = {};
     let runs = 0;
     const f = stash.stashedResult(() => {
       computation()!.options(keep);
       return ++runs;
     }, { name: "f", ttl: 1_000 });
-    keep = { ttl: 60_000, tags: ["a"] };
+    keep = { ttl: 60_000 };
     assertEquals([await f(), await f()], [1, 1]);
     assertGreater(await f.stash.expiresAt([]) as number, Date.now() + 30_000);
     keep = { store: false };
@@ -354,7 +354,6 @@ onMemory("computation", async (stash) => {
       [{ tll: 1 }, 'Unknown option "tll"'],
       [{ ttl: "1" }, "Expected ttl"],
       [{ ttl: NaN }, "Expected ttl"],
-      [{ tags: "a" }, "Expected tags"],
       [{ store: 1 }, "Expected store"],
     ] as [object, string][]
   ) {
@@ -403,10 +402,6 @@ onMemory("bad options are refused", async (stash) => {
     [{ softTimeout: -1 }, "Expected softTimeout"],
     [{ staleIfError: Infinity }, "Expected staleIfError"],
     [{ retryAfter: "1" }, "Expected retryAfter"],
-    [{ tags: "a" }, "Expected tags to be an array"],
-    [{ tags: ["a", ""] }, "Expected tags that are not empty"],
-    [{ tags: [1] }, "Expected tags to be an array of strings, got number"],
-    [{ tags: Array.from({ length: 101 }, (_, i) => `${i}`) }, "Expected no more than 100 tags"],
   ];
   for (const [options, message] of cases) {
     const error = assertThrows(() => stash.stashedResult(() => 1, options), Error);
@@ -418,8 +413,6 @@ onMemory("bad options are refused", async (stash) => {
   const late: [object, string][] = [
     [{ ttl: () => NaN }, "Expected ttl"],
     [{ ttl: () => "1" }, "Expected ttl"],
-    [{ tags: () => "a" }, "Expected tags"],
-    [{ tags: () => [""] }, "Expected tags"],
   ];
   for (const [options, message] of late) {
     await assertRejects(() => stash.getOrSet("k", () => 1, options), Error, message);
@@ -434,11 +427,10 @@ onMemory("bad options are refused", async (stash) => {
   assertEquals(await stash.size(), 0);
 });
 
-onMemory("ttl and tags of the result and its arguments", async (stash) => {
+onMemory("a ttl of the result and its arguments", async (stash) => {
   const seen: unknown[] = [];
   const f = stash.stashedResult((a: number, b: string) => `${a}${b}`, {
     ttl: (result, a, b) => (seen.push([result, a, b]), a * 1_000),
-    tags: (result, a) => [result, `a:${a}`],
   });
   await f(100, "x");
   await stash.getOrSet("key", () => 5, { ttl: (value, key) => (seen.push([value, key]), 60_000) });
