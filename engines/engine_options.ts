@@ -11,17 +11,26 @@ import type { RedisEngineOptions } from "./redis/address.ts";
 export interface PathOption {
   /**
    * An existing store, or where to make one: a path or a `file:` URL. By default below `rootDir`.
+   * sqlite and lmdb keep all dbnames in it. pickledb and diskcache keep the dbname `main` there, and
+   * others beside it: `<path>~<dbname>`, nested ones in `<path>+`.
    */
   path?: string | URL;
 }
 
 /** `engineOptions` of memory. */
 export interface MemoryEngineOptions {
-  /** Most entries; beyond it the least recently used go. Default: no limit. */
+  /**
+   * Most entries; beyond it the least recently used go, and `stats()` counts them as evictions. A
+   * `get` is a use. Default: no limit.
+   */
   maxEntries?: number;
   /**
-   * Most bytes that the entries take in memory; beyond it the least recently used go. One value that
-   * is larger is a `RangeError`. Default: no limit.
+   * Most bytes that the entries take in memory; beyond it the least recently used go. An entry counts
+   * with its key, its value and about 640 bytes besides. One that is larger by itself is a
+   * `RangeError`, and what was there stays. Default: no limit.
+   *
+   * Both limits are those of the handle that writes: handles on one store share the entries, and each
+   * keeps to its own limits when it is opened and when it sets.
    */
   maxBytes?: number;
 }
@@ -29,8 +38,9 @@ export interface MemoryEngineOptions {
 /** Options of an engine that makes files. */
 export interface ModeOption {
   /**
-   * The mode of files that the engine makes, as in `chmod`; folders get execute where it has read.
-   * Default: 0o600, so that only the user reads what is stored. No effect on Windows.
+   * The mode of files that the engine makes, as in `chmod`, whatever the umask; folders that it makes
+   * get execute where it has read. From 0o600 to 0o777, with 0o600 in it. Default: 0o600, so that only
+   * the user reads what is stored. What is there keeps its mode. No effect on Windows.
    */
   mode?: number;
 }
@@ -38,8 +48,8 @@ export interface ModeOption {
 /** `engineOptions` of pairtree. */
 export interface PairtreeEngineOptions extends ModeOption {
   /**
-   * Whether each entry is flushed to the disk before `set` resolves: then no power loss takes it
-   * away either. Default: false.
+   * Whether each change is flushed to the disk before it resolves: then no power loss takes it away
+   * either. Default: false, and the file system decides when.
    */
   sync?: boolean;
 }
@@ -59,31 +69,51 @@ export interface PairtreeEngineOptions extends ModeOption {
  */
 export interface SqliteEngineOptions extends PathOption, ModeOption {
   /**
-   * `"auto"` (the default) takes `@db/sqlite` where FFI is already allowed and it loads, else
-   * `node:sqlite`.
+   * The SQLite library.
+   *
+   * - `"auto"` (the default) takes `@db/sqlite` only where a native library for it is at hand and may
+   *   be used without asking: the one that `DENO_SQLITE_PATH` names, or Linux's own
+   *   `libsqlite3.so.0`. Needed are FFI for that file, the environment variables `DENO_SQLITE_PATH` and
+   *   `DENO_SQLITE_LOCAL`, imports from `jsr.io`, and for the system's library to read any file, all
+   *   granted beforehand. Where one of these is missing, or it doesn't load within 5 s, it is
+   *   `node:sqlite`. It never downloads native code.
+   * - `"node:sqlite"` is part of Deno.
+   * - `"@db/sqlite"` is loaded or the stash can't be opened. Where no library is at hand the package
+   *   downloads one, within a minute.
+   *
+   * A process opens one file by one library: another driver for it is refused, but for `"auto"`, which
+   * takes the one that is there.
    */
   driver?: "auto" | "@db/sqlite" | "node:sqlite";
 }
 
-/** `engineOptions` of shelve. */
+/** `engineOptions` of shelve. `mode` is that of a file which it makes. */
 export interface ShelveEngineOptions extends ModeOption {
   /**
-   * A file, `":memory:"`, `"default"` (Deno's own place), or an `https:` URL of a KV Connect
-   * server.
+   * A file (a path or a `file:` URL), `":memory:"`, `"default"` (Deno's own place), or the `http:` or
+   * `https:` URL of a KV Connect server, whose token is in `DENO_KV_ACCESS_TOKEN`. By default a file
+   * below `rootDir`.
    */
   path?: string | URL;
-  /** An open `Deno.Kv` in place of a path; it is not closed. */
+  /** An open `Deno.Kv`, without a `path`; it is not closed. */
   kv?: Kv;
 }
 
 /** `engineOptions` of pickledb: the JSON file. */
 export type PickledbEngineOptions = PathOption & ModeOption;
 
-/** `engineOptions` of diskcache. */
+/**
+ * `engineOptions` of diskcache: its directory is the `path`. The others are settings of the directory,
+ * which keeps them, for Python too; what is not given stays as it is there. Modes are as Python's, by
+ * the umask.
+ */
 export interface DiskcacheEngineOptions extends PathOption {
-  /** Bytes on disk beyond which entries are culled. Default: no limit. */
+  /**
+   * Bytes on disk beyond which entries are culled; `Infinity` for no limit. Default: no limit in a new
+   * directory.
+   */
   sizeLimit?: number;
-  /** How many entries are culled at once. Default: 10. */
+  /** How many entries are culled at once; 0: none ever are. Default: 10. */
   cullLimit?: number;
   /** Which entries go first. Default: `"least-recently-stored"`. */
   evictionPolicy?:
@@ -97,9 +127,12 @@ export interface DiskcacheEngineOptions extends PathOption {
 
 /** `engineOptions` of lmdb. */
 export interface LmdbEngineOptions extends PathOption, ModeOption {
-  /** Bytes of the memory map at the start; it grows. */
+  /** Bytes of the memory map at the start; it grows. Default: npm:lmdb's own, 128 KiB. */
   mapSize?: number;
-  /** How many readers, over all processes, at the same time. */
+  /**
+   * How many threads, over all processes, may have the environment open at the same time. Default:
+   * 126. Whoever makes LMDB's lock file decides.
+   */
   maxReaders?: number;
 }
 
