@@ -1,4 +1,5 @@
 import { errorCode, isPermissionDenied } from "../platform/errors.ts";
+import { messageOf } from "./errors.ts";
 
 /** What the file system's own codes mean for a person, and what to do. */
 const MEANING: Record<string, (path: string) => string> = {
@@ -35,9 +36,10 @@ export function isReadOnly(error: unknown): boolean {
   return isPermissionDenied(error) || ["EACCES", "EPERM", "EROFS"].includes(errorCode(error) ?? "");
 }
 
-/** Whether an error says that there is no space left. */
+/** Whether an error, of the system or of SQLite, says that there is no space left. */
 export function isDiskFull(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "");
+  return ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "") ||
+    /disk is full/.test(messageOf(error));
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Store } from "../engines/complete.ts";
 import { batches, groupsOf, mapped } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey, unreadable } from "../engines/errors.ts";
+import { isDiskFull } from "../engines/file_failures.ts";
 import { isNotFound } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { checkStore } from "./check.ts";
@@ -577,7 +578,7 @@ export class Handle implements AsyncDisposable {
   async clear(deep: boolean): Promise<void> {
     await this.#onAll("clear", async (store) => {
       if (hasRuns()) overtakeRuns(this.place);
-      const leases = await this.leases();
+      const leases = await this.#knownLeases();
       if (leases !== undefined) await revokeLeases(leases);
       await store.clear(deep);
       if (hasRuns()) overtakeRuns(this.place);
@@ -666,8 +667,21 @@ export class Handle implements AsyncDisposable {
    */
   async #decideOtherwise(texts: readonly string[]): Promise<void> {
     if (hasRuns()) { for (const text of texts) overtakeRuns(this.place, text); }
-    const leases = await this.leases();
+    const leases = await this.#knownLeases();
     if (leases !== undefined) await revokeLeases(leases, texts);
+  }
+
+  /**
+   * The leases of those who may be computing. Where the disk has no room to make the side store of
+   * them, nobody has made it; and what is being removed must go all the same, to make room.
+   */
+  async #knownLeases(): Promise<Store | undefined> {
+    try {
+      return await this.leases();
+    } catch (error) {
+      if (error instanceof EngineError && isDiskFull(error.cause)) return undefined;
+      throw error;
+    }
   }
 
   #encoded([text, value]: readonly [string, unknown]): [string, Awaitable<Uint8Array>] {

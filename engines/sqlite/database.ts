@@ -13,7 +13,8 @@ import type { Awaitable } from "../engine.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
 import { chooseDriver, type DriverChoice } from "./choice.ts";
 import type { Access, DriverName, SqlConnection, SqlDriver } from "./driver.ts";
-import { isDiskFull, Reserve } from "./reserve.ts";
+import { isDiskFull } from "../file_failures.ts";
+import { Reserve } from "./reserve.ts";
 import {
   BUSY_SLICE,
   isBusy,

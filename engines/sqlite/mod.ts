@@ -30,7 +30,7 @@ import { DRIVER_CHOICES, type DriverChoice } from "./choice.ts";
 import { DatabaseHandle } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
 import { checkSize, tableName, withoutGarbled } from "./format.ts";
-import { isDiskFull } from "./reserve.ts";
+import { isDiskFull } from "../file_failures.ts";
 import { EntryTable } from "./store.ts";
 import { explainSql, transact } from "./transaction.ts";
 import { folderMode, makeFolder } from "../../platform/files.ts";

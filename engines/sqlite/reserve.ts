@@ -1,4 +1,4 @@
-import { errorCode, isNotFound } from "../../platform/errors.ts";
+import { isNotFound } from "../../platform/errors.ts";
 import {
   FROM_START,
   giveMode,
@@ -8,7 +8,7 @@ import {
   statSync,
   writeAllSync,
 } from "../../platform/files.ts";
-import { messageOf } from "../errors.ts";
+import { isDiskFull } from "../file_failures.ts";
 import type { SqlConnection, SqlStatement } from "./driver.ts";
 
 /** The unit in which it grows, bytes. */
@@ -70,11 +70,17 @@ export class Reserve {
   /** Closes the connection; the last one that is closed needs no reserve any more. */
   close(): void {
     try {
-      this.#connection.prepare("PRAGMA wal_checkpoint(PASSIVE)").all();
+      try {
+        this.#connection.prepare("PRAGMA wal_checkpoint(PASSIVE)").all();
+      } catch (error) {
+        if (isDiskFull(error)) this.giveUp();
+      }
     } catch (error) {
-      if (isDiskFull(error)) this.giveUp();
+      // What is in the log stays there, for who opens it next.
+      if (!isDiskFull(error)) throw error;
+    } finally {
+      this.#connection.close();
     }
-    this.#connection.close();
     if (sizeOf(`${this.#file}-wal`) === 0) this.remove();
   }
 
@@ -131,10 +137,4 @@ function sizeOf(path: string): number | undefined {
     if (isNotFound(error)) return 0;
     throw error;
   }
-}
-
-/** Whether an error of SQLite or of the system says that there is no space left. */
-export function isDiskFull(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "") ||
-    /disk is full/.test(messageOf(error));
 }

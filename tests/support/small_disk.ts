@@ -2,6 +2,23 @@
 import { join } from "node:path";
 import { REPOSITORY } from "./child.ts";
 
+/** Why nobody can have a small disk here; `undefined`: one can. */
+export async function smallDiskError(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return `${Deno.build.os} has no file systems for one process`;
+  const folder = await Deno.makeTempDir();
+  try {
+    const { success, stderr } = await new Deno.Command("unshare", {
+      args: ["--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", folder],
+    }).output();
+    return success ? undefined : new TextDecoder().decode(stderr).trim();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return "unshare is not installed";
+  } finally {
+    await Deno.remove(folder);
+  }
+}
+
 /**
  * Runs TypeScript in a child `deno run -A` that has a disk of this size, in bytes, at `folder`; what
  * it printed. Imports are relative to the repository's folder. The disk is a file system in memory

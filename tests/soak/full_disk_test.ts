@@ -1,0 +1,124 @@
+/**
+ * A disk that fills up: a set says so and what to do, what was there stays, and what is removed
+ * makes room. Needs a system that lets its users have a small file system of their own.
+ */
+import { assertEquals, assertMatch } from "@std/assert";
+import type { EngineName } from "../support/bed.ts";
+import { KEPT_IN_FILES } from "../support/kill_steps.ts";
+import { runOnSmallDisk, smallDiskError } from "../support/small_disk.ts";
+
+/**
+ * Where removing takes space too, which others have to make: what Deno KV does within its database
+ * is beyond our reach.
+ */
+const NEEDS_ROOM: readonly EngineName[] = ["shelve"];
+
+/** Without lmdb: when one of its commits fails, npm:lmdb may end the process. */
+const FILLED = KEPT_IN_FILES.filter((engine) => engine !== "lmdb");
+
+const SCRIPT = (engine: EngineName, size: number) => `
+  import { HashStash } from "./mod.ts";
+  const options = { name: "n", engine: "${engine}", rootDir: Deno.args[0] };
+  const SIZE = ${size};
+  const needsRoom = ${NEEDS_ROOM.includes(engine)};
+  const others = ["one", "two"].map((name) => Deno.args[0] + "/" + name);
+  const makeRoom = () => Deno.removeSync(others.pop());
+  if (needsRoom) for (const file of others) Deno.writeFileSync(file, new Uint8Array(5_000_000));
+  const noise = (length) => {
+    const bytes = new Uint8Array(length);
+    for (let i = 0; i < length; i += 1_000) crypto.getRandomValues(bytes.subarray(i, i + 1_000));
+    return bytes;
+  };
+  let stash = new HashStash(options);
+  const kept = new Map();
+  const fill = async (size) => {
+    for (let i = 0;; i++) {
+      const key = size + " " + i;
+      const value = noise(size);
+      try {
+        await stash.set(key, value);
+      } catch (error) {
+        if (await stash.has(key)) console.log("it is there all the same");
+        return error;
+      }
+      kept.set(key, value);
+    }
+  };
+  const isWhole = async () => {
+    for (const [key, value] of kept) {
+      const found = await stash.get(key);
+      if (found?.length !== value.length || found.some((byte, i) => byte !== value[i])) return key;
+    }
+    return await stash.size() === kept.size;
+  };
+  const error = await fill(SIZE);
+  console.log(String(error), error.engine, error.operation);
+  for (let smaller = SIZE >> 1; smaller > 0; smaller >>= 3) await fill(smaller);
+  console.log("whole:", await isWhole());
+  if (needsRoom) {
+    const refusal = await stash.delete(SIZE + " 0").then(() => "", String);
+    console.log("refused:", refusal.includes("free some space"));
+    makeRoom();
+  }
+  const keys = [...kept.keys()];
+  const half = keys.length >> 1;
+  console.log("deleted:", await stash.delete(keys[0]));
+  console.log("deleted:", await stash.deleteMany(keys.slice(1, half)) === half - 1);
+  for (const key of keys.slice(0, half)) kept.delete(key);
+  console.log("left:", await isWhole());
+  console.log("deleted:", await stash.deleteMany(keys.slice(half)) === keys.length - half);
+  kept.clear();
+  await stash.set("next", noise(100));
+  kept.set("next", await stash.get("next"));
+  console.log("set:", await isWhole(), (await stash.check()).problems.length);
+  await fill(SIZE);
+  await stash.close();
+  stash = new HashStash(options);
+  console.log("opened:", await isWhole());
+  if (needsRoom) makeRoom();
+  await stash.clear();
+  kept.clear();
+  await stash.set("last", noise(SIZE));
+  kept.set("last", await stash.get("last"));
+  console.log("cleared:", await isWhole(), (await stash.check()).problems.length);
+  await stash.close();
+`;
+
+const obstacle = await smallDiskError();
+if (obstacle !== undefined) console.log(`NO DISK IS FILLED: ${obstacle}`);
+for (const engine of obstacle === undefined ? FILLED : []) {
+  for (const size of [4_000, 100_000]) {
+    Deno.test(`soak: ${engine}: a full disk, of values of ${size} bytes`, async () => {
+      const folder = await Deno.makeTempDir();
+      try {
+        const printed = await runOnSmallDisk(
+          folder,
+          NEEDS_ROOM.includes(engine) ? 15_000_000 : 5_000_000,
+          SCRIPT(engine, size),
+        );
+        const [message, ...rest] = printed.split("\n");
+        assertMatch(
+          message,
+          new RegExp(
+            `^EngineError: Cannot set entry in engine "${engine}": the disk of .* is full.*; ` +
+              `free some space ${engine} set$`,
+          ),
+        );
+        assertEquals(rest, [
+          "whole: true",
+          ...NEEDS_ROOM.includes(engine) ? ["refused: true"] : [],
+          "deleted: true",
+          "deleted: true",
+          "left: true",
+          "deleted: true",
+          "set: true 0",
+          "opened: true",
+          "cleared: true 0",
+          "",
+        ]);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    });
+  }
+}
