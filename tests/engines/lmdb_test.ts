@@ -769,7 +769,7 @@ test("says that a process has no room for more files, whatever it lacks room for
   assert(success, stderr);
   const results: string[] = JSON.parse(stdout);
   assertEquals([...new Set(results)], [
-    'EngineError: Cannot open engine "lmdb": this process has too many open files',
+    'EngineError: Cannot open engine "lmdb": this process has too many open files; raise its limit (ulimit -n)',
     "opened",
   ]);
 });
