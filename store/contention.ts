@@ -13,22 +13,47 @@ export async function backoff(attempt: number): Promise<void> {
   await delay(Math.random() * Math.min(64, 2 ** attempt / 2));
 }
 
+/** A body that runs, or waits for those before it. */
+interface Turn {
+  /** What it waits for: the turn before it, then what its own function waits for. */
+  readonly operation: Operation;
+  readonly ended: Promise<void>;
+}
+
 /** The last in the queue of each name. */
-const tails = new Map<string, Promise<void>>();
+const tails = new Map<string, Turn>();
 
 /**
  * Runs `body` when all earlier bodies of that name in this process have ended. It keeps the callers
  * of one process from failing each other's `compareAndSet`: between processes that decides alone.
+ *
+ * @param what What is refused when two would wait for each other.
+ * @param body It is given the operation of its turn, to say what that waits for.
+ * @throws {TypeError} When an earlier body waits for what the running code is part of.
  */
-export async function exclusive<T>(name: string, body: () => Promise<T>): Promise<T> {
+export async function exclusive<T>(
+  name: string,
+  what: string,
+  body: (turn: Operation) => Promise<T>,
+): Promise<T> {
   const before = tails.get(name);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  tails.set(name, promise);
-  if (before) await before;
+  const operation = new Operation(name, "");
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  const turn = { operation, ended };
+  if (before === undefined) tails.set(name, turn);
+  else {
+    await waitingFor(before.operation, what, async () => {
+      // Only now: who is refused must not stand in the queue.
+      tails.set(name, turn);
+      operation.waitsFor.add(before.operation);
+      await before.ended;
+      operation.waitsFor.delete(before.operation);
+    });
+  }
   try {
-    return await body();
+    return await body(operation);
   } finally {
-    if (tails.get(name) === promise) tails.delete(name);
+    if (tails.get(name) === turn) tails.delete(name);
     resolve();
   }
 }
@@ -39,13 +64,19 @@ export class Operation {
   readonly subject: string;
   /** The store of the key. */
   readonly place: string;
+  /** Who waits for it before it closes. */
+  readonly owner: object | undefined;
   /** What it waits for at the moment: calls of its function that have joined other operations. */
   readonly waitsFor: Set<Operation> = new Set();
   #isUnderWay = true;
 
-  constructor(place: string, key: string) {
+  /**
+   * @param owner Who waits for it before it closes, where that is not all who use the place.
+   */
+  constructor(place: string, key: string, owner?: object) {
     this.place = place;
     this.subject = place + key;
+    this.owner = owner;
   }
 
   /** Whether its function has not settled: what it has started and left running is not part of it. */

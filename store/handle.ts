@@ -378,7 +378,7 @@ export class Handle implements AsyncDisposable {
       }
       const bytes = isLater ? await encoding : encoding;
       // The modify around it would find the entry changed, and run its function again, for ever.
-      this.#refuseInModify(text, "set entry inside the modify of its key");
+      this.refuseInModify(text, "set entry inside the modify of its key");
       const done = this.#store!.set(text, { value: bytes, expiresAt, timestamp });
       if (done instanceof Promise) {
         call ??= this.#order.enter(text, "write");
@@ -464,15 +464,19 @@ export class Handle implements AsyncDisposable {
     options?: SetOptions,
   ): Promise<unknown> {
     return await this.run("modify", async (store) => {
-      this.#refuseInModify(text, "modify entry inside the modify of its key");
+      this.refuseInModify(text, "modify entry inside the modify of its key");
       // Only its reads and writes are in the order of calls: the function may take its time.
-      return await exclusive(this.place + text, async () => {
+      return await exclusive(this.place + text, "modify the entry", async (turn) => {
         for (let attempt = 0;; attempt++) {
           const entry = await this.#order.onKeys([text], "read", () => store.get(text));
           const current = entry && await this.read(entry, text);
-          const operation = new Operation(this.place, `modify ${text}`);
+    checkDeadline(options);
+    const given = { ...options };
+          const operation = new Operation(this.place, `modify ${text}`, this);
+          turn.waitsFor.add(operation);
           const next = await operation.run(() => fn(current));
-          if (await this.#modifyOnce(store, text, entry, next, options)) return next;
+          turn.waitsFor.delete(operation);
+          if (await this.#modifyOnce(store, text, entry, next, given)) return next;
           await backoff(attempt);
         }
       });
@@ -545,8 +549,12 @@ export class Handle implements AsyncDisposable {
   }
 
   /** Every version of a key from its latest one, oldest first, as they are stored. */
-  versions(text: string, head: Entry): AsyncGenerator<StoredEntry> {
-    return versionsOf(text, head, () => this.side(RESERVED_DBNAMES.versions));
+  async *versions(text: string, head: Entry): AsyncGenerator<StoredEntry> {
+    try {
+      yield* versionsOf(text, head, () => this.side(RESERVED_DBNAMES.versions));
+    } catch (error) {
+      throw unreadable(error, this.engine, text);
+    }
   }
 
   /** The value of an entry. */
@@ -607,8 +615,9 @@ export class Handle implements AsyncDisposable {
   /** Waits for the operations under way and releases what is held. */
   async close(): Promise<void> {
     if (this.#store !== undefined) {
-      const isHere = ({ place, subject }: Operation) =>
-        place === this.place && subject.startsWith(`${place}modify `);
+      // Another handle on the store does not wait for it, and can be closed.
+      const isHere = ({ owner }: Operation) =>
+        owner === this || owner !== undefined && this.#children.has(owner as AsyncDisposable);
       refuseWithin(isHere, "close the stash inside the function of a modify");
     }
     await (this.#closing ??= this.#close());
@@ -707,7 +716,7 @@ export class Handle implements AsyncDisposable {
       size = 0;
     };
     for (const [text, encoding] of pairs) {
-      this.#refuseInModify(text, "set entry inside the modify of its key");
+      this.refuseInModify(text, "set entry inside the modify of its key");
       // Most are there at once; to wait for each nevertheless would show in the time of a batch.
       const value = encoding instanceof Promise ? await encoding : encoding;
       const own = text.length + value.length;
@@ -721,7 +730,7 @@ export class Handle implements AsyncDisposable {
   }
 
   /** Refuses what the function of a modify of the key, however indirectly, does to the same key. */
-  #refuseInModify(text: string, what: string): void {
+  refuseInModify(text: string, what: string): void {
     refuseWithin(({ subject }) => subject === `${this.place}modify ${text}`, what);
   }
 

@@ -21,8 +21,9 @@ import type {
   Guard,
   NewEntry,
 } from "../engines/engine.ts";
+import { unreadable } from "../engines/errors.ts";
 import { backoff, exclusive } from "./contention.ts";
-import { opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
+import { type Header, opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
 
 /** Versions read at once: bounds memory, and amortises round trips. */
 const BATCH = 256;
@@ -56,30 +57,35 @@ export class Versions extends Decorator {
 
   override async get(key: string): Promise<StoredEntry | undefined> {
     const entry = await this.inner.get(key);
-    return entry && opened(entry);
+    return entry && this.#opened(key, entry);
   }
 
   override async getValue(key: string): Promise<EntryValue | undefined> {
     const entry = await this.inner.getValue(key);
-    return entry && openHeader(entry.value);
+    return entry && this.#openHeader(key, entry);
   }
 
   override async getMany(keys: string[]): Promise<(StoredEntry | undefined)[]> {
-    return (await this.inner.getMany(keys)).map((entry) => entry && opened(entry));
+    const found = await this.inner.getMany(keys);
+    return found.map((entry, i) => entry && this.#opened(keys[i], entry));
   }
 
   override async getValues(keys: string[]): Promise<(EntryValue | undefined)[]> {
-    return (await this.inner.getValues(keys)).map((entry) => entry && openHeader(entry.value));
+    const found = await this.inner.getValues(keys);
+    return found.map((entry, i) => entry && this.#openHeader(keys[i], entry));
   }
 
   override async *entries(prefix?: string): AsyncGenerator<[string, StoredEntry]> {
-    for await (const [key, entry] of this.inner.entries(prefix)) yield [key, opened(entry)];
+    for await (const [key, entry] of this.inner.entries(prefix)) {
+      yield [key, this.#opened(key, entry)];
+    }
   }
 
   /** Adds a version; two writes. */
   override async set(key: string, entry: NewEntry): Promise<void> {
     // In turn: the callers of one process would only make each other's compareAndSet fail.
-    await exclusive(this.#identity() + key, async () => {
+    // Under a name of its own: the function of a `modify` in progress must not be waited for.
+    await exclusive(`append ${this.#identity()}${key}`, "set the entry", async () => {
       for (let attempt = 0;; attempt++) {
         if (await this.compareAndSet(key, await this.get(key), entry)) return;
         await backoff(attempt);
@@ -175,16 +181,43 @@ export class Versions extends Decorator {
       timestamp: Math.max(entry.timestamp, before?.timestamp ?? -Infinity),
     };
     const value = withHeader(entry.value, header);
-    return await this.inner.compareAndSet(key, given(head), { ...entry, value }, guard);
+    if (await this.inner.compareAndSet(key, given(head), { ...entry, value }, guard)) return true;
+    if (before !== undefined) await this.#dropCopy(key, before);
+    return false;
+  }
+
+  /** Removes the copy of a version whose key was deleted meanwhile: nobody else would. */
+  async #dropCopy(key: string, { series, version }: VersionHeader): Promise<void> {
+    // Where the series goes on, whoever appended to it needs the same copy.
+    const head = await this.get(key);
+    if (head?.header?.series === series) return;
+    await (await this.#openSide()).delete(sideKey(key, series, version));
   }
 
   async #remove(key: string, head: StoredEntry, guard?: Guard): Promise<boolean> {
+    // Read before it is gone: one that is damaged can be removed all the same, and names no others.
+    const { version = 1, series } = readableHeader(head) ?? {};
     if (!await this.inner.compareAndSet(key, given(head), undefined, guard)) return false;
-    const { version = 1, series } = opened(head).header ?? {};
     if (series === undefined || version === 1) return true;
     const side = await this.#openSide();
     for await (const keys of sideKeys(side, key, series, version)) await side.deleteMany(keys);
     return true;
+  }
+
+  #opened(key: string, entry: Entry): StoredEntry {
+    try {
+      return opened(entry);
+    } catch (error) {
+      throw unreadable(error, this.name, key);
+    }
+  }
+
+  #openHeader(key: string, entry: EntryValue): EntryValue {
+    try {
+      return openHeader(entry.value);
+    } catch (error) {
+      throw unreadable(error, this.name, key);
+    }
   }
 
   /** Finds, and removes with `fix`, versions whose key is gone or lives another life. */
@@ -230,6 +263,16 @@ export async function* versionsOf(
     }
   }
   yield latest;
+}
+
+/** The header of an entry; `undefined` when it has none, or a damaged one. */
+function readableHeader(entry: StoredEntry): Header | undefined {
+  try {
+    return opened(entry).header;
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
 }
 
 /** Which version an entry is; one that was set without append mode is the first of its series. */
