@@ -348,10 +348,11 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    *
    * @param key The key.
    * @param defaultValue What to store when the key is absent; `null` by default.
+   * @param options When the entry ends, if it is stored and not by the stash's `ttl`.
    */
-  async setDefault<D = null>(key: K, defaultValue?: D): Promise<V | D> {
+  async setDefault<D = null>(key: K, defaultValue?: D, options?: SetOptions): Promise<V | D> {
     const value = arguments.length < 2 ? null : defaultValue;
-    return await this.#handle.setDefault(encodeKey(key), value) as V | D;
+    return await this.#handle.setDefault(encodeKey(key), value, options) as V | D;
   }
 
   /**
@@ -371,11 +372,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * Removes some entry and returns its pair, or `undefined` when there is none: atomic, as `pop`.
    */
   async popItem(): Promise<[K, V] | undefined> {
-    for await (const key of this.keys()) {
-      const value = await this.pop(key, ABSENT);
-      if (value !== ABSENT) return [key, value as V];
-    }
-    return undefined;
+    return await this.#handle.popItem() as [K, V] | undefined;
   }
 
   /**
@@ -388,7 +385,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options When the entry ends; by default by the stash's `ttl`, and without one when it
    * would have ended before.
    * @returns The next value.
-   * @throws {TypeError} When `fn` itself sets or modifies the same key, for which it would wait.
+   * @throws {TypeError} When `fn` itself sets or modifies the same key, for which it would wait, or
+   * another one whose `modify` waits for this one.
    */
   async modify(
     key: K,
@@ -704,8 +702,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async *dump(
     options: { wanted?: (keys: string[]) => Promise<string[]> } = {},
   ): AsyncGenerator<StoredRecord, void, void> {
-    const { wanted = (keys) => Promise.resolve(keys) } = options;
-    yield* dumpStore(this.#handle, wanted);
+    yield* dumpStore(this.#handle, options.wanted);
   }
 
   /**

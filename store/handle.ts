@@ -71,6 +71,8 @@ export class Handle implements AsyncDisposable {
   #plain: Store | undefined;
   #opening: Promise<Store> | undefined;
   readonly #sides = new Map<string, Promise<Store>>();
+  /** Whether there may be stores inside, which go with a temporary one. */
+  #hasInside = false;
   readonly #children = new Set<AsyncDisposable>();
   readonly #order = new Order();
   /** The handle whose events this one's reach too. */
@@ -228,6 +230,7 @@ export class Handle implements AsyncDisposable {
 
   /** A handle on a store inside this one, with the same options but for `changes`. */
   sub(dbname: string, changes: HashStashOptions = {}, kind?: Handle["kind"]): Handle {
+    this.#hasInside = true;
     const options = {
       ...this.#derivedOptions(changes),
       dbname: `${this.options.dbname}/${dbname}`,
@@ -338,7 +341,7 @@ export class Handle implements AsyncDisposable {
 
   /** The entry under a key, with its deadline. */
   async getEntry(text: string): Promise<Entry | undefined> {
-    return await this.#onKeys("get", [text], "read", (store) => store.get(text));
+    return await this.onKeys("get", [text], "read", (store) => store.get(text));
   }
 
   /**
@@ -394,12 +397,12 @@ export class Handle implements AsyncDisposable {
 
   /** Whether the key is there. */
   async has(text: string): Promise<boolean> {
-    return await this.#onKeys("has", [text], "read", (store) => store.has(text));
+    return await this.onKeys("has", [text], "read", (store) => store.has(text));
   }
 
   /** When the entry ends, ms since the epoch; `Infinity`: never; `undefined`: it is absent. */
   async expiresAt(text: string): Promise<number | undefined> {
-    return await this.#onKeys("expiresAt", [text], "read", async (store) => {
+    return await this.onKeys("expiresAt", [text], "read", async (store) => {
       const entry = await store.get(text);
       return entry && (entry.expiresAt ?? Infinity);
     });
@@ -407,8 +410,8 @@ export class Handle implements AsyncDisposable {
 
   /** Removes a key; whether it was there. */
   async delete(text: string): Promise<boolean> {
-    return await this.#onKeys("delete", [text], "write", async (store) => {
-      await this.#decideOtherwise([text]);
+    return await this.onKeys("delete", [text], "write", async (store) => {
+      await this.decideOtherwise([text]);
       const deleted = await store.delete(text);
       if (deleted) this.stats.deletes++;
       return deleted;
@@ -416,9 +419,11 @@ export class Handle implements AsyncDisposable {
   }
 
   /** The stored value, or the default just stored. */
-  async setDefault(text: string, value: unknown): Promise<unknown> {
-    const encoding = this.codec.encode(value);
-    return await this.#onKeys("setDefault", [text], "write", async (store) => {
+  async setDefault(text: string, value: unknown, options?: SetOptions): Promise<unknown> {
+    checkDeadline(options);
+    const given = { ...options };
+    const [, encoding] = this.#encoded([text, value]);
+    return await this.onKeys("setDefault", [text], "write", async (store) => {
       const bytes = await encoding;
       for (let attempt = 0;; attempt++) {
         const entry = await store.get(text);
@@ -427,7 +432,7 @@ export class Handle implements AsyncDisposable {
           return await this.read(entry, text);
         }
         const timestamp = Date.now();
-        const expiresAt = deadline(undefined, this.options.ttl, timestamp);
+        const expiresAt = deadline(given, this.options.ttl, timestamp);
         if (await store.compareAndSet(text, undefined, { value: bytes, expiresAt, timestamp })) {
           if (hasRuns()) overtakeRuns(this.place, text);
           this.stats.misses++;
@@ -441,18 +446,20 @@ export class Handle implements AsyncDisposable {
 
   /** Removes a key and gives its value to this caller alone; the default when it is absent. */
   async pop(text: string, defaultValue: unknown): Promise<unknown> {
-    return await this.#onKeys("pop", [text], "write", async (store) => {
-      for (let attempt = 0;; attempt++) {
-        await this.#decideOtherwise([text]);
-        const entry = await store.get(text);
-        if (entry === undefined) return defaultValue;
-        // Decoded before it is removed: a value that can't be read must not be lost.
-        const value = await this.read(entry, text);
-        if (await store.compareAndSet(text, entry, undefined)) {
-          this.stats.deletes++;
-          return value;
-        }
-        await backoff(attempt);
+    return await this.onKeys("pop", [text], "write", (store) => {
+      return this.#pop(store, text, defaultValue);
+    });
+  }
+
+  /** Removes some key and gives it with its value to this caller alone. */
+  async popItem(): Promise<[key: unknown, value: unknown] | undefined> {
+    // In one step: a `set` that is called after it must not be what it takes.
+    return await this.#onAll("popItem", async (store) => {
+      for await (const text of store.keys()) {
+        const key = keyOf(text);
+        if (key === undefined) continue;
+        const value = await this.#pop(store, text, ABSENT);
+        if (value !== ABSENT) return [key.key, value];
       }
     });
   }
@@ -463,6 +470,8 @@ export class Handle implements AsyncDisposable {
     fn: (current: unknown) => unknown,
     options?: SetOptions,
   ): Promise<unknown> {
+    checkDeadline(options);
+    const given = { ...options };
     return await this.run("modify", async (store) => {
       this.refuseInModify(text, "modify entry inside the modify of its key");
       // Only its reads and writes are in the order of calls: the function may take its time.
@@ -470,8 +479,6 @@ export class Handle implements AsyncDisposable {
         for (let attempt = 0;; attempt++) {
           const entry = await this.#order.onKeys([text], "read", () => store.get(text));
           const current = entry && await this.read(entry, text);
-    checkDeadline(options);
-    const given = { ...options };
           const operation = new Operation(this.place, `modify ${text}`, this);
           turn.waitsFor.add(operation);
           const next = await operation.run(() => fn(current));
@@ -485,7 +492,7 @@ export class Handle implements AsyncDisposable {
 
   /** The values of many keys in their order, `undefined` where absent. */
   async getMany(texts: string[]): Promise<unknown[]> {
-    return await this.#onKeys("getMany", texts, "read", async (store) => {
+    return await this.onKeys("getMany", texts, "read", async (store) => {
       const values: unknown[] = [];
       for (let from = 0; from < texts.length; from += BATCH) {
         for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
@@ -505,10 +512,11 @@ export class Handle implements AsyncDisposable {
    */
   async setMany(source: TextPairs, options?: SetOptions): Promise<void> {
     checkDeadline(options);
+    options = { ...options };
     if ("snapshot" in source) {
       const pairs = source.snapshot.map((pair) => this.#encoded(pair));
       const texts = pairs.map(([text]) => text);
-      await this.#onKeys(
+      await this.onKeys(
         "setMany",
         texts,
         "write",
@@ -527,10 +535,10 @@ export class Handle implements AsyncDisposable {
 
   /** Removes many keys; how many were there. */
   async deleteMany(texts: string[]): Promise<number> {
-    return await this.#onKeys("deleteMany", texts, "write", async (store) => {
+    return await this.onKeys("deleteMany", texts, "write", async (store) => {
       let deleted = 0;
       for (const batch of groupsOf(texts, BATCH)) {
-        await this.#decideOtherwise(batch);
+        await this.decideOtherwise(batch);
         deleted += await store.deleteMany(batch);
       }
       this.stats.deletes += deleted;
@@ -540,7 +548,7 @@ export class Handle implements AsyncDisposable {
 
   /** Every version of a key, oldest first; without append mode the one there is. */
   async getAll(text: string): Promise<Version<unknown>[]> {
-    return await this.#onKeys("getAll", [text], "read", async (store) => {
+    return await this.onKeys("getAll", [text], "read", async (store) => {
       const head = await store.get(text);
       if (head === undefined) return [];
       const versions = await Array.fromAsync(this.versions(text, head));
@@ -584,13 +592,7 @@ export class Handle implements AsyncDisposable {
 
   /** Removes all entries, with `deep` also those of the stores inside. */
   async clear(deep: boolean): Promise<void> {
-    await this.#onAll("clear", async (store) => {
-      if (hasRuns()) overtakeRuns(this.place);
-      const leases = await this.#knownLeases();
-      if (leases !== undefined) await revokeLeases(leases);
-      await store.clear(deep);
-      if (hasRuns()) overtakeRuns(this.place);
-    });
+    await this.#onAll("clear", (store) => this.#clear(store, deep));
   }
 
   /** Drops what has expired; how many entries. */
@@ -639,13 +641,14 @@ export class Handle implements AsyncDisposable {
   }
 
   /** As `run`, in the place of a call on these keys. */
-  async #onKeys<T>(
+  async onKeys<T>(
     operation: string,
     texts: readonly string[],
     access: Access,
     body: (store: Store) => Awaitable<T>,
+    isInside = false,
   ): Promise<T> {
-    if (this.#closing !== undefined) this.#refuse(operation);
+    if (this.#closing !== undefined && !isInside) this.#refuse(operation);
     this.#active++;
     try {
       // The place is taken before anything is awaited, be it the opening.
@@ -674,9 +677,9 @@ export class Handle implements AsyncDisposable {
    * Takes from those who compute the results of these keys, in any process, the right to store
    * them.
    */
-  async #decideOtherwise(texts: readonly string[]): Promise<void> {
+  async decideOtherwise(texts: readonly string[]): Promise<void> {
     if (hasRuns()) { for (const text of texts) overtakeRuns(this.place, text); }
-    const leases = await this.#knownLeases();
+    const leases = await this.#knownLeases(this.#store ?? await this.#open());
     if (leases !== undefined) await revokeLeases(leases, texts);
   }
 
@@ -684,12 +687,28 @@ export class Handle implements AsyncDisposable {
    * The leases of those who may be computing. Where the disk has no room to make the side store of
    * them, nobody has made it; and what is being removed must go all the same, to make room.
    */
-  async #knownLeases(): Promise<Store | undefined> {
+  async #knownLeases(store: Pick<Store, "supports">): Promise<Store | undefined> {
+    if (!store.supports.shared) return undefined;
     try {
-      return await this.leases();
+      return await this.side(LEASES);
     } catch (error) {
       if (error instanceof EngineError && isDiskFull(error.cause)) return undefined;
       throw error;
+    }
+  }
+
+  async #pop(store: Store, text: string, defaultValue: unknown): Promise<unknown> {
+    for (let attempt = 0;; attempt++) {
+      await this.decideOtherwise([text]);
+      const entry = await store.get(text);
+      if (entry === undefined) return defaultValue;
+      // Decoded before it is removed: a value that can't be read must not be lost.
+      const value = await this.read(entry, text);
+      if (await store.compareAndSet(text, entry, undefined)) {
+        this.stats.deletes++;
+        return value;
+      }
+      await backoff(attempt);
     }
   }
 
@@ -744,7 +763,8 @@ export class Handle implements AsyncDisposable {
   ): Promise<boolean> {
     if (value === undefined) {
       return await this.#order.onKeys([text], "write", async () => {
-        await this.#decideOtherwise([text]);
+        // Also of a key that is absent, as `delete` does: who computes it must not store it.
+        await this.decideOtherwise([text]);
         return entry === undefined || await store.compareAndSet(text, entry, undefined);
       });
     }
@@ -792,17 +812,34 @@ export class Handle implements AsyncDisposable {
     const { options } = this;
     const plain = await openStore(options, options.dbname);
     const store = decorated(plain, options, this);
-    if (options.clear) await store.clear();
+    if (options.clear) {
+      try {
+        await this.#clear(store, false);
+      } catch (error) {
+        await store.close();
+        throw error;
+      }
+    }
     this.#plain = plain;
     this.#store = store;
     return store;
+  }
+
+  async #clear(store: Store, deep: boolean): Promise<void> {
+    // The handle may be opening: then its own `place` is not to be asked for.
+    const place = storeIdentity(this.options, store.path);
+    if (hasRuns()) overtakeRuns(place);
+    const leases = await this.#knownLeases(store);
+    if (leases !== undefined) await revokeLeases(leases);
+    await store.clear(deep);
+    if (hasRuns()) overtakeRuns(place);
   }
 
   async #close(): Promise<void> {
     if (this.#active > 0) {
       await new Promise<void>((resolve) => this.#whenIdle = resolve);
     }
-    const used = this.#store !== undefined || this.#children.size > 0;
+    const used = this.#store !== undefined || this.#hasInside;
     for (const child of this.#children) await child[Symbol.asyncDispose]();
     try {
       if (this.#isTemporary && used) await (this.#store ?? await this.#open()).clear(true);

@@ -42,14 +42,14 @@ export type TextPairs =
 export function textPairs(source: PairSource<unknown, unknown>): TextPairs {
   const pairs = pairsOf(source);
   const withText = ([key, value]: readonly [unknown, unknown]) => [encodeKey(key), value] as const;
-  if (Symbol.asyncIterator in pairs || isGenerator(source)) {
-    return { lazy: mapped(pairs, withText) };
-  }
+  if (Symbol.asyncIterator in pairs || isLazy(source)) return { lazy: mapped(pairs, withText) };
   return { snapshot: Array.from(pairs, withText) };
 }
 
-function isGenerator(source: unknown): boolean {
-  return Object.prototype.toString.call(source) === "[object Generator]";
+/** Whether it makes its items one after the other: a generator, an async iterable. */
+export function isLazy(source: object): boolean {
+  return Symbol.asyncIterator in source ||
+    Object.prototype.toString.call(source) === "[object Generator]";
 }
 
 /** Whether it is an object that a literal could be. */

@@ -83,7 +83,7 @@ async function* latest(handle: Handle): AsyncGenerator<[unknown, Version<unknown
 }
 
 async function* everyVersion(handle: Handle): AsyncGenerator<[unknown, Version<unknown>]> {
-  for await (const record of dumpStore(handle, (keys) => Promise.resolve(keys))) {
+  for await (const record of dumpStore(handle)) {
     const { key: text, version, timestamp = 0 } = record;
     yield [decodeKey(text), { version, timestamp, value: await handle.read(record, text) }];
   }

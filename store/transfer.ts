@@ -2,9 +2,14 @@
  * Moving entries between stashes as they are stored: no value is decoded, so none can be changed or
  * lost.
  */
-import { batches } from "../engines/each.ts";
+import type { Store } from "../engines/complete.ts";
+import { batches, mapped } from "../engines/each.ts";
 import type { NewEntry } from "../engines/engine.ts";
+import { inspect } from "../platform/system.ts";
 import type { Handle } from "./handle.ts";
+import type { StoredEntry } from "./header.ts";
+import { isLazy } from "./pairs.ts";
+import { hasRuns, overtakeRuns } from "./runs.ts";
 
 /** One version of a key, as it is stored. */
 export interface StoredRecord {
@@ -25,30 +30,42 @@ const BATCH = 200;
 const BATCH_BYTES = 4_000_000;
 
 /**
- * Every version of every key that `wanted` accepts: a key's versions follow each other, oldest
+ * Every version of every key, or of those that `wanted` accepts: a key's versions follow each other, oldest
  * first.
  */
 export async function* dumpStore(
   handle: Handle,
-  wanted: (keys: string[]) => Promise<string[]>,
+  wanted?: (keys: string[]) => Promise<string[]>,
 ): AsyncGenerator<StoredRecord> {
+  for await (const [key, head] of wanted ? chosen(handle, wanted) : all(handle)) {
+    for await (const entry of handle.versions(key, head)) {
+      const { value, header, expiresAt, timestamp } = entry;
+      yield {
+        key,
+        value,
+        version: header?.version ?? 1,
+        timestamp: header?.timestamp ?? timestamp,
+        expiresAt,
+      };
+    }
+  }
+}
+
+/** The latest of every key: as they are when they are listed, like `entries`. */
+function all(handle: Handle): AsyncGenerator<[string, StoredEntry]> {
+  const weigh = ([, { value }]: [string, StoredEntry]) => value.length;
+  return handle.iterate("dump", (store) => store.entries(), weigh);
+}
+
+/** The latest of the keys that are wanted; of the others only the keys are read. */
+async function* chosen(
+  handle: Handle,
+  wanted: (keys: string[]) => Promise<string[]>,
+): AsyncGenerator<[string, StoredEntry]> {
   for await (const batch of batches(handle.iterate("dump", (store) => store.keys()), BATCH)) {
     const keys = await wanted(batch);
     const heads = await handle.run("dump", (store) => store.getMany(keys));
-    for (const [i, head] of heads.entries()) {
-      if (head === undefined) continue;
-      const key = keys[i];
-      for await (const entry of handle.versions(key, head)) {
-        const { value, header, expiresAt, timestamp } = entry;
-        yield {
-          key,
-          value,
-          version: header?.version ?? 1,
-          timestamp: header?.timestamp ?? timestamp,
-          expiresAt,
-        };
-      }
-    }
+    for (const [i, head] of heads.entries()) if (head !== undefined) yield [keys[i], head];
   }
 }
 
@@ -60,21 +77,68 @@ export async function loadStore(
   handle: Handle,
   records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
 ): Promise<number> {
-  return await handle.run("load", async (store) => {
-    let loaded = 0;
-    let last: string | undefined;
-    const sizeOf = ({ key, value }: StoredRecord) => key.length + value.length;
-    for await (const batch of batches(records, BATCH, BATCH_BYTES, sizeOf)) {
-      if (handle.options.appendMode) {
-        const keys = [...new Set(batch.map(({ key }) => key))].filter((key) => key !== last);
-        await store.deleteMany(keys);
+  const loading = new Loading(handle);
+  if (typeof records !== "object" || records === null || isLazy(records)) {
+    return await handle.run("load", async () => {
+      for await (const batch of batches(mapped(records, checked), BATCH, BATCH_BYTES, sizeOf)) {
+        const keys = batch.map(({ key }) => key);
+        await handle.onKeys("load", keys, "write", (store) => loading.store(store, batch), true);
       }
-      await store.setMany(batch.map((record) => [record.key, entryOf(record)]));
-      last = batch[batch.length - 1].key;
-      loaded += batch.length;
+      return loading.count;
+    });
+  }
+  // As they are now: whoever gave them may change them as soon as the call has been made.
+  const all = Array.from(records as Iterable<StoredRecord>, (record) => ({ ...checked(record) }));
+  return await handle.onKeys("load", all.map(({ key }) => key), "write", async (store) => {
+    for await (const batch of batches(all, BATCH, BATCH_BYTES, sizeOf)) {
+      await loading.store(store, batch);
     }
-    return loaded;
+    return loading.count;
   });
+}
+
+/** What one call of `load` has stored so far. */
+class Loading {
+  count = 0;
+  readonly #handle: Handle;
+  #last: string | undefined;
+
+  constructor(handle: Handle) {
+    this.#handle = handle;
+  }
+
+  async store(store: Store, batch: readonly StoredRecord[]): Promise<void> {
+    const handle = this.#handle;
+    const keys = [...new Set(batch.map(({ key }) => key))];
+    for (const key of keys) {
+      handle.refuseInModify(key, "load entry inside the modify of its key");
+    }
+    if (handle.options.appendMode) {
+      const begun = keys.filter((key) => key !== this.#last);
+      await handle.decideOtherwise(begun);
+      await store.deleteMany(begun);
+    }
+    await store.setMany(batch.map((record) => [record.key, entryOf(record)]));
+    if (hasRuns()) { for (const key of keys) overtakeRuns(handle.place, key); }
+    this.#last = batch[batch.length - 1].key;
+    this.count += batch.length;
+  }
+}
+
+function sizeOf({ key, value }: StoredRecord): number {
+  return key.length + value.length;
+}
+
+/** @throws {TypeError} When it is no record. */
+function checked(record: StoredRecord): StoredRecord {
+  if (typeof record?.key !== "string" || !(record.value instanceof Uint8Array)) {
+    throw new TypeError(
+      `Expected records with a key of text and a value of bytes, got ${
+        inspect(record, { depth: 1 })
+      }`,
+    );
+  }
+  return record;
 }
 
 function entryOf({ value, expiresAt, timestamp }: StoredRecord): NewEntry {

@@ -152,6 +152,75 @@ testOnEngines("125, 126: calls in a row", {
     assertEquals(await stash.get("object"), { n: 1 });
   },
 
+  async "popItem takes nothing that was set after it"(stash) {
+    await stash.set("k", 1);
+    const [taken] = await Promise.all([stash.popItem(), stash.set("k", 2)]);
+    assertEquals([taken, await stash.get("k")], [["k", 1], 2]);
+    const closing = [stash.popItem(), stash.close()];
+    assertEquals(await Promise.all(closing), [["k", 2], undefined]);
+  },
+
+  async "a dump is a listing like others: before what is called after it"(stash) {
+    await stash.set("k", 1);
+    const dumps = [
+      Array.fromAsync(stash.dump()),
+      Array.fromAsync(stash.records({ allVersions: true })),
+    ];
+    const [dump, rows, deleted] = await Promise.all([...dumps, stash.delete("k")]);
+    assertEquals([(dump as unknown[]).length, (rows as unknown[]).length, deleted], [1, 1, true]);
+  },
+
+  async "load is in the row, and stores what was there at the call"(stash) {
+    await stash.set("k", 1);
+    const records = await Array.fromAsync(stash.dump());
+    const calls: Promise<unknown>[] = [stash.set("k", 2), stash.load(records), stash.get("k")];
+    records.length = 0;
+    calls.push(stash.set("k", 3));
+    assertEquals(await Promise.all(calls), [undefined, 1, 1, undefined]);
+    assertEquals(await stash.get("k"), 3);
+  },
+
+  async "options are taken as they are at the call, and checked before anything happens"(stash) {
+    const options = { ttl: 3_600_000 };
+    const calls = [
+      stash.set("set", 1, options),
+      stash.setMany([["setMany", 1]], options),
+      stash.modify("modify", () => 1, options),
+      stash.setDefault("setDefault", 1, options),
+    ];
+    options.ttl = 1;
+    await Promise.all(calls);
+    await sleep(5);
+    assertEquals(await stash.getMany(["set", "setMany", "modify", "setDefault"]), [1, 1, 1, 1]);
+    let ran = 0;
+    const modify = (options: object) => stash.modify("k", () => ++ran, options);
+    await assertRejects(() => modify({ tll: 5 }), TypeError, "tll");
+    await assertRejects(() => modify({ ttl: -1 }), RangeError);
+    await assertRejects(() => stash.setDefault("k", 1, { ttl: -1 }), RangeError);
+    assertEquals([ran, await stash.has("k")], [0, false]);
+  },
+
+  async "a modify that removes what is absent makes a run stale, as delete does"(stash) {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const run = stash.getOrSet("k", async () => (begun.resolve(), await gate.promise, 1));
+    await begun.promise;
+    await stash.modify("k", () => undefined);
+    gate.resolve();
+    assertEquals([await run, await stash.has("k")], [1, false]);
+  },
+
+  async "a run that has begun when a stash is opened with clear is not stored"(stash, bed) {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const run = stash.getOrSet("k", async () => (begun.resolve(), await gate.promise, 1));
+    await begun.promise;
+    await using cleared = bed.stash({ name: stash.name, clear: true });
+    await cleared.open();
+    gate.resolve();
+    assertEquals([await run, await stash.has("k")], [1, false]);
+  },
+
   async "a function is not in the order's way, and its call comes after what was called before"(
     stash,
   ) {

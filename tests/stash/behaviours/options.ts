@@ -96,6 +96,11 @@ export const OPTIONS: readonly Behaviour[] = [
       throw new SyntaxError("in the body");
     }, SyntaxError);
     assertEquals(thrown.message, "in the body");
+    {
+      await using tmp = stash.tmp();
+      await using inside = tmp.sub("inside");
+      await inside.set("k", 3);
+    }
     assertEquals(await stash.get("k"), 1);
     assertEquals(await folders(), before);
     await using again = new HashStash({
