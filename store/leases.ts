@@ -136,8 +136,10 @@ export class Lease implements AsyncDisposable {
     await this.#renewing;
     try {
       const current = await this.current();
-      if (current !== undefined) await this.#leases.compareAndSet(this.#key, current, undefined);
-      await this.#dropBeat();
+      await Promise.all([
+        current && this.#leases.compareAndSet(this.#key, current, undefined),
+        this.#dropBeat(),
+      ]);
     } catch {
       // What the holder had to do is done: the next one only has to wait until the beat ends.
       return;

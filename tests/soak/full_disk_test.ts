@@ -96,7 +96,7 @@ for (const engine of obstacle === undefined ? FILLED : []) {
           NEEDS_ROOM.includes(engine) ? 15_000_000 : 5_000_000,
           SCRIPT(engine, size),
         );
-        const [message, ...rest] = printed.split("\n");
+        const [message, ...rest] = printed!.split("\n");
         assertMatch(
           message,
           new RegExp(

@@ -22,13 +22,18 @@ export async function smallDiskError(): Promise<string | undefined> {
 /**
  * Runs TypeScript in a child `deno run -A` that has a disk of this size, in bytes, at `folder`; what
  * it printed. Imports are relative to the repository's folder. The disk is a file system in memory
- * which only the child sees: Linux lets any user have one.
+ * which only the child sees: Linux lets any user have one. `undefined`, loudly, where nobody can.
  */
 export async function runOnSmallDisk(
   folder: string,
   size: number,
   script: string,
-): Promise<string> {
+): Promise<string | undefined> {
+  const obstacle = await smallDiskError();
+  if (obstacle !== undefined) {
+    console.log(`NO DISK IS FILLED: ${obstacle}`);
+    return undefined;
+  }
   const file = join(folder, "script.ts");
   const imports = script.replaceAll(/from "\.\//g, `from "${new URL("../../", import.meta.url)}`);
   const mounted = join(folder, "disk");
