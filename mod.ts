@@ -41,7 +41,14 @@ export {
   type StashedResultDecorator,
   type StashMappedDecorator,
 } from "./stash/hash_stash.ts";
-export type { AnyArguments, StashCheck, StashProblem, StashStats, Version } from "./store/types.ts";
+export type {
+  AnyArguments,
+  StashCheck,
+  StashEntry,
+  StashProblem,
+  StashStats,
+  Version,
+} from "./store/types.ts";
 export type { StashEventDetail, StashEvents } from "./store/events.ts";
 export { type Computation, computation, type KeepOptions } from "./functions/computation.ts";
 export type { FlightOptions } from "./functions/options.ts";

@@ -39,7 +39,7 @@ import {
   type StashRecords,
 } from "../store/records.ts";
 import { dumpStore, loadStore, type StoredRecord } from "../store/transfer.ts";
-import type { AnyArguments, StashCheck, StashStats, Version } from "../store/types.ts";
+import type { AnyArguments, StashCheck, StashEntry, StashStats, Version } from "../store/types.ts";
 
 const loadProfiler = loadLibrary<
   { profile(stash: ProfiledStash, options?: ProfileOptions): Promise<Profile> }
@@ -279,6 +279,48 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    */
   async expiresAt(key: K): Promise<number | undefined> {
     return await this.#handle.expiresAt(encodeKey(key));
+  }
+
+  /**
+   * The value of a key with what is known of it: when it was set, when its `ttl` ends, when it
+   * leaves the store, which version it is.
+   *
+   * @param key The key.
+   * @returns `undefined` when it is absent.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory", name: "entries" });
+   * await stash.set("k", 1, { ttl: 60_000 });
+   * const entry = await stash.entry("k");
+   * console.log(entry?.value, entry?.stale, entry?.version); // 1 false 1
+   * ```
+   */
+  async entry(key: K): Promise<StashEntry<V> | undefined> {
+    return await this.#handle.entry(encodeKey(key)) as StashEntry<V> | undefined;
+  }
+
+  /**
+   * Moves the deadline of an entry and leaves its value alone; a stale one is fresh again. In
+   * append mode it is the latest version's.
+   *
+   * @param key The key.
+   * @param options When it ends; without them, by the stash's `ttl`.
+   * @returns Whether the key was there.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory", name: "sessions" });
+   * await stash.set("session", { user: 7 }, { ttl: 1_000 });
+   * console.log(await stash.touch("session", { ttl: 60_000 })); // true
+   * ```
+   */
+  async touch(key: K, options?: SetOptions): Promise<boolean> {
+    return await this.#handle.touch(encodeKey(key), options);
   }
 
   /**

@@ -12,7 +12,16 @@ import { removeTree } from "../platform/files.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
 import { type StashEventDetail, StashEvents } from "./events.ts";
-import { hasHeader, type Header, opened, type StoredEntry, valueOf, withHeader } from "./header.ts";
+import {
+  freshUntil,
+  hasHeader,
+  type Header,
+  opened,
+  openHeader,
+  type StoredEntry,
+  valueOf,
+  withHeader,
+} from "./header.ts";
 import { LEASES, revokeLeases } from "./leases.ts";
 import { decorated, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
@@ -31,7 +40,7 @@ import {
 import { type Access, type Call, Order } from "./order.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
 import type { TextPairs } from "./pairs.ts";
-import type { StashCheck, StashStats, Version } from "./types.ts";
+import type { StashCheck, StashEntry, StashStats, Version } from "./types.ts";
 import { versionsOf } from "./versions.ts";
 
 /** Entries handed to an engine at once: enough to amortise a transaction or a round trip … */
@@ -405,6 +414,42 @@ export class Handle implements AsyncDisposable {
     return await this.onKeys("expiresAt", [text], "read", async (store) => {
       const entry = await store.get(text);
       return entry && (entry.expiresAt ?? Infinity);
+    });
+  }
+
+  /** The value under a key with what is known of it. */
+  async entry(text: string): Promise<StashEntry<unknown> | undefined> {
+    const found = await this.onKeys("entry", [text], "read", (store) => store.get(text));
+    if (found === undefined) return undefined;
+    const { expiresAt } = found;
+    const fresh = freshUntil(found);
+    const { value, timestamp, version } = await this.version(found, text);
+    return {
+      value,
+      ...(timestamp === 0 ? {} : { timestamp }),
+      ...(expiresAt === undefined ? {} : { expiresAt, freshUntil: fresh }),
+      stale: Date.now() >= fresh,
+      tags: [],
+      version,
+    };
+  }
+
+  /** Moves the deadline of an entry, in append mode of the latest; whether it was there. */
+  async touch(text: string, options?: SetOptions): Promise<boolean> {
+    const { ttl } = this.options;
+    checkDeadline(options);
+    return await this.onKeys("touch", [text], "write", async () => {
+      for (let attempt = 0;; attempt++) {
+        const entry = await this.#plain!.get(text);
+        if (entry === undefined) return false;
+        const now = Date.now();
+        const fresh = deadline(options, ttl, now);
+        // It is kept for as long after its new end as it would have been after the old one.
+        const expiresAt = fresh && fresh + (openHeader(entry.value).header?.stale ?? 0);
+        const next = { value: entry.value, expiresAt, timestamp: entry.timestamp ?? now };
+        if (await this.#plain!.compareAndSet(text, entry, next)) return true;
+        await backoff(attempt);
+      }
     });
   }
 

@@ -41,6 +41,28 @@ export interface StashCheck {
   problems: StashProblem[];
 }
 
+/**
+ * An entry with what is known of it.
+ *
+ * @typeParam V The type of the value.
+ */
+export interface StashEntry<V> {
+  /** The value. */
+  value: V;
+  /** When it was set, ms since the epoch; absent where the engine does not keep it (redis). */
+  timestamp?: number;
+  /** When it leaves the store, ms since the epoch; absent: never. */
+  expiresAt?: number;
+  /** When its `ttl` ends, ms since the epoch: after that it may be kept as a stale result. */
+  freshUntil?: number;
+  /** Whether its `ttl` has ended. */
+  stale: boolean;
+  /** Its tags; so far there are none. */
+  tags: string[];
+  /** Which version of the key it is, from 1. */
+  version: number;
+}
+
 /** One version of a key. */
 export interface Version<V> {
   /** From 1. */

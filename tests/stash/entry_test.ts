@@ -1,0 +1,72 @@
+/** `entry` and `touch`: what is known of an entry, and a deadline that is moved. */
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { testOnEngines } from "../support/on_engines.ts";
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+testOnEngines("entry and touch", {
+  async "an entry has its value, times and version"(stash, bed) {
+    const before = Date.now();
+    assertEquals(await stash.entry("k"), undefined);
+    await stash.set("k", undefined);
+    const plain = await stash.entry("k");
+    assert(plain !== undefined && "value" in plain);
+    assertEquals([plain.value, plain.stale, plain.tags, plain.version], [undefined, false, [], 1]);
+    assertEquals(["expiresAt" in plain, "freshUntil" in plain], [false, false]);
+    if (plain.timestamp !== undefined) assertGreater(plain.timestamp, before - 2_000);
+    await stash.set("k", { a: 1 }, { expiresAt: before + 60_000 });
+    const timed = await stash.entry("k");
+    assertEquals([timed?.expiresAt, timed?.freshUntil], [before + 60_000, before + 60_000]);
+    await using appending = bed.stash({ appendMode: true });
+    for (const value of [1, 2, 3]) await appending.set("k", value);
+    const latest = await appending.entry("k");
+    assertEquals([latest?.value, latest?.version], [3, 3]);
+  },
+
+  async "141: a stale result is there, and says that it is stale"(stash) {
+    const f = stash.stashedResult((x: number) => x + 1, {
+      name: "f",
+      ttl: 1,
+      staleIfError: 60_000,
+    });
+    await f(1);
+    await sleep(5);
+    const entry = await f.stash.entry([1]);
+    assertEquals([entry?.value, entry?.stale], [2, true]);
+    assertEquals(entry!.expiresAt! - entry!.freshUntil!, 60_000);
+    assertEquals(await f.stash.touch([1], { ttl: 30_000 }), true);
+    const fresh = await f.stash.entry([1]);
+    assertEquals([fresh?.value, fresh?.stale], [2, false]);
+    assertEquals(fresh!.expiresAt! - fresh!.freshUntil!, 60_000);
+  },
+
+  async "touch moves the deadline and nothing else"(stash, bed) {
+    assertEquals(await stash.touch("absent"), false);
+    await stash.set("k", { a: [1] }, { ttl: 1_000 });
+    const until = Date.now() + 90_000;
+    assertEquals(await stash.touch("k", { expiresAt: until }), true);
+    assertEquals([await stash.expiresAt("k"), await stash.get("k")], [until, { a: [1] }]);
+    assertEquals(await stash.touch("k"), true, "by the stash's ttl, which is forever");
+    assertEquals(await stash.expiresAt("k"), Infinity);
+    assertEquals(await stash.touch("k", { expiresAt: Date.now() - 1 }), true);
+    assertEquals(await stash.has("k"), false);
+    await using appending = bed.stash({ appendMode: true });
+    await appending.set("k", 1);
+    await appending.set("k", 2);
+    assertEquals(await appending.touch("k", { ttl: 60_000 }), true);
+    assertEquals(await appending.getAll("k"), [1, 2], "it makes no version");
+    await assertRejects(() => stash.touch("k", { ttl: -1 }), RangeError, "ttl");
+    await assertRejects(() => stash.touch(Symbol() as never), TypeError);
+  },
+
+  async "a run is not made stale by touch"(stash) {
+    const gate = Promise.withResolvers<void>();
+    await stash.set("k", "old", { ttl: 60_000 });
+    const run = stash.getOrSet("k", async () => (await gate.promise, "new"), { force: true });
+    await sleep(20);
+    await stash.touch("k", { ttl: 90_000 });
+    gate.resolve();
+    assertEquals(await run, "new");
+    assertEquals(await stash.get("k"), "new");
+  },
+});
