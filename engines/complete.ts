@@ -423,6 +423,15 @@ export class CompleteEngine implements Store {
     }
   }
 
+  /** What the engine says of an error; what it says wrongly must not hide the error itself. */
+  #explained(error: unknown, operation: EngineOperation, key?: string): string | Error | undefined {
+    try {
+      return this.#engine.explain?.(error, operation, key);
+    } catch {
+      return undefined;
+    }
+  }
+
   /**
    * What the caller is told: errors of arguments pass as they are, damaged bytes are a
    * `DecodeError` with engine and key, everything else is an `EngineError`.
@@ -430,7 +439,7 @@ export class CompleteEngine implements Store {
   #worded(error: unknown, operation: EngineOperation, key?: string): unknown {
     const engine = this.#engine;
     if (error instanceof EngineError) return error;
-    const explained = engine.explain?.(error, operation, key);
+    const explained = this.#explained(error, operation, key);
     if (explained instanceof Error) error = explained;
     if (error instanceof DecodeError) {
       if (key === undefined && typeof error.key === "string" && error.engine === undefined) {

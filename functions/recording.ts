@@ -146,7 +146,7 @@ class Recording {
   constructor(job: Job, source: Source, run: ComputedRun, claim: Claim, onEnd: () => void) {
     this.#job = job;
     this.#run = run;
-    this.#operation = new Operation(job.target.place, `compute ${job.text}`);
+    this.#operation = new Operation(job.target.place, `compute ${job.text}`, job.target);
     this.#claim = claim;
     this.#onEnd = onEnd;
     this.#source = source;

@@ -9,7 +9,6 @@
  */
 import type { Store } from "../engines/complete.ts";
 import type { Entry, EntryValue, NewEntry } from "../engines/engine.ts";
-import { EngineError } from "../engines/errors.ts";
 import { backoff, Operation, operationsAround, waitingFor } from "../store/contention.ts";
 import { startTimer, stopTimer } from "../platform/timers.ts";
 import { ABSENT, type Handle } from "../store/handle.ts";
@@ -52,6 +51,7 @@ export class Claim {
   readonly #store: Store;
   readonly #key: string;
   readonly #lease: Lease | undefined;
+  readonly #target: Handle;
   readonly #unregister: () => void;
   /** What was stored when the claim was granted. */
   before: Entry | undefined;
@@ -68,6 +68,7 @@ export class Claim {
     this.#store = store;
     this.#key = text;
     this.#lease = lease;
+    this.#target = target;
     this.#isBeside = isBeside;
     this.#unregister = registerRun(target.place, text, {
       overtaken: () => {
@@ -110,7 +111,9 @@ export class Claim {
   /** Lets others have it. */
   async release(): Promise<void> {
     this.#unregister();
-    await this.#lease?.release();
+    if (this.#lease === undefined) return;
+    await this.#lease.release();
+    this.#target.release(this.#lease);
   }
 
   /** One try; `undefined`: the entry was not as expected. */
@@ -190,7 +193,7 @@ class Flight {
     this.#id = id;
     this.#job = job;
     this.isNew = wish === "new";
-    this.operation = new Operation(job.target.place, `compute ${job.text}`);
+    this.operation = new Operation(job.target.place, `compute ${job.text}`, job.target);
     flights.set(id, this);
     const { promise, resolve, reject } = Promise.withResolvers<Landing>();
     this.landing = promise;
@@ -567,6 +570,8 @@ export async function storeResult(
   const entry = keeping(job, value, bytes, said);
   if (entry === undefined) return;
   const store = async () => {
+    // The modify around it would find the entry changed, and run its function again, for ever.
+    target.refuseInModify(job.text, "store a result inside the modify of its key");
     if (!await claimed.store(entry)) return;
     target.stats.sets++;
     await dropError(job);
@@ -574,7 +579,6 @@ export async function storeResult(
   try {
     await (isInside ? store() : target.run("store", store));
   } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
     reportTo(job, error);
   }
 }

@@ -1,11 +1,13 @@
+import { startTimer, stopTimer } from "../platform/timers.ts";
+
 /** Waits; rejects with the reason when the signal is aborted. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
+  const timer = startTimer(resolve, ms);
   try {
     await orAborted(promise, signal);
   } finally {
-    clearTimeout(timer);
+    stopTimer(timer);
   }
 }
 

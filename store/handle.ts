@@ -23,7 +23,7 @@ import {
   withHeader,
 } from "./header.ts";
 import { LEASES, revokeLeases } from "./leases.ts";
-import { decorated, openStore, storeIdentity, storePathOf } from "./open.ts";
+import { decorated, isInside, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
   type CheckedOptions,
@@ -38,7 +38,7 @@ import {
   withoutFilePath,
 } from "./options.ts";
 import { type Access, type Call, Order } from "./order.ts";
-import { hasRuns, overtakeRuns } from "./runs.ts";
+import { hasRuns, overtakeRuns, overtakeRunsOf } from "./runs.ts";
 import type { TextPairs } from "./pairs.ts";
 import type { StashCheck, StashEntry, StashStats, Version } from "./types.ts";
 import { versionsOf } from "./versions.ts";
@@ -88,6 +88,8 @@ export class Handle implements AsyncDisposable {
   readonly #parent: Handle | undefined;
   #events: StashEvents | undefined;
   #place: string | undefined;
+  /** Where the data will live, as the engine says before it is opened. */
+  #pathBefore: string | undefined;
   #closing: Promise<void> | undefined;
   /** Operations under way: `close` waits for them. */
   #active = 0;
@@ -113,7 +115,7 @@ export class Handle implements AsyncDisposable {
 
   /** Where the data lives. */
   get path(): string {
-    return this.#store?.path ?? storePathOf(this.options);
+    return this.#store?.path ?? (this.#pathBefore ??= storePathOf(this.options));
   }
 
   /** How many entries the engine dropped. */
@@ -665,7 +667,7 @@ export class Handle implements AsyncDisposable {
       // Another handle on the store does not wait for it, and can be closed.
       const isHere = ({ owner }: Operation) =>
         owner === this || owner !== undefined && this.#children.has(owner as AsyncDisposable);
-      refuseWithin(isHere, "close the stash inside the function of a modify");
+      refuseWithin(isHere, "close the stash inside a function that it waits for");
     }
     await (this.#closing ??= this.#close());
   }
@@ -877,7 +879,9 @@ export class Handle implements AsyncDisposable {
     const leases = await this.#knownLeases(store);
     if (leases !== undefined) await revokeLeases(leases);
     await store.clear(deep);
-    if (hasRuns()) overtakeRuns(place);
+    if (!hasRuns()) return;
+    overtakeRuns(place);
+    if (deep) overtakeRunsOf((other) => isInside(other, place));
   }
 
   async #close(): Promise<void> {
@@ -910,7 +914,7 @@ export class Handle implements AsyncDisposable {
   }
 
   #refuse(operation: string): never {
-    throw new EngineError(`Cannot ${operation}: the stash "${this.options.name}" is closed`, {
+    throw new EngineError(`Cannot call ${operation}: the stash "${this.options.name}" is closed`, {
       engine: this.engine,
       operation,
     });

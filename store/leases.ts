@@ -11,7 +11,7 @@
  */
 import type { Store } from "../engines/complete.ts";
 import type { Entry, Guard, NewEntry } from "../engines/engine.ts";
-import { delay, type Timer, unrefTimer } from "../platform/timers.ts";
+import { delay, now, startTimer, stopTimer, type Timer, unrefTimer } from "../platform/timers.ts";
 
 /** The name of the side store. */
 export const LEASES = ".leases";
@@ -61,12 +61,12 @@ export class LeaseWatch {
     const beat = await leases.getValue(beatKey(state.token));
     if (beat === undefined) return true;
     const mark = `${state.token} ${decoder.decode(beat.value)}`;
-    const now = performance.now();
+    const time = now();
     if (mark !== this.#mark) {
       this.#mark = mark;
-      this.#since = now;
+      this.#since = time;
     }
-    return now - this.#since > state.ms * PATIENCE;
+    return time - this.#since > state.ms * PATIENCE;
   }
 }
 
@@ -132,7 +132,7 @@ export class Lease implements AsyncDisposable {
   async release(): Promise<void> {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    clearTimeout(this.#timer);
+    stopTimer(this.#timer);
     await this.#renewing;
     try {
       const current = await this.current();
@@ -177,7 +177,7 @@ export class Lease implements AsyncDisposable {
   }
 
   #arm(): void {
-    this.#timer = setTimeout(() => {
+    this.#timer = startTimer(() => {
       this.#renewing = this.#renew();
     }, Math.min(this.#options.ms / 3, LONGEST_TIMER));
     // What computes keeps the process alive, or nothing does.

@@ -1,9 +1,9 @@
 /** Opening a store: the engine that the options name, and what stands around it. */
 import { complete, type Store } from "../engines/complete.ts";
-import type { Engine, EngineFactory } from "../engines/engine.ts";
+import type { Engine, EngineFactory, EngineLocation } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
 import { enginePath, loadEngine } from "../engines/registry.ts";
-import { builtInName, type CheckedOptions, RESERVED_DBNAMES } from "./options.ts";
+import { builtInName, type CheckedOptions, missingMethod, RESERVED_DBNAMES } from "./options.ts";
 import { Versions } from "./versions.ts";
 
 /** Opens the store of one dbname, without append mode; the caller closes it. */
@@ -14,7 +14,7 @@ export async function openStore(options: CheckedOptions, dbname: string): Promis
     store = partOf(engine, name, dbname);
   } else {
     const create = typeof engine === "function" ? engine : await load(engine);
-    store = complete(create({ rootDir, name, dbname }, engineOptions));
+    store = complete(make(create, { rootDir, name, dbname }, engineOptions));
   }
   await store.open();
   return store;
@@ -27,6 +27,24 @@ export async function openStore(options: CheckedOptions, dbname: string): Promis
 export function partOf(engine: Engine, name: string, dbname: string): Store {
   const place = `${escape(name)}:${escape(dbname)}`;
   return complete(engine, { prefix: `${place}:`, nestedPrefix: `${place}/` });
+}
+
+/** The engine that a factory makes. */
+function make(
+  create: EngineFactory,
+  location: EngineLocation,
+  engineOptions: Record<string, unknown>,
+): Engine {
+  let made: unknown;
+  try {
+    made = create(location, engineOptions);
+  } catch (error) {
+    // What is wrong with an option is said as it is.
+    if (error instanceof TypeError || error instanceof RangeError) throw error;
+    throw engineError(create.name, "open", messageOf(error), error);
+  }
+  if (missingMethod(made) === undefined) return made as Engine;
+  throw new TypeError(`The factory "${create.name}" gave no object with the methods of an engine`);
 }
 
 /** What decorators need of the handle that they are for. */
@@ -63,7 +81,7 @@ export function storePathOf(options: CheckedOptions): string {
   const location = { rootDir, name, dbname };
   return typeof engine === "string"
     ? enginePath(engine, location, engineOptions)
-    : engine(location, engineOptions).path;
+    : make(engine, location, engineOptions).path;
 }
 
 const ids = new WeakMap<object, number>();
@@ -94,6 +112,14 @@ export function storeIdentity(options: CheckedOptions, path: string): string {
     dbname,
     ...objects.map(idOf),
   ]);
+}
+
+/** Whether a store is nested in another one, by their identities. */
+export function isInside(identity: string, outer: string): boolean {
+  const [kind, root, , name, dbname, ...objects] = JSON.parse(identity);
+  const [outerKind, outerRoot, , outerName, outerDbname, ...outerObjects] = JSON.parse(outer);
+  return kind === outerKind && root === outerRoot && name === outerName &&
+    dbname.startsWith(`${outerDbname}/`) && String(objects) === String(outerObjects);
 }
 
 function escape(text: string): string {

@@ -294,16 +294,20 @@ export function engineName(engine: NonNullable<HashStashOptions["engine"]>): str
   return typeof engine === "string" ? engine : engine.name;
 }
 
+/** A method that what should be an engine lacks; `undefined`: none. */
+export function missingMethod(engine: unknown): string | undefined {
+  const methods = ["open", "close", "get", "set", "delete", "compareAndSet", "keys"];
+  if (typeof engine !== "object" || engine === null) return methods[0];
+  return methods.find((method) => typeof Reflect.get(engine, method) !== "function");
+}
+
 function checkEngine(engine: unknown): CheckedOptions["engine"] {
   if (typeof engine === "string" && isEngineName(engine)) return engine;
   if (typeof engine === "function") return engine as EngineFactory;
   if (typeof engine === "object" && engine !== null) {
-    for (const method of ["open", "close", "get", "set", "delete", "compareAndSet", "keys"]) {
-      if (typeof Reflect.get(engine, method) !== "function") {
-        throw new TypeError(`The engine object has no method "${method}"`);
-      }
-    }
-    return engine as Engine;
+    const missing = missingMethod(engine);
+    if (missing === undefined) return engine as Engine;
+    throw new TypeError(`The engine object has no method "${missing}"`);
   }
   const got = typeof engine === "string" ? `"${engine}"` : typeOf(engine);
   throw new TypeError(

@@ -31,6 +31,11 @@ export function hasRuns(): boolean {
   return places.size > 0;
 }
 
+/** Tells the runs of all stores that are meant. */
+export function overtakeRunsOf(isMeant: (place: string) => boolean): void {
+  for (const place of [...places.keys()]) if (isMeant(place)) overtakeRuns(place);
+}
+
 /** Tells the runs of a key, or of all keys of the store. */
 export function overtakeRuns(place: string, key?: string): void {
   const keys = places.get(place);

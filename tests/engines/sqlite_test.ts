@@ -755,7 +755,8 @@ async function withoutWriting(bed: TestBed, script: string): Promise<string> {
        ${script}`,
       ["-A"],
     );
-    assertEquals(stderr, "");
+    // Where the package of the native driver was not fetched before, Deno says that it looks for it.
+    assertEquals(stderr.replaceAll(/^Download .*\n/gm, ""), "");
     return stdout;
   } finally {
     await Deno.chmod(bed.root, 0o755);

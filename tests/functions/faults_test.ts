@@ -385,3 +385,45 @@ onMemory("options of a call are checked, and messages name what has a name", asy
   Object.defineProperty(bound, "name", { value: "" });
   assertThrows(() => stash.stashedResult(bound), TypeError, "the function without a name");
 });
+
+onMemory("a deep clear makes the runs of the stores inside stale", async (stash) => {
+  const gate = Promise.withResolvers<void>();
+  const f = stash.stashedResult(async (x: number) => (await gate.promise, x), { name: "f" });
+  const run = f(1);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await stash.clear({ deep: true });
+  gate.resolve();
+  assertEquals(await run, 1);
+  assertEquals(await f.peek(1), undefined);
+});
+
+onMemory("close inside a computation is refused, and does not wait for itself", async (stash) => {
+  await assertRejects(() => stash.getOrSet("x", () => stash.close()), TypeError, "wait for itself");
+  const f = stash.stashedResult(() => stash.close(), { name: "f" });
+  await assertRejects(() => f(), TypeError, "wait for itself");
+  assertEquals(await stash.get("x"), undefined);
+});
+
+onMemory("a result that the engine refuses reaches its callers, with an event", async (_) => {
+  await using stash = new HashStash({
+    engine: "memory",
+    name: "refusing",
+    engineOptions: { maxBytes: 2_000 },
+  });
+  const errors: unknown[] = [];
+  stash.events.addEventListener("error", (event) => errors.push((event as CustomEvent).detail));
+  assertEquals(await stash.getOrSet("k", () => "x".repeat(5_000)), "x".repeat(5_000));
+  assertEquals([errors.length, await stash.has("k")], [1, false]);
+});
+
+onMemory(
+  "a forced result inside the modify of its own key does not run it for ever",
+  async (stash) => {
+    let runs = 0;
+    const next = await stash.modify("a", async () => {
+      if (++runs > 3) throw new Error("again");
+      return await stash.getOrSet("a", () => 5, { force: true });
+    });
+    assertEquals([next, await stash.get("a"), runs], [5, 5, 1]);
+  },
+);

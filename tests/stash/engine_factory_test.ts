@@ -183,14 +183,54 @@ Deno.test("what a factory throws, and what it makes that is no engine, is said w
   };
   await using stash = new HashStash({ engine: failing });
   await assertRejects(() => stash.get("a"), RangeError, "limit must be");
-  const unreachable: EngineFactory = (location) => ({
-    ...memory(location),
-    name: "unreachable",
-    open() {
-      throw new Error("no answer");
-    },
-  } as Engine);
+  const unreachable: EngineFactory = (location) =>
+    Object.create(memory(location), {
+      name: { value: "unreachable" },
+      open: {
+        value() {
+          throw new Error("no answer");
+        },
+      },
+    }) as Engine;
   await using dead = new HashStash({ engine: unreachable });
   const error = await assertRejects(() => dead.get("a"), EngineError, "no answer");
   assertEquals([error.engine, error.operation], ["unreachable", "open"]);
+});
+
+Deno.test("a factory that fails, or gives no engine, is said to", async () => {
+  const failing = function broken(): Engine {
+    throw new Error("no disk");
+  };
+  await using stash = new HashStash({ engine: failing });
+  const error = await assertRejects(() => stash.get("k"), EngineError, "no disk");
+  assertEquals([error.engine, error.operation], ["broken", "open"]);
+  for (const wrong of [5, {}, Promise.resolve({}), null]) {
+    await using stash = new HashStash({ engine: (() => wrong) as never });
+    await assertRejects(() => stash.get("k"), TypeError, "methods of an engine");
+  }
+});
+
+Deno.test("an explain that fails does not hide the error", async () => {
+  const engine = memory({ name: crypto.randomUUID(), dbname: "main" });
+  const broken: Engine = {
+    name: "broken",
+    path: "broken:",
+    supports: { persistent: false, shared: false },
+    open: () => engine.open(),
+    close: () => engine.close(),
+    get() {
+      throw new Error("the real one");
+    },
+    set: (key, entry) => engine.set(key, entry),
+    delete: (key) => engine.delete(key),
+    compareAndSet: (key, expected, next) => engine.compareAndSet(key, expected, next),
+    keys: (prefix) => engine.keys(prefix),
+    size: () => engine.size(),
+    clear: (deep) => engine.clear(deep),
+    explain() {
+      throw new Error("another");
+    },
+  };
+  await using stash = new HashStash({ engine: broken });
+  await assertRejects(() => stash.get("k"), EngineError, "the real one");
 });
