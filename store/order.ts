@@ -1,7 +1,15 @@
+/** Whether a call changes what it is about: those that only read need not wait for each other. */
+export type Access = "read" | "write";
+
 /** A call that is under way, for those that have to come after it. */
 export class Call {
+  readonly access: Access;
   #isEnded = false;
   #end: PromiseWithResolvers<void> | undefined;
+
+  constructor(access: Access) {
+    this.access = access;
+  }
 
   /** Settles when the call has ended. */
   get ended(): Promise<void> {
@@ -16,14 +24,9 @@ export class Call {
   }
 }
 
-/** Whether a call changes what it is about: those that only read need not wait for each other. */
-export type Access = "read" | "write";
-
-/** The calls on a key that have not ended. */
-interface Queue {
-  /** The last one that writes; it waits for all before it. */
+/** Several calls on a key: reads, and the write that they wait for until it has ended. */
+interface Reads {
   write: Call | undefined;
-  /** Those after it that read. */
   readonly reads: Set<Call>;
 }
 
@@ -34,32 +37,41 @@ interface Queue {
  * that ends at once need not enter.
  */
 export class Order {
-  readonly #queues = new Map<string, Queue>();
+  /**
+   * The calls on each key that have not ended, as far as others have to wait for them: the last
+   * write, which waits for all before it, or reads. Most often it is one call.
+   */
+  readonly #last = new Map<string, Call | Reads>();
   /** The last call about all keys that has not ended; it waits for all before it. */
   #all: Call | undefined;
 
   /** Whether a call on this key would have to wait for none. */
   isFree(key: string, access: Access): boolean {
     if (this.#all !== undefined) return false;
-    if (this.#queues.size === 0) return true;
-    const queue = this.#queues.get(key);
-    return queue === undefined || (access === "read" && queue.write === undefined);
+    if (this.#last.size === 0) return true;
+    const last = this.#last.get(key);
+    if (last === undefined) return true;
+    if (access === "write") return false;
+    return last instanceof Call ? last.access === "read" : last.write === undefined;
   }
 
   /** Takes a place behind the calls on this key. */
   enter(key: string, access: Access): Call {
-    const call = new Call();
-    this.#add(key, call, access);
+    const call = new Call(access);
+    this.#add(key, call);
     return call;
   }
 
   /** What a call on this key that is made now has to wait for, if anything. */
   ahead(key: string, access: Access): Promise<unknown> | undefined {
-    const { write = this.#all, reads } = this.#queues.get(key) ?? {};
-    if (access === "read" || reads === undefined || reads.size === 0) return write?.ended;
-    const ended = Array.from(reads, (call) => call.ended);
-    if (write !== undefined) ended.push(write.ended);
-    return ended.length === 1 ? ended[0] : Promise.all(ended);
+    const last = this.#last.get(key);
+    if (last === undefined) return this.#all?.ended;
+    if (last instanceof Call) {
+      const isBeside = access === "read" && last.access === "read";
+      return isBeside ? this.#all?.ended : last.ended;
+    }
+    if (access === "read") return (last.write ?? this.#all)?.ended;
+    return Promise.all(endsOf(last));
   }
 
   /** The call on this key has ended. */
@@ -74,13 +86,13 @@ export class Order {
     access: Access,
     body: () => T | Promise<T>,
   ): Promise<T> {
-    const call = new Call();
+    const call = new Call(access);
     const ahead: Promise<unknown>[] = [];
     const own = keys.length === 1 ? keys : new Set(keys);
     for (const key of own) {
       const before = this.ahead(key, access);
       if (before !== undefined) ahead.push(before);
-      this.#add(key, call, access);
+      this.#add(key, call);
     }
     try {
       if (ahead.length > 0) await Promise.all(ahead);
@@ -93,15 +105,13 @@ export class Order {
 
   /** Runs `body` in the place of a call about all keys. */
   async onAll<T>(body: () => T | Promise<T>): Promise<T> {
-    const ahead: Promise<void>[] = [];
-    for (const { write, reads } of this.#queues.values()) {
-      if (write !== undefined) ahead.push(write.ended);
-      for (const read of reads) ahead.push(read.ended);
-    }
+    const ahead = [...this.#last.values()].flatMap((last) =>
+      last instanceof Call ? [last.ended] : endsOf(last)
+    );
     if (this.#all !== undefined) ahead.push(this.#all.ended);
     // It stands for those ahead of it: who comes later has to wait only for this one.
-    this.#queues.clear();
-    const call = this.#all = new Call();
+    this.#last.clear();
+    const call = this.#all = new Call("write");
     try {
       if (ahead.length > 0) await Promise.all(ahead);
       return await body();
@@ -111,21 +121,26 @@ export class Order {
     }
   }
 
-  #add(key: string, call: Call, access: Access): void {
-    let queue = this.#queues.get(key);
-    if (queue === undefined) this.#queues.set(key, queue = { write: undefined, reads: new Set() });
-    if (access === "read") queue.reads.add(call);
-    else {
-      queue.write = call;
-      queue.reads.clear();
-    }
+  #add(key: string, call: Call): void {
+    const last = this.#last.get(key);
+    if (last === undefined || call.access === "write") this.#last.set(key, call);
+    else if (!(last instanceof Call)) last.reads.add(call);
+    else if (last.access === "write") this.#last.set(key, { write: last, reads: new Set([call]) });
+    else this.#last.set(key, { write: undefined, reads: new Set([last, call]) });
   }
 
   #remove(key: string, call: Call): void {
-    const queue = this.#queues.get(key);
-    if (queue === undefined) return;
-    if (queue.write === call) queue.write = undefined;
-    else queue.reads.delete(call);
-    if (queue.write === undefined && queue.reads.size === 0) this.#queues.delete(key);
+    const last = this.#last.get(key);
+    if (last === call) this.#last.delete(key);
+    if (last === undefined || last instanceof Call) return;
+    if (last.write === call) last.write = undefined;
+    else last.reads.delete(call);
+    if (last.write === undefined && last.reads.size === 0) this.#last.delete(key);
   }
+}
+
+function endsOf({ write, reads }: Reads): Promise<void>[] {
+  const ends = Array.from(reads, (call) => call.ended);
+  if (write !== undefined) ends.push(write.ended);
+  return ends;
 }
