@@ -1,4 +1,5 @@
 /** The commands that move entries: copy, export, import. */
+import { encodeBase64 } from "@std/encoding/base64";
 import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
 import { isErrorTerminal } from "../platform/terminal.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
@@ -107,7 +108,7 @@ async function valueField(value: Uint8Array, stash: HashStash): Promise<string> 
     // A class or codec that only the program that stored it knows. A damaged value ends here too,
     // and is kept as it is.
     if (!(error instanceof DecodeError)) throw error;
-    return `"stored":"${value.toBase64()}"`;
+    return `"stored":"${encodeBase64(value)}"`;
   }
 }
 

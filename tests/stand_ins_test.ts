@@ -1,17 +1,12 @@
 /** The stand-ins in dev/ do what the packages of JSR do: `deno task test:jsr` runs this on those. */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { abortable, deadline, delay, retry, RetryError } from "@std/async";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
 import { decodeBase64, decodeHex, encodeBase64, encodeHex } from "@std/encoding";
 import { ensureDir, ensureDirSync, walk, walkSync } from "@std/fs";
 import { escape } from "@std/html";
-import { writeAll } from "@std/io";
 import * as path from "@std/path";
 import { shuffle } from "@std/random";
-import { DelimiterStream, TextLineStream } from "@std/streams";
-
-const lines = async (pieces: string[], options?: { allowCR?: boolean }) =>
-  await Array.fromAsync(ReadableStream.from(pieces).pipeThrough(new TextLineStream(options)));
+import { DelimiterStream } from "@std/streams";
 
 Deno.test("stand-ins: bytes", () => {
   assertEquals(concat([]), new Uint8Array());
@@ -65,13 +60,6 @@ Deno.test("stand-ins: html", () => {
   assertEquals(escape(`<a href="x">'&amp;'`), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;amp;&#39;");
 });
 
-Deno.test("stand-ins: io", async () => {
-  const written: number[] = [];
-  const twoAtATime = (p: Uint8Array) => Promise.resolve(written.push(...p.subarray(0, 2)) && 2);
-  await writeAll({ write: twoAtATime }, new Uint8Array([1, 2, 3, 4]));
-  assertEquals(written, [1, 2, 3, 4]);
-});
-
 Deno.test("stand-ins: path", () => {
   const file = path.resolve("some", "..", "folder", "name.tar.gz");
   assertEquals(path.basename(file), "name.tar.gz");
@@ -93,68 +81,8 @@ Deno.test("stand-ins: random", () => {
 });
 
 Deno.test("stand-ins: streams", async () => {
-  assertEquals(await lines(["a\r", "\nb", "c\n\n", "d\re"]), ["a", "bc", "", "d\re"]);
-  assertEquals(await lines(["a\r", "b\r\n", "c\r"], { allowCR: true }), ["a", "b", "c"]);
-  assertEquals(await lines(["a\n"]), ["a"]);
-
   const pieces = ReadableStream.from(["a", "b,c", ",", ",d"]).pipeThrough(new TextEncoderStream());
   const parts = pieces.pipeThrough(new DelimiterStream(new TextEncoder().encode(",")))
     .pipeThrough(new TextDecoderStream());
   assertEquals((await Array.fromAsync(parts)).join("|"), "ab|c|d");
-});
-
-Deno.test("stand-ins: async, delay", async () => {
-  const started = performance.now();
-  await delay(20);
-  assert(performance.now() - started >= 19);
-  const controller = new AbortController();
-  const waiting = delay(Infinity, { signal: controller.signal });
-  controller.abort(new Error("enough"));
-  await assertRejects(() => waiting, Error, "enough");
-  await assertRejects(() => delay(0, { signal: controller.signal }), Error, "enough");
-});
-
-Deno.test("stand-ins: async, abortable and deadline", async () => {
-  const { signal } = new AbortController();
-  assertEquals(await abortable(Promise.resolve(1), signal), 1);
-  const never = new Promise<never>(() => {});
-  await assertRejects(() => abortable(never, AbortSignal.abort(new Error("no"))), Error, "no");
-
-  const controller = new AbortController();
-  const seen: number[] = [];
-  const endless = (async function* () {
-    yield 1;
-    await never;
-  })();
-  await assertRejects(
-    async () => {
-      for await (const item of abortable(endless, controller.signal)) {
-        seen.push(item);
-        controller.abort(new Error("stop"));
-      }
-    },
-    Error,
-    "stop",
-  );
-  assertEquals(seen, [1]);
-
-  assertEquals(await deadline(Promise.resolve(2), 1_000), 2);
-  const late = await assertRejects(() => deadline(never, 10), DOMException);
-  assertEquals(late.name, "TimeoutError");
-});
-
-Deno.test("stand-ins: async, retry", async () => {
-  let calls = 0;
-  const quick = { minTimeout: 1, maxTimeout: 2 };
-  const third = () => ++calls < 3 ? Promise.reject(new Error(`no ${calls}`)) : calls;
-  assertEquals(await retry(third, quick), 3);
-
-  const fails = () => Promise.reject(new Error("always"));
-  const error = await assertRejects(() => retry(fails, { ...quick, maxAttempts: 2 }), RetryError);
-  assertEquals((error.cause as Error).message, "always");
-  await assertRejects(() => retry(fails, { isRetriable: () => false }), Error, "always");
-  await assertRejects(() => retry(fails, { minTimeout: 2, maxTimeout: 1 }), RangeError);
-  const signal = AbortSignal.timeout(10);
-  const aborted = await assertRejects(() => retry(fails, { signal, jitter: 0 }), DOMException);
-  assertEquals(aborted.name, "TimeoutError");
 });

@@ -5,4 +5,3 @@
  * @module
  */
 export * from "./delimiter_stream.ts";
-export * from "./text_line_stream.ts";

@@ -1,10 +1,10 @@
+import { ensureDirSync } from "@std/fs/ensure-dir";
 import { dirname, isAbsolute, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
   type FileInfo,
   lstatSync,
-  makeFolderSync,
   type OpenFile,
   openFileSync,
   readFile,
@@ -246,7 +246,7 @@ export class ValueFiles {
         return openFileSync(path, { createNew: true, write: true });
       } catch (error) {
         if (!isNotFound(error) || attempt === ATTEMPTS) throw error;
-        makeFolderSync(dirname(path));
+        ensureDirSync(dirname(path));
       }
     }
   }

@@ -15,6 +15,7 @@
  *
  * @module
  */
+import { ensureDirSync } from "@std/fs/ensure-dir";
 import { dirname, join } from "node:path";
 import { whenReady } from "../../platform/awaitable.ts";
 import { DecodeError } from "../../codec/errors.ts";
@@ -150,7 +151,7 @@ class DiskcacheEngine implements Engine {
     if (look(this.path) !== undefined) return;
     // Of what is around the directory only its owner can do anything, as with other engines.
     if (this.#isPrivate) makeFolderSync(dirname(this.path), 0o700);
-    makeFolderSync(this.path);
+    ensureDirSync(this.path);
     const { mode } = statSync(this.path);
     // As Python makes it.
     if (mode !== null) giveMode(this.path, mode & 0o755);

@@ -17,6 +17,7 @@
  * | 24 | 4 | the length of the text that follows when the key is shortened, else 0 |
  * | 28 | | that text, then the value |
  */
+import { decodeHex } from "@std/encoding/hex";
 import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import { hash } from "../../codec/hash.ts";
@@ -85,7 +86,7 @@ function shorten(bytes: Uint8Array): Uint8Array {
   const lmdbKey = new Uint8Array(MAX_KEY);
   lmdbKey.set(bytes.subarray(0, KEPT));
   lmdbKey[KEPT] = MARK;
-  lmdbKey.set(Uint8Array.fromHex(hash(bytes)), KEPT + 1);
+  lmdbKey.set(decodeHex(hash(bytes)), KEPT + 1);
   return lmdbKey;
 }
 

@@ -16,6 +16,7 @@
  * and not an object, because `npm:@deno/kv` writes typed arrays inside objects in a way that
  * `Deno.openKv` can't read.
  */
+import { decodeHex } from "@std/encoding/hex";
 import type { EngineLocation } from "../engine.ts";
 import { encodeSegment } from "../location.ts";
 import { hash } from "../../codec/hash.ts";
@@ -151,7 +152,7 @@ export function isPointer(key: KvKey): boolean {
 export function keyId(key: string): KeyId {
   const isShort = key.length * 3 <= TEXT_LIMIT || byteLength(key) <= TEXT_LIMIT;
   if (isShort && !key.startsWith(BOM)) return [key];
-  return [headOf(key), Uint8Array.fromHex(hash(key))];
+  return [headOf(key), decodeHex(hash(key))];
 }
 
 function headOf(text: string): string {

@@ -1,4 +1,5 @@
 /** How entries are kept in Deno KV: reading, writing and listing them. */
+import { encodeHex } from "@std/encoding/hex";
 import { DecodeError } from "../../codec/errors.ts";
 import { each, groupsOf } from "../each.ts";
 import type { Entry, NewEntry } from "../engine.ts";
@@ -325,7 +326,9 @@ export class KvStore {
     if (record?.keySize === undefined) return undefined;
     const content = await this.chunks.load(id, record, found.versionstamp ?? "", record.keySize);
     const text = content && textIn(content, record.keySize);
-    return text !== undefined && keyId(text)[1]?.toHex() === id[1].toHex() ? text : undefined;
+    if (text === undefined) return undefined;
+    const hash = keyId(text)[1];
+    return hash !== undefined && encodeHex(hash) === encodeHex(id[1]) ? text : undefined;
   }
 }
 

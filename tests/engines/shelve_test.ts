@@ -413,6 +413,16 @@ test("a server that refuses the token or is not there is an error without secret
   }
 });
 
+/** Flags for a process that has no `Deno.openKv`, which deno.json asks for, yet its imports. */
+const WITHOUT_KV = [
+  "--no-config",
+  `--import-map=data:application/json,${
+    JSON.stringify({
+      imports: { "@std/encoding/hex": import.meta.resolve("@std/encoding/hex") },
+    })
+  }`,
+];
+
 /** Sets and gets an entry in a process with these flags; what it printed. */
 async function runWith(flags: string[], options: unknown, env: Record<string, string> = {}) {
   const script = `
@@ -462,14 +472,14 @@ test("needs to read and write its file and nothing else, and names the flag that
 
 test("without Deno.openKv, npm:@deno/kv opens the same file, or the error says --unstable-kv", async ({ root: folder }) => {
   const path = join(folder, "shelve.kv");
-  const refused = await runWith(["--no-config"], { path });
+  const refused = await runWith(WITHOUT_KV, { path });
   assertStringIncludes(refused, "EngineError");
   assertStringIncludes(refused, "--unstable-kv");
-  assertStringIncludes(await runWith(["--no-config", "-A"], { path: "default" }), "--unstable-kv");
+  assertStringIncludes(await runWith([...WITHOUT_KV, "-A"], { path: "default" }), "--unstable-kv");
   assertEquals(await runWith(["--unstable-kv", "-A"], { path }), "had 0\ngot 100000\n");
-  assertEquals(await runWith(["--no-config", "-A"], { path }), "had 1\ngot 100000\n");
+  assertEquals(await runWith([...WITHOUT_KV, "-A"], { path }), "had 1\ngot 100000\n");
   assertEquals(await runWith(["--unstable-kv", "-A"], { path }), "had 1\ngot 100000\n");
-  assertEquals(await runWith(["--no-config", "-A"], { path: ":memory:" }), "had 0\ngot 100000\n");
+  assertEquals(await runWith([...WITHOUT_KV, "-A"], { path: ":memory:" }), "had 0\ngot 100000\n");
 });
 
 test("the contract holds with npm:@deno/kv too", async ({ root: rootDir }) => {
@@ -491,7 +501,7 @@ test("the contract holds with npm:@deno/kv too", async ({ root: rootDir }) => {
     }
     console.log(typeof Deno.openKv, passed);
   `;
-  const { stdout, stderr } = await runScript(script, ["--no-config", "-A"]);
+  const { stdout, stderr } = await runScript(script, [...WITHOUT_KV, "-A"]);
   const cases = engineContract({ create: () => make({ path: ":memory:" }) }).length;
   assertEquals(stdout, `undefined ${2 * cases}\n`, stderr);
 });
@@ -563,7 +573,7 @@ test("batches work with npm:@deno/kv too, which takes fewer checks in a commit",
     console.log(await engine.size());
     await engine.close();
   `;
-  const { stdout, stderr } = await runScript(script, ["--no-config", "-A"]);
+  const { stdout, stderr } = await runScript(script, [...WITHOUT_KV, "-A"]);
   assertEquals(stdout, "250 120\n0\n", stderr);
 });
 

@@ -1,7 +1,0 @@
-/**
- * A local stand-in for the functions of `jsr:@std/io` that this repository uses, for machines
- * that cannot reach JSR. Same names, same signatures; never published.
- *
- * @module
- */
-export * from "./write_all.ts";
