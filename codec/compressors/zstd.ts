@@ -34,7 +34,10 @@ function compressFrame(content: Uint8Array): Uint8Array | Promise<Uint8Array> {
 
 async function compressFrames(content: Uint8Array): Promise<Uint8Array> {
   const frames = new Pieces();
+  // One for all frames: each of them may end within its own.
+  const turns = new Turns();
   for (let at = 0; at < content.length; at += FRAME) {
+    if (turns.due()) await turns.next();
     frames.add(await compressFrame(content.subarray(at, at + FRAME)));
   }
   return frames.whole();
