@@ -291,29 +291,34 @@ onMemory("force waits for a run that began before, and is shared itself", async 
 
 onMemory("a caller that is aborted leaves the run to the others", async (stash) => {
   let count = 0;
+  // Gates, not times: a busy machine may be late with any of two timers.
+  const gate = Promise.withResolvers<void>();
   const f = stash.stashedResult(async (x: number) => {
-    await sleep(20);
-    return [x, ++count];
+    const run = ++count;
+    await gate.promise;
+    return [x, run];
   });
   const controller = new AbortController();
   const { signal } = controller;
   const aborted = f.with({ signal })(1);
   const other = f(1);
   const alone = f.with({ signal })(2);
-  setTimeout(() => controller.abort(new RangeError("enough")), 5);
+  while (count < 2) await sleep(1);
+  controller.abort(new RangeError("enough"));
   await assertRejects(() => aborted, RangeError, "enough");
   await assertRejects(() => alone, RangeError, "enough");
+  gate.resolve();
   assertEquals(await other, [1, 1]);
   assertEquals(await f(2), [2, 2], "it went on alone");
   await assertRejects(() => f.with({ signal })(3), RangeError, "enough");
   assertEquals(await f.peek(3), undefined);
   assertEquals(count, 2);
-  const left = sleep(10);
+  const left = Promise.withResolvers<void>();
   await assertRejects(
-    () => stash.getOrSet("a", () => left, { signal: AbortSignal.timeout(1) }),
+    () => stash.getOrSet("a", () => left.promise, { signal: AbortSignal.timeout(1) }),
     DOMException,
   );
-  await left;
+  left.resolve();
 });
 
 Deno.test({
