@@ -136,7 +136,7 @@ for (const engine of PERSISTENT) {
       });
 
       await t.step("when the first holder is killed, one other runs it", async () => {
-        const common = await orders({ lease: 1_000 });
+        const common = await orders({ lease: 2_500 });
         const [holder] = await start(1, { ...common, outcome: "hang" });
         const others = await start(3, common);
         await holder.endInput();
