@@ -126,15 +126,17 @@ export class Handle implements AsyncDisposable {
   /**
    * Begins what consists of several operations: `close` waits until it has been left, and those
    * that are said to be inside are not refused meanwhile.
+   *
+   * @param isInside Whether it is part of what has been entered.
    */
-  enter(operation: string): void {
-    if (this.#closing !== undefined) this.#refuse(operation);
+  enter(operation: string, isInside = false): void {
+    if (this.#closing !== undefined && !isInside) this.#refuse(operation);
     this.#active++;
   }
 
   /** Ends what `enter` began. */
   leave(): void {
-    this.#done();
+    if (--this.#active === 0) this.#whenIdle?.();
   }
 
   /**
@@ -147,12 +149,11 @@ export class Handle implements AsyncDisposable {
     body: (store: Store) => Awaitable<T>,
     isInside = false,
   ): Promise<T> {
-    if (this.#closing !== undefined && !isInside) this.#refuse(operation);
-    this.#active++;
+    this.enter(operation, isInside);
     try {
       return await body(this.#store ?? await this.#open());
     } finally {
-      this.#done();
+      this.leave();
     }
   }
 
@@ -316,8 +317,7 @@ export class Handle implements AsyncDisposable {
     defaultValue: unknown,
     readHeaded?: (handle: Handle, entry: EntryValue, text: string) => Awaitable<unknown>,
   ): Promise<unknown> {
-    if (this.#closing !== undefined) this.#refuse("get");
-    this.#active++;
+    this.enter("get");
     let call: Call | undefined;
     try {
       if (this.#store === undefined || !this.#order.isFree(text, "read")) {
@@ -346,7 +346,7 @@ export class Handle implements AsyncDisposable {
       return value;
     } finally {
       if (call !== undefined) this.#leave(text, call);
-      this.#done();
+      this.leave();
     }
   }
 
@@ -402,7 +402,7 @@ export class Handle implements AsyncDisposable {
       this.stats.sets++;
     } finally {
       if (call !== undefined) this.#leave(text, call);
-      this.#done();
+      this.leave();
     }
   }
 
@@ -695,8 +695,7 @@ export class Handle implements AsyncDisposable {
     body: (store: Store) => Awaitable<T>,
     isInside = false,
   ): Promise<T> {
-    if (this.#closing !== undefined && !isInside) this.#refuse(operation);
-    this.#active++;
+    this.enter(operation, isInside);
     try {
       // The place is taken before anything is awaited, be it the opening.
       return await this.#order.onKeys(
@@ -705,18 +704,17 @@ export class Handle implements AsyncDisposable {
         async () => await body(this.#store ?? await this.#open()),
       );
     } finally {
-      this.#done();
+      this.leave();
     }
   }
 
   /** As `run`, in the place of a call about all keys. */
   async #onAll<T>(operation: string, body: (store: Store) => Awaitable<T>): Promise<T> {
-    if (this.#closing !== undefined) this.#refuse(operation);
-    this.#active++;
+    this.enter(operation);
     try {
       return await this.#order.onAll(async () => await body(this.#store ?? await this.#open()));
     } finally {
-      this.#done();
+      this.leave();
     }
   }
 
@@ -907,10 +905,6 @@ export class Handle implements AsyncDisposable {
 
   #leave(text: string, call: Call): undefined {
     this.#order.leave(text, call);
-  }
-
-  #done(): void {
-    if (--this.#active === 0) this.#whenIdle?.();
   }
 
   #refuse(operation: string): never {
