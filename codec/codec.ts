@@ -1,6 +1,7 @@
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
 import type { Compressor, CustomSerializer } from "./custom.ts";
-import { foreignValue } from "./foreign.ts";
+import { DecodeError, unknownFormat } from "./errors.ts";
+import { foreignValue, isOurs } from "./foreign.ts";
 import {
   type Compression,
   type CompressorName,
@@ -118,7 +119,25 @@ export class Codec {
       (content) =>
         content instanceof Foreign
           ? foreignValue(content, bytes, this.#ownSerializer)
+          : layer?.kind === "base64"
+          ? this.#decodeInner(content)
           : deserializeContent(content, layerOf(content), this.#ownSerializer),
     );
+  }
+
+  /** The value of content that was in base64, as many a word of others is. */
+  #decodeInner(content: Uint8Array): Awaitable<unknown> {
+    const fail = (error: unknown): never => {
+      if (!(error instanceof DecodeError) || error.kind !== "damaged" || isOurs(content)) {
+        throw error;
+      }
+      throw unknownFormat();
+    };
+    try {
+      const value = deserializeContent(content, layerOf(content), this.#ownSerializer);
+      return value instanceof Promise ? value.catch(fail) : value;
+    } catch (error) {
+      return fail(error);
+    }
   }
 }

@@ -1,8 +1,8 @@
 import { concat } from "@std/bytes/concat";
 import { type Awaitable, whenReady } from "../platform/awaitable.ts";
-import { attempt, DecodeError } from "./errors.ts";
+import { attempt, DecodeError, unknownFormat } from "./errors.ts";
 import type { Compression, ValueFormat } from "./format.ts";
-import { seal, unseal } from "./seal.ts";
+import { isSealed, seal, unseal } from "./seal.ts";
 import { snapshot } from "./serializers/hashstash.ts";
 import { fromBytes, toBytes } from "./text.ts";
 
@@ -98,12 +98,15 @@ function snapshotIfPossible(value: unknown): unknown {
  * @param own The one to prefer, when it has the name.
  */
 export function deserializeCustom(bytes: Uint8Array, own?: CustomSerializer): Awaitable<unknown> {
+  if (!isSealed(bytes) && !isOfKnownCustom(bytes, own)) throw unknownFormat();
   const { name, content } = readNamed(unseal(bytes, "value").frame);
   const serializer = own?.name === name ? own : serializers.get(name);
   if (serializer === undefined) throw unknown("serializer", name);
   return attempt(
     `Cannot decode value: serializer "${name}" failed`,
     () => serializer.deserialize(content),
+    // The seal says that these are the bytes that were written: what fails is the serializer.
+    "unknown",
   );
 }
 
@@ -143,6 +146,25 @@ function readNamed(bytes: Uint8Array): { name: string; content: Uint8Array } {
   if (!(end <= bytes.length)) throw new DecodeError("Cannot decode value: its name is cut off");
   // A copy: what is made from it may be kept, and the stored bytes must not change with it.
   return { name: fromBytes(bytes.subarray(2, end)), content: bytes.slice(end) };
+}
+
+/**
+ * Whether the bytes begin as those of a serializer or compressor that this process knows: what
+ * tells our own bytes that were cut off from another program's.
+ */
+export function isOfKnownCustom(
+  bytes: Uint8Array,
+  own?: CustomSerializer | Compressor,
+): boolean {
+  if (bytes[0] !== SERIALIZER_MARK && bytes[0] !== COMPRESSOR_MARK) return false;
+  const known = bytes[0] === SERIALIZER_MARK ? serializers : compressors;
+  try {
+    const { name } = readNamed(bytes);
+    return own?.name === name || known.has(name);
+  } catch {
+    // Its name is cut off or no text.
+    return false;
+  }
 }
 
 function checkBytes(bytes: unknown, whose: string): asserts bytes is Uint8Array {

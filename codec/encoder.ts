@@ -93,7 +93,9 @@ export class Decoder {
     const content = await unpack(checked("decode", bytes), layerOf(bytes), this.#limits);
     if (!(content instanceof Foreign)) return content;
     if (content.content !== undefined) return content.content;
-    throw new DecodeError("Cannot decode bytes: a dictionary is needed to decompress them");
+    throw new DecodeError("Cannot decode bytes: a dictionary is needed to decompress them", {
+      kind: "unknown",
+    });
   }
 }
 

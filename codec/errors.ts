@@ -15,8 +15,10 @@ export interface DecodeErrorOptions extends ErrorOptions {
 
 /**
  * Why stored bytes can't be read: a checksum, length or layer of ours is broken (`"damaged"`); they
- * need a class, serializer or compressor that this process does not have (`"unknown"`); or another
- * program wrote them (`"foreign"`). Only what is damaged is ever removed by `check`.
+ * are whole, and need a class, serializer, compressor, newer version or higher `maxValueBytes` than
+ * this reader has (`"unknown"`); or another program wrote them (`"foreign"`). What was cut off has
+ * lost its checksum: it counts as damaged where it begins with all of a mark of ours, or with one of
+ * `[{"`, and as another program's elsewhere. Only what is damaged is ever removed by `check`.
  */
 export type DecodeErrorKind = "damaged" | "unknown" | "foreign";
 
@@ -63,11 +65,15 @@ export class DecodeError extends Error {
  * Runs a decoder. When it throws or rejects, the error becomes the cause of a `DecodeError` with
  * the message.
  */
-export function attempt<T>(message: string, decode: () => Awaitable<T>): Awaitable<T> {
+export function attempt<T>(
+  message: string,
+  decode: () => Awaitable<T>,
+  kind?: DecodeErrorKind,
+): Awaitable<T> {
   const fail = (cause: unknown): never => {
     // A library that cannot be loaded says nothing about the bytes.
     if (cause instanceof DecodeError || cause instanceof LibraryError) throw cause;
-    throw new DecodeError(message, { cause });
+    throw new DecodeError(message, { cause, kind });
   };
   try {
     const result = decode();
@@ -75,4 +81,11 @@ export function attempt<T>(message: string, decode: () => Awaitable<T>): Awaitab
   } catch (cause) {
     return fail(cause);
   }
+}
+
+/** The error of bytes that nothing of ours begins like. */
+export function unknownFormat(): DecodeError {
+  return new DecodeError("Cannot decode value: its bytes are none of the known formats", {
+    kind: "foreign",
+  });
 }

@@ -41,7 +41,10 @@ export interface Layer {
   readonly kind: "content" | "compressed" | "base64" | "entry";
   /** The first bytes that it can have. Layers that share one differ in their `magic`. */
   readonly firstBytes: readonly number[];
-  /** All the bytes that it begins with, when that is more than one. */
+  /**
+   * All the bytes that it begins with, when that is more than one. zlib of other programs may have
+   * another second byte.
+   */
   readonly magic?: readonly number[];
 }
 
@@ -69,7 +72,7 @@ const INNER: Layer[] = [
   { name: "custom compressor", kind: "compressed", firstBytes: [0x03] },
   withMagic("zstd", "compressed", [0x28, 0xb5, 0x2f, 0xfd]),
   withMagic("gzip", "compressed", [0x1f, 0x8b]),
-  withMagic("zlib", "compressed", [0x78]),
+  withMagic("zlib", "compressed", [0x78, 0x9c]),
   withMagic("lz4", "compressed", [0x04, 0x22, 0x4d, 0x18]),
   withMagic("brotli", "compressed", [0xce, 0xb2, 0xcf, 0x81]),
 ];
@@ -108,7 +111,12 @@ const marked = LAYERS.filter(({ firstBytes }) => firstBytes.includes(ZERO));
 export function layerOf(bytes: Uint8Array): Layer | undefined {
   const first = bytes[0];
   if (first !== ZERO) return byFirstByte[first];
-  return marked.find(({ magic }) => magic?.every((byte, i) => bytes[i] === byte));
+  return marked.find((layer) => hasMagic(bytes, layer));
+}
+
+/** Whether the bytes begin with all of the layer's magic; never where it has none. */
+export function hasMagic(bytes: Uint8Array, { magic }: Layer): boolean {
+  return magic !== undefined && magic.every((byte, i) => bytes[i] === byte);
 }
 
 function withMagic(name: string, kind: Layer["kind"], magic: readonly number[]): Layer {

@@ -45,5 +45,7 @@ export function tooLong(
 ): DecodeError {
   return new DecodeError(
     `Cannot decode ${what}: the content is longer than maxValueBytes, ${maxValueBytes} bytes`,
+    // A reader with another limit may read it.
+    { kind: "unknown" },
   );
 }

@@ -6,18 +6,19 @@ import { lz4 } from "./compressors/lz4.ts";
 import { MAX_CONTENT } from "./compressors/pieces.ts";
 import { brotli, gzip, zlib } from "./compressors/zlib.ts";
 import { zstd } from "./compressors/zstd.ts";
-import { decompressCustom } from "./custom.ts";
-import { attempt, DecodeError } from "./errors.ts";
+import { decompressCustom, isOfKnownCustom } from "./custom.ts";
+import { attempt, DecodeError, unknownFormat } from "./errors.ts";
 import {
   type Compression,
   type CompressorName,
+  hasMagic,
   type Layer,
   layerOf,
   PROTECTED_MARK,
 } from "./format.ts";
 import { isGzipSealed, sealGzip, unsealGzip } from "./gzip_seal.ts";
 import { checkLength, type ReadLimits } from "./limits.ts";
-import { isIntact, isSealed, seal, unseal } from "./seal.ts";
+import { broken, isIntact, isSealed, seal, unseal } from "./seal.ts";
 import { fromBase64, fromBytes, toBase64, toBytes } from "./text.ts";
 
 /** The built-in compressors. */
@@ -87,6 +88,7 @@ export function unpack(
     case "entry":
       throw new DecodeError(
         "Cannot decode bytes: they are an entry with a header, which only a stash reads",
+        { kind: "unknown" },
       );
     case "base64": {
       const inner = fromBase64(fromBytes(bytes));
@@ -99,7 +101,7 @@ export function unpack(
       });
     }
     case "compressed":
-      return decompress(layer.name, bytes, limits);
+      return decompress(layer, bytes, limits);
   }
   checkLength("bytes", bytes.length, limits);
   if (layer?.name === "protected") {
@@ -108,24 +110,29 @@ export function unpack(
   if (hasSeal(bytes, layer)) {
     unseal(bytes, "bytes");
     if (layer?.name !== "custom serializer") {
-      throw new DecodeError("Cannot decode bytes: their seal encloses no known layer");
+      // It is whole: a later version of this package may know it.
+      throw new DecodeError("Cannot decode bytes: their seal encloses no known layer", {
+        kind: "unknown",
+      });
     }
   }
   return bytes;
 }
 
 function decompress(
-  name: string,
+  layer: Layer,
   bytes: Uint8Array,
   limits: ReadLimits,
 ): Awaitable<Uint8Array | Foreign> {
+  const { name } = layer;
   const what = `${name} data`;
-  const read = FOREIGN[name];
-  if (read !== undefined && !(name === "gzip" ? isGzipSealed(bytes) : isSealed(bytes))) {
-    const content = attempt(
-      `Cannot decode ${what}: the bytes are damaged or cut off`,
-      () => read(bytes, limits.maxValueBytes),
-    );
+  if (!(name === "gzip" ? isGzipSealed(bytes) : isSealed(bytes))) {
+    // Without a seal a first byte proves nothing: text of others begins with "x" as zlib does.
+    const isOurs = hasMagic(bytes, layer) || isOfKnownCustom(bytes, limits.compressor);
+    const { message, kind } = isOurs ? broken(what) : unknownFormat();
+    const read = FOREIGN[name];
+    if (read === undefined) throw new DecodeError(message, { kind });
+    const content = attempt(message, () => read(bytes, limits.maxValueBytes), kind);
     return whenReady(content, (content) => new Foreign(content));
   }
   const { frame, length } = name === "gzip" ? unsealGzip(bytes, what) : unseal(bytes, what);
@@ -134,11 +141,14 @@ function decompress(
   const content = attempt(
     `Cannot decode ${what}: decompressing failed`,
     () => compression?.decompress(frame, length) ?? decompressCustom(frame, limits.compressor),
+    // The seal says that these are the bytes that were written: what fails is in this process.
+    "unknown",
   );
   return whenReady(content, (content) => {
     if (content.length === length) return content;
     throw new DecodeError(
       `Cannot decode ${what}: the content has another length than its seal says`,
+      { kind: "unknown" },
     );
   });
 }

@@ -30,6 +30,7 @@ export function fromBytes(bytes: Uint8Array): string {
   } catch (cause) {
     throw new DecodeError("Cannot decode text: it is not UTF-8, or longer than a string can be", {
       cause,
+      kind: "foreign",
     });
   }
 }

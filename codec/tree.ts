@@ -310,7 +310,9 @@ export class TreeReader {
         return this.#keep(
           id,
           decodeLeaf(tag, payload, () => {
-            throw new DecodeError(`Cannot decode value: its tag ${quoted(tag)} is unknown`);
+            throw new DecodeError(`Cannot decode value: its tag ${quoted(tag)} is unknown`, {
+              kind: "unknown",
+            });
           }),
         );
     }

@@ -13,6 +13,7 @@ const [ZERO, NINE, DOT, MINUS, PLUS, UPPER_E, LOWER_E] = Array.from(
  * yet.
  */
 const parseWithSource = JSON.parse as (text: string, reviver: typeof exactInteger) => unknown;
+const STARTS = Array.from('[{"', (c) => c.charCodeAt(0));
 /** JavaScript prints integers of up to 15 digits exactly. */
 const SURE_DIGITS = 15;
 
@@ -33,19 +34,22 @@ export function richText(value: unknown): string {
  * @throws {DecodeError} When the text is damaged.
  */
 export function deserializeJson(bytes: Uint8Array): unknown {
-  const text = fromBytes(bytes);
   let value: unknown;
   try {
+    const text = fromBytes(bytes);
     value = hasLongInteger(bytes) ? parseWithSource(text, exactInteger) : JSON.parse(text);
     if (text.startsWith(`{"${RICH}":`) && looksRich(value as object)) {
       return fromTree((value as { [RICH]: unknown })[RICH]);
     }
   } catch (cause) {
-    if (cause instanceof DecodeError) throw cause;
+    if (cause instanceof DecodeError && cause.kind !== "foreign") throw cause;
     // What begins as an object, list or string hardly is anything else; other text may be
     // anybody's.
-    const kind = /^[[{"]/.test(text) ? "damaged" : "foreign";
-    throw new DecodeError("Cannot decode value: its JSON text is damaged", { cause, kind });
+    const kind = STARTS.includes(bytes[0]) ? "damaged" : "foreign";
+    const message = cause instanceof DecodeError
+      ? cause.message
+      : "Cannot decode value: its JSON text is damaged";
+    throw new DecodeError(message, { cause, kind });
   }
   return value;
 }

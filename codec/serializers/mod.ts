@@ -1,7 +1,7 @@
 /** The built-in serializers, and which of them reads what. */
 import type { Awaitable } from "../../platform/awaitable.ts";
 import { type CustomSerializer, deserializeCustom } from "../custom.ts";
-import { DecodeError } from "../errors.ts";
+import { unknownFormat } from "../errors.ts";
 import type { Layer, SerializerName, ValueFormat } from "../format.ts";
 import { deserializeBytes, hashstash } from "./hashstash.ts";
 import { json } from "./json.ts";
@@ -35,8 +35,6 @@ export function deserializeContent(
     case "custom serializer":
       return deserializeCustom(content, own);
     default:
-      throw new DecodeError("Cannot decode value: its bytes are none of the known formats", {
-        kind: "foreign",
-      });
+      throw unknownFormat();
   }
 }

@@ -41,11 +41,17 @@ export const v8: ValueFormat = {
     }
   },
   deserialize: (bytes) => {
-    checkStructuredClone(bytes);
     try {
+      checkStructuredClone(bytes);
       return builtinModule("node:v8").deserialize(bytes);
     } catch (cause) {
-      throw new DecodeError("Cannot decode value: its V8 structured clone is damaged", { cause });
+      if (cause instanceof DecodeError && cause.kind !== "damaged") throw cause;
+      // What a newer V8 wrote can't be judged by this one.
+      const kind = bytes[1] > builtinModule("node:v8").serialize(0)[1] ? "unknown" : "damaged";
+      throw new DecodeError("Cannot decode value: its V8 structured clone is damaged", {
+        cause,
+        kind,
+      });
     }
   },
 };

@@ -1,4 +1,4 @@
-import { DecodeError } from "../errors.ts";
+import { DecodeError, unknownFormat } from "../errors.ts";
 import { MAX_DEPTH } from "../refusal.ts";
 
 /** The first version of the format that has these types as they are today. */
@@ -81,7 +81,9 @@ export function checkStructuredClone(bytes: Uint8Array): void {
     throw damaged();
   };
 
-  if (number() < FIRST_VERSION) throw damaged();
+  // Images of JPEG and text of UTF-16 begin with the same byte.
+  if (!(bytes[1] >= FIRST_VERSION && bytes[1] < 128)) throw unknownFormat();
+  at = 2;
   do {
     while (bytes[at] === PADDING) at++;
     if (at >= bytes.length) throw damaged();

@@ -187,6 +187,7 @@ export function bytesOfRow(row: Row, files: ValueFiles): Awaitable<Uint8Array | 
     case MODE.pickle:
       throw new DecodeError(
         "Its value was pickled by Python, and reading it would run code; store text, numbers or bytes there",
+        { kind: "foreign" },
       );
     default:
       throw new DecodeError(`Its mode is ${row.mode}, which DiskCache does not have`);

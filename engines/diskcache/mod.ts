@@ -495,7 +495,11 @@ class DiskcacheEngine implements Engine {
       return await this.#entry(key, row);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      throw new DecodeError(error.message, { cause: error.cause, key: fromSqlKey(key) });
+      throw new DecodeError(error.message, {
+        cause: error.cause,
+        key: fromSqlKey(key),
+        kind: error.kind,
+      });
     }
   }
 

@@ -212,7 +212,7 @@ export function foreignError(redisKey: string, key: string): DecodeError {
   return new DecodeError(
     `the Redis key ${JSON.stringify(redisKey)} holds something else than a string, which another ` +
       `program put there; delete the entry if nobody needs it`,
-    { key },
+    { key, kind: "foreign" },
   );
 }
 

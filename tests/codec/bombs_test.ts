@@ -132,7 +132,6 @@ Deno.test("an array of a structured clone is as long as its bytes say", async ()
       [0xff, 0x0f, ...nested(900), ...new Array(100_000).fill("_".charCodeAt(0))],
       [0xff, 0x0f, a, 1, I, 4, I, 2, sparseEnd, 1, 1],
       [0xff, 0x0f, a, 2, I, 0, I, 2, sparseEnd, 1, 2],
-      [0xff, 0x0c, ..."0".split("").map((c) => c.charCodeAt(0))],
     ]
   ) {
     await isQuick(
@@ -140,6 +139,9 @@ Deno.test("an array of a structured clone is as long as its bytes say", async ()
       bytes.slice(0, 9).join(),
     );
   }
+  // An older version is not ours.
+  const older = new Uint8Array([0xff, 0x0c, "0".charCodeAt(0)]);
+  await assertRejects(() => deserialize(older), DecodeError, "none of the known formats");
   // What V8 writes as an array that could have holes.
   const value = { filled: new Array(3).fill({ a: "é" }), list: [1.5, , "\u0416"].fill(2, 1, 2) };
   const stored = await serialize(value, "v8");

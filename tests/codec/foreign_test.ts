@@ -192,3 +192,64 @@ Deno.test("the seal of gzip stands in its header, and encloses all other bytes",
     await assertRejects(() => decode(damaged), DecodeError, "", `bit ${bit}`);
   }
 });
+
+Deno.test("a DecodeError says whether bytes are ours and damaged, or another program's", async () => {
+  const latin1 = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0));
+  const foreign: Record<string, Uint8Array> = {
+    "an image of JPEG": new Uint8Array([0xff, 0xd8, 0xff, 0xe0, 0, 16, 0x4a, 0x46, 0x49, 0x46]),
+    "sound of MP3": new Uint8Array([0xff, 0xfb, 0x90, 0x64, 0, 0]),
+    "UTF-16": new Uint8Array([0xff, 0xfe, 0x68, 0, 0x69, 0]),
+    "nothing but a byte": new Uint8Array([0xff]),
+    "text like zlib's": utf8.encode("xylophone"),
+    "text like zstd's": utf8.encode("(hello)"),
+    "text like brotli's": utf8.encode("Γειά σου"),
+    "text like gzip's": new Uint8Array([0x1f, 0x61, 0x62, 0x63]),
+    "bytes like lz4's": new Uint8Array([4, 5, 6]),
+    "bytes like a custom serializer's": new Uint8Array([2, 1, 1]),
+    "bytes like a custom compressor's": new Uint8Array([3, 1, 1]),
+    "a name of no text": new Uint8Array([2, 1, 0xff, 5]),
+    "text of Latin-1": latin1("tr\xe9s bien"),
+    "words that are base64": utf8.encode("week"),
+    "such of JSON's first letter": utf8.encode("exit"),
+    "such that is UTF-8 too": utf8.encode("expo"),
+    "such of a string's": utf8.encode("Info"),
+    "such of a number's": utf8.encode("NULL"),
+    "text of Latin-1 that begins as base64": latin1("Gr\xfc\xdfe"),
+  };
+  for (const [name, bytes] of Object.entries(foreign)) {
+    const error = await assertRejects(async () => await codec.decode(bytes), DecodeError, "", name);
+    assertEquals(error.kind, "foreign", `${name}: ${error.message}`);
+  }
+
+  const own = {
+    name: "own of foreign_test",
+    serialize: (value: unknown) => utf8.encode(JSON.stringify(value)),
+    deserialize: (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)),
+    compress: (bytes: Uint8Array) => bytes.subarray(0, 100),
+    decompress: () => new Uint8Array(),
+  };
+  const value = { text: "to be, or not to be, ".repeat(30), list: new Set([1]) };
+  for (
+    const options of [
+      ...(["zstd", "lz4", "gzip", "zlib", "brotli", own] as const).map((compress) => ({
+        compress,
+      })),
+      ...(["hashstash", "json", "msgpack", "v8", own] as const).map((serializer) => ({
+        serializer,
+      })),
+    ]
+  ) {
+    const what = JSON.stringify(options);
+    const stored = await new Codec(options).encode("serializer" in options ? { a: "é" } : value);
+    // Cut off; flipped where that is noticed.
+    const half = stored.subarray(0, stored.length >> 1);
+    const cut = await assertRejects(async () => await codec.decode(half), DecodeError, "", what);
+    assertEquals(cut.kind, "damaged", `${what} cut off: ${cut.message}`);
+    if (!("compress" in options)) continue;
+    for (const at of [0, 1, stored.length - 1]) {
+      const flipped = stored.with(at, stored[at] ^ 4);
+      const error = await assertRejects(async () => await codec.decode(flipped), DecodeError);
+      assertEquals(error.kind, "damaged", `${what} flipped at ${at}: ${error.message}`);
+    }
+  }
+});

@@ -63,8 +63,23 @@ testOnEngines("check", {
     await assertRejects(() => stash.get("instance"), DecodeError, "Knowm");
   },
   "names what another program wrote, and never removes it": async (stash, bed) => {
-    const foreign = { words: "hello", image: "\x89PNG\r\n", flags: "true or not", zero: "\0\0ab" };
-    for (const [key, text] of Object.entries(foreign)) await put(stash, bed, key, utf8(text));
+    const foreign: Record<string, string | number[]> = {
+      words: "hello",
+      image: "\x89PNG\r\n",
+      flags: "true or not",
+      zero: "\0\0ab",
+      // Each begins as a layer of ours does, in its first byte alone.
+      jpeg: [0xff, 0xd8, 0xff, 0xe0, 0, 16],
+      utf16: [0xff, 0xfe, 0x68, 0],
+      zlib: "xylophone",
+      zstd: "(hello)",
+      brotli: "Γειά σου",
+      base64: "Info",
+      latin1: [0x74, 0x72, 0xe9, 0x73],
+    };
+    for (const [key, bytes] of Object.entries(foreign)) {
+      await put(stash, bed, key, typeof bytes === "string" ? utf8(bytes) : new Uint8Array(bytes));
+    }
     for (const fix of [false, true]) {
       const { ok, problems } = await stash.check({ fix });
       assertEquals(
@@ -73,7 +88,28 @@ testOnEngines("check", {
       );
       assertEquals(ok, true);
     }
-    assertEquals(await stash.size(), 4);
+    assertEquals(await stash.size(), Object.keys(foreign).length);
+  },
+  "removes nothing that only this reader can't read": async (stash, bed) => {
+    await stash.set("long", "x".repeat(10_000));
+    const throwing = {
+      name: `throwing ${stash.engine}`,
+      serialize: () => new Uint8Array([1]),
+      deserialize: () => {
+        throw new Error("not today");
+      },
+    };
+    await put(stash, bed, "custom", await new Codec({ serializer: throwing }).encode(1));
+    const later = utf8('{"$rich":{"$of a later version":[1]}}');
+    await put(stash, bed, "tag", later);
+    const reader = bed.stash({ name: stash.name, maxValueBytes: 1_000 });
+    const { problems } = await reader.check({ fix: true });
+    assertEquals(
+      problems.map(({ kind, key, fixed }) => `${kind} ${key} ${fixed}`).sort(),
+      ["unknown custom false", "unknown long false", "unknown tag false"],
+    );
+    assertEquals(await stash.get("long"), "x".repeat(10_000));
+    assertEquals(await stash.size(), 3);
   },
   "removes what is damaged, when asked": async (stash, bed) => {
     const sealed = await new Codec({ compress: "zlib" }).encode("x".repeat(10_000));
