@@ -13,7 +13,10 @@ export interface EncoderOptions {
   b64?: boolean;
 }
 
-/** What a {@linkcode Decoder} knows and takes. */
+/**
+ * What a {@linkcode Decoder} knows and takes. Bytes say themselves whether they are base64 text: `b64`
+ * changes nothing.
+ */
 export interface DecoderOptions extends EncoderOptions {
   /**
    * What decoded bytes may take; `Infinity` for no limit. More is a `DecodeError`, before the memory

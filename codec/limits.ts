@@ -11,7 +11,7 @@ export interface ReadLimits {
 }
 
 /** 1 GiB. */
-export const DEFAULT_MAX_VALUE_BYTES = 2 ** 30;
+const DEFAULT_MAX_VALUE_BYTES = 2 ** 30;
 
 /**
  * Checks the option `maxValueBytes`.

@@ -33,8 +33,6 @@ export interface OpenFile extends Disposable {
   close(): void;
   /** The rest of the file; closes it at the end. */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Writes to the file; closes it at the end. */
-  readonly writable: WritableStream<Uint8Array<ArrayBufferLike>>;
 }
 
 /** For `seekSync`: the offset counts from the beginning of the file. */
@@ -199,14 +197,19 @@ export function makeFolder(path: string, mode?: number): Promise<void> {
  */
 export function makeFolderSync(path: string, mode?: number): void {
   if (mode === undefined) return Deno.mkdirSync(path, { recursive: true });
+  makeWithMode(path, mode, false);
+}
+
+/** @param hasParent Whether what it is in has just been made: then nothing more can be done. */
+function makeWithMode(path: string, mode: number, hasParent: boolean): void {
   try {
     Deno.mkdirSync(path, { mode });
   } catch (error) {
     const code = errorCode(error);
     if (code === "EEXIST" && Deno.statSync(path).isDirectory) return;
-    if (code !== "ENOENT" || dirname(path) === path) throw error;
-    makeFolderSync(dirname(path), mode);
-    return makeFolderSync(path, mode);
+    if (code !== "ENOENT" || hasParent || dirname(path) === path) throw error;
+    makeWithMode(dirname(path), mode, false);
+    return makeWithMode(path, mode, true);
   }
   giveMode(path, mode);
 }

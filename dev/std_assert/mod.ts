@@ -66,13 +66,6 @@ export function assertAlmostEquals(
   throw failure(`Expected ${expected}, give or take ${tolerance}, got ${actual}`, msg);
 }
 
-/** Claims that the value is neither `null` nor `undefined`. */
-export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
-  if (actual === undefined || actual === null) {
-    throw failure(`Expected a value, got ${actual}`, msg);
-  }
-}
-
 /** Claims that `actual` contains `expected`. */
 export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
   if (!actual.includes(expected)) {

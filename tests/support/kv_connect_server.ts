@@ -112,7 +112,7 @@ class Database {
 }
 
 /** Answers a request as a KV Connect server does. */
-export function createHandler(): (request: Request) => Promise<Response> {
+function createHandler(): (request: Request) => Promise<Response> {
   const database = new Database();
   const databaseId = crypto.randomUUID();
   return async (request) => {

@@ -2,6 +2,8 @@
  * What the processes of the shared tests do to one store at the same time. Each gives back what its
  * test then judges.
  */
+import { shuffle } from "@std/random/shuffle";
+import { modify } from "../../engines/contract/support.ts";
 import type { NewEntry } from "../../engines/engine.ts";
 import type { Store } from "./bed.ts";
 import { entryOf, textOf } from "./entries.ts";
@@ -33,20 +35,8 @@ export function evenValue(i: number): Uint8Array {
 }
 
 /** Whether the bytes are one of those values. */
-export function isEven(value: Uint8Array): boolean {
+function isEven(value: Uint8Array): boolean {
   return value.byteLength > 0 && value.every((byte) => byte === value[0]);
-}
-
-async function modify(
-  engine: Store,
-  key: string,
-  change: (text: string | undefined) => string,
-): Promise<void> {
-  for (;;) {
-    const current = await engine.get(key);
-    if (await engine.compareAndSet(key, current, entryOf(change(textOf(current))))) return;
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 5));
-  }
 }
 
 /** Whether the first process has not yet set the key that ends a job; throws when it never does. */
@@ -55,13 +45,9 @@ async function waiting(engine: Store, key: string, since: number): Promise<boole
   return !await engine.has(key);
 }
 
+/** The numbers below `length`, in any order. */
 function shuffled(length: number): number[] {
-  const order = Array.from({ length }, (_, i) => i);
-  for (let i = length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [order[i], order[j]] = [order[j], order[i]];
-  }
-  return order;
+  return shuffle(Array.from({ length }, (_, i) => i));
 }
 
 /** The jobs, by name. */

@@ -5,24 +5,14 @@
  */
 import { JOBS } from "./process_jobs.ts";
 import { openEngine, type Store } from "./bed.ts";
-
-const lines = Deno.stdin.readable
-  .pipeThrough(new TextDecoderStream())
-  .pipeThrough(
-    new TransformStream<string, string>({
-      transform(chunk, controller) {
-        // Orders are written one at a time, each after the answer to the one before.
-        for (const line of chunk.split("\n")) if (line !== "") controller.enqueue(line);
-      },
-    }),
-  );
+import { linesOf } from "./child.ts";
 
 function answer(value: unknown): void {
   console.log(JSON.stringify(value));
 }
 
 answer("ready");
-for await (const line of lines) {
+for await (const line of linesOf(Deno.stdin.readable)) {
   const { place, name, job, worker, times } = JSON.parse(line);
   try {
     const stores: Store[] = [];

@@ -1,17 +1,10 @@
 /** One of several processes that do random things to few keys: prints what it did, as JSON. */
 import { HashStash } from "../../mod.ts";
 import type { Operation } from "../soak/linearizability.ts";
+import { RandomValues } from "./random.ts";
 
 const [options, index, seed, milliseconds, keys] = JSON.parse(Deno.args[0]);
-let state = seed + index;
-/** mulberry32: from 0 to 1. */
-const random = () => {
-  let t = state = (state + 0x6d2b79f5) | 0;
-  t = Math.imul(t ^ (t >>> 15), t | 1);
-  t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-};
-const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)];
+const random = new RandomValues(seed + index);
 const clock = machineClock();
 
 await using stash = new HashStash<string, number>(options);
@@ -25,8 +18,8 @@ let written = index * 10_000_000;
 const end = performance.now() + milliseconds;
 // On a machine that is busy, a second may be over before much has been done.
 while (performance.now() < end || history.length < 30) {
-  const key = `key ${Math.floor(random() * keys)}`;
-  const kind = pick(KINDS);
+  const key = `key ${random.below(keys)}`;
+  const kind = random.pick(KINDS);
   const argument = kind === "set" || kind === "setDefault" ? ++written : undefined;
   const called = clock.before();
   const result = await act(key, kind, argument);
