@@ -447,6 +447,11 @@ test("counts hits and misses where Python asked for it", async (bed) => {
   await engine.get("key");
   await engine.get("absent");
   assertEquals(await python(directoryOf(bed), "answer(cache.stats())"), [2, 1]);
+  assertEquals((await engine.getMany(["key", "absent", "key"])).map(Boolean), [true, false, true]);
+  assertEquals(await python(directoryOf(bed), "answer(cache.stats())"), [4, 2]);
+  // Listing is no look-up, as with Python.
+  await Array.fromAsync(engine.entries());
+  assertEquals(await python(directoryOf(bed), "answer(cache.stats())"), [4, 2]);
 });
 
 test("loses nothing when Python writes at the same time", async (bed) => {
@@ -537,9 +542,11 @@ for (const [evictionPolicy, survives] of Object.entries(SURVIVORS)) {
     assertEquals(engine.evictions, 0);
     for (let i = 40; i < 100; i++) {
       await engine.get("key 0");
+      await engine.getMany(["key 1", "key 2"]);
       await store(i);
     }
-    assertEquals(await engine.has("key 0"), survives);
+    const used = ["key 0", "key 1", "key 2"].map((key) => engine.has(key));
+    assertEquals(await Promise.all(used), Array(3).fill(survives));
     assertGreater(engine.evictions, 30);
     assertEquals(await engine.size(), 100 - engine.evictions);
     assertLess(await engine.byteSize(), 700 * KB);
@@ -1093,6 +1100,45 @@ for (const size of [100, 2_000, 50_000]) {
     assertEquals(rest, ["true true", "true 4", "true 0", "6", "true", "1 0", ""]);
   });
 }
+
+test("reads on a full disk, which has no room to note what is used", async (bed) => {
+  const printed = await runOnSmallDisk(
+    bed.root,
+    5_000_000,
+    `
+    import { complete } from "./engines/complete.ts";
+    import { diskcache } from "./engines/diskcache/mod.ts";
+    const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
+    const options = { sizeLimit: 1e9, evictionPolicy: "least-recently-used" };
+    const engine = complete(diskcache(location, options));
+    await engine.open();
+    for (const size of [2_000, 10]) {
+      const value = crypto.getRandomValues(new Uint8Array(size));
+      try {
+        for (let i = 0;; i++) await engine.set(size + " " + i, { value, timestamp: Date.now() });
+      } catch (error) {
+        console.log(error.message.replace(/.*: /, ""));
+      }
+    }
+    // Nothing is left of what the log of changes has taken already.
+    const rest = await Deno.open(Deno.args[0] + "/rest", { createNew: true, write: true });
+    try {
+      for (;;) await rest.write(new Uint8Array(1));
+    } catch {
+      rest.close();
+    }
+    const counts = { read: 0, listed: 0 };
+    const keys = await Array.fromAsync(engine.keys());
+    for (const key of keys) if (await engine.get(key) !== undefined) counts.read++;
+    for (let i = 0; i < keys.length; i += 100) {
+      counts.listed += (await engine.getMany(keys.slice(i, i + 100))).filter(Boolean).length;
+    }
+    console.log(keys.length > 1_000, keys.length - counts.read, keys.length - counts.listed);
+    await engine.close();`,
+  );
+  if (printed === undefined) return;
+  assertMatch(printed, /^(the disk of .* is full; free some space\n){2}true 0 0\n$/);
+});
 
 test("makes its directory as Python does, in folders that are their owner's", async (bed) => {
   const modeOf = (path: string) => Number(Deno.statSync(path).mode) & 0o777;
