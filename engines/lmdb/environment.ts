@@ -420,8 +420,7 @@ async function openFile(file: string, options: LmdbOptions): Promise<LmdbEnviron
     }
   } else {
     const kept = ONLY_READ.get(file);
-    if (kept?.isCurrent) return kept;
-    environment = await openRoot(file, library, undefined, options);
+    environment = kept?.isCurrent ? kept : await openRoot(file, library, undefined, options);
     ONLY_READ.set(file, environment);
   }
   if (environment.isOurs()) return environment;
