@@ -178,6 +178,11 @@ export class LmdbEnvironment {
     quieten(root.env);
   }
 
+  /** Whether nothing in it can be changed here. */
+  get isOnlyRead(): boolean {
+    return this.#lock === undefined;
+  }
+
   /** Whether it is what is at its path. */
   get isCurrent(): boolean {
     return fileIdentity(this.file) === this.#identity;

@@ -863,6 +863,20 @@ test("reads and checks what nobody may write to", async (bed) => {
   assertEquals(await textAt(await bed.open(), "key"), "value");
 });
 
+test("counts what is left where thousands have expired and nobody may drop them", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  const writer = await bed.open();
+  const late = Date.now() - 1;
+  await writer.setMany(
+    Array.from({ length: 5_000 }, (_, i) => [`${i}`, entryOf("value", i < 500 ? undefined : late)]),
+  );
+  await bed.close();
+  await whileMountedReadOnly(bed.root, async () => {
+    assertEquals(await (await bed.open()).size(), 500);
+    await bed.close();
+  });
+});
+
 test("follows when what is at its path is removed or replaced", async (bed) => {
   const first = await bed.open();
   await first.set("key", entryOf("old"));
