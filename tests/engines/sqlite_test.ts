@@ -674,17 +674,18 @@ async function registry(
   };
 }
 
-/** Runs the script with a registry of its own and an empty cache. */
+/** Runs the script, and another one first, with a registry of its own and an empty cache. */
 async function withRegistry(
   bed: TestBed,
   options: Record<string, unknown>,
-  { isSilent = false, env = {}, flags = ["-A"] } = {},
+  { isSilent = false, env = {}, flags = ["-A"], first = "" } = {},
 ): Promise<{ stdout: string; asked: string[]; seconds: number }> {
   await using server = await registry(isSilent);
   const folder = await Deno.makeTempDir({ dir: bed.root });
   const start = performance.now();
   const { stdout } = await runScript(
     `import { chooseDriver } from "./engines/sqlite/choice.ts";
+     ${first}
      ${script(folder, options)}
      console.log((await chooseDriver("auto")).name);`,
     [...flags, "--no-lock"],
@@ -720,6 +721,15 @@ test("takes @db/sqlite by itself only with a library at hand, and prints nothing
 test("loads @db/sqlite when it is asked for, and prints nothing", async (bed) => {
   const { stdout } = await withRegistry(bed, { driver: "@db/sqlite" }, { env: LIBRARY });
   assertEquals(stdout, "value\n@db/sqlite\n");
+});
+
+test("leaves the environment as it is when two load @db/sqlite at once", async (bed) => {
+  const { stdout } = await withRegistry(bed, {}, {
+    env: { DENO_SQLITE_PATH: "" },
+    first: `await Promise.all([chooseDriver("auto"), chooseDriver("@db/sqlite")]);
+      console.log(JSON.stringify(Deno.env.get("DENO_SQLITE_PATH")));`,
+  });
+  assertEquals(stdout.split("\n")[0], '""');
 });
 
 test("waits for no silent server, nor does its program at the end", async (bed) => {
