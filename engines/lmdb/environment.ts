@@ -8,7 +8,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { getSystemErrorName } from "node:util";
 import type { Awaitable, EngineOperation } from "../engine.ts";
 import { messageOf } from "../errors.ts";
-import { explainFile } from "../file_failures.ts";
+import { explainFile, isReadOnly } from "../file_failures.ts";
 import { encodeSegment } from "../location.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
 import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
@@ -34,8 +34,6 @@ const INSPECTED_PAGES = 2_000;
  * beforehand.
  */
 const MAX_DATABASES = 20_000;
-/** By these the system says that something can't be written to. */
-const READ_ONLY_CODES = ["EACCES", "EPERM", "EROFS"];
 
 const ENTRIES = "entries:";
 const DEADLINES = "deadlines:";
@@ -442,8 +440,7 @@ function canWrite(file: string, mode: number): boolean {
     openFileSync(`${file}.lock`, { write: true }).close();
     return true;
   } catch (error) {
-    const isReadOnly = READ_ONLY_CODES.includes(errorCode(error) ?? "");
-    if (!isReadOnly || isPermissionDenied(error) || fileSize(file) === 0) throw error;
+    if (!isReadOnly(error) || isPermissionDenied(error) || fileSize(file) === 0) throw error;
     return false;
   }
 }
