@@ -15,6 +15,7 @@ import {
 import { DatabaseSync } from "node:sqlite";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { delay } from "../../platform/timers.ts";
 import { whenFree } from "../../engines/sqlite/transaction.ts";
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
@@ -842,16 +843,22 @@ test("sees what is put in the place of a file that may not be written", async (b
   const engine = await openIn(bed);
   await engine.set("key", entryOf("before"));
   await engine.close();
+  const marker = join(bed.root, "marker");
+  await Deno.writeTextFile(marker, "");
+  await Deno.chmod(marker, 0o666);
   const script = `
     const engine = await open("main");
     console.log(await textAt(engine, "key"));
+    Deno.writeTextFileSync(${JSON.stringify(marker)}, "it has read");
     const end = performance.now() + 60_000;
     while (await textAt(engine, "key") === "before" && performance.now() < end) {
       await new Promise((go) => setTimeout(go, 10));
     }
     console.log(await textAt(engine, "key"));`;
-  const running = withoutWriting(bed, script);
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  let isOver = false;
+  const running = withoutWriting(bed, script).finally(() => isOver = true);
+  running.catch(() => undefined); // Awaited below.
+  while (!isOver && Deno.statSync(marker).size === 0) await delay(5);
   // The superuser, or whoever may write.
   await Deno.chmod(bed.root, 0o755);
   await Deno.chmod(fileOf(bed), 0o644);
