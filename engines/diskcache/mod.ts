@@ -54,6 +54,7 @@ import type {
   NewEntry,
 } from "../engine.ts";
 import { messageOf } from "../errors.ts";
+import { isDiskFull } from "../file_failures.ts";
 import { builtIn } from "../built_in.ts";
 import type { DiskcacheEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
@@ -63,7 +64,7 @@ import { holdNames, type NamedPath, storeNames } from "../names.ts";
 import { DatabaseHandle, type Step } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
 import { withoutGarbled } from "../sqlite/format.ts";
-import { explainSql, RefusedError, transact } from "../sqlite/transaction.ts";
+import { explainSql, RefusedError, snapshot, transact } from "../sqlite/transaction.ts";
 import { isNotFound } from "../../platform/errors.ts";
 import { giveMode, makeFolderSync, readFolder, statSync } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -164,15 +165,7 @@ class DiskcacheEngine implements Engine {
 
   get(key: string): Awaitable<Entry | undefined> {
     const sqlKey = toSqlKey(key);
-    const row = this.#database.run((table) => {
-      if (!table.notesUse) return table.find(sqlKey, seconds());
-      return transact(this.#database.connection, () => {
-        const found = table.find(sqlKey, seconds());
-        table.noteUse(sqlKey, found !== undefined, seconds());
-        return found;
-      });
-    });
-    return whenReady(row, (row) => row && this.#entry(sqlKey, row));
+    return whenReady(this.#find([sqlKey]), ([row]) => row && this.#entry(sqlKey, row));
   }
 
   has(key: string): Awaitable<boolean> {
@@ -219,10 +212,7 @@ class DiskcacheEngine implements Engine {
 
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
     const sqlKeys = keys.map(toSqlKey);
-    const rows = await this.#database.read((table) => {
-      const now = seconds();
-      return sqlKeys.map((key) => table.find(key, now));
-    });
+    const rows = await this.#find(sqlKeys);
     const turns = new Turns();
     const entries = [];
     for (const [i, row] of rows.entries()) {
@@ -303,6 +293,28 @@ class DiskcacheEngine implements Engine {
 
   byteSize(): Awaitable<number> {
     return this.#database.run((table) => table.volume());
+  }
+
+  /** Looks keys up, in one state of the directory, and notes that they were used. */
+  #find(keys: SqlKey[]): Awaitable<(Row | undefined)[]> {
+    return this.#database.run((table) => {
+      const now = seconds();
+      const find = () => keys.map((key) => table.find(key, now));
+      const { connection } = this.#database;
+      if (table.notesUse) {
+        try {
+          return transact(connection, () => {
+            const rows = find();
+            for (const [i, row] of rows.entries()) table.noteUse(keys[i], row !== undefined, now);
+            return rows;
+          });
+        } catch (error) {
+          // What is there can be read all the same.
+          if (!isDiskFull(error)) throw error;
+        }
+      }
+      return keys.length === 1 ? find() : snapshot(connection, find);
+    });
   }
 
   /**

@@ -8,7 +8,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { getSystemErrorName } from "node:util";
 import type { Awaitable, EngineOperation } from "../engine.ts";
 import { messageOf } from "../errors.ts";
-import { explainFile } from "../file_failures.ts";
+import { explainFile, isReadOnly } from "../file_failures.ts";
 import { encodeSegment } from "../location.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
 import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
@@ -34,8 +34,6 @@ const INSPECTED_PAGES = 2_000;
  * beforehand.
  */
 const MAX_DATABASES = 20_000;
-/** By these the system says that something can't be written to. */
-const READ_ONLY_CODES = ["EACCES", "EPERM", "EROFS"];
 
 const ENTRIES = "entries:";
 const DEADLINES = "deadlines:";
@@ -176,6 +174,11 @@ export class LmdbEnvironment {
     // fails it would be an unhandled rejection, which ends the program.
     root.on("beforecommit", () => nextTick(() => root.committed.then(ignore, ignore)));
     quieten(root.env);
+  }
+
+  /** Whether nothing in it can be changed here. */
+  get isOnlyRead(): boolean {
+    return this.#lock === undefined;
   }
 
   /** Whether it is what is at its path. */
@@ -420,8 +423,7 @@ async function openFile(file: string, options: LmdbOptions): Promise<LmdbEnviron
     }
   } else {
     const kept = ONLY_READ.get(file);
-    if (kept?.isCurrent) return kept;
-    environment = await openRoot(file, library, undefined, options);
+    environment = kept?.isCurrent ? kept : await openRoot(file, library, undefined, options);
     ONLY_READ.set(file, environment);
   }
   if (environment.isOurs()) return environment;
@@ -438,8 +440,7 @@ function canWrite(file: string, mode: number): boolean {
     openFileSync(`${file}.lock`, { write: true }).close();
     return true;
   } catch (error) {
-    const isReadOnly = READ_ONLY_CODES.includes(errorCode(error) ?? "");
-    if (!isReadOnly || isPermissionDenied(error) || fileSize(file) === 0) throw error;
+    if (!isReadOnly(error) || isPermissionDenied(error) || fileSize(file) === 0) throw error;
     return false;
   }
 }

@@ -183,12 +183,15 @@ export class LmdbStore {
     }
   }
 
-  /** How many live entries there are; `undefined` when so many have expired that it takes long. */
+  /**
+   * How many live entries there are; `undefined` when so many have expired that it takes long, and
+   * they can be dropped first.
+   */
   size(): number | undefined {
     let expired = 0;
     let due = 0;
     for (const { version } of this.#due()) {
-      if (++due > DUE_PAGE) return undefined;
+      if (++due > DUE_PAGE && !this.#environment.isOnlyRead) return undefined;
       if (version !== undefined) expired++;
     }
     return this.#entries.getStats().entryCount - expired;

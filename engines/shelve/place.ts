@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { EngineLocation } from "../engine.ts";
 import { messageOf } from "../errors.ts";
+import { isReadOnly } from "../file_failures.ts";
 import { type NamedPath, sharedNames } from "../names.ts";
 import { type EngineOptions, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
@@ -123,9 +124,6 @@ function databaseOf(kv: Kv, refusal?: string, cleanUp?: () => void): Database {
   };
 }
 
-/** By these codes the system says that something can't be written to. */
-const READ_ONLY_CODES = ["EACCES", "EPERM", "EROFS"];
-
 async function openFile(openKv: OpenKv, path: string, mode: number): Promise<Database> {
   makeFile(path, mode);
   if (isForeign(path)) {
@@ -136,8 +134,8 @@ async function openFile(openKv: OpenKv, path: string, mode: number): Promise<Dat
   try {
     return databaseOf(await attempt(() => openKv(path)));
   } catch (error) {
-    const isReadOnly = /unable to open|read-?only/i.test(messageOf(error));
-    if (!isReadOnly || !existsSync(path) || !statSync(path).isFile) throw error;
+    const isRefused = /unable to open|read-?only/i.test(messageOf(error));
+    if (!isRefused || !existsSync(path) || !statSync(path).isFile) throw error;
     return await openCopy(openKv, path).catch((failed) => {
       throw isPermissionDenied(failed) ? error : failed;
     });
@@ -153,7 +151,7 @@ function makeFile(path: string, mode: number): void {
       const code = errorCode(error) ?? "";
       // What the program may not do is said by Deno KV, or that there is none.
       if (code === "EEXIST" || isPermissionDenied(error)) return;
-      if (READ_ONLY_CODES.includes(code) && existsSync(path)) return;
+      if (isReadOnly(error) && existsSync(path)) return;
       if (code !== "ENOENT" || hasFolder) throw error;
       // Only now, because it takes a permission for more than the file.
       makeFolderSync(dirname(path), folderMode(mode));

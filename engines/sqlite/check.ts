@@ -42,11 +42,13 @@ async function oddRows(
     );
     // Which rows are on a damaged page nobody can tell.
     if (rows instanceof Error) return problems;
-    for (const [rowid, bytes, fault] of rows) {
+    for (const row of rows) {
+      const [, bytes, fault] = row;
       const key = textOf(bytes);
       const detail = fault ?? (key === undefined ? "Its key is not UTF-8" : undefined);
       if (detail === undefined) continue;
-      if (fix) await database.remove((table) => table.removeRow(rowid));
+      // What has been set meanwhile is no problem any more.
+      if (fix && !await database.remove((table) => table.removeOdd(row))) continue;
       problems.push({
         kind: "damaged",
         ...(key === undefined ? {} : { key }),

@@ -29,6 +29,8 @@ const DOWNLOAD = 60_000;
 
 let auto: Promise<SqlDriver> | undefined;
 let ffi: Promise<SqlDriver> | undefined;
+/** The load that began last. */
+let lastLoad: Promise<unknown> = Promise.resolve();
 
 /**
  * The library for `engineOptions.driver`. `"auto"` downloads no native code and never prompts: it
@@ -81,7 +83,7 @@ async function explicit(): Promise<SqlDriver> {
  * A native library that is there and that `@db/sqlite` may use without asking anybody: the one that
  * the environment names, or the system's own.
  */
-export function libraryAtHand(): string | undefined {
+function libraryAtHand(): string | undefined {
   if (!isGranted({ name: "import", host: "jsr.io:443" }, ...VARIABLES)) return undefined;
   const named = env(PATH_VARIABLE);
   const candidates = named ? [named] : isGranted({ name: "read" }) ? systemLibraries() : [];
@@ -102,11 +104,18 @@ function isFile(path: string): boolean {
   }
 }
 
+/** Loads `@db/sqlite`, one load at a time: each changes the environment, and puts it back. */
+function loadIn(ms: number, library?: string): Promise<SqlDriver> {
+  const load = lastLoad.then(() => loadAlone(ms, library));
+  lastLoad = load.catch(() => undefined);
+  return load;
+}
+
 /**
  * Loads `@db/sqlite`: first in a worker, which can be ended where a server is silent, and whose
  * output is not the program's; then here, when nothing has to be fetched any more.
  */
-async function loadIn(ms: number, library?: string): Promise<SqlDriver> {
+async function loadAlone(ms: number, library?: string): Promise<SqlDriver> {
   const before = env(PATH_VARIABLE);
   if (library !== undefined) setEnv(PATH_VARIABLE, library);
   try {

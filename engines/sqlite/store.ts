@@ -69,7 +69,9 @@ function tableQueries(name: string) {
     /** after this rowid, limit */
     odd: `SELECT rowid, CAST(key AS BLOB), ${FAULT} FROM ${table} WHERE rowid > ? ` +
       `AND (${FAULT} IS NOT NULL OR key GLOB '*[^' || char(1) || '-~]*') ORDER BY rowid LIMIT ?`,
-    removeRow: `DELETE FROM ${table} WHERE rowid = ?`,
+    /** rowid, key, what is wrong; some libraries take no bytes for NULL, which `hex` evens out */
+    removeOdd: `DELETE FROM ${table} WHERE rowid = ? AND hex(CAST(key AS BLOB)) = hex(?) ` +
+      `AND ${FAULT} IS ?`,
     /** name */
     bytes: "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN " +
       "(SELECT name FROM sqlite_schema WHERE tbl_name = ?)",
@@ -155,9 +157,9 @@ export class EntryTable {
     return this.#connection.prepare(this.#queries.odd, { wide: true }).all(after, limit);
   }
 
-  /** Removes a row that can't be named by its key. */
-  removeRow(rowid: SqlValue): void {
-    this.#run(this.#queries.removeRow, rowid);
+  /** Removes a row of `odd`, unless somebody has mended or replaced it since; whether it did. */
+  removeOdd(row: SqlValue[]): boolean {
+    return this.#run(this.#queries.removeOdd, ...row) > 0;
   }
 
   /** How many entries are there. */

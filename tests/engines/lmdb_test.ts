@@ -440,6 +440,13 @@ test("leaves another program's environment alone", async (bed) => {
   const error = await assertRejects(() => bed.open({ path }), EngineError);
   assertStringIncludes(error.message, "another program's data");
   assertEquals(await Deno.readFile(join(path, "data.mdb")), before);
+  if (Deno.build.os !== "linux") return;
+  await whileMountedReadOnly(path, async () => {
+    // What is only read stays open, and is no more ours at the second try.
+    for (let tries = 0; tries < 2; tries++) {
+      await assertRejects(() => bed.open({ path }), EngineError, "another program's data");
+    }
+  });
 });
 
 test("says no to a truncated file, wherever it ends", async (bed) => {
@@ -854,6 +861,20 @@ test("reads and checks what nobody may write to", async (bed) => {
     await bed.close();
   });
   assertEquals(await textAt(await bed.open(), "key"), "value");
+});
+
+test("counts what is left where thousands have expired and nobody may drop them", async (bed) => {
+  if (Deno.build.os !== "linux") return;
+  const writer = await bed.open();
+  const late = Date.now() - 1;
+  await writer.setMany(
+    Array.from({ length: 5_000 }, (_, i) => [`${i}`, entryOf("value", i < 500 ? undefined : late)]),
+  );
+  await bed.close();
+  await whileMountedReadOnly(bed.root, async () => {
+    assertEquals(await (await bed.open()).size(), 500);
+    await bed.close();
+  });
 });
 
 test("follows when what is at its path is removed or replaced", async (bed) => {

@@ -15,20 +15,20 @@ import {
 import { DatabaseSync } from "node:sqlite";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { delay } from "../../platform/timers.ts";
 import { whenFree } from "../../engines/sqlite/transaction.ts";
-import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { runScript } from "../support/child.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
+import { type SqliteFiles, sqliteFileTests, withoutWriting } from "../support/sqlite_files.ts";
 import { DRIVERS, FFI_ERROR } from "../support/sqlite_drivers.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
 import { processTests } from "../support/processes.ts";
-import { runOnSmallDisk } from "../support/small_disk.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
 
 /** With options as they come at run time, which the compiler has not checked. */
@@ -67,6 +67,18 @@ async function shell(file: string, sql: string): Promise<string> {
 }
 
 const test = bedTests("sqlite", "sqlite");
+
+const FILES: SqliteFiles = {
+  engine: "sqlite",
+  options: { driver: "node:sqlite" },
+  changes: {},
+  path: fileOf,
+  database: (path) => path,
+  table: "main",
+  columns: ["key", "value", "timestamp", "expires_at", "revision"],
+  unjudged: [],
+};
+sqliteFileTests(FILES);
 
 test("keeps what the sqlite3 shell can read and add to", async (bed) => {
   const engine = await openIn(bed);
@@ -192,108 +204,20 @@ test("finds a damaged page, says so, and reads the rest", async (bed) => {
   }
 });
 
-test("checks a file whatever page of it is overwritten, and names the damage", async (bed) => {
-  const writer = await openIn(bed);
-  await writer.setMany(
-    Array.from({ length: 200 }, (_, i) => [
-      `key ${i}`,
-      entryOf("v".repeat(i * 7), i % 2 === 0 ? undefined : Date.now() + 1e9),
-    ]),
-  );
-  await writer.close();
-  const path = fileOf(bed);
-  const whole = await Deno.readFile(path);
-  const page = (number: number) => whole.subarray(number * 4_096, (number + 1) * 4_096);
-  const pages = whole.byteLength / 4_096;
-  let named = 0;
-  let checks = 0;
-  // Of the first page the file itself can't do without.
-  for (let number = 1; number < pages; number++) {
-    for (const content of [new Uint8Array(4_096).fill(0xFF), page(number % (pages - 1) + 1)]) {
-      const damaged = whole.slice();
-      damaged.set(content, number * 4_096);
-      await Deno.writeFile(path, damaged);
-      const engine = await openIn(bed);
-      for (const fix of [false, true]) {
-        checks++;
-        if ((await engine.check({ fix })).problems.length > 0) named++;
-      }
-      await engine.close();
-    }
-  }
-  // Nobody watches over the bytes of values and over pages that are free.
-  assertGreater(named, checks * 0.7);
-});
-
-/** Contents of a column, as other programs and their errors leave them. */
-const ODD = [
-  "NULL",
-  "-1",
-  "5",
-  "'x'",
-  "9223372036854775807",
-  "-9223372036854775808",
-  "9e999",
-  "x''",
-]
-  .concat("CAST(x'61ff62' AS TEXT)", "'a' || char(0) || 'b'", "'../x'", "char(1) || 'x'");
-
-test("is not blocked by one row, whatever is in it", async (bed) => {
-  for (const [i, column] of ["key", "value", "timestamp", "expires_at", "revision"].entries()) {
-    for (const [j, odd] of ODD.entries()) {
-      const what = `${column} = ${odd}`;
-      const engine = await openIn(bed, "main", join(bed.root, `${i}_${j}.db`));
-      const keys = ["bad", "good", "other"];
-      for (const key of keys) await engine.set(key, entryOf("{}", Date.now() + 1e6));
-      const database = new DatabaseSync(join(bed.root, `${i}_${j}.db`), {
-        enableDoubleQuotedStringLiterals: true,
-      });
-      try {
-        database.exec("PRAGMA ignore_check_constraints = ON");
-        database.exec(`UPDATE main SET ${column} = ${odd} WHERE key = 'bad'`);
-      } catch {
-        continue; // NULL, where there can be none.
-      } finally {
-        database.close();
-      }
-      const listed = await keysOf(engine);
-      assert(listed.includes("good") && listed.includes("other"), what);
-      const problems = (await engine.check({ fix: false })).problems.length;
-      for (const key of listed) {
-        try {
-          assert(await engine.get(key) !== undefined, `${what}: ${JSON.stringify(key)}`);
-        } catch (error) {
-          assert(error instanceof DecodeError, `${what}: ${error}`);
-          assertGreater(problems, 0, what);
-        }
-      }
-      for (const { fixed, kind } of (await engine.check({ fix: true })).problems) {
-        assert(fixed || kind === "foreign", what);
-      }
-      const left = (await engine.check({ fix: false })).problems;
-      assertEquals(left.filter(({ kind }) => kind !== "foreign"), [], what);
-      assertEquals(await textAt(engine, "good"), "{}", what);
-      await engine.clear();
-      assertEquals(await engine.size(), 0, what);
-      await engine.close();
-    }
-  }
-});
-
-test("lists what it can of keys that are not UTF-8", async (bed) => {
+test("keeps an entry that is set while a check removes what was damaged", async (bed) => {
   const engine = await openIn(bed);
-  await engine.setMany(Array.from({ length: 1_500 }, (_, i) => [`k${i}`, entryOf("{}")]));
+  const keys = Array.from({ length: 20 }, (_, i) => `key ${i}`);
+  await engine.setMany(keys.map((key) => [key, entryOf("old")]));
   const database = new DatabaseSync(fileOf(bed));
-  database.exec(
-    "UPDATE main SET key = CAST(x'6bff' || CAST(key AS BLOB) AS TEXT) WHERE rowid % 3 = 0",
-  );
+  database.exec("PRAGMA ignore_check_constraints = ON");
+  database.exec("UPDATE main SET value = 5");
   database.close();
-  await engine.set("k\uFFFD", entryOf("{}"));
-  const keys = await keysOf(engine);
-  assertEquals(new Set(keys).size, 1_001);
-  const { problems } = await engine.check({ fix: true });
-  assertEquals(problems.length, 500);
-  assertEquals([await engine.size(), await keysOf(engine)], [1_001, keys]);
+  const checking = engine.check({ fix: true });
+  // The last first: the check, which begins with the first, comes to some that are set by then.
+  for (const key of keys.toReversed()) await engine.set(key, entryOf("new"));
+  const { problems } = await checking;
+  for (const key of keys) assertEquals(await textAt(engine, key), "new", key);
+  assertLess(problems.length, keys.length);
 });
 
 test("repairs a damaged index", async (bed) => {
@@ -456,60 +380,6 @@ test("lists keys that sort after all others", async (bed) => {
   }
 });
 
-/** Fills a disk of 5 MB with values of this size, and then removes some, and all. */
-const FULL_DISK = (engine: string, size: number) => `
-  import { complete } from "./engines/complete.ts";
-  import { loadEngine } from "./engines/registry.ts";
-  const createEngine = await loadEngine("${engine}");
-  const location = { rootDir: Deno.args[0], name: "test", dbname: "main" };
-  const open = async () => {
-    const engine = complete(createEngine(location, {}));
-    await engine.open();
-    return engine;
-  };
-  let engine = await open();
-  const fill = async (size) => {
-    const value = crypto.getRandomValues(new Uint8Array(size));
-    for (let count = 0;; count++) {
-      try {
-        await engine.set(size + " " + count, { value, timestamp: Date.now() });
-      } catch (error) {
-        return [count, error.name + ": " + error.message];
-      }
-    }
-  };
-  const [count, message] = await fill(${size});
-  const [more] = await fill(10);
-  console.log(message);
-  const before = await engine.size();
-  console.log(before === count + more, count > 1_000_000 / ${size});
-  const keys = await Array.fromAsync(engine.keys());
-  console.log(await engine.delete(keys[0]), await engine.deleteMany(keys.slice(1, 5)));
-  const entry = await engine.get(keys[5]);
-  console.log(await engine.compareAndSet(keys[5], entry, undefined), await engine.prune());
-  console.log(before - await engine.size());
-  await engine.close();
-  engine = await open();
-  console.log((await engine.get(keys[6])).value.byteLength > 0);
-  await fill(${size});
-  await engine.clear();
-  await engine.set("key", { value: new Uint8Array(${size}), timestamp: Date.now() });
-  console.log(await engine.size(), (await engine.check({ fix: false })).problems.length);
-  await engine.close();`;
-
-for (const size of [100, 2_000, 50_000]) {
-  test(`removes on a full disk, after values of ${size} bytes`, async (bed) => {
-    const printed = await runOnSmallDisk(bed.root, 5_000_000, FULL_DISK("sqlite", size));
-    if (printed === undefined) return;
-    const [message, ...rest] = printed.split("\n");
-    assertMatch(
-      message,
-      /^EngineError: Cannot set entry in engine "sqlite": the disk of .* is full;/,
-    );
-    assertEquals(rest, ["true true", "true 4", "true 0", "6", "true", "1 0", ""]);
-  });
-}
-
 test("makes files and folders that nobody else may read, or with the mode that is given", async (bed) => {
   const umask = Deno.umask(0o022);
   try {
@@ -658,17 +528,18 @@ async function registry(
   };
 }
 
-/** Runs the script with a registry of its own and an empty cache. */
+/** Runs the script, and another one first, with a registry of its own and an empty cache. */
 async function withRegistry(
   bed: TestBed,
   options: Record<string, unknown>,
-  { isSilent = false, env = {}, flags = ["-A"] } = {},
+  { isSilent = false, env = {}, flags = ["-A"], first = "" } = {},
 ): Promise<{ stdout: string; asked: string[]; seconds: number }> {
   await using server = await registry(isSilent);
   const folder = await Deno.makeTempDir({ dir: bed.root });
   const start = performance.now();
   const { stdout } = await runScript(
     `import { chooseDriver } from "./engines/sqlite/choice.ts";
+     ${first}
      ${script(folder, options)}
      console.log((await chooseDriver("auto")).name);`,
     [...flags, "--no-lock"],
@@ -706,6 +577,15 @@ test("loads @db/sqlite when it is asked for, and prints nothing", async (bed) =>
   assertEquals(stdout, "value\n@db/sqlite\n");
 });
 
+test("leaves the environment as it is when two load @db/sqlite at once", async (bed) => {
+  const { stdout } = await withRegistry(bed, {}, {
+    env: { DENO_SQLITE_PATH: "" },
+    first: `await Promise.all([chooseDriver("auto"), chooseDriver("@db/sqlite")]);
+      console.log(JSON.stringify(Deno.env.get("DENO_SQLITE_PATH")));`,
+  });
+  assertEquals(stdout.split("\n")[0], '""');
+});
+
 test("waits for no silent server, nor does its program at the end", async (bed) => {
   const [auto, asked] = await Promise.all([
     withRegistry(bed, {}, { isSilent: true, env: LIBRARY }),
@@ -726,81 +606,6 @@ test("says what to do when @db/sqlite is asked for and cannot be loaded", async 
   assertStringIncludes(stdout, "DENO_SQLITE_PATH");
 });
 
-/** Makes files and their folder read-only for a script that is not the superuser's, and runs it. */
-async function withoutWriting(bed: TestBed, script: string): Promise<string> {
-  const files = ["", "-wal", "-shm"].map((ending) => fileOf(bed) + ending);
-  const there = files.filter((path) => existsSync(path));
-  for (const path of there) await Deno.chmod(path, 0o444);
-  await Deno.chmod(bed.root, 0o555);
-  await Deno.chmod(bed.root, 0o555);
-  try {
-    const { stdout, stderr } = await runScript(
-      `import process from "node:process";
-       import { complete } from "./engines/complete.ts";
-       import { sqlite } from "./engines/sqlite/mod.ts";
-       if (process.geteuid() === 0) process.seteuid(65534);
-       const open = async (dbname, options = {}) => {
-         const location = { name: "test", dbname };
-         const engine = complete(sqlite(location, { path: ${
-        JSON.stringify(fileOf(bed))
-      }, ...options }));
-         await engine.open();
-         return engine;
-       };
-       const textAt = async (engine, key) => {
-         const entry = await engine.get(key);
-         return entry && new TextDecoder().decode(entry.value).slice(0, 10);
-       };
-       const value = { value: new Uint8Array(2), timestamp: Date.now() };
-       ${script}`,
-      ["-A"],
-    );
-    // Where the package of the native driver was not fetched before, Deno says that it looks for it.
-    assertEquals(stderr.replaceAll(/^Download .*\n/gm, ""), "");
-    return stdout;
-  } finally {
-    await Deno.chmod(bed.root, 0o755);
-    await Deno.chmod(bed.root, 0o755);
-    for (const path of there) await Deno.chmod(path, 0o644);
-  }
-}
-
-const READ_ALL = `
-  const engine = await open("main");
-  const { checked, problems } = await engine.check({ fix: true });
-  console.log(await textAt(engine, "small"), await textAt(engine, "large"), await engine.size());
-  console.log(await Array.fromAsync(engine.keys()), checked > 0, problems.length);
-  console.log((await engine.getMany(["small", "no"])).length, await engine.has("no"));
-  for (const write of [
-    () => engine.set("small", value),
-    () => engine.delete("small"),
-    () => engine.setMany([["small", value]]),
-    () => engine.clear(),
-    async () => engine.compareAndSet("small", await engine.get("small"), value),
-    () => engine.compareAndSet("new", undefined, value),
-  ]) console.log(await Promise.try(write).then(String, (error) => error.message));
-  await engine.close();`;
-
-for (const isClosed of [true, false]) {
-  test(`reads and checks a store that may not be written, ${isClosed ? "" : "not "}closed by its writer`, async (bed) => {
-    const engine = await openIn(bed);
-    await engine.set("small", entryOf("a value"));
-    await engine.set("large", entryOf("v".repeat(50_000)));
-    if (isClosed) await engine.close();
-    const lines = (await withoutWriting(bed, READ_ALL)).trim().split("\n");
-    assertEquals(lines.slice(0, 3), [
-      "a value vvvvvvvvvv 2",
-      '[ "large", "small" ] true 0',
-      "2 false",
-    ]);
-    assertEquals(lines.length, 9);
-    for (const line of lines.slice(3)) {
-      assertMatch(line, /^Cannot .* engine "sqlite": .* cannot be written; check its permissions$/);
-    }
-    assertEquals(await textAt(isClosed ? await openIn(bed) : engine, "small"), "a value");
-  });
-}
-
 test("has empty stores in a file that may not be written", async (bed) => {
   const engine = await openIn(bed);
   await engine.set("key", entryOf("value"));
@@ -809,23 +614,29 @@ test("has empty stores in a file that may not be written", async (bed) => {
     const engine = await open("other");
     console.log(await engine.size(), await engine.has("key"), (await engine.check({ fix: false })).problems.length);
     console.log(await Promise.try(() => engine.set("key", value)).catch(({ name }) => name));`;
-  assertEquals(await withoutWriting(bed, script), "0 false 0\nEngineError\n");
+  assertEquals(await withoutWriting(FILES, bed, script), "0 false 0\nEngineError\n");
 });
 
 test("sees what is put in the place of a file that may not be written", async (bed) => {
   const engine = await openIn(bed);
   await engine.set("key", entryOf("before"));
   await engine.close();
+  const marker = join(bed.root, "marker");
+  await Deno.writeTextFile(marker, "");
+  await Deno.chmod(marker, 0o666);
   const script = `
     const engine = await open("main");
     console.log(await textAt(engine, "key"));
+    Deno.writeTextFileSync(${JSON.stringify(marker)}, "it has read");
     const end = performance.now() + 60_000;
     while (await textAt(engine, "key") === "before" && performance.now() < end) {
       await new Promise((go) => setTimeout(go, 10));
     }
     console.log(await textAt(engine, "key"));`;
-  const running = withoutWriting(bed, script);
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  let isOver = false;
+  const running = withoutWriting(FILES, bed, script).finally(() => isOver = true);
+  running.catch(() => undefined); // Awaited below.
+  while (!isOver && Deno.statSync(marker).size === 0) await delay(5);
   // The superuser, or whoever may write.
   await Deno.chmod(bed.root, 0o755);
   await Deno.chmod(fileOf(bed), 0o644);
