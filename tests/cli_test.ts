@@ -110,6 +110,25 @@ for (const engine of ["pairtree", "sqlite", "redis"] satisfies EngineName[]) {
   });
 }
 
+Deno.test("clear --deep claims no number: the stashes inside have entries too", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  await using inner = stash.sub("inner");
+  const clear = async (...more: string[]) => {
+    await stash.set("a", 1);
+    await inner.setMany([["b", 2], ["c", 3]]);
+    return await hashstash(["clear", "--deep", ...more, ...optionsOf(bed)]);
+  };
+  const asked = await clear();
+  assertEquals(asked.code, 2);
+  assertMatch(asked.stderr, /Remove all entries, those of the stashes inside it too, of stash/);
+  assertEquals(await inner.size(), 2);
+  assertEquals((await clear("--yes")).stdout, "Removed all entries\n");
+  assertEquals([await stash.size(), await inner.size()], [0, 0]);
+  assertEquals(JSON.parse((await clear("--yes", "--json")).stdout), { deep: true });
+  assertEquals(await inner.size(), 0);
+});
+
 Deno.test("--help on each command, and what is wrong is status 2", async () => {
   const overview = await hashstash(["--help"]);
   assertEquals(overview.code, 0);
