@@ -409,7 +409,8 @@ export class WebCacheStorage implements AsyncDisposable {
       store: `cache-${crypto.randomUUID()}`,
       order: performance.timeOrigin + performance.now(),
     };
-    const { store } = await this.#stash.setDefault(keyOf(name), made);
+    // The stash's ttl is for responses: without this entry those of the cache would be lost.
+    const { store } = await this.#stash.setDefault(keyOf(name), made, { ttl: Infinity });
     return this.#cache(name, store);
   }
 

@@ -340,6 +340,25 @@ onEngines("web cache: a storage leaves nothing of deleted caches", async (bed) =
   assertEquals(await stash.size(), 2);
 });
 
+onEngines(
+  "web cache: a storage's caches outlive the stash's ttl, their responses don't",
+  async (bed) => {
+    await using stash = bed.stash({ ttl: 50 });
+    await using caches = new WebCacheStorage(stash, {
+      ttl: (response) => response.headers.has("x-stays") ? 60_000 : undefined,
+    });
+    const cache = await caches.open("v1");
+    await cache.put(`${URL_}?stays`, new Response("stays", { headers: { "x-stays": "1" } }));
+    await cache.put(URL_, new Response("ends"));
+    await later(60);
+    assertEquals([await caches.has("v1"), await caches.keys()], [true, ["v1"]]);
+    assertEquals(await (await caches.match(`${URL_}?stays`))?.text(), "stays");
+    const same = await caches.open("v1");
+    assertEquals(await (await same.match(`${URL_}?stays`))?.text(), "stays");
+    assertEquals(await same.match(URL_), undefined);
+  },
+);
+
 Deno.test("web cache: an unknown cacheControl is refused", async () => {
   await using stash = new HashStash({ engine: "memory", name: "web_cache_options" });
   const options = { cacheControl: "public" } as unknown as WebCacheOptions;
