@@ -215,7 +215,7 @@ export class WebCache {
    * @param request The request, or its URL: GET, of `http:` or `https:`.
    * @param response The response.
    * @throws {TypeError} On other methods and schemes, status 206, `Vary: *`, and a body that was
-   * read already.
+   * read already or is not bytes.
    */
   async put(request: RequestInfo | URL, response: Response): Promise<void> {
     const asked = toRequest(request);

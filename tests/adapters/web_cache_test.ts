@@ -359,6 +359,38 @@ onEngines(
   },
 );
 
+onEngines("web cache: a body whose pieces are not bytes is refused", async (bed) => {
+  await using stash = bed.stash();
+  const cache = new WebCache(stash);
+  await cache.put(URL_, new Response("earlier"));
+  for (const piece of ["text", [1, 2], new ArrayBuffer(2), new Uint16Array(2), 5]) {
+    let cancelled: unknown;
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new Uint8Array([65]));
+        controller.enqueue(piece);
+        controller.enqueue(new Uint8Array([66]));
+      },
+      pull(controller) {
+        controller.close();
+      },
+      cancel(reason) {
+        cancelled = reason;
+      },
+    });
+    const error = await assertRejects(
+      () => cache.put(URL_, new Response(body)),
+      TypeError,
+      "not bytes",
+    );
+    assertEquals(cancelled, error);
+  }
+  assertEquals(await (await cache.match(URL_))?.text(), "earlier");
+  const pieces = ReadableStream.from(["a", "", "bc"]).pipeThrough(new TextEncoderStream());
+  await cache.put(URL_, new Response(pieces));
+  assertEquals(await (await cache.match(URL_))?.text(), "abc");
+});
+
 Deno.test("web cache: an unknown cacheControl is refused", async () => {
   await using stash = new HashStash({ engine: "memory", name: "web_cache_options" });
   const options = { cacheControl: "public" } as unknown as WebCacheOptions;
