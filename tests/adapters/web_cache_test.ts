@@ -230,6 +230,9 @@ const HEADERS: [
   ],
   ["private", {}, { "cache-control": "private, max-age=60" }, false, true],
   ["s-maxage=0", {}, { "cache-control": "s-maxage=0, max-age=60" }, false, true],
+  ["s-maxage=0 alone", {}, { "cache-control": "s-maxage=0" }, false, true],
+  ["s-maxage, age", {}, { "cache-control": "s-maxage=60", age: "61" }, false, true],
+  ["s-maxage, no-cache", {}, { "cache-control": "s-maxage=60, no-cache" }, false, false],
   ["authorization", { authorization: "Bearer x" }, {}, false, true],
   [
     "authorization, max-age",
@@ -289,6 +292,8 @@ onEngines("web cache: for how long the headers of HTTP let it be kept", async (b
   near(await seconds(shared, control("max-age=60", { age: "20" })), 40);
   near(await seconds(shared, control("max-age=60, s-maxage=120")), 120);
   near(await seconds(own, control("max-age=60, s-maxage=120")), 60);
+  near(await seconds(shared, control("s-maxage=120")), 120);
+  near(await seconds(own, control("s-maxage=120")), 600);
   near(await seconds(shared, control("public")), 600);
   near(await seconds(shared, {}), 600);
   // The shorter of the two.
