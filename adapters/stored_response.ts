@@ -125,7 +125,9 @@ class FetchedResponse extends Response {
   }
 
   override clone(): Response {
-    return new FetchedResponse(this.#stored, super.clone().body);
+    // Headers are the response's own, which a program may have changed.
+    const { headers, body } = super.clone();
+    return new FetchedResponse({ ...this.#stored, headers: [...headers] }, body);
   }
 }
 

@@ -396,6 +396,30 @@ onEngines("web cache: a body whose pieces are not bytes is refused", async (bed)
   assertEquals(await (await cache.match(URL_))?.text(), "abc");
 });
 
+onEngines("web cache: a clone has the headers that the response has now", async (bed) => {
+  await using stash = bed.stash();
+  const cache = new WebCache(stash);
+  const headers = { "x-kept": "1", "x-gone": "1", "content-type": "text/plain" };
+  await cache.put(URL_, new Response("hello", { status: 201, statusText: "Made", headers }));
+  const response = await cache.match(URL_);
+  assert(response !== undefined);
+  response.headers.set("x-new", "2");
+  response.headers.delete("x-gone");
+  response.headers.delete("content-type");
+  response.headers.append("set-cookie", "a=1");
+  response.headers.append("set-cookie", "b=2");
+  const clone = response.clone().clone();
+  assertEquals([...clone.headers], [...response.headers]);
+  assertEquals(clone.headers.getSetCookie(), ["a=1", "b=2"]);
+  assertEquals([clone.status, clone.statusText, clone.url], [201, "Made", response.url]);
+  assertEquals([await clone.text(), await response.text()], ["hello", "hello"]);
+  // A clone's headers are its own, and the stored ones stay as they are.
+  clone.headers.set("x-new", "3");
+  assertEquals(response.headers.get("x-new"), "2");
+  const stored = await cache.match(URL_);
+  assertEquals([stored?.headers.get("x-gone"), stored?.headers.get("x-new")], ["1", null]);
+});
+
 Deno.test("web cache: an unknown cacheControl is refused", async () => {
   await using stash = new HashStash({ engine: "memory", name: "web_cache_options" });
   const options = { cacheControl: "public" } as unknown as WebCacheOptions;
