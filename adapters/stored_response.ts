@@ -73,6 +73,23 @@ export function storedOf(
   };
 }
 
+/** What the key says of a response that can't be read: its request. */
+export function unreadableOf(url: string, vary: StoredResponse["vary"] = []): StoredResponse {
+  return {
+    url,
+    requestHeaders: vary.flatMap(([name, value]) => value === null ? [] : [[name, value]]),
+    vary,
+    order: 0,
+    responseUrl: "",
+    redirected: false,
+    type: "error",
+    status: 0,
+    statusText: "",
+    headers: [],
+    body: null,
+  };
+}
+
 /**
  * The body, read to its end; the response stays locked.
  *

@@ -1,8 +1,8 @@
 /** The Web's cache over a stash. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { WebCache, type WebCacheOptions, WebCacheStorage } from "../../adapters/web_cache.ts";
-import { HashStash } from "../../mod.ts";
-import { later, onEngines } from "../support/adapters.ts";
+import { DecodeError, HashStash } from "../../mod.ts";
+import { damage, later, onEngines } from "../support/adapters.ts";
 import { makeEngine, TestBed } from "../support/bed.ts";
 import { runScript } from "../support/child.ts";
 
@@ -418,6 +418,68 @@ onEngines("web cache: a clone has the headers that the response has now", async 
   assertEquals(response.headers.get("x-new"), "2");
   const stored = await cache.match(URL_);
   assertEquals([stored?.headers.get("x-gone"), stored?.headers.get("x-new")], ["1", null]);
+});
+
+onEngines("web cache: what can't be read can be replaced and removed", async (bed) => {
+  await using stash = bed.stash();
+  const cache = new WebCache(stash);
+  const other = "https://example.com/other";
+  const vary = { headers: { vary: "x-a, x-b" } };
+  const [one, two] = [asking({ "x-a": "1" }), asking({ "x-a": "2" })];
+  const text = async (request: Request | string) => await (await cache.match(request))?.text();
+  const all = async () =>
+    (await cache.keys()).map(({ url, headers }) => `${url} ${headers.get("x-a")}`);
+  await cache.put(other, new Response("other"));
+
+  // A response that varies by nothing.
+  await damage(bed, stash, URL_);
+  await assertRejects(() => cache.match(URL_), DecodeError);
+  await assertRejects(() => cache.matchAll(), DecodeError);
+  assertEquals(await all(), [`${URL_} null`, `${other} null`]);
+  assertEquals((await cache.keys(URL_)).length, 1);
+  await cache.put(URL_, new Response("replaced"));
+  assertEquals(await text(URL_), "replaced");
+  for (const options of [{}, { ignoreSearch: true }]) {
+    await damage(bed, stash, URL_);
+    assertEquals([await cache.delete(URL_, options), await cache.match(URL_)], [true, undefined]);
+  }
+
+  // One that varies.
+  await cache.put(one, new Response("one", vary));
+  await cache.put(two, new Response("two", vary));
+  await damage(bed, stash, [URL_, [["x-a", "1"], ["x-b", null]]]);
+  await assertRejects(() => cache.match(one), DecodeError);
+  assertEquals(await text(two), "two");
+  assertEquals(await all(), [`${URL_} 1`, `${other} null`, `${URL_} 2`]);
+  await cache.put(one, new Response("one again", vary));
+  assertEquals([await text(one), await text(two)], ["one again", "two"]);
+  await damage(bed, stash, [URL_, [["x-a", "1"], ["x-b", null]]]);
+  assertEquals([await cache.delete(one), await text(one)], [true, undefined]);
+  assertEquals(await text(two), "two");
+
+  // The index of those that vary: without it the others are not found.
+  for (const remove of [() => cache.delete(one), () => cache.put(one, new Response("one", vary))]) {
+    await cache.put(two, new Response("two", vary));
+    await damage(bed, stash, [URL_]);
+    await assertRejects(() => cache.match(two), DecodeError);
+    assertEquals((await cache.keys(two)).map(({ headers }) => headers.get("x-a")), [null, "2"]);
+    await remove();
+    assertEquals(await text(two), undefined);
+  }
+  assertEquals(await text(one), "one");
+  assertEquals(await text(other), "other");
+  // The response, its index and the other response.
+  assertEquals(await stash.size(), 3);
+});
+
+onEngines("web cache: a storage's cache whose entry can't be read can be deleted", async (bed) => {
+  await using stash = bed.stash();
+  await using caches = new WebCacheStorage(stash);
+  await damage(bed, stash, { cache: "v1" });
+  await assertRejects(() => caches.open("v1"), DecodeError);
+  assertEquals([await caches.delete("v1"), await caches.delete("v1")], [true, false]);
+  await (await caches.open("v1")).put(URL_, new Response("hello"));
+  assertEquals(await (await caches.match(URL_))?.text(), "hello");
 });
 
 Deno.test("web cache: an unknown cacheControl is refused", async () => {
