@@ -10,6 +10,7 @@ import { Output } from "../cli/io.ts";
 import type { EngineName } from "../engines/mod.ts";
 import { HashStash } from "../mod.ts";
 import { ARGUMENTS } from "../profile/bench/arguments.ts";
+import { runScript } from "./support/child.ts";
 import { hashstash, hashstashArguments, MAIN } from "./support/cli.ts";
 import { ENGINES, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
 import { runPython } from "./support/python.ts";
@@ -522,6 +523,28 @@ Deno.test("--path and --url are for the engines that have them, a variable for r
     assertEquals([args, code], [args, 2]);
     assertStringIncludes(stderr, "Usage");
   }
+});
+
+Deno.test("copy and export count nothing when they show no progress", async () => {
+  await using bed = await TestBed.create("pairtree");
+  await using stash = bed.stash({ name: "cli" });
+  await stash.set("k", 1);
+  const { success, stdout, stderr } = await runScript(
+    `
+    import { HashStash } from "./mod.ts";
+    import { main } from "./cli/main.ts";
+    let counts = 0;
+    const { size } = HashStash.prototype;
+    HashStash.prototype.size = function () { counts++; return size.call(this); };
+    const where = ${JSON.stringify(optionsOf(bed))};
+    await main(["copy", ...where, "--to-name", "other"]);
+    await main(["export", ...where]);
+    console.log(counts);
+  `,
+    ["-A", "--quiet", "--unstable-kv"],
+  );
+  assert(success, stderr);
+  assertMatch(stdout, /^Copied 1 entries .*\n.*"value":1}\n0\n$/);
 });
 
 Deno.test("copy --resume leaves what is there", async () => {
