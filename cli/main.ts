@@ -68,8 +68,7 @@ function helpOf(command: Command): string {
 }
 
 function describe(options: Record<string, Option>): string {
-  const shown = Object.entries(options).filter(([, { former }]) => !former);
-  const rows = shown.map(([name, { short, value, help }]) =>
+  const rows = Object.entries(options).map(([name, { short, value, help }]) =>
     [`${short ? `-${short}, ` : "    "}--${name}${value ? ` ${value}` : ""}`, help] as const
   );
   const width = Math.max(...rows.map(([left]) => left.length));
@@ -146,8 +145,7 @@ function report(error: unknown, command?: Command): number {
   warn(`${program}: ${isExpected(error) ? error.message : inspect(error)}`);
   if (!(error instanceof UsageError)) return FAILED;
   if (command !== undefined) {
-    const options = Object.entries(command.options ?? {})
-      .flatMap(([name, { former }]) => former ? [] : [`[--${name}]`]);
+    const options = Object.keys(command.options ?? {}).map((name) => `[--${name}]`);
     warn(["Usage:", program, command.usage, ...options].filter((part) => part !== "").join(" "));
   }
   return USAGE;
