@@ -14,7 +14,7 @@ import { print, printJSON, showKey, showText } from "./io.ts";
 /** Removes all entries. */
 export const clear: Command = {
   name: "clear",
-  usage: "--yes",
+  usage: "[--yes]",
   summary: "Removes all entries of the stash; asks first",
   options: {
     ...YES,

@@ -25,7 +25,7 @@ const PROGRESS = {
 /** Copies between engines. */
 export const copy: Command = {
   name: "copy",
-  usage: "--to-engine ENGINE",
+  usage: "[--to-engine ENGINE]",
   summary: "Copies all entries to another stash, of any engine",
   details:
     "Values are copied as they are stored, with their deadlines; with --to-append every version, else the latest.\n" +

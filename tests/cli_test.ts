@@ -159,6 +159,14 @@ Deno.test("--help on each command, and what is wrong is status 2", async () => {
     assert((stderr + stdout).length > 0);
     assert(!stderr.includes("    at "), stderr);
   }));
+  // The usage of a command names each of its options once.
+  await Promise.all(COMMANDS.map(async (command) => {
+    const { stderr } = await hashstash([command, "--nonsense"]);
+    const usage = stderr.split("\n").find((line) => line.startsWith("Usage: ")) ?? "";
+    const options = usage.match(/--[\w-]+/g) ?? [];
+    assertStringIncludes(usage, `hashstash ${command}`);
+    assertEquals(options, [...new Set(options)]);
+  }));
 });
 
 Deno.test("HASHSTASH_* variables name the stash", async () => {
