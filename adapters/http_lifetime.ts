@@ -26,7 +26,11 @@ function loadPolicy(): Promise<Policy> {
   );
 }
 
-const EXPLICIT = /(^|[,\s])(s-maxage|max-age|no-cache)\b/i;
+/** What says for how long; `s-maxage` says it to shared caches alone. */
+const EXPLICIT = {
+  shared: /(^|[,\s])(s-maxage|max-age|no-cache)\b/i,
+  private: /(^|[,\s])(max-age|no-cache)\b/i,
+};
 
 /**
  * For how long a response is fresh by its headers, ms.
@@ -58,7 +62,8 @@ export async function httpLifetime(
   if (!policy.storable()) return 0;
   const fresh = policy.maxAge();
   if (fresh > 0) return Math.max(0, (fresh - policy.age()) * 1_000);
-  const explicit = EXPLICIT.test(control ?? "") || headers.has("expires") ||
+  const explicit = EXPLICIT[shared ? "shared" : "private"].test(control ?? "") ||
+    headers.has("expires") ||
     control === null && /no-cache/i.test(headers.get("pragma") ?? "");
   const cookies = shared && headers.has("set-cookie") &&
     !/(^|[,\s])(public|immutable)\b/i.test(control ?? "");

@@ -17,7 +17,7 @@
  * @module
  */
 import { EventEmitter } from "node:events";
-import type { HashStash, SetOptions } from "../mod.ts";
+import { DecodeError, type HashStash, type SetOptions } from "../mod.ts";
 import { segmentOf } from "./segment.ts";
 
 /** An entry of `setMany`, as Keyv hands it over. */
@@ -217,7 +217,7 @@ export class KeyvStash extends EventEmitter {
 
   /** Whether each key is there: in one batch, where the engine has one. */
   async hasMany(keys: string[]): Promise<boolean[]> {
-    return (await this.#current.getMany(keys)).map((value) => value !== undefined);
+    return await areThere(this.#current, keys);
   }
 
   /** Removes; whether it was there. */
@@ -239,8 +239,8 @@ export class KeyvStash extends EventEmitter {
 
   async #deleteMany(stash: HashStash, keys: string[]): Promise<boolean[] | boolean> {
     const unique = [...new Set(keys)];
-    const values = await stash.getMany(unique);
-    const there = new Map(unique.map((key, i) => [key, values[i] !== undefined]));
+    const found = await areThere(stash, unique);
+    const there = new Map(unique.map((key, i) => [key, found[i]]));
     await stash.deleteMany(unique);
     // A key that comes twice was there for the first only, as with one delete after the other.
     const deleted = keys.map((key) => {
@@ -304,4 +304,17 @@ export class KeyvStash extends EventEmitter {
     if (!isLifetime) return { expiresAt: Math.max(0, time) };
     return time < 0 ? { expiresAt: 0 } : { ttl: time };
   }
+}
+
+/** Whether each key is there, also with a value that can't be read. */
+async function areThere(stash: HashStash, keys: string[]): Promise<boolean[]> {
+  try {
+    return (await stash.getMany(keys)).map((value) => value !== undefined);
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+  }
+  // Only now: one after the other costs a round trip each.
+  const there: boolean[] = [];
+  for (const key of keys) there.push(await stash.has(key));
+  return there;
 }

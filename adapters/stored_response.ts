@@ -1,4 +1,5 @@
 /** A request and its response, as they are stored. */
+import { concat } from "@std/bytes/concat";
 
 /** A response as it is stored, with its request. */
 export interface StoredResponse {
@@ -72,25 +73,45 @@ export function storedOf(
   };
 }
 
-/** The body, read to its end; the response stays locked. */
+/** What the key says of a response that can't be read: its request. */
+export function unreadableOf(url: string, vary: StoredResponse["vary"] = []): StoredResponse {
+  return {
+    url,
+    requestHeaders: vary.flatMap(([name, value]) => value === null ? [] : [[name, value]]),
+    vary,
+    order: 0,
+    responseUrl: "",
+    redirected: false,
+    type: "error",
+    status: 0,
+    statusText: "",
+    headers: [],
+    body: null,
+  };
+}
+
+/**
+ * The body, read to its end; the response stays locked.
+ *
+ * @throws {TypeError} When a piece of it is not bytes: a stream that a program made has any.
+ */
 export async function readBody(response: Response): Promise<Uint8Array | null> {
   if (response.body === null) return null;
   const reader = response.body.getReader();
   const chunks: Uint8Array[] = [];
-  let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) break;
+    if (done) return concat(chunks);
+    if (!(value instanceof Uint8Array)) {
+      const error = new TypeError(
+        "Cannot read the response's body: it has pieces that are not bytes",
+      );
+      // Whoever makes it needn't go on; how that ends is theirs.
+      reader.cancel(error).catch(() => {});
+      throw error;
+    }
     chunks.push(value);
-    length += value.length;
   }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
 }
 
 /** Leaves the body unread, as used as if it had been. */
@@ -121,7 +142,9 @@ class FetchedResponse extends Response {
   }
 
   override clone(): Response {
-    return new FetchedResponse(this.#stored, super.clone().body);
+    // Headers are the response's own, which a program may have changed.
+    const { headers, body } = super.clone();
+    return new FetchedResponse({ ...this.#stored, headers: [...headers] }, body);
   }
 }
 

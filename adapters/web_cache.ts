@@ -20,7 +20,7 @@
  *
  * @module
  */
-import type { HashStash, SetOptions } from "../mod.ts";
+import { DecodeError, type HashStash, type SetOptions } from "../mod.ts";
 import { httpLifetime } from "./http_lifetime.ts";
 import {
   accepts,
@@ -31,6 +31,7 @@ import {
   responseOf,
   storedOf,
   type StoredResponse,
+  unreadableOf,
   varyNames,
 } from "./stored_response.ts";
 
@@ -79,6 +80,9 @@ const OVERTAKEN = new Error("Overtaken");
 
 /** Found under a key. */
 type Found = [key: unknown, stored: StoredResponse];
+
+/** In the place of a value that can't be read. */
+const UNREADABLE = Symbol("unreadable");
 
 /**
  * The Web's `Cache` interface over a stash. Each response is an entry of its own, with its own
@@ -140,15 +144,16 @@ export class WebCache {
 
   /**
    * The requests that a request matches, or all there are, in the order in which their responses were
-   * stored; without credentials, unless the response varies by them.
+   * stored; without credentials, unless the response varies by them. Those of responses that can't be
+   * read come first, so that they can be deleted.
    *
    * @param request The request, or its URL.
    * @param options How requests are compared.
    */
   async keys(request?: RequestInfo | URL, options?: WebCacheQueryOptions): Promise<Request[]> {
     const found = request === undefined
-      ? await this.#all()
-      : await this.#find(toRequest(request), options);
+      ? await this.#scan(() => true, () => true, true)
+      : await this.#find(toRequest(request), options, true);
     return found.map(([, stored]) => requestOf(stored));
   }
 
@@ -215,7 +220,7 @@ export class WebCache {
    * @param request The request, or its URL: GET, of `http:` or `https:`.
    * @param response The response.
    * @throws {TypeError} On other methods and schemes, status 206, `Vary: *`, and a body that was
-   * read already.
+   * read already or is not bytes.
    */
   async put(request: RequestInfo | URL, response: Response): Promise<void> {
     const asked = toRequest(request);
@@ -225,14 +230,14 @@ export class WebCache {
   }
 
   /**
-   * Removes the responses for a request.
+   * Removes the responses for a request, also those that can't be read.
    *
    * @param request The request, or its URL.
    * @param options How requests are compared.
    * @returns Whether there was one.
    */
   async delete(request: RequestInfo | URL, options?: WebCacheQueryOptions): Promise<boolean> {
-    const found = await this.#find(toRequest(request), options);
+    const found = await this.#find(toRequest(request), options, true);
     return await this.#stash.deleteMany(found.map(([key]) => key)) > 0;
   }
 
@@ -253,7 +258,7 @@ export class WebCache {
     const url = urlOf(request);
     const key = names.length === 0 ? url : [url, stored.vary];
     // First: after a crash in between there is none for the request rather than an earlier one.
-    const earlier = (await this.#find(request)).map(([key]) => key);
+    const earlier = (await this.#find(request, {}, true)).map(([key]) => key);
     await this.#stash.deleteMany(earlier.filter((other) => !isSame(other, key)));
     const ttl = lifetime ?? Infinity;
     if (names.length > 0) await this.#index(url, names, Date.now() + ttl);
@@ -298,8 +303,17 @@ export class WebCache {
     }
   }
 
-  /** What matches a request, in the order in which it was stored. */
-  async #find(request: Request, options: WebCacheQueryOptions = {}): Promise<Found[]> {
+  /**
+   * What matches a request, in the order in which it was stored.
+   *
+   * @param isTolerant Whether what can't be read is found too, by its key: for whoever asks only
+   * what is there.
+   */
+  async #find(
+    request: Request,
+    options: WebCacheQueryOptions = {},
+    isTolerant = false,
+  ): Promise<Found[]> {
     const { ignoreMethod = false, ignoreSearch = false, ignoreVary = false } = options;
     if (request.method !== "GET" && !ignoreMethod) return [];
     const url = urlOf(request);
@@ -308,39 +322,63 @@ export class WebCache {
       return await this.#scan(
         (other) => withoutSearch(other) === wanted,
         (vary) => ignoreVary || accepts(vary, request),
+        isTolerant,
       );
     }
-    const [plain, index] = await this.#stash.getMany([url, [url]]);
-    const found: Found[] = isStored(plain) ? [[url, plain]] : [];
+    const [plain, index] = await this.#values([url, [url]], isTolerant);
+    const found = foundOf(url, plain);
+    if (index === UNREADABLE) {
+      // Without it none of the URL's responses that vary is found any more: all of them match.
+      const varying = await this.#scan((other) => other === url, (vary) => vary.length > 0, true);
+      return sorted([[[url], unreadableOf(url)], ...found, ...varying]);
+    }
     const lists = (index as VaryIndex | undefined)?.lists;
     if (!Array.isArray(lists)) return found;
-    if (ignoreVary) return await this.#scan((other) => other === url, () => true);
+    if (ignoreVary) return await this.#scan((other) => other === url, () => true, isTolerant);
     const keys = lists.map(({ names }) => [
       url,
       names.map((name) => [name, request.headers.get(name)]),
     ]);
-    return sorted([...found, ...await this.#read(keys)]);
+    return sorted([...found, ...await this.#read(keys, isTolerant)]);
   }
 
   /** Goes over all keys. */
   async #scan(
     isUrl: (url: string) => boolean,
     isVary: (vary: StoredResponse["vary"]) => boolean,
+    isTolerant: boolean,
   ): Promise<Found[]> {
     const keys: unknown[] = [];
     for await (const key of this.#stash.keys()) {
-      const [url, vary] = typeof key === "string" ? [key, []] : partsOf(key);
+      const [url, vary] = partsOf(key);
       if (url !== undefined && URL.canParse(url) && isUrl(url) && isVary(vary)) keys.push(key);
     }
-    return sorted(await this.#read(keys));
+    return sorted(await this.#read(keys, isTolerant));
   }
 
-  async #read(keys: unknown[]): Promise<Found[]> {
-    const values = await this.#stash.getMany(keys);
-    return keys.flatMap((key, i) => {
-      const value = values[i];
-      return isStored(value) ? [[key, value] satisfies Found] : [];
-    });
+  async #read(keys: unknown[], isTolerant: boolean): Promise<Found[]> {
+    const values = await this.#values(keys, isTolerant);
+    return keys.flatMap((key, i) => foundOf(key, values[i]));
+  }
+
+  /** The values of keys; `UNREADABLE` in the place of those that can't be read, when tolerant. */
+  async #values(keys: unknown[], isTolerant: boolean): Promise<unknown[]> {
+    try {
+      return await this.#stash.getMany(keys);
+    } catch (error) {
+      if (!isTolerant || !(error instanceof DecodeError)) throw error;
+    }
+    // A batch doesn't tell which of them.
+    const values: unknown[] = [];
+    for (const key of keys) {
+      try {
+        values.push(await this.#stash.get(key));
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        values.push(UNREADABLE);
+      }
+    }
+    return values;
   }
 
   async #all(): Promise<Found[]> {
@@ -409,7 +447,8 @@ export class WebCacheStorage implements AsyncDisposable {
       store: `cache-${crypto.randomUUID()}`,
       order: performance.timeOrigin + performance.now(),
     };
-    const { store } = await this.#stash.setDefault(keyOf(name), made);
+    // The stash's ttl is for responses: without this entry those of the cache would be lost.
+    const { store } = await this.#stash.setDefault(keyOf(name), made, { ttl: Infinity });
     return this.#cache(name, store);
   }
 
@@ -423,13 +462,20 @@ export class WebCacheStorage implements AsyncDisposable {
   }
 
   /**
-   * Removes a cache with its responses. Who has it open goes on with an empty one of their own.
+   * Removes a cache with its responses. Who has it open goes on with an empty one of their own. Of
+   * one whose entry can't be read only the name goes: where its responses are is not known.
    *
    * @param name The name.
    * @returns Whether there was one.
    */
   async delete(name: string): Promise<boolean> {
-    const entry = await this.#stash.pop(keyOf(name));
+    let entry: CacheEntry | undefined;
+    try {
+      entry = await this.#stash.pop(keyOf(name));
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      return await this.#stash.delete(keyOf(name));
+    }
     if (entry === undefined) return false;
     await this.#stashOf(name, entry.store).clear();
     return true;
@@ -556,11 +602,19 @@ function withoutSearch(href: string): string {
   return url.href;
 }
 
-/** The URL and the headers of the key of a response that varies. */
+/** The URL of the key of a response, and the headers that it varies by. */
 function partsOf(key: unknown): [url: string | undefined, vary: StoredResponse["vary"]] {
+  if (typeof key === "string") return [key, []];
   if (!Array.isArray(key) || key.length !== 2) return [undefined, []];
   const [url, vary] = key;
   return typeof url === "string" && Array.isArray(vary) ? [url, vary] : [undefined, []];
+}
+
+/** What a value under a key is, when it is a response or can't be read. */
+function foundOf(key: unknown, value: unknown): Found[] {
+  if (isStored(value)) return [[key, value]];
+  const [url, vary] = partsOf(key);
+  return value === UNREADABLE && url !== undefined ? [[key, unreadableOf(url, vary)]] : [];
 }
 
 function sorted(found: Found[]): Found[] {

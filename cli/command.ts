@@ -28,8 +28,6 @@ export interface Option {
   /** What stands for the value in the help: `MS`. */
   readonly value?: string;
   readonly help: string;
-  /** What an option was called formerly: still read, and no longer shown. */
-  readonly former?: boolean;
 }
 
 /** The parsed command line of a command. */

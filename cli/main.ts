@@ -1,6 +1,7 @@
 /**
- * The command line: `deno run -A jsr:@hashstash/hashstash/cli COMMAND`, or installed with
- * `deno install -g -A -n hashstash jsr:@hashstash/hashstash/cli`.
+ * The command line: `deno run -A --unstable-kv jsr:@hashstash/hashstash/cli COMMAND`, or installed
+ * with `deno install -g -A --unstable-kv -n hashstash jsr:@hashstash/hashstash/cli`. Only the engine
+ * shelve needs `--unstable-kv`.
  *
  * Exit status 0: done; 1: absent, damaged or failed; 2: used wrongly.
  *
@@ -68,8 +69,7 @@ function helpOf(command: Command): string {
 }
 
 function describe(options: Record<string, Option>): string {
-  const shown = Object.entries(options).filter(([, { former }]) => !former);
-  const rows = shown.map(([name, { short, value, help }]) =>
+  const rows = Object.entries(options).map(([name, { short, value, help }]) =>
     [`${short ? `-${short}, ` : "    "}--${name}${value ? ` ${value}` : ""}`, help] as const
   );
   const width = Math.max(...rows.map(([left]) => left.length));
@@ -146,8 +146,9 @@ function report(error: unknown, command?: Command): number {
   warn(`${program}: ${isExpected(error) ? error.message : inspect(error)}`);
   if (!(error instanceof UsageError)) return FAILED;
   if (command !== undefined) {
-    const options = Object.entries(command.options ?? {})
-      .flatMap(([name, { former }]) => former ? [] : [`[--${name}]`]);
+    const named: string[] = command.usage.match(/--[\w-]+/g) ?? [];
+    const options = Object.keys(command.options ?? {})
+      .flatMap((name) => named.includes(`--${name}`) ? [] : [`[--${name}]`]);
     warn(["Usage:", program, command.usage, ...options].filter((part) => part !== "").join(" "));
   }
   return USAGE;

@@ -14,7 +14,7 @@ import { print, printJSON, showKey, showText } from "./io.ts";
 /** Removes all entries. */
 export const clear: Command = {
   name: "clear",
-  usage: "--yes",
+  usage: "[--yes]",
   summary: "Removes all entries of the stash; asks first",
   options: {
     ...YES,
@@ -26,12 +26,16 @@ export const clear: Command = {
     const named = stashOf(invocation);
     // Stashes inside it can be there though it is not.
     await using stash = deep ? named : await orEmpty(named);
-    const removed = await stash.size();
-    const what = `Remove ${removed} entries of stash "${named.name}" in ${named.path}`;
+    // How many the stashes inside it have, nothing tells.
+    const removed = deep ? undefined : await stash.size();
+    const entries = deep
+      ? "all entries, those of the stashes inside it too,"
+      : `${removed} entries`;
+    const what = `Remove ${entries} of stash "${named.name}" in ${named.path}`;
     if (!confirmed(invocation, what)) return FAILED;
     await stash.clear({ deep });
-    if (invocation.json) await printJSON({ removed });
-    else await print(`Removed ${removed} entries`);
+    if (invocation.json) await printJSON(deep ? { deep } : { removed });
+    else await print(`Removed ${deep ? "all entries" : entries}`);
     return OK;
   },
 };

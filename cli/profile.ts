@@ -23,15 +23,6 @@ const FORMATS = [".csv", ".html", ".json", ".svg"];
 
 const list = (help: string): Option => ({ type: "string", value: "LIST", help });
 
-/** What the options were called at first, by what they are called now. */
-const FORMER: Record<string, string> = {
-  engine: "engines",
-  serializer: "serializers",
-  compress: "compressors",
-  b64: "base64",
-  size: "sizes",
-};
-
 /** Measures engines and codecs. */
 export const profile: Command = {
   name: "profile",
@@ -51,9 +42,6 @@ export const profile: Command = {
     redis: { type: "string", value: "URL", help: "The redis server; --url, $HASHSTASH_URL" },
     output: { type: "string", short: "o", value: "FILE", help: "Also writes the result to a file" },
     quiet: { type: "boolean", short: "q", help: "Shows no progress" },
-    ...Object.fromEntries(
-      Object.values(FORMER).map((name) => [name, { type: "string", help: "", former: true }]),
-    ),
   },
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
@@ -90,7 +78,7 @@ export const profile: Command = {
 function profileOptions(invocation: Invocation): ProfileOptions {
   const { values } = invocation;
   const listOf = (name: string) => {
-    const text = values[FORMER[name]] ?? values[name];
+    const text = values[name];
     return text === undefined ? undefined : String(text).split(",");
   };
   const engine = listOf("engine") ?? ENGINE_NAMES;
@@ -103,7 +91,7 @@ function profileOptions(invocation: Invocation): ProfileOptions {
     engine: engine as ProfileOptions["engine"],
     serializer: listOf("serializer") as ProfileOptions["serializer"],
     compress: listOf("compress")?.map((name) =>
-      name === "none" || name === "false" ? false : name === "true" || name
+      name === "true" || name === "false" ? name === "true" : name
     ) as ProfileOptions["compress"],
     b64: listOf("b64")?.map(flagOf),
     size: listOf("size")?.map(Number),

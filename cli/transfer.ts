@@ -25,7 +25,7 @@ const PROGRESS = {
 /** Copies between engines. */
 export const copy: Command = {
   name: "copy",
-  usage: "--to-engine ENGINE",
+  usage: "[--to-engine ENGINE]",
   summary: "Copies all entries to another stash, of any engine",
   details:
     "Values are copied as they are stored, with their deadlines; with --to-append every version, else the latest.\n" +
@@ -41,7 +41,7 @@ export const copy: Command = {
     const named = stashOf(invocation);
     await using to = secondStashOf(invocation, named);
     await using from = await orEmpty(named);
-    const progress = await progressOf(invocation, "copy", await from.size());
+    const progress = await progressOf(invocation, "copy", () => from.size());
     const wanted = async (keys: string[]) => {
       progress?.tick(keys.length);
       if (!invocation.values.resume) return keys;
@@ -80,7 +80,7 @@ export const exportEntries: Command = {
   async run(invocation) {
     const [file] = onlyPositionals(invocation.positionals, 1);
     await using stash = await orEmpty(stashOf(invocation));
-    const progress = await progressOf(invocation, "export", await stash.size());
+    const progress = await progressOf(invocation, "export", () => stash.size());
     try {
       await writeTo(file, exportLines(stash, progress));
     } finally {
@@ -220,10 +220,12 @@ async function valueIn(
   return await stash.encodeValue(await fromTaggedJSON(value));
 }
 
+/** @param total Counts the steps: called only when progress is shown, for it reads a whole store. */
 async function progressOf(
   { values }: Invocation,
   label: string,
-  total?: number,
+  total?: () => Promise<number>,
 ): Promise<Progress | undefined> {
-  return values.quiet || !isErrorTerminal() ? undefined : await createProgress({ label, total });
+  if (values.quiet || !isErrorTerminal()) return undefined;
+  return await createProgress({ label, total: await total?.() });
 }

@@ -27,7 +27,10 @@ const FLOORS: readonly (readonly string[])[] = [
 export interface Floors {
   /** From the ground up. */
   readonly floors: { readonly rooms: readonly string[]; readonly files: string[] }[];
-  /** `FILE → FILE` for each import of a room that is not below: types and lazy imports count. */
+  /**
+   * `FILE → FILE` for each import of a room that is not below. Types count, and so do lazy imports
+   * whose address is a literal: one that is computed can't be seen.
+   */
   readonly upward: string[];
   /** The files of each circle of imports. */
   readonly circles: string[][];

@@ -18,11 +18,6 @@ export function standardInput(): ReadableStream<Uint8Array<ArrayBuffer>> {
   return Deno.stdin.readable;
 }
 
-/** Where results go, as a stream. */
-export function standardOutput(): WritableStream<Uint8Array<ArrayBufferLike>> {
-  return Deno.stdout.writable;
-}
-
 /** Writes all bytes to the standard output. */
 export function writeOutput(bytes: Uint8Array): Promise<void> {
   return writeAll(Deno.stdout, bytes);

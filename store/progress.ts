@@ -2,9 +2,9 @@
  * How far a long run is: a bar on a terminal, plain lines anywhere else. Shared by `map`, `profile`
  * and the command line.
  */
-import process from "node:process";
 import type { Writable } from "node:stream";
 import { loadLibrary } from "../platform/library.ts";
+import { standardError } from "../platform/terminal.ts";
 
 /** Where progress is written; `isTTY` decides between a bar and lines. */
 export type ProgressStream = Writable & { isTTY?: boolean };
@@ -49,7 +49,7 @@ const loadBar = loadLibrary<{ createBar(options: BarOptions): Progress }>(
  * ```
  */
 export async function createProgress(options: ProgressOptions): Promise<Progress> {
-  const { total, label, stream = process.stderr as ProgressStream } = options;
+  const { total, label, stream = standardError() } = options;
   if (stream.isTTY) {
     try {
       const { createBar } = await loadBar();

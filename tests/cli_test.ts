@@ -10,6 +10,7 @@ import { Output } from "../cli/io.ts";
 import type { EngineName } from "../engines/mod.ts";
 import { HashStash } from "../mod.ts";
 import { ARGUMENTS } from "../profile/bench/arguments.ts";
+import { runScript } from "./support/child.ts";
 import { hashstash, hashstashArguments, MAIN } from "./support/cli.ts";
 import { ENGINES, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
 import { runPython } from "./support/python.ts";
@@ -110,6 +111,25 @@ for (const engine of ["pairtree", "sqlite", "redis"] satisfies EngineName[]) {
   });
 }
 
+Deno.test("clear --deep claims no number: the stashes inside have entries too", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  await using inner = stash.sub("inner");
+  const clear = async (...more: string[]) => {
+    await stash.set("a", 1);
+    await inner.setMany([["b", 2], ["c", 3]]);
+    return await hashstash(["clear", "--deep", ...more, ...optionsOf(bed)]);
+  };
+  const asked = await clear();
+  assertEquals(asked.code, 2);
+  assertMatch(asked.stderr, /Remove all entries, those of the stashes inside it too, of stash/);
+  assertEquals(await inner.size(), 2);
+  assertEquals((await clear("--yes")).stdout, "Removed all entries\n");
+  assertEquals([await stash.size(), await inner.size()], [0, 0]);
+  assertEquals(JSON.parse((await clear("--yes", "--json")).stdout), { deep: true });
+  assertEquals(await inner.size(), 0);
+});
+
 Deno.test("--help on each command, and what is wrong is status 2", async () => {
   const overview = await hashstash(["--help"]);
   assertEquals(overview.code, 0);
@@ -138,6 +158,14 @@ Deno.test("--help on each command, and what is wrong is status 2", async () => {
     assertEquals([args.join(" "), code], [args.join(" "), 2]);
     assert((stderr + stdout).length > 0);
     assert(!stderr.includes("    at "), stderr);
+  }));
+  // The usage of a command names each of its options once.
+  await Promise.all(COMMANDS.map(async (command) => {
+    const { stderr } = await hashstash([command, "--nonsense"]);
+    const usage = stderr.split("\n").find((line) => line.startsWith("Usage: ")) ?? "";
+    const options = usage.match(/--[\w-]+/g) ?? [];
+    assertStringIncludes(usage, `hashstash ${command}`);
+    assertEquals(options, [...new Set(options)]);
   }));
 });
 
@@ -505,6 +533,28 @@ Deno.test("--path and --url are for the engines that have them, a variable for r
   }
 });
 
+Deno.test("copy and export count nothing when they show no progress", async () => {
+  await using bed = await TestBed.create("pairtree");
+  await using stash = bed.stash({ name: "cli" });
+  await stash.set("k", 1);
+  const { success, stdout, stderr } = await runScript(
+    `
+    import { HashStash } from "./mod.ts";
+    import { main } from "./cli/main.ts";
+    let counts = 0;
+    const { size } = HashStash.prototype;
+    HashStash.prototype.size = function () { counts++; return size.call(this); };
+    const where = ${JSON.stringify(optionsOf(bed))};
+    await main(["copy", ...where, "--to-name", "other"]);
+    await main(["export", ...where]);
+    console.log(counts);
+  `,
+    ["-A", "--quiet", "--unstable-kv"],
+  );
+  assert(success, stderr);
+  assertMatch(stdout, /^Copied 1 entries .*\n.*"value":1}\n0\n$/);
+});
+
 Deno.test("copy --resume leaves what is there", async () => {
   await using bed = await TestBed.create("sqlite");
   await using from = bed.stash({ name: "from" });
@@ -750,27 +800,21 @@ for (const engine of ENGINES.filter((engine) => engine !== "redis")) {
   });
 }
 
-Deno.test("profile has the options of deno task profile, and its former ones", async () => {
+Deno.test("profile has the options of deno task profile", async () => {
   const names = [...ARGUMENTS.matchAll(/--\w+/g)].map(([name]) => name);
   assert(names.length >= 8);
   const { stdout } = await hashstash(["profile", "--help"]);
   for (const name of names) assertMatch(stdout, new RegExp(`${name} `));
-  assert(!stdout.includes("--engines"));
-  const common = ["--iterations", "1", "--json"];
-  const now = "--engine memory --serializer json --compress false,gzip --b64 true --size 50";
-  const former =
-    "--engines memory --serializers json --compressors none,gzip --base64 true --sizes 50";
-  for (const args of [now, former]) {
-    const { code, stdout } = await hashstash(["profile", ...args.split(" "), ...common]);
-    assertEquals(code, 0, args);
-    const rows: Record<string, unknown>[] = JSON.parse(stdout).rows;
-    const seen = (name: string) => [...new Set(rows.map((row) => row[name]))];
-    assertEquals(seen("engine"), ["memory"]);
-    assertEquals(seen("serializer"), ["json"]);
-    assertEquals(seen("compress"), [false, "gzip"]);
-    assertEquals(seen("b64"), [true]);
-    assertEquals(seen("size"), [50]);
-  }
+  const args = "--engine memory --serializer json --compress false,gzip --b64 true --size 50";
+  const run = await hashstash(["profile", ...args.split(" "), "--iterations", "1", "--json"]);
+  assertEquals(run.code, 0, run.stderr);
+  const rows: Record<string, unknown>[] = JSON.parse(run.stdout).rows;
+  const seen = (name: string) => [...new Set(rows.map((row) => row[name]))];
+  assertEquals(seen("engine"), ["memory"]);
+  assertEquals(seen("serializer"), ["json"]);
+  assertEquals(seen("compress"), [false, "gzip"]);
+  assertEquals(seen("b64"), [true]);
+  assertEquals(seen("size"), [50]);
   const wrong = [
     "--engine x",
     "--compress x",
@@ -790,13 +834,13 @@ Deno.test("profile prints a table and writes files", async () => {
   const args = [
     "profile",
     ...optionsOf(bed),
-    "--engines",
+    "--engine",
     "memory,sqlite",
-    "--compressors",
-    "none,zstd",
-    "--base64",
+    "--compress",
+    "false,zstd",
+    "--b64",
     "false",
-    "--sizes",
+    "--size",
     "500",
     "-i",
     "2",

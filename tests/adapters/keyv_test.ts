@@ -1,12 +1,12 @@
 /** Keyv over a stash: what both of its versions do, and inputs that once went wrong. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Keyv as Keyv5, type KeyvStoreAdapter } from "npm:keyv@^5.6.0";
 import { Keyv as Keyv6, type KeyvStorageAdapter } from "npm:keyv@^6.1.0";
 import { KeyvStash } from "../../adapters/keyv.ts";
 import type { Engine } from "../../engines/engine.ts";
-import { HashStash } from "../../mod.ts";
+import { DecodeError, HashStash } from "../../mod.ts";
 import { makeEngine, TestBed } from "../support/bed.ts";
-import { later, onEngines } from "../support/adapters.ts";
+import { damage, later, onEngines } from "../support/adapters.ts";
 
 /** The engine, with a count of the calls of each of its methods. */
 function countCalls(engine: Engine, calls: Map<string, number>): Engine {
@@ -194,6 +194,21 @@ onEngines("keyv: the store alone, without a Keyv in front", async (bed) => {
   await stash.set({ n: 1 }, "mine");
   await store.set("c", "text");
   assertEquals(await Array.fromAsync(store.iterator()), [["c", "text"]]);
+  await store.disconnect();
+});
+
+onEngines("keyv: what can't be read is there, and can be removed and replaced", async (bed) => {
+  const stash = bed.stash();
+  const store = new KeyvStash(stash);
+  await store.set("good", "text");
+  await damage(bed, stash, "bad");
+  await assertRejects(() => store.getMany(["good", "bad"]), DecodeError);
+  assertEquals(await store.hasMany(["bad", "x", "good"]), [true, false, true]);
+  assertEquals(await store.deleteMany(["bad", "x", "bad"]), [true, false, false]);
+  assertEquals([await store.has("bad"), await store.has("good")], [false, true]);
+  await damage(bed, stash, "bad");
+  await store.setMany([{ key: "bad", value: "new" }]);
+  assertEquals(await store.getMany(["good", "bad"]), ["text", "new"]);
   await store.disconnect();
 });
 

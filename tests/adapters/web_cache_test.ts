@@ -1,8 +1,8 @@
 /** The Web's cache over a stash. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { WebCache, type WebCacheOptions, WebCacheStorage } from "../../adapters/web_cache.ts";
-import { HashStash } from "../../mod.ts";
-import { later, onEngines } from "../support/adapters.ts";
+import { DecodeError, HashStash } from "../../mod.ts";
+import { damage, later, onEngines } from "../support/adapters.ts";
 import { makeEngine, TestBed } from "../support/bed.ts";
 import { runScript } from "../support/child.ts";
 
@@ -230,6 +230,9 @@ const HEADERS: [
   ],
   ["private", {}, { "cache-control": "private, max-age=60" }, false, true],
   ["s-maxage=0", {}, { "cache-control": "s-maxage=0, max-age=60" }, false, true],
+  ["s-maxage=0 alone", {}, { "cache-control": "s-maxage=0" }, false, true],
+  ["s-maxage, age", {}, { "cache-control": "s-maxage=60", age: "61" }, false, true],
+  ["s-maxage, no-cache", {}, { "cache-control": "s-maxage=60, no-cache" }, false, false],
   ["authorization", { authorization: "Bearer x" }, {}, false, true],
   [
     "authorization, max-age",
@@ -289,6 +292,8 @@ onEngines("web cache: for how long the headers of HTTP let it be kept", async (b
   near(await seconds(shared, control("max-age=60", { age: "20" })), 40);
   near(await seconds(shared, control("max-age=60, s-maxage=120")), 120);
   near(await seconds(own, control("max-age=60, s-maxage=120")), 60);
+  near(await seconds(shared, control("s-maxage=120")), 120);
+  near(await seconds(own, control("s-maxage=120")), 600);
   near(await seconds(shared, control("public")), 600);
   near(await seconds(shared, {}), 600);
   // The shorter of the two.
@@ -338,6 +343,143 @@ onEngines("web cache: a storage leaves nothing of deleted caches", async (bed) =
   assertEquals(await caches.keys(), ["v1", "v2"]);
   assertEquals(await (await caches.match(URL_))?.text(), "stays");
   assertEquals(await stash.size(), 2);
+});
+
+onEngines(
+  "web cache: a storage's caches outlive the stash's ttl, their responses don't",
+  async (bed) => {
+    await using stash = bed.stash({ ttl: 50 });
+    await using caches = new WebCacheStorage(stash, {
+      ttl: (response) => response.headers.has("x-stays") ? 60_000 : undefined,
+    });
+    const cache = await caches.open("v1");
+    await cache.put(`${URL_}?stays`, new Response("stays", { headers: { "x-stays": "1" } }));
+    await cache.put(URL_, new Response("ends"));
+    await later(60);
+    assertEquals([await caches.has("v1"), await caches.keys()], [true, ["v1"]]);
+    assertEquals(await (await caches.match(`${URL_}?stays`))?.text(), "stays");
+    const same = await caches.open("v1");
+    assertEquals(await (await same.match(`${URL_}?stays`))?.text(), "stays");
+    assertEquals(await same.match(URL_), undefined);
+  },
+);
+
+onEngines("web cache: a body whose pieces are not bytes is refused", async (bed) => {
+  await using stash = bed.stash();
+  const cache = new WebCache(stash);
+  await cache.put(URL_, new Response("earlier"));
+  for (const piece of ["text", [1, 2], new ArrayBuffer(2), new Uint16Array(2), 5]) {
+    let cancelled: unknown;
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new Uint8Array([65]));
+        controller.enqueue(piece);
+        controller.enqueue(new Uint8Array([66]));
+      },
+      pull(controller) {
+        controller.close();
+      },
+      cancel(reason) {
+        cancelled = reason;
+      },
+    });
+    const error = await assertRejects(
+      () => cache.put(URL_, new Response(body)),
+      TypeError,
+      "not bytes",
+    );
+    assertEquals(cancelled, error);
+  }
+  assertEquals(await (await cache.match(URL_))?.text(), "earlier");
+  const pieces = ReadableStream.from(["a", "", "bc"]).pipeThrough(new TextEncoderStream());
+  await cache.put(URL_, new Response(pieces));
+  assertEquals(await (await cache.match(URL_))?.text(), "abc");
+});
+
+onEngines("web cache: a clone has the headers that the response has now", async (bed) => {
+  await using stash = bed.stash();
+  const cache = new WebCache(stash);
+  const headers = { "x-kept": "1", "x-gone": "1", "content-type": "text/plain" };
+  await cache.put(URL_, new Response("hello", { status: 201, statusText: "Made", headers }));
+  const response = await cache.match(URL_);
+  assert(response !== undefined);
+  response.headers.set("x-new", "2");
+  response.headers.delete("x-gone");
+  response.headers.delete("content-type");
+  response.headers.append("set-cookie", "a=1");
+  response.headers.append("set-cookie", "b=2");
+  const clone = response.clone().clone();
+  assertEquals([...clone.headers], [...response.headers]);
+  assertEquals(clone.headers.getSetCookie(), ["a=1", "b=2"]);
+  assertEquals([clone.status, clone.statusText, clone.url], [201, "Made", response.url]);
+  assertEquals([await clone.text(), await response.text()], ["hello", "hello"]);
+  // A clone's headers are its own, and the stored ones stay as they are.
+  clone.headers.set("x-new", "3");
+  assertEquals(response.headers.get("x-new"), "2");
+  const stored = await cache.match(URL_);
+  assertEquals([stored?.headers.get("x-gone"), stored?.headers.get("x-new")], ["1", null]);
+});
+
+onEngines("web cache: what can't be read can be replaced and removed", async (bed) => {
+  await using stash = bed.stash();
+  const cache = new WebCache(stash);
+  const other = "https://example.com/other";
+  const vary = { headers: { vary: "x-a, x-b" } };
+  const [one, two] = [asking({ "x-a": "1" }), asking({ "x-a": "2" })];
+  const text = async (request: Request | string) => await (await cache.match(request))?.text();
+  const all = async () =>
+    (await cache.keys()).map(({ url, headers }) => `${url} ${headers.get("x-a")}`);
+  await cache.put(other, new Response("other"));
+
+  // A response that varies by nothing.
+  await damage(bed, stash, URL_);
+  await assertRejects(() => cache.match(URL_), DecodeError);
+  await assertRejects(() => cache.matchAll(), DecodeError);
+  assertEquals(await all(), [`${URL_} null`, `${other} null`]);
+  assertEquals((await cache.keys(URL_)).length, 1);
+  await cache.put(URL_, new Response("replaced"));
+  assertEquals(await text(URL_), "replaced");
+  for (const options of [{}, { ignoreSearch: true }]) {
+    await damage(bed, stash, URL_);
+    assertEquals([await cache.delete(URL_, options), await cache.match(URL_)], [true, undefined]);
+  }
+
+  // One that varies.
+  await cache.put(one, new Response("one", vary));
+  await cache.put(two, new Response("two", vary));
+  await damage(bed, stash, [URL_, [["x-a", "1"], ["x-b", null]]]);
+  await assertRejects(() => cache.match(one), DecodeError);
+  assertEquals(await text(two), "two");
+  assertEquals(await all(), [`${URL_} 1`, `${other} null`, `${URL_} 2`]);
+  await cache.put(one, new Response("one again", vary));
+  assertEquals([await text(one), await text(two)], ["one again", "two"]);
+  await damage(bed, stash, [URL_, [["x-a", "1"], ["x-b", null]]]);
+  assertEquals([await cache.delete(one), await text(one)], [true, undefined]);
+  assertEquals(await text(two), "two");
+
+  // The index of those that vary: without it the others are not found.
+  for (const remove of [() => cache.delete(one), () => cache.put(one, new Response("one", vary))]) {
+    await cache.put(two, new Response("two", vary));
+    await damage(bed, stash, [URL_]);
+    await assertRejects(() => cache.match(two), DecodeError);
+    assertEquals((await cache.keys(two)).map(({ headers }) => headers.get("x-a")), [null, "2"]);
+    await remove();
+    assertEquals(await text(two), undefined);
+  }
+  assertEquals(await text(one), "one");
+  assertEquals(await text(other), "other");
+  // The response, its index and the other response.
+  assertEquals(await stash.size(), 3);
+});
+
+onEngines("web cache: a storage's cache whose entry can't be read can be deleted", async (bed) => {
+  await using stash = bed.stash();
+  await using caches = new WebCacheStorage(stash);
+  await damage(bed, stash, { cache: "v1" });
+  await assertRejects(() => caches.open("v1"), DecodeError);
+  assertEquals([await caches.delete("v1"), await caches.delete("v1")], [true, false]);
+  await (await caches.open("v1")).put(URL_, new Response("hello"));
+  assertEquals(await (await caches.match(URL_))?.text(), "hello");
 });
 
 Deno.test("web cache: an unknown cacheControl is refused", async () => {

@@ -1,5 +1,6 @@
 /** What the tests of the adapters share. */
 import type { EngineName } from "../../engines/mod.ts";
+import { encodeKey, type HashStash } from "../../mod.ts";
 import { TestBed } from "./bed.ts";
 
 /** Waits so many ms. */
@@ -26,4 +27,11 @@ export function onEngines(name: string, run: (bed: TestBed) => Promise<void>): v
       },
     });
   }
+}
+
+/** Puts an entry there whose value can't be read. */
+export async function damage(bed: TestBed, stash: HashStash, key: unknown): Promise<void> {
+  const { name, dbname } = stash;
+  const engine = await bed.open({}, { name, dbname });
+  await engine.set(encodeKey(key), { value: new TextEncoder().encode("{"), timestamp: 0 });
 }
