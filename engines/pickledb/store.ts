@@ -274,7 +274,8 @@ export class Document {
           for (let isSaved = false; !isSaved;) {
             const others = guard && await guard.#readable();
             const items = await this.items();
-            tasks.push(...this.#take(guard));
+            // Not by a spread: a call takes some 100,000 arguments, and more may be waiting.
+            tasks = tasks.concat(this.#take(guard));
             const old = this.#state!;
             const draft = new Draft(items, old.size, this.#options.longest);
             const guarding = guard === this ? draft : others;
