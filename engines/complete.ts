@@ -14,7 +14,7 @@ import type {
   NewEntry,
 } from "./engine.ts";
 import { EngineError, engineError, messageOf, unreadable } from "./errors.ts";
-import { SharedResources } from "./shared.ts";
+import { type Hold, SharedResources } from "./shared.ts";
 
 /**
  * An engine with every method, none of which takes a prefix but `keys` and `entries`: what a stash
@@ -92,7 +92,8 @@ export class CompleteEngine implements Store {
   readonly #nestedPrefix: string | undefined;
   /** What the methods that may be about a part are given; the whole engine needs no prefix. */
   readonly #part: string | undefined;
-  #release: (() => Promise<void>) | undefined;
+  /** This one's share of the engine, from the first `open` to `close`. */
+  #hold: Promise<Hold<Engine>> | undefined;
   #isOpen = false;
 
   constructor(engine: Engine, { prefix = "", nestedPrefix }: CompleteOptions = {}) {
@@ -121,23 +122,28 @@ export class CompleteEngine implements Store {
   }
 
   async open(): Promise<void> {
-    if (this.#isOpen) return;
+    const hold = this.#hold ??= opened.acquire(this.#engine, async () => {
+      await this.#engine.open();
+      return this.#engine;
+    });
     try {
-      const { release } = await opened.acquire(this.#engine, async () => {
-        await this.#engine.open();
-        return this.#engine;
-      });
-      this.#release = release;
-      this.#isOpen = true;
+      await hold;
     } catch (error) {
+      if (this.#hold === hold) this.#hold = undefined;
       throw this.#worded(error, "open");
     }
+    // Not if it was closed meanwhile.
+    if (this.#hold === hold) this.#isOpen = true;
   }
 
   async close(): Promise<void> {
     this.#isOpen = false;
+    const hold = this.#hold;
+    this.#hold = undefined;
+    // What could not be opened need not be closed: who opens is told.
+    const held = await hold?.catch(() => undefined);
     try {
-      await this.#release?.();
+      await held?.release();
     } catch (error) {
       throw this.#worded(error, "close");
     }

@@ -55,6 +55,68 @@ for (const create of [required, slow]) {
   }
 }
 
+/** An engine, how often it was opened and closed, and whether that fails. */
+function counted(): { engine: Engine; log: string[]; fails: { open: boolean } } {
+  const engine = slow({ name: "counted", dbname: crypto.randomUUID() });
+  const log: string[] = [];
+  const fails = { open: false };
+  const step = async (name: string) => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (name === "open" && fails.open) throw new Error("not now");
+    log.push(name);
+  };
+  return {
+    engine: {
+      ...engine,
+      open: async () => (await step("open"), await engine.open()),
+      close: async () => (await step("close"), await engine.close()),
+    },
+    log,
+    fails,
+  };
+}
+
+Deno.test("opened twice at once, an engine is closed by one close", async () => {
+  const { engine, log, fails } = counted();
+  const store = complete(engine);
+  await Promise.all([store.open(), store.open()]);
+  assertEquals(await store.size(), 0);
+  await Promise.all([store.close(), store.close()]);
+  assertEquals(log, ["open", "close"]);
+  await store.open();
+  await store.close();
+  assertEquals(log.length, 4);
+  fails.open = true;
+  const opening = [store.open(), store.open()];
+  for (const open of opening) await assertRejects(async () => await open, EngineError, "not now");
+  fails.open = false;
+  await store.open();
+  assertEquals(await store.size(), 0);
+  await store.close();
+  assertEquals(log.length, 6);
+});
+
+Deno.test("closed while it is opened, an engine does not stay open", async () => {
+  const { engine, log, fails } = counted();
+  const store = complete(engine);
+  const opening = store.open();
+  await store.close();
+  await opening;
+  assertEquals(log, ["open", "close"]);
+  await assertRejects(async () => await store.size(), TypeError, "not open");
+  // And opened once more before that has ended.
+  const again = [store.open(), store.close(), store.open()];
+  await Promise.all(again);
+  assertEquals(await store.size(), 0);
+  await store.close();
+  assertEquals(log.filter((step) => step === "open").length, log.length / 2);
+  fails.open = true;
+  const failing = store.open();
+  const rejected = assertRejects(async () => await failing, EngineError, "not now");
+  await store.close();
+  await rejected;
+});
+
 Deno.test("derived batches keep a bounded number of calls in flight", async () => {
   const engine = slow({ name: "derived_bound", dbname: "main" });
   let flying = 0, most = 0;
