@@ -94,14 +94,19 @@ export function readEntry(path: string, key: string): Awaitable<Entry | undefine
     }
     const header = parseHeader(chunk);
     if (header === undefined || header.length > SYNC_READ) return readLarge(path, key);
-    const bytes = new Uint8Array(header.line.byteLength + header.length);
+    const size = header.line.byteLength + header.length;
+    // Read whole, to say how many bytes there are too many.
+    if (size < filled) return readLarge(path, key);
+    // One byte more, which is there only when the file is damaged.
+    const bytes = new Uint8Array(size + 1);
     bytes.set(chunk);
     let read = filled;
-    while (read < bytes.byteLength) {
-      const more = readSync(fd, bytes, read, bytes.byteLength - read, null);
-      if (more === 0) break;
+    let more: number;
+    do {
+      more = readSync(fd, bytes, read, bytes.byteLength - read, null);
       read += more;
-    }
+    } while (more > 0 && read < size);
+    if (read > size) return readLarge(path, key);
     return wholeEntry(bytes.subarray(0, read), key);
   } finally {
     closeSync(fd);
