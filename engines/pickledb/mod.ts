@@ -24,7 +24,7 @@ import { safeDecodeKey, showKey } from "../errors.ts";
 import { compareNames, storeNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
 import { storePath } from "../paths.ts";
-import { checkDocument, setAside } from "./check.ts";
+import { checkDocument, replace } from "./check.ts";
 import { Document, type DocumentOptions, type Draft, type Items } from "./store.ts";
 import { stateOf, TooLong } from "./file.ts";
 import { isRealFolder } from "../../platform/files.ts";
@@ -297,16 +297,22 @@ function remove(draft: Draft, key: string): boolean {
 
 /** Removes all members; of a file that is damaged a copy is kept. */
 async function empty(document: Document): Promise<void> {
-  try {
-    await document.change((draft) => {
-      for (const key of draft.keys()) draft.delete(key);
-    });
-  } catch (error) {
-    if (!(error instanceof JsonDamage || error instanceof TooLong)) throw error;
-    await document.exclusively(async () => {
-      if (error instanceof JsonDamage) setAside(document.path);
-      await document.save(new Map());
-    });
+  // Once more, if another program writes to a damaged file meanwhile: it may be a sound one then.
+  for (let isEmpty = false; !isEmpty;) {
+    try {
+      await document.change((draft) => {
+        for (const key of draft.keys()) draft.delete(key);
+      });
+      isEmpty = true;
+    } catch (error) {
+      if (!(error instanceof JsonDamage || error instanceof TooLong)) throw error;
+      isEmpty = await document.exclusively(async () => {
+        const state = stateOf(document.path);
+        return error instanceof JsonDamage
+          ? await replace(document, new Map(), state) !== undefined
+          : await document.save(new Map(), state);
+      });
+    }
   }
 }
 
