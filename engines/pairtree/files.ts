@@ -2,8 +2,10 @@
 import { closeSync, constants, openSync, readSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Awaitable, Entry } from "../engine.ts";
+import { isExpired } from "../expiry.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
+  discard,
   flushFolder,
   folderMode,
   giveMode,
@@ -19,15 +21,7 @@ import {
   writeFile as write,
   writeFileSync,
 } from "../../platform/files.ts";
-import {
-  checkValue,
-  Damage,
-  entryOf,
-  hasKey,
-  type Header,
-  isExpired,
-  parseHeader,
-} from "./format.ts";
+import { checkValue, Damage, entryOf, hasKey, type Header, parseHeader } from "./format.ts";
 
 /**
  * Up to how many bytes reading and writing at once costs less time than the thread of an
@@ -246,15 +240,6 @@ function makeRoom({ temporary }: Writing, mode: number, error: unknown): void {
   if (code === "EEXIST") rmSync(temporary, { force: true });
   else if (code === "ENOENT") makeFolderSync(dirname(temporary), folderMode(mode));
   else throw error;
-}
-
-/** What cannot be removed either is left to the next: the error that led here says more. */
-function discard(temporary: string): void {
-  try {
-    rmSync(temporary, { force: true });
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-  }
 }
 
 /**

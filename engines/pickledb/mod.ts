@@ -16,6 +16,7 @@ import type {
   Guard,
   NewEntry,
 } from "../engine.ts";
+import { isExpired } from "../expiry.ts";
 import { explainFile } from "../file_failures.ts";
 import { builtIn } from "../built_in.ts";
 import type { PickledbEngineOptions } from "../engine_options.ts";
@@ -27,8 +28,9 @@ import { storePath } from "../paths.ts";
 import { checkDocument, replace } from "./check.ts";
 import { Document, type DocumentOptions, type Draft, type Items } from "./store.ts";
 import { stateOf, TooLong } from "./file.ts";
+import { whenReady } from "../../platform/awaitable.ts";
 import { isRealFolder } from "../../platform/files.ts";
-import { entryOf, isExpired, type Item, makeItem, valueText } from "./format.ts";
+import { entryOf, type Item, makeItem, valueText } from "./format.ts";
 import { JsonDamage, LONGEST } from "./text.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -195,8 +197,7 @@ class PickledbEngine implements Engine {
 
   /** Reads at once when no other process has changed the file. */
   #read<T>(fn: (items: Items) => T): Awaitable<T> {
-    const items = this.#document.items();
-    return items instanceof Promise ? items.then(fn) : fn(items);
+    return whenReady(this.#document.items(), fn);
   }
 
   /** The live members as they were at the start, each as it is when it comes. */
