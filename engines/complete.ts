@@ -14,7 +14,7 @@ import type {
   NewEntry,
 } from "./engine.ts";
 import { EngineError, engineError, messageOf, unreadable } from "./errors.ts";
-import { SharedResources } from "./shared.ts";
+import { type Hold, SharedResources } from "./shared.ts";
 
 /**
  * An engine with every method, none of which takes a prefix but `keys` and `entries`: what a stash
@@ -92,7 +92,8 @@ export class CompleteEngine implements Store {
   readonly #nestedPrefix: string | undefined;
   /** What the methods that may be about a part are given; the whole engine needs no prefix. */
   readonly #part: string | undefined;
-  #release: (() => Promise<void>) | undefined;
+  /** This one's share of the engine, from the first `open` to `close`. */
+  #hold: Promise<Hold<Engine>> | undefined;
   #isOpen = false;
 
   constructor(engine: Engine, { prefix = "", nestedPrefix }: CompleteOptions = {}) {
@@ -121,23 +122,28 @@ export class CompleteEngine implements Store {
   }
 
   async open(): Promise<void> {
-    if (this.#isOpen) return;
+    const hold = this.#hold ??= opened.acquire(this.#engine, async () => {
+      await this.#engine.open();
+      return this.#engine;
+    });
     try {
-      const { release } = await opened.acquire(this.#engine, async () => {
-        await this.#engine.open();
-        return this.#engine;
-      });
-      this.#release = release;
-      this.#isOpen = true;
+      await hold;
     } catch (error) {
+      if (this.#hold === hold) this.#hold = undefined;
       throw this.#worded(error, "open");
     }
+    // Not if it was closed meanwhile.
+    if (this.#hold === hold) this.#isOpen = true;
   }
 
   async close(): Promise<void> {
     this.#isOpen = false;
+    const hold = this.#hold;
+    this.#hold = undefined;
+    // What could not be opened need not be closed: who opens is told.
+    const held = await hold?.catch(() => undefined);
     try {
-      await this.#release?.();
+      await held?.release();
     } catch (error) {
       throw this.#worded(error, "close");
     }
@@ -211,15 +217,14 @@ export class CompleteEngine implements Store {
   }
 
   getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
-    return this.#call("getMany", () => this.#getMany(this.#full(keys)));
+    return this.#call("getMany", () => this.#getMany("getMany", this.#full(keys)));
   }
 
   getValues(keys: string[]): Awaitable<(EntryValue | undefined)[]> {
-    const engine = this.#engine;
-    return this.#call(
-      "getValues",
-      () => engine.getValues?.(this.#full(keys)) ?? this.#getMany(this.#full(keys)),
-    );
+    return this.#call("getMany", () => {
+      const full = this.#full(keys);
+      return this.#engine.getValues?.(full) ?? this.#getMany("getMany", full);
+    });
   }
 
   setMany(pairs: [string, NewEntry][]): Awaitable<void> {
@@ -245,7 +250,7 @@ export class CompleteEngine implements Store {
   }
 
   entries(prefix = ""): AsyncIterable<[string, Entry]> {
-    const entries = this.#each("entries", () => this.#entries(this.#prefix + prefix));
+    const entries = this.#each("entries", () => this.#entries("entries", this.#prefix + prefix));
     if (this.#part === undefined) return entries;
     return mapped(entries, ([key, entry]) => [this.#own(key), entry]);
   }
@@ -303,7 +308,7 @@ export class CompleteEngine implements Store {
       if (this.#isWhole && engine.byteSize !== undefined) return await engine.byteSize(this.#part);
       const encoder = new TextEncoder();
       let bytes = 0;
-      for await (const [key, { value }] of this.#entries(this.#prefix)) {
+      for await (const [key, { value }] of this.#entries("byteSize", this.#prefix)) {
         bytes += encoder.encode(this.#own(key)).byteLength + value.byteLength;
       }
       return bytes;
@@ -331,9 +336,10 @@ export class CompleteEngine implements Store {
     return this.#part === undefined ? { fix } : { fix, prefix: this.#part };
   }
 
-  #getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
+  #getMany(operation: EngineOperation, keys: string[]): Awaitable<(Entry | undefined)[]> {
     const engine = this.#engine;
-    return engine.getMany?.(keys) ?? each(keys, (key) => engine.get(key));
+    return engine.getMany?.(keys) ??
+      each(keys, (key) => this.#attempt(operation, () => engine.get(key), this.#own(key)));
   }
 
   #deleteMany(keys: string[]): Awaitable<number> {
@@ -343,13 +349,16 @@ export class CompleteEngine implements Store {
       .then((removed) => removed.filter((was) => was).length);
   }
 
-  #entries(prefix: string): Iterable<[string, Entry]> | AsyncIterable<[string, Entry]> {
-    return this.#engine.entries?.(prefix) ?? this.#pages(prefix);
+  #entries(
+    operation: EngineOperation,
+    prefix: string,
+  ): Iterable<[string, Entry]> | AsyncIterable<[string, Entry]> {
+    return this.#engine.entries?.(prefix) ?? this.#pages(operation, prefix);
   }
 
-  async *#pages(prefix: string): AsyncGenerator<[string, Entry]> {
+  async *#pages(operation: EngineOperation, prefix: string): AsyncGenerator<[string, Entry]> {
     for await (const keys of batches(this.#engine.keys(prefix), PAGE)) {
-      const found = await this.#getMany(keys);
+      const found = await this.#getMany(operation, keys);
       for (const [i, entry] of found.entries()) {
         if (entry !== undefined) yield [keys[i], entry];
       }
@@ -365,17 +374,25 @@ export class CompleteEngine implements Store {
       try {
         await engine.get(key);
       } catch (error) {
-        if (!(error instanceof DecodeError)) throw error;
-        const fixed = fix && error.kind === "damaged" && await engine.delete(key);
-        problems.push({ kind: error.kind, key, detail: error.message, fixed });
+        // Of what the engine throws, it alone may know that it means damage.
+        const explained = this.#explained(error, "check", this.#own(key));
+        const found = explained instanceof Error ? explained : error;
+        if (!(found instanceof DecodeError)) throw error;
+        const fixed = fix && found.kind === "damaged" && await engine.delete(key);
+        problems.push({ kind: found.kind, key, detail: found.message, fixed });
       }
     }
     return { checked, problems };
   }
 
   #call<T>(operation: EngineOperation, body: () => Awaitable<T>, key?: string): Awaitable<T> {
+    if (!this.#isOpen) throw this.#worded(notOpen(this.#engine), operation, key);
+    return this.#attempt(operation, body, key);
+  }
+
+  /** Puts what goes wrong in a part of an operation into words. */
+  #attempt<T>(operation: EngineOperation, body: () => Awaitable<T>, key?: string): Awaitable<T> {
     try {
-      if (!this.#isOpen) throw notOpen(this.#engine);
       const result = body();
       return result instanceof Promise
         ? result.catch((error) => {
@@ -423,10 +440,13 @@ export class CompleteEngine implements Store {
     }
   }
 
-  /** What the engine says of an error; what it says wrongly must not hide the error itself. */
+  /**
+   * What the engine says of an error; what it says wrongly must not hide the error itself. It knows
+   * the keys with the prefix.
+   */
   #explained(error: unknown, operation: EngineOperation, key?: string): string | Error | undefined {
     try {
-      return this.#engine.explain?.(error, operation, key);
+      return this.#engine.explain?.(error, operation, key === undefined ? key : this.#prefix + key);
     } catch {
       return undefined;
     }
@@ -439,6 +459,10 @@ export class CompleteEngine implements Store {
   #worded(error: unknown, operation: EngineOperation, key?: string): unknown {
     const engine = this.#engine;
     if (error instanceof EngineError) return error;
+    // Of one entry among many, and named already.
+    if (key === undefined && error instanceof DecodeError && error.engine !== undefined) {
+      return error;
+    }
     const explained = this.#explained(error, operation, key);
     if (explained instanceof Error) error = explained;
     if (error instanceof DecodeError) {

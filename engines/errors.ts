@@ -1,6 +1,7 @@
 import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/key.ts";
 import { inspect } from "../platform/system.ts";
+import type { EngineOperation } from "./engine.ts";
 
 /** What an engine's error knows besides its message. */
 export interface EngineErrorOptions extends ErrorOptions {
@@ -47,7 +48,7 @@ export class EngineError extends Error {
 }
 
 /** What an operation does and where, for messages. */
-const DOING: Record<string, string> = {
+const DOING: Record<EngineOperation, string> = {
   open: "open",
   close: "close",
   get: "get entry in",
@@ -69,18 +70,15 @@ const DOING: Record<string, string> = {
   byteSize: "measure",
 };
 
-/** Reads that differ only in what they ask for are one operation to the user. */
-const SAME: Record<string, string> = { getValue: "get", getValues: "getMany" };
-
 /** The error for an operation that the backend failed: `Cannot get entry in engine "redis": …`. */
 export function engineError(
   engine: string,
-  operation: string,
+  operation: EngineOperation,
   because: string,
   cause: unknown,
 ): EngineError {
-  const message = `Cannot ${DOING[operation] ?? `${operation} in`} engine "${engine}": ${because}`;
-  return new EngineError(message, { engine, operation: SAME[operation] ?? operation, cause });
+  const message = `Cannot ${DOING[operation]} engine "${engine}": ${because}`;
+  return new EngineError(message, { engine, operation, cause });
 }
 
 /** What an error says, without a full stop at the end. */

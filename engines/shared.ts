@@ -35,10 +35,20 @@ class Slot<T> {
   #lookedAt = 0;
   holders = 0;
 
-  constructor(open: () => Promise<T>, identify: Identify | undefined) {
+  constructor(
+    open: () => Promise<T>,
+    close: (resource: T) => Awaitable<void>,
+    identify: Identify | undefined,
+  ) {
     this.#identify = identify;
-    this.opening = open().then((resource) => {
-      this.#identity = identify?.();
+    this.opening = open().then(async (resource) => {
+      try {
+        this.#identity = identify?.();
+      } catch (error) {
+        // Nobody gets it. Of two errors the first says more.
+        await Promise.try(() => close(resource)).catch(() => undefined);
+        throw error;
+      }
       this.#isOpen = true;
       this.#lookedAt = Date.now();
       return resource;
@@ -114,10 +124,14 @@ export class SharedResources<T, K = string> {
     let slot = this.#slots.get(key);
     if (slot === undefined || slot.look()) {
       const closed = this.#closing.get(key);
-      slot = new Slot(async () => {
-        await closed;
-        return await open();
-      }, identify);
+      slot = new Slot(
+        async () => {
+          await closed;
+          return await open();
+        },
+        this.#close,
+        identify,
+      );
       this.#slots.set(key, slot);
     }
     const own = slot;

@@ -3,6 +3,7 @@
  * `…Sync` function, what may take long by one that returns a promise. What isn't here is the same
  * on all runtimes: `node:fs` has it.
  */
+import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorCode, isNotFound } from "./errors.ts";
 import { os } from "./system.ts";
@@ -177,6 +178,18 @@ export function rename(from: string, to: string): Promise<void> {
 /** Removes a file or an empty folder. */
 export function removeSync(path: string): void {
   Deno.removeSync(path);
+}
+
+/**
+ * Removes a file that nobody needs any more, if that can be done: the error that led to it says more
+ * than that it can't.
+ */
+export function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Whoever comes next finds it.
+  }
 }
 
 /** Removes a folder with all that is in it. */

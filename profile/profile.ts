@@ -101,7 +101,7 @@ class Runner {
         else rows.push(timedRow({ ...of.row, iteration }, time));
       }
     }
-    this.rows.push(...ready.flatMap(({ rows }) => rows));
+    for (const { rows } of ready) for (const row of rows) this.rows.push(row);
   }
 
   /** The cases of one engine and codec; none, but a row that says why, when they can't run. */

@@ -6,10 +6,11 @@
 import type { Engine, EngineLocation, Entry, Guard, NewEntry } from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { MemoryEngineOptions } from "../engine_options.ts";
+import { isExpired } from "../expiry.ts";
 import { guardStore } from "../guard.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
 import { memoryPath } from "../paths.ts";
-import { bytesOf, expired, MemoryStore } from "./store.ts";
+import { bytesOf, MemoryStore } from "./store.ts";
 
 /** The stores of this process: by root and name, then by dbname. */
 const STORES = new Map<string, Map<string, MemoryStore>>();
@@ -73,7 +74,7 @@ class MemoryEngine implements Engine {
     const item = this.#store.items.get(key);
     if (item === undefined) return false;
     this.#store.remove(item);
-    return !expired(item);
+    return !isExpired(item);
   }
 
   compareAndSet(

@@ -1,4 +1,5 @@
 import type { Entry, NewEntry } from "../engine.ts";
+import { isExpired } from "../expiry.ts";
 
 /**
  * What an entry takes besides its key and value: the objects, the places in the map, the bookkeeping
@@ -54,7 +55,7 @@ export class MemoryStore {
 
   live(key: string): Item | undefined {
     const item = this.items.get(key);
-    return item === undefined || expired(item) ? undefined : item;
+    return item === undefined || isExpired(item) ? undefined : item;
   }
 
   use(item: Item): void {
@@ -113,7 +114,7 @@ export class MemoryStore {
     let count = 0;
     this.#earliest = Infinity;
     for (const item of this.items.values()) {
-      if (expired(item)) {
+      if (isExpired(item)) {
         this.remove(item);
         count++;
       } else if (item.expiresAt !== undefined && item.expiresAt < this.#earliest) {
@@ -126,7 +127,7 @@ export class MemoryStore {
   size(): number {
     if (Date.now() < this.#earliest) return this.items.size;
     let count = 0;
-    for (const item of this.items.values()) if (!expired(item)) count++;
+    for (const item of this.items.values()) if (!isExpired(item)) count++;
     return count;
   }
 
@@ -138,7 +139,7 @@ export class MemoryStore {
     const start = arrivals;
     for (const item of this.items.values()) {
       if (item.arrival > start) return;
-      if (item.key.startsWith(prefix) && !expired(item)) yield item;
+      if (item.key.startsWith(prefix) && !isExpired(item)) yield item;
     }
   }
 
@@ -168,9 +169,4 @@ export class MemoryStore {
     else item.newer.older = item.older;
     item.older = item.newer = undefined;
   }
-}
-
-/** Whether its deadline has come. */
-export function expired(item: Item): boolean {
-  return item.expiresAt !== undefined && Date.now() >= item.expiresAt;
 }

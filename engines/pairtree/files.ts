@@ -2,8 +2,10 @@
 import { closeSync, constants, openSync, readSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Awaitable, Entry } from "../engine.ts";
+import { isExpired } from "../expiry.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
+  discard,
   flushFolder,
   folderMode,
   giveMode,
@@ -19,15 +21,7 @@ import {
   writeFile as write,
   writeFileSync,
 } from "../../platform/files.ts";
-import {
-  checkValue,
-  Damage,
-  entryOf,
-  hasKey,
-  type Header,
-  isExpired,
-  parseHeader,
-} from "./format.ts";
+import { checkValue, Damage, entryOf, hasKey, type Header, parseHeader } from "./format.ts";
 
 /**
  * Up to how many bytes reading and writing at once costs less time than the thread of an
@@ -94,14 +88,19 @@ export function readEntry(path: string, key: string): Awaitable<Entry | undefine
     }
     const header = parseHeader(chunk);
     if (header === undefined || header.length > SYNC_READ) return readLarge(path, key);
-    const bytes = new Uint8Array(header.line.byteLength + header.length);
+    const size = header.line.byteLength + header.length;
+    // Read whole, to say how many bytes there are too many.
+    if (size < filled) return readLarge(path, key);
+    // One byte more, which is there only when the file is damaged.
+    const bytes = new Uint8Array(size + 1);
     bytes.set(chunk);
     let read = filled;
-    while (read < bytes.byteLength) {
-      const more = readSync(fd, bytes, read, bytes.byteLength - read, null);
-      if (more === 0) break;
+    let more: number;
+    do {
+      more = readSync(fd, bytes, read, bytes.byteLength - read, null);
       read += more;
-    }
+    } while (more > 0 && read < size);
+    if (read > size) return readLarge(path, key);
     return wholeEntry(bytes.subarray(0, read), key);
   } finally {
     closeSync(fd);
@@ -241,15 +240,6 @@ function makeRoom({ temporary }: Writing, mode: number, error: unknown): void {
   if (code === "EEXIST") rmSync(temporary, { force: true });
   else if (code === "ENOENT") makeFolderSync(dirname(temporary), folderMode(mode));
   else throw error;
-}
-
-/** What cannot be removed either is left to the next: the error that led here says more. */
-function discard(temporary: string): void {
-  try {
-    rmSync(temporary, { force: true });
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-  }
 }
 
 /**

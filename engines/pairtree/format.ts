@@ -168,11 +168,6 @@ export function checkValue({ length, crc32: expected }: Header, value: Uint8Arra
   if (crc32(value) !== expected) throw new Damage("its value does not match its checksum");
 }
 
-/** Whether the entry is over. */
-export function isExpired({ expiresAt }: Header): boolean {
-  return expiresAt !== undefined && Date.now() >= expiresAt;
-}
-
 /** The entry of a header and its value. */
 export function entryOf({ timestamp, expiresAt, line }: Header, value: Uint8Array): Entry {
   return { value, timestamp, expiresAt, revision: line };

@@ -1,5 +1,6 @@
 import { existsSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { whenReady } from "../../platform/awaitable.ts";
 import { isNotFound } from "../../platform/errors.ts";
 import { FileLock } from "../../platform/file_lock.ts";
 import {
@@ -14,8 +15,9 @@ import {
 } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
 import type { Awaitable, Entry, NewEntry } from "../engine.ts";
+import { isExpired } from "../expiry.ts";
 import { readEntry, readHeader, writeFile, type WriteOptions } from "./files.ts";
-import { Damage, encodeRecord, isExpired, isSameLine, keyOf } from "./format.ts";
+import { Damage, encodeRecord, isSameLine, keyOf } from "./format.ts";
 import { keyAt, type Place, placeOf } from "./names.ts";
 
 const FOLDER = /^[0-9a-f]{2}$/;
@@ -100,7 +102,7 @@ export class PairtreeStore {
     if (!this.#hasFolder(folder) || isAbsent(path)) return false;
     return this.locked(folder, () => {
       const live = !isAbsent(path) && this.isLive(path);
-      return then(this.#remove(folder, path), live);
+      return whenReady(this.#remove(folder, path), () => live);
     });
   }
 
@@ -121,7 +123,7 @@ export class PairtreeStore {
       const done = next && record
         ? this.#write(place, record, next)
         : this.#remove(place.folder, place.path);
-      return then(done, true);
+      return whenReady(done, () => true);
     };
     if (guard === undefined) return this.locked(place.folder, change);
     const { store, key: guardKey, expected: state } = guard;
@@ -338,11 +340,6 @@ function isIn(path: string, state: Entry | undefined): boolean {
   const header = readHeader(path);
   if (header === undefined || isExpired(header)) return state === undefined;
   return state !== undefined && isSameLine(header.line, state.revision);
-}
-
-/** What an operation gives when it is done. */
-function then<T>(done: Awaitable<void>, result: T): Awaitable<T> {
-  return done instanceof Promise ? done.then(() => result) : result;
 }
 
 function hold<T>(lock: FileLock, action: () => Awaitable<T>): Awaitable<T> {

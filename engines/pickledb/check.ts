@@ -8,7 +8,7 @@ import { isAbsent } from "../../platform/files.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
 import { isReadOnly } from "../file_failures.ts";
 import type { Document, Items } from "./store.ts";
-import { readText, replacementOf, TooLong } from "./file.ts";
+import { type FileState, isSame, readText, replacementOf, stateOf, TooLong } from "./file.ts";
 import { type Item, itemAt, verifyItem } from "./format.ts";
 import { JsonDamage, salvage } from "./text.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -28,39 +28,73 @@ export async function checkDocument(document: Document, fix: boolean): Promise<E
 }
 
 async function look(document: Document, fix: boolean): Promise<EngineCheck> {
-  const problems = removeLeftover(document.path, fix);
+  const leftovers = removeLeftover(document.path, fix);
+  for (;;) {
+    const report = await lookAtMembers(document, fix);
+    if (report === undefined) continue;
+    return { checked: report.checked, problems: [...leftovers, ...report.problems] };
+  }
+}
+
+/** What is wrong in the file; `undefined` when another program wrote to it before it was mended. */
+async function lookAtMembers(document: Document, fix: boolean): Promise<EngineCheck | undefined> {
   let items: Items;
   try {
     items = await document.items();
   } catch (error) {
     const problem = await problemOf(document, error, fix);
-    return { checked: 1, problems: [...problems, problem] };
+    return problem && { checked: 1, problems: [problem] };
   }
+  const { state } = document;
   const damaged = await findDamaged(items);
-  let fixed = false;
-  if (fix && damaged.size > 0) {
+  const fixed = fix && damaged.size > 0;
+  if (fixed) {
     const sound = new Map([...items].filter(([key]) => !damaged.has(key)));
-    setAside(document.path);
-    fixed = await document.save(sound);
+    if (await replace(document, sound, state) === undefined) return undefined;
   }
-  for (const [key, detail] of damaged) problems.push({ kind: "damaged", key, detail, fixed });
+  const problems = Array.from(damaged, ([key, detail]): EngineProblem => {
+    return { kind: "damaged", key, detail, fixed };
+  });
   return { checked: items.size, problems };
 }
 
-/** What is wrong with a file that can't be read as a whole. */
+/**
+ * What is wrong with a file that can't be read as a whole; `undefined` when another program wrote to
+ * it before it was mended.
+ */
 async function problemOf(
   document: Document,
   error: unknown,
   fix: boolean,
-): Promise<EngineProblem> {
+): Promise<EngineProblem | undefined> {
   if (error instanceof JsonDamage) return await repair(document, error, fix);
   // Nothing of it is broken that could be mended.
   if (error instanceof TooLong) return { kind: "damaged", detail: error.message, fixed: false };
   throw error;
 }
 
+/**
+ * Puts members in the place of a file, which is kept under another name; only under the lock.
+ *
+ * @param old The state of the file that they were read from.
+ * @returns The other name; `undefined` when another program has meanwhile written to the file, which
+ * is left as it is then.
+ */
+export async function replace(
+  document: Document,
+  items: Items,
+  old: FileState,
+): Promise<string | undefined> {
+  const { path } = document;
+  if (!isSame(stateOf(path), old)) return undefined;
+  const aside = setAside(path);
+  if (await document.save(items, old)) return aside;
+  rmSync(aside, { force: true });
+  return undefined;
+}
+
 /** Keeps the file as it is under another name, where a person finds it. */
-export function setAside(path: string): string {
+function setAside(path: string): string {
   const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
   try {
     // It is going to be replaced, not written to: a second name keeps it, also on a full disk.
@@ -77,11 +111,11 @@ async function repair(
   document: Document,
   damage: JsonDamage,
   fix: boolean,
-): Promise<EngineProblem> {
+): Promise<EngineProblem | undefined> {
   const { path } = document;
   const what = `${path} is damaged: ${damage.message}`;
   if (!fix) return { kind: "damaged", detail: what, fixed: false };
-  const { text = "" } = await readText(path, false);
+  const { state, text = "" } = await readText(path, false);
   const found: Items = new Map();
   const turns = new Turns();
   for (const member of salvage(text)) {
@@ -89,10 +123,10 @@ async function repair(
     if (turns.due()) await turns.next();
   }
   for (const key of (await findDamaged(found)).keys()) found.delete(key);
-  const aside = setAside(path);
-  const fixed = await document.save(found);
+  const aside = await replace(document, found, state);
+  if (aside === undefined) return undefined;
   const detail = `${what}; it is kept as ${aside}, and ${found.size} entries of it could be read`;
-  return { kind: "damaged", detail, fixed };
+  return { kind: "damaged", detail, fixed: true };
 }
 
 /** The members whose values are not what they should be, and why. */

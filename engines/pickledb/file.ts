@@ -5,6 +5,7 @@ import { renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
+  discard,
   type FileInfo,
   folderMode,
   FROM_START,
@@ -224,13 +225,4 @@ function* piecesOf(lines: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> 
     length = 0;
   }
   yield encoder.encode(pending.join(""));
-}
-
-/** What can't be removed either is left to `check`: the error that led here says more. */
-function discard(temporary: string): void {
-  try {
-    rmSync(temporary, { force: true });
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-  }
 }

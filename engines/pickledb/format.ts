@@ -94,11 +94,6 @@ export function valueText({ text, at }: Item): string {
   return text.slice(at);
 }
 
-/** Whether the deadline of an entry has passed. */
-export function isExpired({ expiresAt }: { expiresAt?: number }): boolean {
-  return expiresAt !== undefined && Date.now() >= expiresAt;
-}
-
 /** Whether a value is coded, or looks like it. */
 function isMarked(text: string, at = 0): boolean {
   MARKED.lastIndex = at;

@@ -16,6 +16,7 @@ import type {
   Guard,
   NewEntry,
 } from "../engine.ts";
+import { isExpired } from "../expiry.ts";
 import { explainFile } from "../file_failures.ts";
 import { builtIn } from "../built_in.ts";
 import type { PickledbEngineOptions } from "../engine_options.ts";
@@ -24,11 +25,12 @@ import { safeDecodeKey, showKey } from "../errors.ts";
 import { compareNames, storeNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
 import { storePath } from "../paths.ts";
-import { checkDocument, setAside } from "./check.ts";
+import { checkDocument, replace } from "./check.ts";
 import { Document, type DocumentOptions, type Draft, type Items } from "./store.ts";
 import { stateOf, TooLong } from "./file.ts";
+import { whenReady } from "../../platform/awaitable.ts";
 import { isRealFolder } from "../../platform/files.ts";
-import { entryOf, isExpired, type Item, makeItem, valueText } from "./format.ts";
+import { entryOf, type Item, makeItem, valueText } from "./format.ts";
 import { JsonDamage, LONGEST } from "./text.ts";
 import { type Hold, SharedResources } from "../shared.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -195,8 +197,7 @@ class PickledbEngine implements Engine {
 
   /** Reads at once when no other process has changed the file. */
   #read<T>(fn: (items: Items) => T): Awaitable<T> {
-    const items = this.#document.items();
-    return items instanceof Promise ? items.then(fn) : fn(items);
+    return whenReady(this.#document.items(), fn);
   }
 
   /** The live members as they were at the start, each as it is when it comes. */
@@ -297,16 +298,22 @@ function remove(draft: Draft, key: string): boolean {
 
 /** Removes all members; of a file that is damaged a copy is kept. */
 async function empty(document: Document): Promise<void> {
-  try {
-    await document.change((draft) => {
-      for (const key of draft.keys()) draft.delete(key);
-    });
-  } catch (error) {
-    if (!(error instanceof JsonDamage || error instanceof TooLong)) throw error;
-    await document.exclusively(async () => {
-      if (error instanceof JsonDamage) setAside(document.path);
-      await document.save(new Map());
-    });
+  // Once more, if another program writes to a damaged file meanwhile: it may be a sound one then.
+  for (let isEmpty = false; !isEmpty;) {
+    try {
+      await document.change((draft) => {
+        for (const key of draft.keys()) draft.delete(key);
+      });
+      isEmpty = true;
+    } catch (error) {
+      if (!(error instanceof JsonDamage || error instanceof TooLong)) throw error;
+      isEmpty = await document.exclusively(async () => {
+        const state = stateOf(document.path);
+        return error instanceof JsonDamage
+          ? await replace(document, new Map(), state) !== undefined
+          : await document.save(new Map(), state);
+      });
+    }
   }
 }
 

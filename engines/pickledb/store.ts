@@ -174,9 +174,14 @@ export class Document {
     this.#options = { mode, names, longest };
   }
 
+  /** The state of the file that the members are of, as last read or saved. */
+  get state(): FileState {
+    return this.#state ?? NO_FILE;
+  }
+
   /** When the members were saved, ms since the epoch. */
   get mtime(): number {
-    return this.#state?.mtime ?? 0;
+    return this.state.mtime;
   }
 
   /**
@@ -225,11 +230,7 @@ export class Document {
    * @param old The state of the file that they were read from.
    * @returns Whether it did: not if another program has meanwhile written to the file.
    */
-  async save(
-    items: Items,
-    changes: Changes = new Map(),
-    old: FileState = stateOf(this.path),
-  ): Promise<boolean> {
+  async save(items: Items, old: FileState, changes: Changes = new Map()): Promise<boolean> {
     const { mode, names } = this.#options;
     if (!this.#isClaimed) await claimNames(names, mode);
     this.#isClaimed = true;
@@ -274,12 +275,13 @@ export class Document {
           for (let isSaved = false; !isSaved;) {
             const others = guard && await guard.#readable();
             const items = await this.items();
-            tasks.push(...this.#take(guard));
-            const old = this.#state!;
+            // Not by a spread: a call takes some 100,000 arguments, and more may be waiting.
+            tasks = tasks.concat(this.#take(guard));
+            const old = this.state;
             const draft = new Draft(items, old.size, this.#options.longest);
             const guarding = guard === this ? draft : others;
             tasks = tasks.filter((task) => this.#attempt(task, draft, guarding));
-            isSaved = draft.changes.size === 0 || await this.save(items, draft.changes, old);
+            isSaved = draft.changes.size === 0 || await this.save(items, old, draft.changes);
           }
         });
         for (const task of tasks) task.resolve();

@@ -16,6 +16,7 @@ import { each } from "../each.ts";
 import { messageOf } from "../errors.ts";
 import { builtIn } from "../built_in.ts";
 import type { ShelveEngineOptions } from "../engine_options.ts";
+import { isExpired } from "../expiry.ts";
 import { explainFile } from "../file_failures.ts";
 import { guardStore } from "../guard.ts";
 import { holdNames } from "../names.ts";
@@ -27,7 +28,7 @@ import type { Revision } from "./chunks.ts";
 import { isBusy, isDamage, type KvClient } from "./client.ts";
 import { keyId, optional, StoreKeys, unpackRecord } from "./format.ts";
 import { openPlace, type Place, placeOf } from "./place.ts";
-import { isExpired, isLive, type KvGuard, KvStore, unpack } from "./store.ts";
+import { isLive, type KvGuard, KvStore, unpack } from "./store.ts";
 
 const ABSENT: Revision = { versionstamp: null };
 

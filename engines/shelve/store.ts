@@ -4,6 +4,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { each, groupsOf } from "../each.ts";
 import type { Entry, NewEntry } from "../engine.ts";
 import { messageOf } from "../errors.ts";
+import { isExpired } from "../expiry.ts";
 import type { KvEntry, KvEntryMaybe, KvKey, KvOperation } from "../../platform/kv.ts";
 import { ChunkStore, KEYS_PER_READ, type Revision } from "./chunks.ts";
 import type { KvClient } from "./client.ts";
@@ -364,11 +365,6 @@ export function isLive(found: Found): boolean {
   if (found.versionstamp === null) return false;
   const record = optional(() => unpackRecord(found.value));
   return record === undefined || !isExpired(record);
-}
-
-/** Whether its deadline has come. */
-export function isExpired({ expiresAt }: { expiresAt?: number }): boolean {
-  return expiresAt !== undefined && Date.now() >= expiresAt;
 }
 
 /**

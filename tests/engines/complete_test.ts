@@ -1,11 +1,12 @@
 /**
  * The contract on engines that have only what the interface requires: everything else is derived.
  */
-import { assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
 import { DecodeError } from "../../codec/errors.ts";
 import { complete } from "../../engines/complete.ts";
 import { engineContract } from "../../engines/contract/mod.ts";
 import type { Engine, EngineLocation } from "../../engines/engine.ts";
+import { EngineError } from "../../engines/errors.ts";
 import { memory as createEngine } from "../../engines/memory/mod.ts";
 
 /** Memory without its optional methods. */
@@ -53,6 +54,68 @@ for (const create of [required, slow]) {
     Deno.test({ name: `${create.name} ${name}`, fn, sanitizeOps: true, sanitizeResources: true });
   }
 }
+
+/** An engine, how often it was opened and closed, and whether that fails. */
+function counted(): { engine: Engine; log: string[]; fails: { open: boolean } } {
+  const engine = slow({ name: "counted", dbname: crypto.randomUUID() });
+  const log: string[] = [];
+  const fails = { open: false };
+  const step = async (name: string) => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (name === "open" && fails.open) throw new Error("not now");
+    log.push(name);
+  };
+  return {
+    engine: {
+      ...engine,
+      open: async () => (await step("open"), await engine.open()),
+      close: async () => (await step("close"), await engine.close()),
+    },
+    log,
+    fails,
+  };
+}
+
+Deno.test("opened twice at once, an engine is closed by one close", async () => {
+  const { engine, log, fails } = counted();
+  const store = complete(engine);
+  await Promise.all([store.open(), store.open()]);
+  assertEquals(await store.size(), 0);
+  await Promise.all([store.close(), store.close()]);
+  assertEquals(log, ["open", "close"]);
+  await store.open();
+  await store.close();
+  assertEquals(log.length, 4);
+  fails.open = true;
+  const opening = [store.open(), store.open()];
+  for (const open of opening) await assertRejects(async () => await open, EngineError, "not now");
+  fails.open = false;
+  await store.open();
+  assertEquals(await store.size(), 0);
+  await store.close();
+  assertEquals(log.length, 6);
+});
+
+Deno.test("closed while it is opened, an engine does not stay open", async () => {
+  const { engine, log, fails } = counted();
+  const store = complete(engine);
+  const opening = store.open();
+  await store.close();
+  await opening;
+  assertEquals(log, ["open", "close"]);
+  await assertRejects(async () => await store.size(), TypeError, "not open");
+  // And opened once more before that has ended.
+  const again = [store.open(), store.close(), store.open()];
+  await Promise.all(again);
+  assertEquals(await store.size(), 0);
+  await store.close();
+  assertEquals(log.filter((step) => step === "open").length, log.length / 2);
+  fails.open = true;
+  const failing = store.open();
+  const rejected = assertRejects(async () => await failing, EngineError, "not now");
+  await store.close();
+  await rejected;
+});
 
 Deno.test("derived batches keep a bounded number of calls in flight", async () => {
   const engine = slow({ name: "derived_bound", dbname: "main" });
@@ -109,6 +172,77 @@ Deno.test("a derived check finds damaged entries, and removes them when asked", 
   });
   assertEquals((await damaged.check({ fix: true })).problems, [{ ...problem, fixed: true }]);
   assertEquals(await damaged.check({ fix: false }), { checked: 1, problems: [] });
+});
+
+/** Memory whose bad entry only `explain` knows to be one, and is told of by its full key. */
+function explaining(location: EngineLocation): Engine {
+  const engine = required(location);
+  return {
+    ...engine,
+    get(key) {
+      if (key.endsWith("bad")) throw new Error("broken");
+      return engine.get(key);
+    },
+    explain(_error, _operation, key) {
+      return new DecodeError(`the file of ${key} is broken`, { key });
+    },
+  };
+}
+
+for (const prefix of ["", "u:"]) {
+  const what = `of ${prefix === "" ? "an engine" : "a part of one"} that explains its errors`;
+  const open = async () => {
+    const engine = explaining({ name: `explained ${prefix}`, dbname: crypto.randomUUID() });
+    const store = complete(engine, { prefix });
+    await store.open();
+    for (const key of ["good", "bad"]) {
+      await store.set(key, { value: Uint8Array.of(1), timestamp: 0 });
+    }
+    return store;
+  };
+
+  Deno.test(`a derived check ${what} names the damaged entry`, async () => {
+    const store = await open();
+    const detail = `the file of ${prefix}bad is broken`;
+    assertEquals(await store.check({ fix: true }), {
+      checked: 2,
+      problems: [{ kind: "damaged", key: "bad", detail, fixed: true }],
+    });
+    assertEquals(await store.check({ fix: false }), { checked: 1, problems: [] });
+  });
+
+  Deno.test(`each derived read ${what} names the damaged entry`, async () => {
+    const store = await open();
+    const reads: Record<string, () => unknown> = {
+      get: () => store.get("bad"),
+      getMany: () => store.getMany(["good", "bad"]),
+      getValues: () => store.getValues(["good", "bad"]),
+      entries: () => Array.fromAsync(store.entries()),
+      byteSize: () => store.byteSize(),
+    };
+    for (const [read, fn] of Object.entries(reads)) {
+      const error = await assertRejects(async () => await fn(), DecodeError, undefined, read);
+      assertEquals([error.engine, error.key], ["required", "bad"], read);
+      assertStringIncludes(error.message, `the file of ${prefix}bad is broken`, read);
+    }
+  });
+}
+
+Deno.test("an error in a derived read of many is one of what was called", async () => {
+  const engine = slow({ name: "derived_operation", dbname: "main" });
+  const failing = complete({ ...engine, get: () => Promise.reject(new Error("broken")) });
+  await failing.open();
+  await failing.set("key", { value: Uint8Array.of(1), timestamp: 0 });
+  const reads: [string, () => unknown][] = [
+    ["getMany", () => failing.getMany(["key"])],
+    ["getMany", () => failing.getValues(["key"])],
+    ["entries", () => Array.fromAsync(failing.entries())],
+    ["byteSize", () => failing.byteSize()],
+  ];
+  for (const [operation, fn] of reads) {
+    const error = await assertRejects(async () => await fn(), EngineError, "broken");
+    assertEquals(error.operation, operation);
+  }
 });
 
 Deno.test("derived batches of a synchronous engine let timers run in between", async () => {

@@ -142,6 +142,38 @@ pairtreeTest("damage of a large entry is found", async ({ engine, file }) => {
   }
 });
 
+pairtreeTest(
+  "bytes after the end of a value are damage, however many",
+  async ({ engine, file }) => {
+    // A small value, ones that are read in two steps and end with the first, and a large one.
+    const headerLength = (await Deno.stat(await writtenFile(20_000))).size - 20_000;
+    for (const size of [1, 16 * 1024 - headerLength, 20_000, 1_000_000, 3_000_000]) {
+      const path = await writtenFile(size);
+      assertEquals((await engine.get("key"))?.value, new Uint8Array(size).fill(7));
+      const whole = await Deno.readFile(path);
+      for (const surplus of [1, 20_000, 1_100_000]) {
+        const bytes = new Uint8Array(whole.byteLength + surplus);
+        bytes.set(whole);
+        await Deno.writeFile(path, bytes);
+        for (const read of [() => engine.get("key"), () => engine.getMany(["key"])]) {
+          const error = await rejection(read);
+          assertInstanceOf(error, DecodeError, `${size} and ${surplus}`);
+          assertEquals([error.engine, error.key], ["pairtree", "key"]);
+          assertStringIncludes(
+            error.message,
+            `it has ${size + surplus} bytes of value, ${size} were`,
+          );
+        }
+      }
+    }
+
+    async function writtenFile(size: number): Promise<string> {
+      await engine.set("key", { value: new Uint8Array(size).fill(7), timestamp: 1 });
+      return file("key");
+    }
+  },
+);
+
 pairtreeTest("a damaged entry can be set anew and deleted", async ({ engine, file }) => {
   await engine.setMany([["set", entryOf("old")], ["delete", entryOf("old")]]);
   await engine.set("expiring", { ...entryOf("v"), expiresAt: Date.now() + 3_600_000 });

@@ -15,9 +15,10 @@ import { bedTests, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
 import { runPython } from "../support/python.ts";
 import { EngineError } from "../../engines/errors.ts";
-import type { EngineFactory } from "../../engines/engine.ts";
+import type { EngineFactory, EngineProblem } from "../../engines/engine.ts";
 import { pickledb } from "../../engines/pickledb/mod.ts";
 import { runScript } from "../support/child.ts";
+import { checkDocument } from "../../engines/pickledb/check.ts";
 import { Document } from "../../engines/pickledb/store.ts";
 import { makeItem } from "../../engines/pickledb/format.ts";
 import { runOnSmallDisk } from "../support/small_disk.ts";
@@ -115,9 +116,7 @@ test("what is not JSON, or too much for Python's pickleDB, is coded and comes ba
     await engine.set(key, entryOf(value));
     const coded = (await read(path))[key] as Record<string, Record<string, unknown>>;
     assertEquals(Object.keys(coded), ["$hashstash"], key);
-    // `json` holds only what needs no coding itself.
-    const expected = form === "json" ? "json" : form;
-    assertEquals(Object.keys(coded.$hashstash), ["timestamp", expected], key);
+    assertEquals(Object.keys(coded.$hashstash), ["timestamp", form], key);
   }
   await engine.set("plain", entryOf('[9223372036854775808,-1,1e99,"\\ud83d\\ude00 1e999"]'));
   await engine.set("expiring", entryOf("[1]", Date.now() + 3_600_000));
@@ -251,6 +250,14 @@ test("a burst of sets shares saves", async ({ path, engine }) => {
   watcher.close();
   await watching;
   assert(saves >= 1 && saves <= 5, `${saves} saves`);
+});
+
+test("any number of sets can wait for one save", async ({ engine }) => {
+  const entry = entryOf("1");
+  // More than a call takes as arguments.
+  const sets = Array.from({ length: 150_000 }, (_, i) => engine.set(`key ${i}`, entry));
+  await Promise.all(sets);
+  assertEquals(await engine.size(), sets.length);
 });
 
 test("a set that can't be saved rejects and leaves what was there", async ({ path, engine }) => {
@@ -443,22 +450,92 @@ test("the next writer replaces what a killed one left", async ({ path, engine })
   }
 });
 
-test("a change of another program while a save is written is not lost", async ({ path, engine }) => {
-  await engine.set("key", entryOf("1"));
+/**
+ * Writes to a file as another program does that takes no lock: while a save is written, as often as
+ * there are texts. Gives how many saves there were.
+ */
+async function withOtherProgram(
+  path: string,
+  texts: string[],
+  fn: () => unknown,
+): Promise<number> {
   const { syncData } = Deno.FsFile.prototype;
   let saves = 0;
   Deno.FsFile.prototype.syncData = async function () {
     await syncData.call(this);
-    // It takes no lock.
-    if (++saves === 1) Deno.writeTextFileSync(path, '{"key": 1, "theirs": 2}');
+    const text = texts[saves++];
+    if (text === undefined) return;
+    Deno.writeTextFileSync(path, text);
+    Deno.utimeSync(path, saves, saves);
   };
   try {
-    await engine.set("ours", entryOf("3"));
+    await fn();
   } finally {
     Deno.FsFile.prototype.syncData = syncData;
   }
-  assertEquals(saves, 2);
+  return saves;
+}
+
+/** The contents of the copies that were kept of a damaged file. */
+function copiesOf(path: string): string[] {
+  const names = [...Deno.readDirSync(dirname(path))].map(({ name }) => name);
+  const copies = names.filter((name) => name.startsWith(`${basename(path)}.damaged-`));
+  return copies.map((name) => Deno.readTextFileSync(join(dirname(path), name)));
+}
+
+test("a change of another program while a save is written is not lost", async ({ path, engine }) => {
+  await engine.set("key", entryOf("1"));
+  const set = () => engine.set("ours", entryOf("3"));
+  assertEquals(await withOtherProgram(path, ['{"key": 1, "theirs": 2}'], set), 2);
   assertEquals(await read(path), { key: 1, theirs: 2, ours: 3 });
+});
+
+test("a change of another program while check mends the file is not lost", async ({ path, engine }) => {
+  const cut = '{\n"a": 1,\n"bad": [1,,2,';
+  const damaged = '{"a": 1, "bad": [1,,2], "theirs": 2}';
+  for (const before of ['{"a": 1, "bad": [1,,2]}', cut]) {
+    for (const meanwhile of [[damaged], [`${cut} `, damaged], ['{"sound": 1}']]) {
+      await Deno.writeTextFile(path, before);
+      await Deno.utime(path, 1_000, 1_000);
+      for (const { name } of [...Deno.readDirSync(dirname(path))]) {
+        if (name.includes(".damaged-")) await Deno.remove(join(dirname(path), name));
+      }
+      let problems: readonly EngineProblem[] = [];
+      await withOtherProgram(path, meanwhile, async () => {
+        ({ problems } = await engine.check({ fix: true }));
+      });
+      const isSound = meanwhile[0].includes("sound");
+      assertEquals(problems.map(({ key, fixed }) => [key, fixed]), isSound ? [] : [["bad", true]]);
+      assertEquals(await read(path), isSound ? { sound: 1 } : { a: 1, theirs: 2 });
+      assertEquals(copiesOf(path), isSound ? [] : [damaged]);
+    }
+  }
+});
+
+test("a change of another program after check has read the file is not lost", async ({ path }) => {
+  await Deno.writeTextFile(path, '{"a": 1, "bad": [1,,2]}');
+  const document = new Document(path, { mode: 0o600 });
+  const items = document.items.bind(document);
+  let reads = 0;
+  document.items = async () => {
+    const found = await items();
+    if (++reads === 1) await Deno.writeTextFile(path, '{"a": 1, "bad": [1,,2], "theirs": 2}');
+    return found;
+  };
+  const { checked, problems } = await checkDocument(document, true);
+  assertEquals(checked, 3);
+  assertEquals(problems.map(({ key, fixed }) => [key, fixed]), [["bad", true]]);
+  assertEquals(await read(path), { a: 1, theirs: 2 });
+});
+
+test("clear empties a damaged file though another program writes to it", async ({ path, engine }) => {
+  for (const meanwhile of [["still damaged"], ["still damaged", '{"sound": 1}']]) {
+    await Deno.writeTextFile(path, "damaged");
+    await Deno.utime(path, 1_000, 1_000);
+    await withOtherProgram(path, meanwhile, () => engine.clear());
+    assertEquals(await read(path), {});
+  }
+  assertEquals(copiesOf(path), ["still damaged"]);
 });
 
 test("what would make the file longer than can be read is refused", async ({ path }) => {

@@ -77,6 +77,28 @@ Deno.test("a shared resource whose file was replaced is opened anew, and its hol
   assertEquals(log, ["close 1", "close 2"]);
 });
 
+Deno.test("a shared resource whose file can't be looked at is closed, and tried again", async () => {
+  const log: string[] = [];
+  const shared = new SharedResources<string>((name) => {
+    log.push(`close ${name}`);
+    if (name === "second") throw new Error("nor closed");
+  });
+  const identify = () => {
+    throw new Error("not to be looked at");
+  };
+  for (const name of ["first", "second"]) {
+    const acquire = () => shared.acquire("a", () => name, identify);
+    const results = await Promise.allSettled([acquire(), acquire()]);
+    for (const result of results) {
+      assertEquals(result.status === "rejected" && result.reason.message, "not to be looked at");
+    }
+  }
+  assertEquals(log, ["close first", "close second"]);
+  const hold = await shared.acquire("a", () => "third", () => "file");
+  assertEquals(hold.resource, "third");
+  await hold.release();
+});
+
 Deno.test("a holder notices within a second that its file was removed", async () => {
   const shared = new SharedResources<string>(() => undefined);
   let file: string | undefined = "first";
