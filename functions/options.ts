@@ -25,8 +25,8 @@ export interface FlightOptions<R = unknown, A extends unknown[] = never[]> {
   lock?: "shared" | "process" | false;
   /**
    * How long another process waits for one that has been killed while it computed, ms; 10,000 by
-   * default. While the computation runs the lease is renewed at every third of that, so it needs no
-   * more than that the event loop is not blocked for so long.
+   * default. While the computation runs the lease is renewed at every third of that; it lapses when
+   * the event loop is blocked for so long, or the store takes so long to write: both together count.
    */
   lease?: number;
   /**

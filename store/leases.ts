@@ -98,13 +98,14 @@ export class Lease implements AsyncDisposable {
     const other = await leases.get(leaseKey(key));
     if (other !== undefined && !await watch.hasLapsed(leases, other)) return undefined;
     const lease = new Lease(leases, key, options);
+    const begin = now();
     // The beat first: a lease without one counts as that of a dead process.
     await lease.#beat();
     if (!await leases.compareAndSet(lease.#key, other, lease.#entry())) {
       await lease.#dropBeat();
       return undefined;
     }
-    lease.#arm();
+    lease.#arm(begin);
     return lease;
   }
 
@@ -176,15 +177,23 @@ export class Lease implements AsyncDisposable {
     await this.#leases.delete(beatKey(this.#token));
   }
 
-  #arm(): void {
+  /**
+   * Has the lease renewed next time.
+   *
+   * @param begin When it was begun to write the last beat, or would have been: the beat's deadline
+   * counts from then, however long the write took.
+   */
+  #arm(begin: number): void {
+    const due = begin + this.#options.ms / 3 - now();
     this.#timer = startTimer(() => {
       this.#renewing = this.#renew();
-    }, Math.min(this.#options.ms / 3, LONGEST_TIMER));
+    }, Math.max(0, Math.min(due, LONGEST_TIMER)));
     // What computes keeps the process alive, or nothing does.
     unrefTimer(this.#timer);
   }
 
   async #renew(): Promise<void> {
+    const begin = now();
     let isHeld = true;
     try {
       if (this.#options.isActive?.() ?? true) {
@@ -201,7 +210,7 @@ export class Lease implements AsyncDisposable {
       // The backend may be back by the next time; if not, the beat ends and others take over.
       isHeld = true;
     }
-    if (isHeld && !this.#isReleased) this.#arm();
+    if (isHeld && !this.#isReleased) this.#arm(begin);
   }
 }
 

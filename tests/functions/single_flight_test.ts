@@ -3,7 +3,7 @@
  * over several.
  */
 import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
-import { complete } from "../../engines/complete.ts";
+import { complete, type Store } from "../../engines/complete.ts";
 import { Decorator } from "../../engines/decorator.ts";
 import type {
   EngineFactory,
@@ -12,8 +12,10 @@ import type {
   Guard,
   NewEntry,
 } from "../../engines/engine.ts";
+import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { Lease, LeaseWatch } from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { testOnMemory } from "../support/on_engines.ts";
@@ -229,6 +231,78 @@ for (const [name, claim] of Object.entries(FENCED)) {
     },
   });
 }
+
+/** A store of leases that is held up. */
+class HeldUp extends Decorator implements AsyncDisposable {
+  readonly store: Store;
+  /** Beats that have been written. */
+  beats = 0;
+  /** What is waited for before a write. */
+  beforeWrite: (key: string) => Promise<unknown> = () => Promise.resolve();
+  /** What is waited for before a value that has been read is handed out. */
+  afterRead: () => Promise<unknown> = () => Promise.resolve();
+
+  static async open(): Promise<HeldUp> {
+    const store = complete(memory({ name: crypto.randomUUID(), dbname: "main" }));
+    await store.open();
+    return new HeldUp(store);
+  }
+
+  private constructor(store: Store) {
+    super(store);
+    this.store = store;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.clear();
+    await this.store.close();
+  }
+
+  override async set(key: string, entry: NewEntry) {
+    await this.beforeWrite(key);
+    await this.inner.set(key, entry);
+    this.beats++;
+  }
+
+  override async compareAndSet(key: string, expected?: Entry, next?: NewEntry, guard?: Guard) {
+    await this.beforeWrite(key);
+    return await this.inner.compareAndSet(key, expected, next, guard);
+  }
+
+  override async getValue(key: string) {
+    const value = await this.inner.getValue(key);
+    await this.afterRead();
+    return value;
+  }
+}
+
+const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
+/** Puts a lease of another process there. */
+async function putLease(store: Store, ms: number): Promise<void> {
+  await store.set("l/key", { value: bytes({ token: "another", ms }), timestamp: Date.now() });
+}
+
+/** Puts a beat of its holder there. */
+async function putBeat(store: Store): Promise<void> {
+  const timestamp = Date.now();
+  await store.set("b/another", { value: bytes(1), timestamp, expiresAt: timestamp + 60_000 });
+}
+
+Deno.test("leases: one whose writes take a quarter of it does not lapse", async () => {
+  const ms = 2_000;
+  await using leases = await HeldUp.open();
+  leases.beforeWrite = () => sleep(ms / 4);
+  await using lease = await Lease.take(leases, "key", { ms }, new LeaseWatch());
+  assert(lease !== undefined);
+  const watch = new LeaseWatch();
+  const entry = await lease.current();
+  while (leases.beats < 2) {
+    assertEquals(await watch.hasLapsed(leases.store, entry!), false, "its holder lives");
+    await sleep(5);
+  }
+  leases.beforeWrite = () => Promise.resolve();
+});
 
 const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
   testOnMemory(`single flight: ${name}`, fn);
