@@ -101,7 +101,9 @@ export class Lease implements AsyncDisposable {
     const begin = now();
     // The beat first: a lease without one counts as that of a dead process.
     await lease.#beat();
-    if (!await leases.compareAndSet(lease.#key, other, lease.#entry())) {
+    // That took a while, in which the other may have come back: its lease looks the same as before.
+    const isFree = other === undefined || await watch.hasLapsed(leases, other);
+    if (!isFree || !await leases.compareAndSet(lease.#key, other, lease.#entry())) {
       await lease.#dropBeat();
       return undefined;
     }

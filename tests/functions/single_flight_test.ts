@@ -304,6 +304,17 @@ Deno.test("leases: one whose writes take a quarter of it does not lapse", async 
   leases.beforeWrite = () => Promise.resolve();
 });
 
+Deno.test("leases: one whose holder comes back before it is taken over stays", async () => {
+  await using leases = await HeldUp.open();
+  await putLease(leases.store, 60_000);
+  leases.beforeWrite = async (key) => {
+    if (key.startsWith("b/")) await putBeat(leases.store);
+  };
+  const taken = await Lease.take(leases, "key", { ms: 60_000 }, new LeaseWatch());
+  assertEquals(taken, undefined);
+  assertEquals(await Array.fromAsync(leases.store.keys()), ["l/key", "b/another"]);
+});
+
 const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
   testOnMemory(`single flight: ${name}`, fn);
 
