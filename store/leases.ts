@@ -58,15 +58,17 @@ export class LeaseWatch {
   async hasLapsed(leases: Store, lease: Entry): Promise<boolean> {
     const state = stateOf(lease);
     if (state === undefined) return true;
+    // The answer may be late, and the beat in it old: that it still stood there is known of the time
+    // of the question, that it came of the time of the answer.
+    const asked = now();
     const beat = await leases.getValue(beatKey(state.token));
     if (beat === undefined) return true;
     const mark = `${state.token} ${decoder.decode(beat.value)}`;
-    const time = now();
     if (mark !== this.#mark) {
       this.#mark = mark;
-      this.#since = time;
+      this.#since = now();
     }
-    return time - this.#since > state.ms * PATIENCE;
+    return asked - this.#since > state.ms * PATIENCE;
   }
 }
 

@@ -315,6 +315,19 @@ Deno.test("leases: one whose holder comes back before it is taken over stays", a
   assertEquals(await Array.fromAsync(leases.store.keys()), ["l/key", "b/another"]);
 });
 
+Deno.test("leases: a beat whose answer comes late is not taken for one that stood still", async () => {
+  await using leases = await HeldUp.open();
+  await putLease(leases.store, 200);
+  await putBeat(leases.store);
+  const lease = await leases.store.get("l/key");
+  const watch = new LeaseWatch();
+  leases.afterRead = () => sleep(400);
+  assertEquals(await watch.hasLapsed(leases, lease!), false);
+  assertEquals(await watch.hasLapsed(leases, lease!), false);
+  leases.afterRead = () => Promise.resolve();
+  assertEquals(await watch.hasLapsed(leases, lease!), true, "it stood still for longer than that");
+});
+
 const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
   testOnMemory(`single flight: ${name}`, fn);
 
