@@ -15,6 +15,7 @@ import type {
 import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { inTime } from "../../platform/timers.ts";
 import { Lease, LeaseWatch } from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
@@ -190,6 +191,41 @@ for (const engine of PERSISTENT) {
         assertEquals(await f(), 1);
       });
 
+      await t.step("an abandoned wait of an async generator ends, and close with it", async () => {
+        await using stash = bed.stash();
+        let count = 0;
+        const f = stash.stashedResult(async function* () {
+          yield ++count;
+        }, { name: "endless" });
+        await using leases = f.stash.sub<string, unknown>(".leases");
+        const holdLease = async (): Promise<void> => {
+          await leases.set(`l/${f.stash.encodeKey([])}`, { token: "another", ms: 60_000 });
+          await leases.set("b/another", 1, { ttl: 60_000 });
+        };
+        const abandon = async (): Promise<void> => {
+          const controller = new AbortController();
+          const waiting = f.with({ signal: controller.signal })();
+          setTimeout(() => controller.abort(new RangeError("enough")), 20);
+          await assertRejects(() => waiting, RangeError, "enough");
+        };
+        await holdLease();
+        await abandon();
+        const next = f();
+        await leases.clear();
+        assertEquals(await Array.fromAsync(await next), [1], "who comes then begins anew");
+        await f.stash.clear();
+        await holdLease();
+        await abandon();
+        const closing = stash.close();
+        try {
+          await inTime(closing, 10_000, () => new Error("close waits for what nobody waits for"));
+        } finally {
+          await leases.clear();
+          await closing;
+        }
+        assertEquals(count, 1);
+      });
+
       await t.step("lock: process and false take no lease", async () => {
         await using stash = bed.stash();
         for (const lock of ["process", false] as const) {
@@ -218,6 +254,30 @@ class WithoutGuards extends Decorator {
     return this.inner.compareAndSet(key, expected, next);
   }
 }
+
+Deno.test("single flight: an async generator whose caller has left does not begin", async () => {
+  const controller = new AbortController();
+  /** Its caller leaves when the lease is taken. */
+  class Leaving extends Decorator {
+    override compareAndSet(key: string, expected?: Entry, next?: NewEntry, guard?: Guard) {
+      if (key.startsWith("l/")) controller.abort(new RangeError("enough"));
+      return this.inner.compareAndSet(key, expected, next, guard);
+    }
+  }
+  const engine: EngineFactory = (location) => new Leaving(complete(sqlite(location)));
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ engine });
+  let count = 0;
+  const f = stash.stashedResult(async function* () {
+    yield ++count;
+  }, { name: "f" });
+  await using leases = f.stash.sub<string, unknown>(".leases");
+  await assertRejects(() => f.with({ signal: controller.signal })(), RangeError, "enough");
+  for (let i = 0; i < 1_000 && await leases.size() > 0; i++) await sleep(5);
+  assertEquals(await leases.size(), 0, "its lease is free");
+  assertEquals(count, 0);
+  assertEquals(await Array.fromAsync(await f()), [1]);
+});
 
 for (const [name, claim] of Object.entries(FENCED)) {
   Deno.test({
