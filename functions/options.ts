@@ -1,3 +1,4 @@
+import { LONGEST_TIMER } from "../platform/timers.ts";
 import { checkTime, typeOf } from "../store/options.ts";
 
 /**
@@ -106,8 +107,6 @@ const LEASE = 10_000;
 const RETRY_AFTER = 10_000;
 /** A hundred years, ms: engines keep deadlines as integers. */
 const LONGEST_LEASE = 3_155_760_000_000;
-/** The longest time that a timer takes, ms. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * Checks the options.

@@ -29,7 +29,7 @@ import { orAborted, pause } from "./waiting.ts";
 export type Wish = "any" | "unclaimed" | "new" | "newer" | "refresh";
 
 /** What a claim brought: the right to compute, or a result that makes it needless, or neither. */
-export type Claimed = Claim | { readonly found: Entry } | typeof CLAIMED | typeof SPARED;
+type Claimed = Claim | { readonly found: Entry } | typeof CLAIMED | typeof SPARED;
 
 /** Another process is making the result, and the wish was not to wait. */
 export const CLAIMED: unique symbol = Symbol("claimed");

@@ -11,15 +11,21 @@
  */
 import type { Store } from "../engines/complete.ts";
 import type { Entry, Guard, NewEntry } from "../engines/engine.ts";
-import { delay, now, startTimer, stopTimer, type Timer, unrefTimer } from "../platform/timers.ts";
+import {
+  delay,
+  LONGEST_TIMER,
+  now,
+  startTimer,
+  stopTimer,
+  type Timer,
+  unrefTimer,
+} from "../platform/timers.ts";
 
 /** The name of the side store. */
 export const LEASES = ".leases";
 
 /** After so long, ms, a lease whose holder was killed goes by itself. */
 const KEPT = 86_400_000;
-/** The longest time that a timer takes, ms. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** How much longer than a lease who waits for it watches a beat that does not change. */
 const PATIENCE = 1.5;
 
@@ -39,7 +45,7 @@ interface LeaseState {
 }
 
 /** How a lease is held. */
-export interface LeaseOptions {
+interface LeaseOptions {
   /** How long it lasts when nobody renews it, ms. */
   ms: number;
   /** Whether the holder is at work; while it is not, the beat is not renewed. Default: always. */
