@@ -56,7 +56,7 @@ export function functionSegment(
 }
 
 /** A function in messages. */
-export function nameFor({ name }: { readonly name: string }): string {
+function nameFor({ name }: { readonly name: string }): string {
   return name === "" ? "the function without a name" : `the function "${name}"`;
 }
 

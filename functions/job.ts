@@ -10,6 +10,9 @@ export interface Job {
   readonly options: CheckedFlightOptions;
   /** What it is computed from, for the options that are functions. */
   readonly args: readonly unknown[];
-  /** Makes it. */
+  /** Makes it. Throws `WITHDRAWN` when who began it has called it off. */
   compute(): unknown;
 }
+
+/** A computation was called off while it ran: that is neither a result nor the function's error. */
+export const WITHDRAWN: unique symbol = Symbol("withdrawn");

@@ -406,7 +406,7 @@ class Run implements MapRun<unknown[], unknown> {
   /** Ends the workers when nobody needs them any more. */
   #closePool(): void {
     if (this.#end === undefined || this.#end.isComplete && this.#refreshing > 0) return;
-    this.#pool?.close(this.#end.reason);
+    this.#pool?.close();
   }
 
   async #showProgress(): Promise<void> {

@@ -1,3 +1,4 @@
+import { LONGEST_TIMER } from "../platform/timers.ts";
 import { checkTime, typeOf } from "../store/options.ts";
 
 /**
@@ -25,8 +26,8 @@ export interface FlightOptions<R = unknown, A extends unknown[] = never[]> {
   lock?: "shared" | "process" | false;
   /**
    * How long another process waits for one that has been killed while it computed, ms; 10,000 by
-   * default. While the computation runs the lease is renewed at every third of that, so it needs no
-   * more than that the event loop is not blocked for so long.
+   * default. While the computation runs the lease is renewed at every third of that; it lapses when
+   * the event loop is blocked for so long, or the store takes so long to write: both together count.
    */
   lease?: number;
   /**
@@ -106,8 +107,6 @@ const LEASE = 10_000;
 const RETRY_AFTER = 10_000;
 /** A hundred years, ms: engines keep deadlines as integers. */
 const LONGEST_LEASE = 3_155_760_000_000;
-/** The longest time that a timer takes, ms. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * Checks the options.

@@ -30,7 +30,7 @@ type Reader = AsyncGenerator<unknown, unknown, void>;
 type End = { readonly returned?: Uint8Array } | { readonly error: unknown };
 
 /** The recordings of this process that have not ended, by what they record. */
-const recordings = new Map<string, { isNew: boolean; opening: Promise<Opened> }>();
+const openings = new Map<string, Opening>();
 
 type Opened = Recording | { readonly stored: unknown };
 
@@ -73,33 +73,79 @@ async function find(
   }
   const id = await identity(job);
   for (;;) {
-    const running = recordings.get(id);
+    signal?.throwIfAborted();
+    const running = openings.get(id);
     const joins = running !== undefined && (wish === "any" || running.isNew);
-    const opened = await orAborted(joins ? running.opening : open(job, start, wish, id), signal);
-    if (!(opened instanceof Recording)) return replayAsync(opened.stored);
-    if (!opened.isAbandoned) return opened.read();
+    const reader = await (joins ? running : new Opening(job, start, wish, id)).join(signal);
+    if (reader !== undefined) return reader;
   }
 }
 
-function open(job: Job, start: () => Source, wish: Wish, id: string): Promise<Opened> {
-  const forget = () => {
-    if (recordings.get(id)?.opening === opening) recordings.delete(id);
-  };
-  const opening = begin(job, start, wish, forget);
-  recordings.set(id, { isNew: wish === "new", opening });
-  // The caller may have left: then nobody is to be told.
-  opening.then((opened) => opened instanceof Recording || forget(), forget);
-  return opening;
+/** What leads to a recording, or to a result that makes it needless; and those who wait for it. */
+class Opening {
+  readonly isNew: boolean;
+  readonly #id: string;
+  readonly #opened: Promise<Opened>;
+  readonly #waiting = new AbortController();
+  #recording: Recording | undefined;
+  #callers = 0;
+
+  constructor(job: Job, start: () => Source, wish: Wish, id: string) {
+    this.isNew = wish === "new";
+    this.#id = id;
+    openings.set(id, this);
+    const forget = () => this.#forget();
+    this.#opened = begin(job, start, wish, this.#waiting.signal, forget);
+    this.#opened.then((opened) => {
+      if (!(opened instanceof Recording)) return forget();
+      this.#recording = opened;
+      if (this.#callers === 0) this.#leave();
+      // All callers may have left before it fails: then nobody is to be told.
+    }, forget);
+  }
+
+  /** What is to be read by one more caller; `undefined` when it has been left by all others. */
+  async join(signal?: AbortSignal): Promise<Reader | undefined> {
+    this.#callers++;
+    let isHere = true;
+    const leave = () => {
+      if (!isHere) return;
+      isHere = false;
+      if (--this.#callers === 0) this.#leave();
+    };
+    // At the abort itself and no turn later: what has not begun by then does not begin.
+    signal?.addEventListener("abort", leave);
+    try {
+      const opened = await orAborted(this.#opened, signal);
+      if (!(opened instanceof Recording)) return replayAsync(opened.stored);
+      return opened.isAbandoned ? undefined : opened.read();
+    } finally {
+      signal?.removeEventListener("abort", leave);
+      leave();
+    }
+  }
+
+  /** Nobody waits any more: what has not begun does not, and what nobody reads ends. */
+  #leave(): void {
+    if (this.#recording !== undefined) return this.#recording.leaveUnread();
+    this.#forget();
+    this.#waiting.abort();
+  }
+
+  /** Callers from now on begin a run of their own. */
+  #forget(): void {
+    if (openings.get(this.#id) === this) openings.delete(this.#id);
+  }
 }
 
 async function begin(
   job: Job,
   start: () => Source,
   wish: Wish,
+  signal: AbortSignal,
   onEnd: () => void,
 ): Promise<Opened> {
   return await job.target.run("compute", async (store) => {
-    const { signal } = new AbortController();
     const run: { recording?: Recording } = {};
     const isActive = () => run.recording?.isActive(job.options.lease) ?? true;
     const claimed = await claim(store, job, wish, signal, isActive);
@@ -112,6 +158,7 @@ async function begin(
     try {
       const stale = await staleOf(job, claimed.before);
       const computed = new ComputedRun(stale, job.options.timeout);
+      signal.throwIfAborted();
       return run.recording = new Recording(job, start(), computed, claimed, onEnd);
     } catch (error) {
       await claimed.release();
@@ -255,6 +302,12 @@ class Recording {
 
   async #read(bytes: Uint8Array): Promise<unknown> {
     return await this.#job.target.read({ value: bytes }, this.#job.text);
+  }
+
+  /** Ends it when nobody has begun to read: those who asked for it have left before. */
+  leaveUnread(): void {
+    // What fails then, nobody is to be told.
+    if (this.#readers === 0 && this.#end === undefined) this.#abandon().catch(() => undefined);
   }
 
   /** Nobody reads on: an incomplete result is not stored. */

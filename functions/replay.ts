@@ -23,7 +23,7 @@ export function kindOf(fn: object): FunctionKind {
 export type Copy = (value: unknown) => unknown;
 
 /** Whether a value is one that nobody can change. */
-export function isPrimitive(value: unknown): boolean {
+function isPrimitive(value: unknown): boolean {
   return value === null || typeof value !== "object" && typeof value !== "function";
 }
 

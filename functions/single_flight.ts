@@ -17,7 +17,7 @@ import { Lease, LeaseWatch } from "../store/leases.ts";
 import { registerRun } from "../store/runs.ts";
 import { ComputedRun, type KeepOptions } from "./computation.ts";
 import { isAhead, isFresh, isSpared, keeping, staleSince } from "./freshness.ts";
-import type { Job } from "./job.ts";
+import { type Job, WITHDRAWN } from "./job.ts";
 import { dropError, keepError, throwKept } from "./kept_errors.ts";
 import { orAborted, pause } from "./waiting.ts";
 
@@ -29,7 +29,7 @@ import { orAborted, pause } from "./waiting.ts";
 export type Wish = "any" | "unclaimed" | "new" | "newer" | "refresh";
 
 /** What a claim brought: the right to compute, or a result that makes it needless, or neither. */
-export type Claimed = Claim | { readonly found: Entry } | typeof CLAIMED | typeof SPARED;
+type Claimed = Claim | { readonly found: Entry } | typeof CLAIMED | typeof SPARED;
 
 /** Another process is making the result, and the wish was not to wait. */
 export const CLAIMED: unique symbol = Symbol("claimed");
@@ -168,7 +168,7 @@ function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
 const flights = new Map<string, Flight>();
 
 /** How a flight ends. */
-type Landing = Uint8Array | typeof CLAIMED | typeof SPARED;
+type Landing = Uint8Array | typeof CLAIMED | typeof SPARED | typeof WITHDRAWN;
 
 /** One run, or one wait for another process's run, and the callers that share it. */
 class Flight {
@@ -269,6 +269,7 @@ class Flight {
       await storeResult(job, value, bytes, claimed, run.said, !this.#isLeft);
       return bytes;
     } catch (error) {
+      if (error === WITHDRAWN) return WITHDRAWN;
       if (wish !== "new" && this.#stage !== "waiting") await spareRefreshes(job, claimed);
       throw error;
     } finally {
@@ -426,7 +427,8 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
       if (value !== ABSENT) return value;
       continue;
     }
-    // Of one that another wish began, it may be the other's answer: then this one begins its own.
+    // Of one that another began, it may be the other's answer, or the other has called it off: then
+    // this one begins its own.
     if (landing === (wish === "unclaimed" ? CLAIMED : wish === "newer" ? SPARED : undefined)) {
       return landing;
     }
@@ -522,7 +524,7 @@ async function compute(job: Job, run: ComputedRun): Promise<unknown> {
     return await job.compute();
   } catch (error) {
     // What comes after its time counts no more.
-    if (!run.isLate) await keepError(job, error);
+    if (error !== WITHDRAWN && !run.isLate) await keepError(job, error);
     throw error;
   }
 }

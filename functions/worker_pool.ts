@@ -1,6 +1,7 @@
 import { currentRun } from "./computation.ts";
 import { startTimer, stopTimer, type Timer } from "../platform/timers.ts";
 import { messageOf } from "../engines/errors.ts";
+import { WITHDRAWN } from "./job.ts";
 import { type StartedWorker, startWorker } from "../platform/workers.ts";
 import { ABORT, unpackError, type WorkerAnswer, type WorkerCall } from "./worker_protocol.ts";
 import { typeOf } from "../store/options.ts";
@@ -22,7 +23,7 @@ export class WorkerPool {
   readonly #name: string;
   readonly #idle: CallingWorker[] = [];
   readonly #busy = new Set<CallingWorker>();
-  #closed: { reason: unknown } | undefined;
+  #isClosed = false;
 
   /** @throws {TypeError} When the options name no function. */
   constructor(options: WorkerOptions) {
@@ -46,9 +47,9 @@ export class WorkerPool {
     this.#name = name;
   }
 
-  /** Calls the function in a worker that has nothing else to do. */
+  /** Calls the function in a worker that has nothing else to do; `WITHDRAWN` when it is closed. */
   async run(args: unknown[]): Promise<unknown> {
-    if (this.#closed !== undefined) throw this.#closed.reason;
+    if (this.#isClosed) throw WITHDRAWN;
     const worker = this.#idleWorker() ?? new CallingWorker();
     this.#busy.add(worker);
     const run = currentRun();
@@ -71,11 +72,11 @@ export class WorkerPool {
     for (const worker of this.#idle.splice(0)) worker.end();
   }
 
-  /** Ends all workers; calls that are under way reject with the reason. */
-  close(reason: unknown): void {
-    this.#closed ??= { reason };
+  /** Ends all workers; calls that are under way reject with `WITHDRAWN`. */
+  close(): void {
+    this.#isClosed = true;
     this.dismiss();
-    for (const worker of this.#busy) worker.end(reason);
+    for (const worker of this.#busy) worker.end(WITHDRAWN);
   }
 
   /** A worker may have ended while it had nothing to do. */

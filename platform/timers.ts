@@ -7,6 +7,9 @@ const { setTimeout, clearTimeout } = globalThis;
 /** What `startTimer` gives. */
 export type Timer = ReturnType<typeof setTimeout>;
 
+/** The longest time that a timer takes, ms. */
+export const LONGEST_TIMER: number = 2 ** 31 - 1;
+
 /** Does something after so long, ms. */
 export function startTimer(action: () => void, ms: number): Timer {
   return setTimeout(action, ms);

@@ -11,15 +11,21 @@
  */
 import type { Store } from "../engines/complete.ts";
 import type { Entry, Guard, NewEntry } from "../engines/engine.ts";
-import { delay, now, startTimer, stopTimer, type Timer, unrefTimer } from "../platform/timers.ts";
+import {
+  delay,
+  LONGEST_TIMER,
+  now,
+  startTimer,
+  stopTimer,
+  type Timer,
+  unrefTimer,
+} from "../platform/timers.ts";
 
 /** The name of the side store. */
 export const LEASES = ".leases";
 
 /** After so long, ms, a lease whose holder was killed goes by itself. */
 const KEPT = 86_400_000;
-/** The longest time that a timer takes, ms. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** How much longer than a lease who waits for it watches a beat that does not change. */
 const PATIENCE = 1.5;
 
@@ -39,7 +45,7 @@ interface LeaseState {
 }
 
 /** How a lease is held. */
-export interface LeaseOptions {
+interface LeaseOptions {
   /** How long it lasts when nobody renews it, ms. */
   ms: number;
   /** Whether the holder is at work; while it is not, the beat is not renewed. Default: always. */
@@ -58,15 +64,17 @@ export class LeaseWatch {
   async hasLapsed(leases: Store, lease: Entry): Promise<boolean> {
     const state = stateOf(lease);
     if (state === undefined) return true;
+    // The answer may be late, and the beat in it old: that it still stood there is known of the time
+    // of the question, that it came of the time of the answer.
+    const asked = now();
     const beat = await leases.getValue(beatKey(state.token));
     if (beat === undefined) return true;
     const mark = `${state.token} ${decoder.decode(beat.value)}`;
-    const time = now();
     if (mark !== this.#mark) {
       this.#mark = mark;
-      this.#since = time;
+      this.#since = now();
     }
-    return time - this.#since > state.ms * PATIENCE;
+    return asked - this.#since > state.ms * PATIENCE;
   }
 }
 
@@ -98,13 +106,16 @@ export class Lease implements AsyncDisposable {
     const other = await leases.get(leaseKey(key));
     if (other !== undefined && !await watch.hasLapsed(leases, other)) return undefined;
     const lease = new Lease(leases, key, options);
+    const begin = now();
     // The beat first: a lease without one counts as that of a dead process.
     await lease.#beat();
-    if (!await leases.compareAndSet(lease.#key, other, lease.#entry())) {
+    // That took a while, in which the other may have come back: its lease looks the same as before.
+    const isFree = other === undefined || await watch.hasLapsed(leases, other);
+    if (!isFree || !await leases.compareAndSet(lease.#key, other, lease.#entry())) {
       await lease.#dropBeat();
       return undefined;
     }
-    lease.#arm();
+    lease.#arm(begin);
     return lease;
   }
 
@@ -176,15 +187,23 @@ export class Lease implements AsyncDisposable {
     await this.#leases.delete(beatKey(this.#token));
   }
 
-  #arm(): void {
+  /**
+   * Has the lease renewed next time.
+   *
+   * @param begin When it was begun to write the last beat, or would have been: the beat's deadline
+   * counts from then, however long the write took.
+   */
+  #arm(begin: number): void {
+    const due = begin + this.#options.ms / 3 - now();
     this.#timer = startTimer(() => {
       this.#renewing = this.#renew();
-    }, Math.min(this.#options.ms / 3, LONGEST_TIMER));
+    }, Math.max(0, Math.min(due, LONGEST_TIMER)));
     // What computes keeps the process alive, or nothing does.
     unrefTimer(this.#timer);
   }
 
   async #renew(): Promise<void> {
+    const begin = now();
     let isHeld = true;
     try {
       if (this.#options.isActive?.() ?? true) {
@@ -201,7 +220,7 @@ export class Lease implements AsyncDisposable {
       // The backend may be back by the next time; if not, the beat ends and others take over.
       isHeld = true;
     }
-    if (isHeld && !this.#isReleased) this.#arm();
+    if (isHeld && !this.#isReleased) this.#arm(begin);
   }
 }
 

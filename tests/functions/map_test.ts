@@ -12,7 +12,7 @@ import {
 } from "@std/assert";
 import { HashStash } from "../../mod.ts";
 import { testOnEngines, testOnMemory } from "../support/on_engines.ts";
-import { count, misbehave, primesBelow, square, where } from "../support/map_work.ts";
+import { count, hang, misbehave, primesBelow, square, where } from "../support/map_work.ts";
 import { runScript, WorkerProcess } from "../support/child.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 
@@ -372,6 +372,20 @@ onMemory("a module or export that is missing is an error of each call", async (s
       );
     }
   }
+});
+
+onMemory("a cancel that ends workers is no error of the function", async (stash) => {
+  await using bed = await TestBed.create("memory");
+  const files = [`${bed.root}/1`, `${bed.root}/2`];
+  const kept = stash.stashedResult(hang, { name: "hang", cacheErrors: { ttl: 60_000 } });
+  const run = stash.map(kept, files, { concurrency: 2, worker: { module, export: "hang" } });
+  while ((await Array.fromAsync(Deno.readDir(bed.root))).length < 2) await sleep(5);
+  const joined = kept(files[0]);
+  await sleep(20);
+  run.cancel(new RangeError("I stop"));
+  await assertRejects(() => run.results(), RangeError, "I stop");
+  assertEquals(await joined, "ended", "who shared the run has begun one of its own");
+  assertEquals(await kept(files[1]), "ended", "no error is kept");
 });
 
 onMemory("generators in workers, and a cancel that ends them", async (stash) => {

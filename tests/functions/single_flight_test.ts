@@ -3,7 +3,7 @@
  * over several.
  */
 import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects } from "@std/assert";
-import { complete } from "../../engines/complete.ts";
+import { complete, type Store } from "../../engines/complete.ts";
 import { Decorator } from "../../engines/decorator.ts";
 import type {
   EngineFactory,
@@ -12,8 +12,11 @@ import type {
   Guard,
   NewEntry,
 } from "../../engines/engine.ts";
+import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { inTime } from "../../platform/timers.ts";
+import { Lease, LeaseWatch } from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { testOnMemory } from "../support/on_engines.ts";
@@ -188,6 +191,41 @@ for (const engine of PERSISTENT) {
         assertEquals(await f(), 1);
       });
 
+      await t.step("an abandoned wait of an async generator ends, and close with it", async () => {
+        await using stash = bed.stash();
+        let count = 0;
+        const f = stash.stashedResult(async function* () {
+          yield ++count;
+        }, { name: "endless" });
+        await using leases = f.stash.sub<string, unknown>(".leases");
+        const holdLease = async (): Promise<void> => {
+          await leases.set(`l/${f.stash.encodeKey([])}`, { token: "another", ms: 60_000 });
+          await leases.set("b/another", 1, { ttl: 60_000 });
+        };
+        const abandon = async (): Promise<void> => {
+          const controller = new AbortController();
+          const waiting = f.with({ signal: controller.signal })();
+          setTimeout(() => controller.abort(new RangeError("enough")), 20);
+          await assertRejects(() => waiting, RangeError, "enough");
+        };
+        await holdLease();
+        await abandon();
+        const next = f();
+        await leases.clear();
+        assertEquals(await Array.fromAsync(await next), [1], "who comes then begins anew");
+        await f.stash.clear();
+        await holdLease();
+        await abandon();
+        const closing = stash.close();
+        try {
+          await inTime(closing, 10_000, () => new Error("close waits for what nobody waits for"));
+        } finally {
+          await leases.clear();
+          await closing;
+        }
+        assertEquals(count, 1);
+      });
+
       await t.step("lock: process and false take no lease", async () => {
         await using stash = bed.stash();
         for (const lock of ["process", false] as const) {
@@ -217,6 +255,30 @@ class WithoutGuards extends Decorator {
   }
 }
 
+Deno.test("single flight: an async generator whose caller has left does not begin", async () => {
+  const controller = new AbortController();
+  /** Its caller leaves when the lease is taken. */
+  class Leaving extends Decorator {
+    override compareAndSet(key: string, expected?: Entry, next?: NewEntry, guard?: Guard) {
+      if (key.startsWith("l/")) controller.abort(new RangeError("enough"));
+      return this.inner.compareAndSet(key, expected, next, guard);
+    }
+  }
+  const engine: EngineFactory = (location) => new Leaving(complete(sqlite(location)));
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ engine });
+  let count = 0;
+  const f = stash.stashedResult(async function* () {
+    yield ++count;
+  }, { name: "f" });
+  await using leases = f.stash.sub<string, unknown>(".leases");
+  await assertRejects(() => f.with({ signal: controller.signal })(), RangeError, "enough");
+  for (let i = 0; i < 1_000 && await leases.size() > 0; i++) await sleep(5);
+  assertEquals(await leases.size(), 0, "its lease is free");
+  assertEquals(count, 0);
+  assertEquals(await Array.fromAsync(await f()), [1]);
+});
+
 for (const [name, claim] of Object.entries(FENCED)) {
   Deno.test({
     name: `single flight: on an engine without guards ${name}`,
@@ -229,6 +291,102 @@ for (const [name, claim] of Object.entries(FENCED)) {
     },
   });
 }
+
+/** A store of leases that is held up. */
+class HeldUp extends Decorator implements AsyncDisposable {
+  readonly store: Store;
+  /** Beats that have been written. */
+  beats = 0;
+  /** What is waited for before a write. */
+  beforeWrite: (key: string) => Promise<unknown> = () => Promise.resolve();
+  /** What is waited for before a value that has been read is handed out. */
+  afterRead: () => Promise<unknown> = () => Promise.resolve();
+
+  static async open(): Promise<HeldUp> {
+    const store = complete(memory({ name: crypto.randomUUID(), dbname: "main" }));
+    await store.open();
+    return new HeldUp(store);
+  }
+
+  private constructor(store: Store) {
+    super(store);
+    this.store = store;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.clear();
+    await this.store.close();
+  }
+
+  override async set(key: string, entry: NewEntry) {
+    await this.beforeWrite(key);
+    await this.inner.set(key, entry);
+    this.beats++;
+  }
+
+  override async compareAndSet(key: string, expected?: Entry, next?: NewEntry, guard?: Guard) {
+    await this.beforeWrite(key);
+    return await this.inner.compareAndSet(key, expected, next, guard);
+  }
+
+  override async getValue(key: string) {
+    const value = await this.inner.getValue(key);
+    await this.afterRead();
+    return value;
+  }
+}
+
+const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
+/** Puts a lease of another process there. */
+async function putLease(store: Store, ms: number): Promise<void> {
+  await store.set("l/key", { value: bytes({ token: "another", ms }), timestamp: Date.now() });
+}
+
+/** Puts a beat of its holder there. */
+async function putBeat(store: Store): Promise<void> {
+  const timestamp = Date.now();
+  await store.set("b/another", { value: bytes(1), timestamp, expiresAt: timestamp + 60_000 });
+}
+
+Deno.test("leases: one whose writes take a quarter of it does not lapse", async () => {
+  const ms = 2_000;
+  await using leases = await HeldUp.open();
+  leases.beforeWrite = () => sleep(ms / 4);
+  await using lease = await Lease.take(leases, "key", { ms }, new LeaseWatch());
+  assert(lease !== undefined);
+  const watch = new LeaseWatch();
+  const entry = await lease.current();
+  while (leases.beats < 2) {
+    assertEquals(await watch.hasLapsed(leases.store, entry!), false, "its holder lives");
+    await sleep(5);
+  }
+  leases.beforeWrite = () => Promise.resolve();
+});
+
+Deno.test("leases: one whose holder comes back before it is taken over stays", async () => {
+  await using leases = await HeldUp.open();
+  await putLease(leases.store, 60_000);
+  leases.beforeWrite = async (key) => {
+    if (key.startsWith("b/")) await putBeat(leases.store);
+  };
+  const taken = await Lease.take(leases, "key", { ms: 60_000 }, new LeaseWatch());
+  assertEquals(taken, undefined);
+  assertEquals(await Array.fromAsync(leases.store.keys()), ["l/key", "b/another"]);
+});
+
+Deno.test("leases: a beat whose answer comes late is not taken for one that stood still", async () => {
+  await using leases = await HeldUp.open();
+  await putLease(leases.store, 200);
+  await putBeat(leases.store);
+  const lease = await leases.store.get("l/key");
+  const watch = new LeaseWatch();
+  leases.afterRead = () => sleep(400);
+  assertEquals(await watch.hasLapsed(leases, lease!), false);
+  assertEquals(await watch.hasLapsed(leases, lease!), false);
+  leases.afterRead = () => Promise.resolve();
+  assertEquals(await watch.hasLapsed(leases, lease!), true, "it stood still for longer than that");
+});
 
 const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
   testOnMemory(`single flight: ${name}`, fn);

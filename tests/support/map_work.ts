@@ -70,6 +70,13 @@ export function stall(how: string): string {
   return how;
 }
 
+/** In a worker it says by a file that it has begun, and never ends. */
+export function hang(file: string): Promise<string> {
+  if (isMainThread) return Promise.resolve("ended");
+  Deno.writeTextFileSync(file, "");
+  return new Promise(() => undefined);
+}
+
 export const notAFunction = 1;
 
 /** Keeps a core busy: counts the primes below a bound. */
