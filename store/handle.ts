@@ -323,8 +323,8 @@ export class Handle implements AsyncDisposable {
       if (this.#store === undefined || !this.#order.isFree(text, "read")) {
         const ahead = this.#order.ahead(text, "read");
         call = this.#order.enter(text, "read");
-        if (this.#store === undefined) await this.#open();
         if (ahead !== undefined) await ahead;
+        if (this.#store === undefined) await this.#open();
       }
       const found = this.#store!.getValue(text);
       if (found instanceof Promise) call ??= this.#order.enter(text, "read");
@@ -386,9 +386,11 @@ export class Handle implements AsyncDisposable {
       if (isLater || this.#store === undefined || !this.#order.isFree(text, "write")) {
         const ahead = this.#order.ahead(text, "write");
         call = this.#order.enter(text, "write");
-        if (isLater) await encoding;
-        if (this.#store === undefined) await this.#open();
+        // One that fails before it is its turn is told then: who comes behind it relies on its
+        // waiting for those ahead of it.
+        if (isLater) encoding.catch(() => undefined);
         if (ahead !== undefined) await ahead;
+        if (this.#store === undefined) await this.#open();
       }
       const bytes = isLater ? await encoding : encoding;
       // The modify around it would find the entry changed, and run its function again, for ever.
