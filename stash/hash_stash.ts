@@ -427,8 +427,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options When the entry ends; by default by the stash's `ttl`, and without one when it
    * would have ended before.
    * @returns The next value.
-   * @throws {TypeError} When `fn` itself sets or modifies the same key, for which it would wait, or
-   * another one whose `modify` waits for this one.
+   * @throws {TypeError} When `fn` itself sets, touches or modifies the same key, for which it would
+   * wait, or another one whose `modify` waits for this one.
    */
   async modify(
     key: K,

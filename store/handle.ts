@@ -443,6 +443,8 @@ export class Handle implements AsyncDisposable {
     const { ttl } = this.options;
     checkDeadline(options);
     return await this.onKeys("touch", [text], "write", async () => {
+      // The modify around it would find the entry changed, and run its function again, for ever.
+      this.refuseInModify(text, "touch entry inside the modify of its key");
       for (let attempt = 0;; attempt++) {
         const entry = await this.#plain!.get(text);
         if (entry === undefined) return false;
