@@ -403,6 +403,13 @@ export function checkTime(option: string, value: unknown): number {
   return value;
 }
 
+/** Checks a number of ms that must not be `Infinity`. */
+export function checkFiniteTime(option: string, value: unknown): void {
+  if (checkTime(option, value) === Infinity) {
+    throw new RangeError(`Expected ${option} to be a finite number of ms`);
+  }
+}
+
 function checkBoolean<N extends string>(
   options: { readonly [_ in N]?: boolean },
   option: N,
