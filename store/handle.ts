@@ -3,7 +3,7 @@ import { Codec } from "../codec/codec.ts";
 import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
-import { batches, groupsOf, mapped } from "../engines/each.ts";
+import { batches, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey, unreadable } from "../engines/errors.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
@@ -47,6 +47,8 @@ import { versionsOf } from "./versions.ts";
 const BATCH = 500;
 /** … and bytes: little enough to hold in memory. */
 const BATCH_BYTES = 4_000_000;
+/** How many values of a generator are encoded at once: in memory besides those of a batch. */
+const ENCODED_AT_ONCE = 4;
 
 /** Items of a listing that are taken in one step … */
 const PAGE = 64;
@@ -575,8 +577,8 @@ export class Handle implements AsyncDisposable {
       );
     } else {
       await this.run("setMany", async (store) => {
-        const encoded = mapped(source.lazy, (pair) => this.#encoded(pair));
-        for await (const batch of batches(encoded, BATCH)) {
+        const encoded = this.#encodedInTurn(source.lazy);
+        for await (const batch of batches(encoded, BATCH, BATCH_BYTES, sizeOf)) {
           const texts = batch.map(([text]) => text);
           await this.#order.onKeys(texts, "write", () => this.#setPairs(store, batch, options));
         }
@@ -768,6 +770,22 @@ export class Handle implements AsyncDisposable {
     return [text, encoding];
   }
 
+  /** Pairs with encoded values: how many bytes one has is known only when it has been encoded. */
+  async *#encodedInTurn(
+    pairs: AsyncIterable<readonly [string, unknown]>,
+  ): AsyncGenerator<[string, Uint8Array]> {
+    const begun: [string, Awaitable<Uint8Array>][] = [];
+    const first = async (): Promise<[string, Uint8Array]> => {
+      const [text, encoding] = begun.shift()!;
+      return [text, encoding instanceof Promise ? await encoding : encoding];
+    };
+    for await (const pair of pairs) {
+      begun.push(this.#encoded(pair));
+      if (begun.length === ENCODED_AT_ONCE) yield await first();
+    }
+    while (begun.length > 0) yield await first();
+  }
+
   /** Stores pairs in batches of what an engine takes at once. */
   async #setPairs(
     store: Store,
@@ -787,7 +805,7 @@ export class Handle implements AsyncDisposable {
       this.refuseInModify(text, "set entry inside the modify of its key");
       // Most are there at once; to wait for each nevertheless would show in the time of a batch.
       const value = encoding instanceof Promise ? await encoding : encoding;
-      const own = text.length + value.length;
+      const own = sizeOf([text, value]);
       if (entries.length === BATCH || entries.length > 0 && size + own > BATCH_BYTES) await flush();
       const timestamp = Date.now();
       const expiresAt = deadline(options, this.options.ttl, timestamp);
@@ -917,6 +935,10 @@ export class Handle implements AsyncDisposable {
       operation,
     });
   }
+}
+
+function sizeOf([text, value]: readonly [string, Uint8Array]): number {
+  return text.length + value.length;
 }
 
 /** The key of a canonical text; `undefined` when it is none. */

@@ -12,6 +12,8 @@ import { engineContract } from "../../engines/mod.ts";
 import { partOf } from "../../store/open.ts";
 import { DecodeError, EngineError, HashStash } from "../../mod.ts";
 
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
 /** What a user would write: the required methods alone, over a Map. */
 class MapEngine implements Engine {
   readonly name = "map";
@@ -209,3 +211,33 @@ const contract = engineContract({
 for (const { name, fn } of contract) {
   Deno.test(`a part of an engine object ${name}`, fn);
 }
+
+Deno.test("setMany takes from a generator no more than a batch of bytes", async () => {
+  let taken = 0;
+  let stored = 0;
+  let most = 0;
+  class Counting extends MapEngine {
+    override set(key: string, entry: NewEntry): void {
+      stored++;
+      super.set(key, { ...entry, value: entry.value.subarray(0, 1) });
+    }
+  }
+  const values = async function* () {
+    for (; taken < 40; taken++, most = Math.max(most, taken - stored)) {
+      yield [taken, new Uint8Array(1_000_000)] as const;
+    }
+    await Promise.resolve();
+  };
+  const custom = {
+    name: "slow",
+    serialize: async (value: unknown) => (await sleep(1), value as Uint8Array),
+    deserialize: (bytes: Uint8Array) => Promise.resolve(bytes),
+  };
+  for (const serializer of ["hashstash", custom] as const) {
+    taken = stored = most = 0;
+    await using stash = new HashStash({ engine: new Counting(), serializer });
+    await stash.setMany(values());
+    assertEquals(stored, 40);
+    assert(most <= 10, `${most} values of a megabyte at once`);
+  }
+});
