@@ -200,10 +200,15 @@ export class Handle implements AsyncDisposable {
         if (this.#closing !== undefined) this.#refuse(operation);
       }
       while (!isDone) {
-        const { done, value } = await next();
-        if (done) return;
-        yield value;
-        if (this.#closing !== undefined) this.#refuse(operation);
+        this.enter(operation);
+        let result: IteratorResult<T>;
+        try {
+          result = await next();
+        } finally {
+          this.leave();
+        }
+        if (result.done) return;
+        yield result.value;
       }
     } finally {
       if (!isDone) await iterator!.return?.();

@@ -58,14 +58,18 @@ class MapEngine implements Engine {
     return true;
   }
 
-  *keys(prefix = ""): Generator<string> {
+  keys(prefix = ""): Iterable<string> | AsyncIterable<string> {
+    return this.living(prefix);
+  }
+
+  protected *living(prefix = ""): Generator<string> {
     for (const key of [...this.entriesByKey.keys()]) {
       if (key.startsWith(prefix) && this.get(key) !== undefined) yield key;
     }
   }
 
   size(): number {
-    return [...this.keys()].length;
+    return [...this.living()].length;
   }
 
   clear(): void {
@@ -167,7 +171,7 @@ Deno.test("check and prune of one stash leave the entries of others in the engin
     }
 
     override size(prefix = ""): number {
-      return [...this.keys(prefix)].length;
+      return [...this.living(prefix)].length;
     }
 
     prune(prefix = ""): number {
@@ -177,7 +181,7 @@ Deno.test("check and prune of one stash leave the entries of others in the engin
 
     check({ fix, prefix = "" }: EngineCheckOptions): EngineCheck {
       this.prefixes.push(prefix);
-      const checked = [...this.keys(prefix)].length;
+      const checked = [...this.living(prefix)].length;
       if (fix) this.#drop(prefix);
       return { checked, problems: [] };
     }
@@ -240,4 +244,37 @@ Deno.test("setMany takes from a generator no more than a batch of bytes", async 
     assertEquals(stored, 40);
     assert(most <= 10, `${most} values of a megabyte at once`);
   }
+});
+
+Deno.test("close waits for what a listing is reading, and ends the listing", async () => {
+  const gate = Promise.withResolvers<void>();
+  const reading = Promise.withResolvers<void>();
+  class Slow extends MapEngine {
+    readAfterClose = false;
+    override async *keys(prefix?: string): AsyncGenerator<string> {
+      let count = 0;
+      for (const key of this.living(prefix)) {
+        if (count++ === 80) {
+          reading.resolve();
+          await gate.promise;
+          this.readAfterClose ||= this.closed > 0;
+        }
+        yield key;
+      }
+    }
+  }
+  const engine = new Slow();
+  const stash = new HashStash<number, number>({ engine });
+  await stash.setMany(Array.from({ length: 100 }, (_, i) => [i, i] as const));
+  let listed = 0;
+  const listing = (async () => {
+    for await (const _ of stash.keys()) listed++;
+  })();
+  const refused = assertRejects(() => listing, EngineError, "is closed");
+  await reading.promise;
+  const closing = stash.close();
+  await sleep(5);
+  gate.resolve();
+  await Promise.all([closing, refused]);
+  assertEquals([engine.readAfterClose, engine.closed, listed], [false, 1, 81]);
 });
