@@ -302,12 +302,15 @@ export class Handle implements AsyncDisposable {
 
   /** Tells who listens, here and at the stash that a function's store is in, of an error. */
   report(error: Error, text: string): void {
-    this.#parent?.report(error, text);
-    if (!this.#events?.hasListeners) return;
     const { engine, options: { name, dbname } } = this;
-    const key = safeDecodeKey(text);
-    const detail: StashEventDetail = { engine, name, dbname, key, error };
-    this.#events.dispatchEvent(new CustomEvent("error", { detail }));
+    let detail: StashEventDetail | undefined;
+    // deno-lint-ignore no-this-alias -- from here on outwards
+    for (let handle: Handle | undefined = this; handle !== undefined; handle = handle.#parent) {
+      if (!handle.#events?.hasListeners) continue;
+      // Everywhere the store that it happened in is named: the key means nothing in another one.
+      detail ??= { engine, name, dbname, key: safeDecodeKey(text), error };
+      handle.#events.dispatchEvent(new CustomEvent("error", { detail }));
+    }
   }
 
   // In one piece, as set is: at a microsecond or two for a read from memory or LMDB, each further

@@ -417,6 +417,28 @@ onMemory("a result that the engine refuses reaches its callers, with an event", 
 });
 
 onMemory(
+  "an event names the store that it happened in, also where outer stashes are told",
+  async (stash) => {
+    const told: unknown[] = [];
+    const listen = (events: EventTarget) =>
+      events.addEventListener("error", (event) => told.push((event as CustomEvent).detail));
+    listen(stash.events);
+    let fails = false;
+    const g = stash.stashedResult(() => {
+      if (fails) throw new RangeError("no newer one");
+      fails = true;
+      return 1;
+    }, { name: "g", ttl: 0, staleIfError: 60_000 });
+    listen(g.stash.events);
+    assertEquals([await g(), await g()], [1, 1]);
+    assertEquals(told.length, 2);
+    for (const detail of told as { dbname: string; key: unknown }[]) {
+      assertEquals([detail.dbname, detail.key], [g.stash.dbname, []]);
+    }
+  },
+);
+
+onMemory(
   "a forced result inside the modify of its own key does not run it for ever",
   async (stash) => {
     let runs = 0;
