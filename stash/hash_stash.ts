@@ -758,8 +758,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * What happens without a caller to be told: `"error"` when a result was computed and could not be
-   * stored. A listener that throws harms nobody.
+   * What happens without a caller to be told: `"error"` when a result was computed, or an error was
+   * to be kept, and could not be stored. A listener that throws harms nobody.
    */
   get events(): StashEvents {
     return this.#handle.events;

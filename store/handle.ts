@@ -93,6 +93,8 @@ export class Handle implements AsyncDisposable {
   /** Where the data will live, as the engine says before it is opened. */
   #pathBefore: string | undefined;
   #closing: Promise<void> | undefined;
+  /** Whether its stores have been closed, or are just being. */
+  #isClosed = false;
   /** Operations under way: `close` waits for them. */
   #active = 0;
   #whenIdle: (() => void) | undefined;
@@ -238,6 +240,8 @@ export class Handle implements AsyncDisposable {
 
   /** A side store: one that the handle keeps beside its own, for itself. */
   async side(name: string): Promise<Store> {
+    // What goes on after the stash has been closed would open it for nobody to close.
+    if (this.#isClosed) this.#refuse("open");
     let opening = this.#sides.get(name);
     if (opening === undefined) {
       opening = openStore(this.options, `${this.options.dbname}/${name}`);
@@ -301,7 +305,8 @@ export class Handle implements AsyncDisposable {
   }
 
   /** Tells who listens, here and at the stash that a function's store is in, of an error. */
-  report(error: Error, text: string): void {
+  report(thrown: unknown, text: string): void {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     const { engine, options: { name, dbname } } = this;
     let detail: StashEventDetail | undefined;
     // deno-lint-ignore no-this-alias -- from here on outwards
@@ -921,6 +926,7 @@ export class Handle implements AsyncDisposable {
     try {
       if (this.#isTemporary && used) await (this.#store ?? await this.#open()).clear(true);
     } finally {
+      this.#isClosed = true;
       for (const side of this.#sides.values()) await (await side).close();
       await this.#store?.close();
     }
