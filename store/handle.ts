@@ -955,8 +955,8 @@ function sizeOf([text, value]: readonly [string, Uint8Array]): number {
   return text.length + value.length;
 }
 
-/** The key of a canonical text; `undefined` when it is none. */
-function keyOf(text: string): { key: unknown } | undefined {
+/** The key of a canonical text; `undefined` when it is none, as another program wrote it. */
+export function keyOf(text: string): { key: unknown } | undefined {
   try {
     return { key: decodeKey(text) };
   } catch (error) {

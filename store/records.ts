@@ -1,8 +1,7 @@
 /** A stash as rows: what is stored, flat, one row per item, ready to be a table. */
 import type { ArqueroTable } from "./arquero.ts";
 import { loadLibrary } from "../platform/library.ts";
-import { decodeKey } from "../codec/key.ts";
-import type { Handle } from "./handle.ts";
+import { type Handle, keyOf } from "./handle.ts";
 import { dumpStore } from "./transfer.ts";
 import type { Version } from "./types.ts";
 import { rowsOfValue } from "./flatten.ts";
@@ -85,7 +84,9 @@ async function* latest(handle: Handle): AsyncGenerator<[unknown, Version<unknown
 async function* everyVersion(handle: Handle): AsyncGenerator<[unknown, Version<unknown>]> {
   for await (const record of dumpStore(handle)) {
     const { key: text, version, timestamp = 0 } = record;
-    yield [decodeKey(text), { version, timestamp, value: await handle.read(record, text) }];
+    const key = keyOf(text);
+    if (key === undefined) continue;
+    yield [key.key, { version, timestamp, value: await handle.read(record, text) }];
   }
 }
 
