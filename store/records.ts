@@ -5,7 +5,7 @@ import { type Handle, keyOf } from "./handle.ts";
 import { dumpStore } from "./transfer.ts";
 import type { Version } from "./types.ts";
 import { rowsOfValue } from "./flatten.ts";
-import { checkNames, typeOf } from "./options.ts";
+import { checkBoolean, checkNames, typeOf } from "./options.ts";
 
 /** Which rows, and of what columns. */
 export interface RecordsOptions {
@@ -51,7 +51,9 @@ export interface StashRecords extends AsyncIterable<StashRecord>, PromiseLike<St
 
 /** `stash.records`. */
 export function recordsOf(handle: Handle, options: RecordsOptions = {}): StashRecords {
-  checkNames(options, ["flatten", "withMetadata", "allVersions"]);
+  const names = ["flatten", "withMetadata", "allVersions"] as const;
+  checkNames(options, names);
+  for (const name of names) checkBoolean(options, name);
   const rows = () => rowsOf(handle, options);
   return {
     [Symbol.asyncIterator]: rows,

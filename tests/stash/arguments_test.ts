@@ -60,6 +60,9 @@ Deno.test("methods refuse options that are none, or have other names", async () 
     assertThrows(() => stash.records(options), TypeError, "option");
   }
   await assertRejects(() => stash.check({ fix: "yes" }), TypeError, "boolean");
+  for (const name of ["flatten", "withMetadata", "allVersions"]) {
+    assertThrows(() => stash.records({ [name]: "no" }), TypeError, "boolean");
+  }
   await assertRejects(() => Array.fromAsync(stash.query({ key: "k" })), TypeError, "predicate");
   await assertRejects(() => stash.getOrSet("k", () => 1, { signal: {} }), TypeError, "AbortSignal");
   assertThrows(() => stash.map(() => 1, [], { force: 1 }), TypeError, "boolean");

@@ -1,5 +1,5 @@
 /** Stashes on an engine object of the user's own. */
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import type {
   Engine,
   EngineCheck,
@@ -277,4 +277,11 @@ Deno.test("close waits for what a listing is reading, and ends the listing", asy
   gate.resolve();
   await Promise.all([closing, refused]);
   assertEquals([engine.readAfterClose, engine.closed, listed], [false, 1, 81]);
+});
+
+Deno.test("an engine object without one of the methods that every engine has is refused", () => {
+  for (const method of ["open", "get", "compareAndSet", "keys", "size", "clear"]) {
+    const engine = Object.assign(new MapEngine(), { [method]: undefined });
+    assertThrows(() => new HashStash({ engine }), TypeError, `no method "${method}"`);
+  }
 });
