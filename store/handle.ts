@@ -560,8 +560,8 @@ export class Handle implements AsyncDisposable {
   async getMany(texts: string[]): Promise<unknown[]> {
     return await this.onKeys("getMany", texts, "read", async (store) => {
       const values: unknown[] = [];
-      for (let from = 0; from < texts.length; from += BATCH) {
-        for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
+      for (const group of groupsOf(texts, BATCH)) {
+        for (const entry of await store.getValues(group)) {
           const text = texts[values.length];
           values.push(entry && await this.read(entry, text));
           if (entry) this.stats.hits++;
