@@ -168,7 +168,7 @@ async function* importRecords(
 }
 
 /** The fields of a line. */
-const FIELDS = ["key", "version", "timestamp", "expiresAt", "value", "stored"];
+const FIELDS = ["key", "version", "timestamp", "expiresAt", "stale", "value", "stored"];
 
 async function toRecord(line: unknown, stash: HashStash): Promise<StoredRecord> {
   if (!isObject(line)) throw new TypeError("it is not a JSON object");
@@ -182,12 +182,15 @@ async function toRecord(line: unknown, stash: HashStash): Promise<StoredRecord> 
   const timestamp = numberIn(line, "timestamp");
   if (timestamp === Infinity) throw new TypeError("its timestamp is not finite");
   const expiresAt = numberIn(line, "expiresAt") ?? Infinity;
+  const stale = numberIn(line, "stale");
+  if (stale === Infinity) throw new TypeError("its stale time is not finite");
   return {
     key: await canonicalKey(line.key),
     version,
     timestamp: timestamp && Math.floor(timestamp),
     // What no clock reaches is no deadline.
     expiresAt: expiresAt < Number.MAX_SAFE_INTEGER ? Math.ceil(expiresAt) : undefined,
+    stale,
     value: await valueIn(line, stash),
   };
 }

@@ -13,7 +13,7 @@ export async function throwKept({ target, text, options }: Job): Promise<void> {
   if (entry !== undefined) throw await target.read(entry, text);
 }
 
-/** Keeps an error, if it can be stored. */
+/** Keeps an error, if it can be stored: the caller gets the function's own error all the same. */
 export async function keepError({ target, text, options }: Job, error: unknown): Promise<void> {
   if (options.cacheErrors === undefined) return;
   const timestamp = Date.now();
@@ -22,11 +22,15 @@ export async function keepError({ target, text, options }: Job, error: unknown):
   try {
     value = await target.codec.encode(error);
   } catch (refused) {
-    // An instance of a class that is not registered: the caller gets the error itself all the same.
-    if (refused instanceof TypeError) return;
-    throw refused;
+    // An instance of a class that is not registered is no fault.
+    if (!(refused instanceof TypeError)) target.report(refused, text);
+    return;
   }
-  await (await target.side(RESERVED_DBNAMES.errors)).set(text, { value, expiresAt, timestamp });
+  try {
+    await (await target.side(RESERVED_DBNAMES.errors)).set(text, { value, expiresAt, timestamp });
+  } catch (failure) {
+    target.report(failure, text);
+  }
 }
 
 /** Drops the error that is kept for the job. */

@@ -397,7 +397,7 @@ export async function newerOrStale(
 }
 
 function reportTo({ target, text }: Job, error: unknown): void {
-  target.report(error instanceof Error ? error : new Error(String(error)), text);
+  target.report(error, text);
 }
 
 /**

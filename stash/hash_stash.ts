@@ -427,8 +427,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param options When the entry ends; by default by the stash's `ttl`, and without one when it
    * would have ended before.
    * @returns The next value.
-   * @throws {TypeError} When `fn` itself sets or modifies the same key, for which it would wait, or
-   * another one whose `modify` waits for this one.
+   * @throws {TypeError} When `fn` itself sets, touches or modifies the same key, for which it would
+   * wait, or another one whose `modify` waits for this one.
    */
   async modify(
     key: K,
@@ -758,8 +758,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * What happens without a caller to be told: `"error"` when a result was computed and could not be
-   * stored. A listener that throws harms nobody.
+   * What happens without a caller to be told: `"error"` when a result was computed, or an error was
+   * to be kept, and could not be stored. A listener that throws harms nobody.
    */
   get events(): StashEvents {
     return this.#handle.events;

@@ -1,6 +1,5 @@
-import { FLIGHT_OPTIONS } from "../functions/options.ts";
 import { HashStash, type StashedResultDecorator } from "./hash_stash.ts";
-import type { FunctionOptions } from "../functions/memoize.ts";
+import { FUNCTION_OPTIONS, type FunctionOptions } from "../functions/memoize.ts";
 import { type HashStashOptions, typeOf } from "../store/options.ts";
 
 /**
@@ -22,7 +21,7 @@ export type StashedResultIn = FunctionOptions & {
 };
 
 /** Options that are the function's and not the stash's. */
-const OF_FUNCTION = ["version", "key", "force", ...FLIGHT_OPTIONS].filter((name) => name !== "ttl");
+const OF_FUNCTION = FUNCTION_OPTIONS.filter((name) => name !== "name" && name !== "ttl");
 
 /**
  * Keeps the results of a function or method, without a stash at hand: makes one of the options, or

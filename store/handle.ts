@@ -3,7 +3,7 @@ import { Codec } from "../codec/codec.ts";
 import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
-import { batches, groupsOf, mapped } from "../engines/each.ts";
+import { batches, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey, unreadable } from "../engines/errors.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
@@ -47,6 +47,8 @@ import { versionsOf } from "./versions.ts";
 const BATCH = 500;
 /** … and bytes: little enough to hold in memory. */
 const BATCH_BYTES = 4_000_000;
+/** How many values of a generator are encoded at once: in memory besides those of a batch. */
+const ENCODED_AT_ONCE = 4;
 
 /** Items of a listing that are taken in one step … */
 const PAGE = 64;
@@ -91,6 +93,8 @@ export class Handle implements AsyncDisposable {
   /** Where the data will live, as the engine says before it is opened. */
   #pathBefore: string | undefined;
   #closing: Promise<void> | undefined;
+  /** Whether its stores have been closed, or are just being. */
+  #isClosed = false;
   /** Operations under way: `close` waits for them. */
   #active = 0;
   #whenIdle: (() => void) | undefined;
@@ -198,10 +202,15 @@ export class Handle implements AsyncDisposable {
         if (this.#closing !== undefined) this.#refuse(operation);
       }
       while (!isDone) {
-        const { done, value } = await next();
-        if (done) return;
-        yield value;
-        if (this.#closing !== undefined) this.#refuse(operation);
+        this.enter(operation);
+        let result: IteratorResult<T>;
+        try {
+          result = await next();
+        } finally {
+          this.leave();
+        }
+        if (result.done) return;
+        yield result.value;
       }
     } finally {
       if (!isDone) await iterator!.return?.();
@@ -231,6 +240,8 @@ export class Handle implements AsyncDisposable {
 
   /** A side store: one that the handle keeps beside its own, for itself. */
   async side(name: string): Promise<Store> {
+    // What goes on after the stash has been closed would open it for nobody to close.
+    if (this.#isClosed) this.#refuse("open");
     let opening = this.#sides.get(name);
     if (opening === undefined) {
       opening = openStore(this.options, `${this.options.dbname}/${name}`);
@@ -294,13 +305,17 @@ export class Handle implements AsyncDisposable {
   }
 
   /** Tells who listens, here and at the stash that a function's store is in, of an error. */
-  report(error: Error, text: string): void {
-    this.#parent?.report(error, text);
-    if (!this.#events?.hasListeners) return;
+  report(thrown: unknown, text: string): void {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     const { engine, options: { name, dbname } } = this;
-    const key = safeDecodeKey(text);
-    const detail: StashEventDetail = { engine, name, dbname, key, error };
-    this.#events.dispatchEvent(new CustomEvent("error", { detail }));
+    let detail: StashEventDetail | undefined;
+    // deno-lint-ignore no-this-alias -- from here on outwards
+    for (let handle: Handle | undefined = this; handle !== undefined; handle = handle.#parent) {
+      if (!handle.#events?.hasListeners) continue;
+      // Everywhere the store that it happened in is named: the key means nothing in another one.
+      detail ??= { engine, name, dbname, key: safeDecodeKey(text), error };
+      handle.#events.dispatchEvent(new CustomEvent("error", { detail }));
+    }
   }
 
   // In one piece, as set is: at a microsecond or two for a read from memory or LMDB, each further
@@ -323,8 +338,8 @@ export class Handle implements AsyncDisposable {
       if (this.#store === undefined || !this.#order.isFree(text, "read")) {
         const ahead = this.#order.ahead(text, "read");
         call = this.#order.enter(text, "read");
-        if (this.#store === undefined) await this.#open();
         if (ahead !== undefined) await ahead;
+        if (this.#store === undefined) await this.#open();
       }
       const found = this.#store!.getValue(text);
       if (found instanceof Promise) call ??= this.#order.enter(text, "read");
@@ -386,9 +401,11 @@ export class Handle implements AsyncDisposable {
       if (isLater || this.#store === undefined || !this.#order.isFree(text, "write")) {
         const ahead = this.#order.ahead(text, "write");
         call = this.#order.enter(text, "write");
-        if (isLater) await encoding;
-        if (this.#store === undefined) await this.#open();
+        // One that fails before it is its turn is told then: who comes behind it relies on its
+        // waiting for those ahead of it.
+        if (isLater) encoding.catch(() => undefined);
         if (ahead !== undefined) await ahead;
+        if (this.#store === undefined) await this.#open();
       }
       const bytes = isLater ? await encoding : encoding;
       // The modify around it would find the entry changed, and run its function again, for ever.
@@ -441,6 +458,8 @@ export class Handle implements AsyncDisposable {
     const { ttl } = this.options;
     checkDeadline(options);
     return await this.onKeys("touch", [text], "write", async () => {
+      // The modify around it would find the entry changed, and run its function again, for ever.
+      this.refuseInModify(text, "touch entry inside the modify of its key");
       for (let attempt = 0;; attempt++) {
         const entry = await this.#plain!.get(text);
         if (entry === undefined) return false;
@@ -541,8 +560,8 @@ export class Handle implements AsyncDisposable {
   async getMany(texts: string[]): Promise<unknown[]> {
     return await this.onKeys("getMany", texts, "read", async (store) => {
       const values: unknown[] = [];
-      for (let from = 0; from < texts.length; from += BATCH) {
-        for (const entry of await store.getValues(texts.slice(from, from + BATCH))) {
+      for (const group of groupsOf(texts, BATCH)) {
+        for (const entry of await store.getValues(group)) {
           const text = texts[values.length];
           values.push(entry && await this.read(entry, text));
           if (entry) this.stats.hits++;
@@ -571,8 +590,8 @@ export class Handle implements AsyncDisposable {
       );
     } else {
       await this.run("setMany", async (store) => {
-        const encoded = mapped(source.lazy, (pair) => this.#encoded(pair));
-        for await (const batch of batches(encoded, BATCH)) {
+        const encoded = this.#encodedInTurn(source.lazy);
+        for await (const batch of batches(encoded, BATCH, BATCH_BYTES, sizeOf)) {
           const texts = batch.map(([text]) => text);
           await this.#order.onKeys(texts, "write", () => this.#setPairs(store, batch, options));
         }
@@ -764,6 +783,22 @@ export class Handle implements AsyncDisposable {
     return [text, encoding];
   }
 
+  /** Pairs with encoded values: how many bytes one has is known only when it has been encoded. */
+  async *#encodedInTurn(
+    pairs: AsyncIterable<readonly [string, unknown]>,
+  ): AsyncGenerator<[string, Uint8Array]> {
+    const begun: [string, Awaitable<Uint8Array>][] = [];
+    const first = async (): Promise<[string, Uint8Array]> => {
+      const [text, encoding] = begun.shift()!;
+      return [text, encoding instanceof Promise ? await encoding : encoding];
+    };
+    for await (const pair of pairs) {
+      begun.push(this.#encoded(pair));
+      if (begun.length === ENCODED_AT_ONCE) yield await first();
+    }
+    while (begun.length > 0) yield await first();
+  }
+
   /** Stores pairs in batches of what an engine takes at once. */
   async #setPairs(
     store: Store,
@@ -783,7 +818,7 @@ export class Handle implements AsyncDisposable {
       this.refuseInModify(text, "set entry inside the modify of its key");
       // Most are there at once; to wait for each nevertheless would show in the time of a batch.
       const value = encoding instanceof Promise ? await encoding : encoding;
-      const own = text.length + value.length;
+      const own = sizeOf([text, value]);
       if (entries.length === BATCH || entries.length > 0 && size + own > BATCH_BYTES) await flush();
       const timestamp = Date.now();
       const expiresAt = deadline(options, this.options.ttl, timestamp);
@@ -891,6 +926,7 @@ export class Handle implements AsyncDisposable {
     try {
       if (this.#isTemporary && used) await (this.#store ?? await this.#open()).clear(true);
     } finally {
+      this.#isClosed = true;
       for (const side of this.#sides.values()) await (await side).close();
       await this.#store?.close();
     }
@@ -915,8 +951,12 @@ export class Handle implements AsyncDisposable {
   }
 }
 
-/** The key of a canonical text; `undefined` when it is none. */
-function keyOf(text: string): { key: unknown } | undefined {
+function sizeOf([text, value]: readonly [string, Uint8Array]): number {
+  return text.length + value.length;
+}
+
+/** The key of a canonical text; `undefined` when it is none, as another program wrote it. */
+export function keyOf(text: string): { key: unknown } | undefined {
   try {
     return { key: decodeKey(text) };
   } catch (error) {

@@ -104,6 +104,8 @@ export interface HashStashJSON {
   appendMode: boolean;
   /** As in {@linkcode HashStashOptions}; absent: forever. */
   ttl?: number;
+  /** As in {@linkcode HashStashOptions}; absent: 1 GiB. */
+  maxValueBytes?: number;
   /** The engine's options that are plain data; absent when there are none. */
   engineOptions?: Record<string, unknown>;
 }
@@ -253,7 +255,7 @@ export function optionsJson(
   options: CheckedOptions,
   codec: Pick<HashStashJSON, "serializer" | "compress" | "b64">,
 ): HashStashJSON {
-  const { name, dbname, engine, appendMode, ttl } = options;
+  const { name, dbname, engine, appendMode, ttl, maxValueBytes } = options;
   const engineOptions = plainOptions(options.engineOptions);
   return {
     name,
@@ -263,6 +265,10 @@ export function optionsJson(
     ...codec,
     appendMode,
     ...(ttl === Infinity ? {} : { ttl }),
+    // JSON has no Infinity; nothing is longer than this either.
+    ...(maxValueBytes === undefined
+      ? {}
+      : { maxValueBytes: Math.min(maxValueBytes, Number.MAX_SAFE_INTEGER) }),
     ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
   };
 }
@@ -296,7 +302,17 @@ export function engineName(engine: NonNullable<HashStashOptions["engine"]>): str
 
 /** A method that what should be an engine lacks; `undefined`: none. */
 export function missingMethod(engine: unknown): string | undefined {
-  const methods = ["open", "close", "get", "set", "delete", "compareAndSet", "keys"];
+  const methods = [
+    "open",
+    "close",
+    "get",
+    "set",
+    "delete",
+    "compareAndSet",
+    "keys",
+    "size",
+    "clear",
+  ];
   if (typeof engine !== "object" || engine === null) return methods[0];
   return methods.find((method) => typeof Reflect.get(engine, method) !== "function");
 }
@@ -403,7 +419,15 @@ export function checkTime(option: string, value: unknown): number {
   return value;
 }
 
-function checkBoolean<N extends string>(
+/** Checks a number of ms that must not be `Infinity`. */
+export function checkFiniteTime(option: string, value: unknown): void {
+  if (checkTime(option, value) === Infinity) {
+    throw new RangeError(`Expected ${option} to be a finite number of ms`);
+  }
+}
+
+/** Checks an option that is on or off; `false` when it is absent. */
+export function checkBoolean<N extends string>(
   options: { readonly [_ in N]?: boolean },
   option: N,
 ): boolean {

@@ -1,12 +1,11 @@
 /** A stash as rows: what is stored, flat, one row per item, ready to be a table. */
 import type { ArqueroTable } from "./arquero.ts";
 import { loadLibrary } from "../platform/library.ts";
-import { decodeKey } from "../codec/key.ts";
-import type { Handle } from "./handle.ts";
+import { type Handle, keyOf } from "./handle.ts";
 import { dumpStore } from "./transfer.ts";
 import type { Version } from "./types.ts";
 import { rowsOfValue } from "./flatten.ts";
-import { checkNames, typeOf } from "./options.ts";
+import { checkBoolean, checkNames, typeOf } from "./options.ts";
 
 /** Which rows, and of what columns. */
 export interface RecordsOptions {
@@ -52,7 +51,9 @@ export interface StashRecords extends AsyncIterable<StashRecord>, PromiseLike<St
 
 /** `stash.records`. */
 export function recordsOf(handle: Handle, options: RecordsOptions = {}): StashRecords {
-  checkNames(options, ["flatten", "withMetadata", "allVersions"]);
+  const names = ["flatten", "withMetadata", "allVersions"] as const;
+  checkNames(options, names);
+  for (const name of names) checkBoolean(options, name);
   const rows = () => rowsOf(handle, options);
   return {
     [Symbol.asyncIterator]: rows,
@@ -85,7 +86,9 @@ async function* latest(handle: Handle): AsyncGenerator<[unknown, Version<unknown
 async function* everyVersion(handle: Handle): AsyncGenerator<[unknown, Version<unknown>]> {
   for await (const record of dumpStore(handle)) {
     const { key: text, version, timestamp = 0 } = record;
-    yield [decodeKey(text), { version, timestamp, value: await handle.read(record, text) }];
+    const key = keyOf(text);
+    if (key === undefined) continue;
+    yield [key.key, { version, timestamp, value: await handle.read(record, text) }];
   }
 }
 

@@ -7,7 +7,8 @@ import { batches, mapped } from "../engines/each.ts";
 import type { NewEntry } from "../engines/engine.ts";
 import { inspect } from "../platform/system.ts";
 import type { Handle } from "./handle.ts";
-import type { StoredEntry } from "./header.ts";
+import { type StoredEntry, withHeader } from "./header.ts";
+import { checkFiniteTime, deadline } from "./options.ts";
 import { isLazy } from "./pairs.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
 
@@ -23,6 +24,8 @@ export interface StoredRecord {
   timestamp?: number;
   /** Absolute deadline, ms since the epoch; absent: forever. */
   expiresAt?: number;
+  /** For how long before its deadline it is a stale result, ms; absent: it never is. */
+  stale?: number;
 }
 
 /** Records handed to an engine at once. */
@@ -46,6 +49,7 @@ export async function* dumpStore(
         version: header?.version ?? 1,
         timestamp: header?.timestamp ?? timestamp,
         expiresAt,
+        stale: header?.stale,
       };
     }
   }
@@ -129,7 +133,13 @@ function sizeOf({ key, value }: StoredRecord): number {
   return key.length + value.length;
 }
 
-/** @throws {TypeError} When it is no record. */
+/**
+ * Checks a record, before anything is stored of it: a time that is none would fail at some later
+ * read.
+ *
+ * @throws {TypeError} When it is no record.
+ * @throws {RangeError} When its times make no sense.
+ */
 function checked(record: StoredRecord): StoredRecord {
   if (typeof record?.key !== "string" || !(record.value instanceof Uint8Array)) {
     throw new TypeError(
@@ -138,9 +148,23 @@ function checked(record: StoredRecord): StoredRecord {
       }`,
     );
   }
+  const { timestamp, stale } = record;
+  for (const [name, time] of Object.entries({ timestamp, stale })) {
+    if (time !== undefined) checkFiniteTime(name, time);
+  }
+  endOf(record);
   return record;
 }
 
-function entryOf({ value, expiresAt, timestamp }: StoredRecord): NewEntry {
-  return { value, expiresAt, timestamp: timestamp ?? Date.now() };
+function entryOf(record: StoredRecord): NewEntry {
+  const { value, stale, timestamp = Date.now() } = record;
+  return {
+    value: stale === undefined ? value : withHeader(value, { stale }),
+    expiresAt: endOf(record),
+    timestamp,
+  };
+}
+
+function endOf({ expiresAt }: StoredRecord): number | undefined {
+  return deadline({ expiresAt }, Infinity, 0);
 }

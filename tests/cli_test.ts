@@ -229,9 +229,10 @@ for (const engine of PERSISTENT) {
     await stash.setMany(values);
     await stash.set("plain", "second version");
     await stash.set("ends", 1, { expiresAt: ends });
+    await stash.getOrSet("stale", () => 1, { ttl: 60_000, staleIfError: 90_000 });
     const exported = `${bed.root}/export.ndjson`;
     assertEquals((await hashstash(["export", exported, ...optionsOf(bed)])).code, 0);
-    assertEquals((await Deno.readTextFile(exported)).trimEnd().split("\n").length, 7);
+    assertEquals((await Deno.readTextFile(exported)).trimEnd().split("\n").length, 8);
 
     const imported = await hashstash([
       "import",
@@ -247,10 +248,12 @@ for (const engine of PERSISTENT) {
     assertEquals([copied.code, copied.stderr], [0, ""]);
     for (const name of ["imported", "copied"]) {
       await using other = bed.stash({ name, appendMode: true });
-      assertEquals(await other.size(), 6, name);
+      assertEquals(await other.size(), 7, name);
       for (const [key, value] of values.slice(1)) assertEquals(await other.get(key), value);
       assertEquals(await other.getAll("plain"), [{ a: [1, "x", null] }, "second version"]);
       assertEquals(await other.expiresAt("ends"), ends);
+      const [moved, own] = [await other.entry("stale"), await stash.entry("stale")];
+      assertEquals([moved?.expiresAt, moved?.freshUntil], [own?.expiresAt, own?.freshUntil]);
       assertEquals(
         await other.getAll("plain", { withMetadata: true }),
         await stash.getAll("plain", { withMetadata: true }),

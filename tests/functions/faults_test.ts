@@ -7,7 +7,8 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { HashStash } from "../../mod.ts";
+import { memory } from "../../engines/memory/mod.ts";
+import { EngineError, type EngineLocation, HashStash } from "../../mod.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { runScript, WorkerProcess } from "../support/child.ts";
 import { testOnEngines, testOnMemory } from "../support/on_engines.ts";
@@ -415,6 +416,81 @@ onMemory("a result that the engine refuses reaches its callers, with an event", 
   assertEquals(await stash.getOrSet("k", () => "x".repeat(5_000)), "x".repeat(5_000));
   assertEquals([errors.length, await stash.has("k")], [1, false]);
 });
+
+Deno.test("functions: an error that can't be kept reaches its callers, with an event", async () => {
+  const full = (location: EngineLocation) => {
+    const engine = memory(location, {});
+    engine.set = () => Promise.reject(new Error("no space left"));
+    return engine;
+  };
+  await using stash = new HashStash({ engine: full, name: "keeps no errors" });
+  const told: unknown[] = [];
+  stash.events.addEventListener("error", (event) => told.push((event as CustomEvent).detail.error));
+  const options = { cacheErrors: { ttl: 60_000 } };
+  const fail = () => Promise.reject(new RangeError("the function's own"));
+  await assertRejects(() => stash.getOrSet("k", fail, options), RangeError, "the function's own");
+  const items = stash.stashedResult(async function* () {
+    yield 1;
+    await fail();
+  }, { name: "items", ...options });
+  await assertRejects(() => Array.fromAsync(items()), RangeError, "the function's own");
+  assertEquals(told.length, 2);
+  for (const error of told) assertInstanceOf(error, EngineError);
+});
+
+Deno.test("functions: a run that goes on after its stash was closed opens no store", async () => {
+  let open = 0;
+  const counted = (location: EngineLocation) => {
+    const engine = memory(location, {});
+    const close = engine.close.bind(engine);
+    open++;
+    engine.close = () => (open--, close());
+    return engine;
+  };
+  const options = { engine: counted, name: "closed in a run" };
+  const closed = new HashStash(options);
+  {
+    await using other = new HashStash(options);
+    await other.open();
+    const gate = Promise.withResolvers<void>();
+    const caller = new AbortController();
+    const fail = async () => {
+      await gate.promise;
+      throw new RangeError("the function's own");
+    };
+    const flight = { cacheErrors: { ttl: 60_000 } };
+    const left = closed.getOrSet("k", fail, { ...flight, signal: caller.signal });
+    setTimeout(() => caller.abort(), 20);
+    await assertRejects(() => left, DOMException);
+    await closed.close();
+    const joined = other.getOrSet("k", () => "not run", flight);
+    setTimeout(gate.resolve, 5);
+    await assertRejects(() => joined, RangeError, "the function's own");
+  }
+  assertEquals(open, 0);
+});
+
+onMemory(
+  "an event names the store that it happened in, also where outer stashes are told",
+  async (stash) => {
+    const told: unknown[] = [];
+    const listen = (events: EventTarget) =>
+      events.addEventListener("error", (event) => told.push((event as CustomEvent).detail));
+    listen(stash.events);
+    let fails = false;
+    const g = stash.stashedResult(() => {
+      if (fails) throw new RangeError("no newer one");
+      fails = true;
+      return 1;
+    }, { name: "g", ttl: 0, staleIfError: 60_000 });
+    listen(g.stash.events);
+    assertEquals([await g(), await g()], [1, 1]);
+    assertEquals(told.length, 2);
+    for (const detail of told as { dbname: string; key: unknown }[]) {
+      assertEquals([detail.dbname, detail.key], [g.stash.dbname, []]);
+    }
+  },
+);
 
 onMemory(
   "a forced result inside the modify of its own key does not run it for ever",

@@ -25,6 +25,26 @@ Deno.test("the dbname of earlier versions is refused", () => {
   assertEquals(stash.sub(".version").dbname, "main/.version");
 });
 
+Deno.test("load refuses records whose times are none, and stores nothing of them", async () => {
+  for (const appendMode of [false, true]) {
+    await using stash: Loose = new HashStash({
+      name: `times ${appendMode}`,
+      engine: "memory",
+      appendMode,
+    });
+    const record = { key: "k", value: await stash.encodeValue(1), version: 1 };
+    for (const name of ["timestamp", "expiresAt", "stale"]) {
+      for (const [time, error] of [["soon", TypeError], [NaN, RangeError]] as const) {
+        const bad = [record, { ...record, [name]: time }];
+        await assertRejects(() => stash.load(bad), error, name);
+      }
+    }
+    assertEquals(await stash.size(), 0);
+    assertEquals(await stash.load([{ ...record, expiresAt: Infinity }]), 1);
+    assertEquals([await stash.get("k"), await stash.expiresAt("k")], [1, Infinity]);
+  }
+});
+
 Deno.test("methods refuse options that are none, or have other names", async () => {
   await using stash = loose("options");
   await stash.set("key", 1, undefined);
@@ -40,6 +60,9 @@ Deno.test("methods refuse options that are none, or have other names", async () 
     assertThrows(() => stash.records(options), TypeError, "option");
   }
   await assertRejects(() => stash.check({ fix: "yes" }), TypeError, "boolean");
+  for (const name of ["flatten", "withMetadata", "allVersions"]) {
+    assertThrows(() => stash.records({ [name]: "no" }), TypeError, "boolean");
+  }
   await assertRejects(() => Array.fromAsync(stash.query({ key: "k" })), TypeError, "predicate");
   await assertRejects(() => stash.getOrSet("k", () => 1, { signal: {} }), TypeError, "AbortSignal");
   assertThrows(() => stash.map(() => 1, [], { force: 1 }), TypeError, "boolean");

@@ -1,5 +1,5 @@
 /** Stashes on an engine object of the user's own. */
-import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import type {
   Engine,
   EngineCheck,
@@ -11,6 +11,8 @@ import type {
 import { engineContract } from "../../engines/mod.ts";
 import { partOf } from "../../store/open.ts";
 import { DecodeError, EngineError, HashStash } from "../../mod.ts";
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** What a user would write: the required methods alone, over a Map. */
 class MapEngine implements Engine {
@@ -56,14 +58,18 @@ class MapEngine implements Engine {
     return true;
   }
 
-  *keys(prefix = ""): Generator<string> {
+  keys(prefix = ""): Iterable<string> | AsyncIterable<string> {
+    return this.living(prefix);
+  }
+
+  protected *living(prefix = ""): Generator<string> {
     for (const key of [...this.entriesByKey.keys()]) {
       if (key.startsWith(prefix) && this.get(key) !== undefined) yield key;
     }
   }
 
   size(): number {
-    return [...this.keys()].length;
+    return [...this.living()].length;
   }
 
   clear(): void {
@@ -165,7 +171,7 @@ Deno.test("check and prune of one stash leave the entries of others in the engin
     }
 
     override size(prefix = ""): number {
-      return [...this.keys(prefix)].length;
+      return [...this.living(prefix)].length;
     }
 
     prune(prefix = ""): number {
@@ -175,7 +181,7 @@ Deno.test("check and prune of one stash leave the entries of others in the engin
 
     check({ fix, prefix = "" }: EngineCheckOptions): EngineCheck {
       this.prefixes.push(prefix);
-      const checked = [...this.keys(prefix)].length;
+      const checked = [...this.living(prefix)].length;
       if (fix) this.#drop(prefix);
       return { checked, problems: [] };
     }
@@ -209,3 +215,73 @@ const contract = engineContract({
 for (const { name, fn } of contract) {
   Deno.test(`a part of an engine object ${name}`, fn);
 }
+
+Deno.test("setMany takes from a generator no more than a batch of bytes", async () => {
+  let taken = 0;
+  let stored = 0;
+  let most = 0;
+  class Counting extends MapEngine {
+    override set(key: string, entry: NewEntry): void {
+      stored++;
+      super.set(key, { ...entry, value: entry.value.subarray(0, 1) });
+    }
+  }
+  const values = async function* () {
+    for (; taken < 40; taken++, most = Math.max(most, taken - stored)) {
+      yield [taken, new Uint8Array(1_000_000)] as const;
+    }
+    await Promise.resolve();
+  };
+  const custom = {
+    name: "slow",
+    serialize: async (value: unknown) => (await sleep(1), value as Uint8Array),
+    deserialize: (bytes: Uint8Array) => Promise.resolve(bytes),
+  };
+  for (const serializer of ["hashstash", custom] as const) {
+    taken = stored = most = 0;
+    await using stash = new HashStash({ engine: new Counting(), serializer });
+    await stash.setMany(values());
+    assertEquals(stored, 40);
+    assert(most <= 10, `${most} values of a megabyte at once`);
+  }
+});
+
+Deno.test("close waits for what a listing is reading, and ends the listing", async () => {
+  const gate = Promise.withResolvers<void>();
+  const reading = Promise.withResolvers<void>();
+  class Slow extends MapEngine {
+    readAfterClose = false;
+    override async *keys(prefix?: string): AsyncGenerator<string> {
+      let count = 0;
+      for (const key of this.living(prefix)) {
+        if (count++ === 80) {
+          reading.resolve();
+          await gate.promise;
+          this.readAfterClose ||= this.closed > 0;
+        }
+        yield key;
+      }
+    }
+  }
+  const engine = new Slow();
+  const stash = new HashStash<number, number>({ engine });
+  await stash.setMany(Array.from({ length: 100 }, (_, i) => [i, i] as const));
+  let listed = 0;
+  const listing = (async () => {
+    for await (const _ of stash.keys()) listed++;
+  })();
+  const refused = assertRejects(() => listing, EngineError, "is closed");
+  await reading.promise;
+  const closing = stash.close();
+  await sleep(5);
+  gate.resolve();
+  await Promise.all([closing, refused]);
+  assertEquals([engine.readAfterClose, engine.closed, listed], [false, 1, 81]);
+});
+
+Deno.test("an engine object without one of the methods that every engine has is refused", () => {
+  for (const method of ["open", "get", "compareAndSet", "keys", "size", "clear"]) {
+    const engine = Object.assign(new MapEngine(), { [method]: undefined });
+    assertThrows(() => new HashStash({ engine }), TypeError, `no method "${method}"`);
+  }
+});

@@ -40,6 +40,25 @@ testOnEngines("entry and touch", {
     assertEquals(fresh!.expiresAt! - fresh!.freshUntil!, 60_000);
   },
 
+  async "a result that dump and load have moved is stale when it was"(stash, bed) {
+    await stash.getOrSet("k", () => 1, { ttl: 20, staleIfError: 60_000 });
+    const before = await stash.entry("k");
+    for (const appendMode of [false, true]) {
+      await using other = bed.stash({ appendMode });
+      for (const [i, from] of [stash, other].entries()) {
+        assertEquals(await other.load(from.dump()), 1);
+        const entry = await other.entry("k");
+        assertEquals(
+          [entry?.value, entry?.expiresAt, entry?.freshUntil, entry?.version],
+          [1, before?.expiresAt, before?.freshUntil, 1],
+          `append mode ${appendMode}, load ${i}`,
+        );
+      }
+    }
+    await sleep(25);
+    assertEquals((await stash.entry("k"))?.stale, true);
+  },
+
   async "touch moves the deadline and nothing else"(stash, bed) {
     assertEquals(await stash.touch("absent"), false);
     await stash.set("k", { a: [1] }, { ttl: 1_000 });

@@ -114,6 +114,11 @@ Deno.test("maxValueBytes bounds what a read may take, also below the stash", asy
   await using inner = stash.sub("inner");
   await inner.set("k", value);
   await assertRejects(() => inner.get("k"), DecodeError, "maxValueBytes");
+  await using again = HashStash.fromJSON(JSON.stringify(stash));
+  await assertRejects(() => again.get("k"), DecodeError, "maxValueBytes");
+  await using unbounded = new HashStash({ ...options, maxValueBytes: Infinity });
+  await using unboundedAgain = HashStash.fromJSON(JSON.stringify(unbounded));
+  assertEquals(await unboundedAgain.get("k"), value);
   await using wide = new HashStash(options);
   assertEquals(await wide.get("k"), value);
   assertThrows(() => new HashStash({ maxValueBytes: 0 }), RangeError, "maxValueBytes");

@@ -1,6 +1,8 @@
 /** Acceptance cases 125 and 126: the order of calls on one handle that nobody awaits. */
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
-import type { HashStash } from "../../mod.ts";
+import { complete } from "../../engines/complete.ts";
+import { memory } from "../../engines/memory/mod.ts";
+import { HashStash } from "../../mod.ts";
 import { testOnEngines } from "../support/on_engines.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -237,4 +239,51 @@ testOnEngines("125, 126: calls in a row", {
     await slow;
     await sleep(0);
   },
+});
+
+Deno.test("a set that can't be encoded does not let the one behind it overtake", async () => {
+  const inner = complete(memory({ name: crypto.randomUUID(), dbname: "main" }, {}));
+  let gate = Promise.withResolvers<void>();
+  const landed: string[] = [];
+  const engine = {
+    name: "slow",
+    path: "slow:",
+    supports: { persistent: false, shared: false },
+    open: () => inner.open(),
+    close: () => inner.close(),
+    get: (key: string) => inner.get(key),
+    async set(...[key, entry]: Parameters<typeof inner.set>) {
+      const value = new TextDecoder().decode(entry.value);
+      if (value.includes("first")) await gate.promise;
+      await inner.set(key, entry);
+      landed.push(value.includes("first") ? "first" : "third");
+    },
+    delete: (key: string) => inner.delete(key),
+    compareAndSet: (...args: Parameters<typeof inner.compareAndSet>) =>
+      inner.compareAndSet(...args),
+    keys: (prefix?: string) => inner.keys(prefix),
+    size: () => inner.size(),
+    clear: (deep?: boolean) => inner.clear(deep),
+  };
+  const serializer = {
+    name: "refusing",
+    async serialize(value: unknown) {
+      await Promise.resolve();
+      if (value === "bad") throw new RangeError("not this one");
+      return new TextEncoder().encode(JSON.stringify(value));
+    },
+    deserialize: (bytes: Uint8Array) =>
+      Promise.resolve(JSON.parse(new TextDecoder().decode(bytes))),
+  };
+  for (const isOpened of [false, true]) {
+    await using stash = new HashStash({ engine, name: `opened ${isOpened}`, serializer });
+    if (isOpened) await stash.open();
+    landed.length = 0;
+    gate = Promise.withResolvers();
+    const calls = [stash.set("k", "first"), stash.set("k", "bad"), stash.set("k", "third")];
+    setTimeout(gate.resolve, 20);
+    const states = (await Promise.allSettled(calls)).map(({ status }) => status);
+    assertEquals(states, ["fulfilled", "rejected", "fulfilled"]);
+    assertEquals([landed, await stash.get("k")], [["first", "third"], "third"]);
+  }
 });

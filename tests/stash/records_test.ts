@@ -101,6 +101,18 @@ const CLAIMS: Record<string, (stash: HashStash, bed: TestBed) => Promise<void>> 
 
 testOnEngines("records", CLAIMS);
 
+Deno.test("records: what is under a text that no key has is passed over", async () => {
+  await using bed = await TestBed.create("memory");
+  await using stash = bed.stash();
+  await stash.set("a", 1);
+  const engine = await bed.open({}, { name: stash.name });
+  await engine.set("\u0001nonsense", { value: new Uint8Array([53]), timestamp: Date.now() });
+  for (const allVersions of [false, true]) {
+    assertEquals(await stash.records({ allVersions }), [{ _key: "a", _value: 1 }]);
+    assertEquals((await stash.table({ allVersions })).numRows(), 1);
+  }
+});
+
 Deno.test("records: values of every sort, and names that mean something else", async () => {
   await using bed = await TestBed.create("memory");
   await using stash = bed.stash();

@@ -71,6 +71,20 @@ testOnEngines("what waits for what", {
       "wait for itself",
     );
   },
+
+  async "the function of a modify can touch other keys, and not its own"(stash) {
+    await stash.setMany({ k: 1, other: 1 });
+    let runs = 0;
+    const touching = (key: string) =>
+      stash.modify("k", async () => {
+        if (++runs > 3) throw new RangeError("it runs again and again");
+        await stash.touch(key, { ttl: 60_000 });
+        return 2;
+      });
+    await assertRejects(() => touching("k"), TypeError, "wait for itself");
+    assertEquals([runs, await stash.get("k")], [1, 1]);
+    assertEquals(await touching("other"), 2);
+  },
 });
 
 /** A serializer that takes its time and then fails. */
