@@ -2,23 +2,51 @@
 import { DecodeError } from "../codec/errors.ts";
 import { decodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
-import type { EngineProblem } from "../engines/engine.ts";
+import type { EngineCheck, EngineProblem } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey } from "../engines/errors.ts";
 import type { StoredEntry } from "./header.ts";
 import type { StashCheck, StashProblem } from "./types.ts";
+import { parseSideKey } from "./versions.ts";
 
 /** Who decodes values: a handle. */
 interface Reader {
   read(entry: Pick<StoredEntry, "value">, text: string): unknown;
 }
 
-/** What the engine, and what stands around it, finds, and what can't be decoded. */
-export async function checkStore(reader: Reader, store: Store, fix: boolean): Promise<StashCheck> {
-  const { checked, problems: found } = await store.check({ fix });
-  const problems: StashProblem[] = found.map(withDecodedKey);
-  problems.push(...await undecodable(reader, store, fix, found));
+/**
+ * What the engine, and what stands around it, finds, and what can't be decoded.
+ *
+ * @param earlier In append mode, where the versions before the latest are.
+ */
+export async function checkStore(
+  reader: Reader,
+  store: Store,
+  fix: boolean,
+  earlier?: Store,
+): Promise<StashCheck> {
+  // The earlier versions first: what is damaged among them must not be in the way of the orphans.
+  const ofEarlier = earlier && await checkEntries(reader, earlier, fix, keyOfVersion);
+  const { checked, problems } = await checkEntries(reader, store, fix);
+  const all = problems.map(withDecodedKey);
+  if (ofEarlier !== undefined) all.push(...ofEarlier.problems.map(ofVersion));
   const isOk = ({ kind, fixed }: StashProblem) => fixed || kind === "unknown" || kind === "foreign";
-  return { ok: problems.every(isOk), checked, problems };
+  return { ok: all.every(isOk), checked: checked + (ofEarlier?.checked ?? 0), problems: all };
+}
+
+/**
+ * The same for one store, with keys as they are stored.
+ *
+ * @param keyOf The stash's key of a stored one.
+ */
+async function checkEntries(
+  reader: Reader,
+  store: Store,
+  fix: boolean,
+  keyOf = (text: string) => text,
+): Promise<EngineCheck> {
+  const { checked, problems } = await store.check({ fix });
+  const more = await undecodable(reader, store, fix, keyOf, problems);
+  return { checked, problems: [...problems, ...more] };
 }
 
 /** Decodes every value; those that can't be and are not known yet. */
@@ -26,14 +54,15 @@ async function undecodable(
   reader: Reader,
   store: Store,
   fix: boolean,
+  keyOf: (text: string) => string,
   known: readonly EngineProblem[],
-): Promise<StashProblem[]> {
+): Promise<EngineProblem[]> {
   const knownKeys = new Set(known.map((problem) => problem.key));
-  const problems: StashProblem[] = [];
+  const problems: EngineProblem[] = [];
   try {
     for await (const text of store.keys()) {
       if (knownKeys.has(text)) continue;
-      const problem = await problemOf(reader, store, fix, text);
+      const problem = await problemOf(reader, store, fix, keyOf, text);
       if (problem !== undefined) problems.push(problem);
     }
   } catch (error) {
@@ -49,18 +78,32 @@ async function problemOf(
   reader: Reader,
   store: Store,
   fix: boolean,
+  keyOf: (text: string) => string,
   text: string,
-): Promise<StashProblem | undefined> {
+): Promise<EngineProblem | undefined> {
   try {
-    decodeKey(text);
+    const key = keyOf(text);
+    decodeKey(key);
     const entry = await store.getValue(text);
-    if (entry !== undefined) await reader.read(entry, text);
+    if (entry !== undefined) await reader.read(entry, key);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     // What can't be judged here may be healthy elsewhere: it stays.
     const fixed = fix && error.kind === "damaged" && await store.delete(text);
-    return { kind: error.kind, key: safeDecodeKey(text), detail: error.message, fixed };
+    return { kind: error.kind, key: text, detail: error.message, fixed };
   }
+}
+
+function keyOfVersion(text: string): string {
+  return parseSideKey(text)?.key ?? text;
+}
+
+/** A problem of an earlier version, under the key that it is a version of. */
+function ofVersion(problem: EngineProblem): StashProblem {
+  const parsed = problem.key === undefined ? undefined : parseSideKey(problem.key);
+  if (parsed === undefined) return withDecodedKey(problem);
+  const detail = `Version ${parsed.version}: ${problem.detail}`;
+  return withDecodedKey({ ...problem, key: parsed.key, detail });
 }
 
 function withDecodedKey(problem: EngineProblem): StashProblem {

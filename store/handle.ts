@@ -672,7 +672,11 @@ export class Handle implements AsyncDisposable {
 
   /** Looks at everything that is stored. */
   async check(fix: boolean): Promise<StashCheck> {
-    return await this.#onAll("check", (store) => checkStore(this, store, fix));
+    return await this.#onAll("check", async (store) => {
+      const { appendMode } = this.options;
+      const earlier = appendMode ? await this.side(RESERVED_DBNAMES.versions) : undefined;
+      return await checkStore(this, store, fix, earlier);
+    });
   }
 
   /** Opens the store; without it the first operation does. */

@@ -31,6 +31,8 @@ const BATCH = 256;
 /** Up to so many versions are asked for by their numbers; of more, those that are there are listed. */
 const MOST_COUNTED = 10_000;
 
+const SIDE_KEY = /^([0-9a-z]+)\/([0-9]+)\/(.*)$/s;
+
 /** Which version an entry is: what the header says of it. */
 interface VersionHeader {
   readonly version: number;
@@ -146,12 +148,13 @@ export class Versions extends Decorator {
     return pruned;
   }
 
+  /** Of the side store only which versions have lost their key; `checkStore` looks at the rest. */
   override async check({ fix }: EngineCheckOptions): Promise<EngineCheck> {
-    const side = await this.#openSide();
-    const own = await this.inner.check({ fix });
-    const earlier = await side.check({ fix });
-    const problems = [...own.problems, ...earlier.problems, ...await this.#orphans(side, fix)];
-    return { checked: own.checked + await side.size(), problems };
+    const { checked, problems } = await this.inner.check({ fix });
+    return {
+      checked,
+      problems: [...problems, ...await this.#orphans(await this.#openSide(), fix)],
+    };
   }
 
   override async byteSize(): Promise<number> {
@@ -224,7 +227,10 @@ export class Versions extends Decorator {
   async #orphans(side: Store, fix: boolean): Promise<EngineProblem[]> {
     const problems: EngineProblem[] = [];
     for await (const text of side.keys()) {
-      const { series, version, key } = parseSideKey(text);
+      const parsed = parseSideKey(text);
+      // What another program wrote belongs to nobody here.
+      if (parsed === undefined) continue;
+      const { series, version, key } = parsed;
       try {
         const head = await this.get(key);
         // A copy of the latest itself is an append under way, or one that was cut off and is made
@@ -323,7 +329,7 @@ async function* storedSideKeys(
   const versions: number[] = [];
   for await (const text of side.keys(`${series}/`)) {
     const parsed = parseSideKey(text);
-    if (parsed.key === key && parsed.version < end) versions.push(parsed.version);
+    if (parsed?.key === key && parsed.version < end) versions.push(parsed.version);
   }
   versions.sort((a, b) => a - b);
   for (const group of groupsOf(versions, BATCH)) {
@@ -331,11 +337,12 @@ async function* storedSideKeys(
   }
 }
 
-function parseSideKey(text: string): { series: string; version: number; key: string } {
-  const [series, version] = text.split("/", 2);
-  return {
-    series,
-    version: Number(version),
-    key: text.slice(series.length + version.length + 2),
-  };
+/** What a key of the side store stands for; `undefined` for one that no version has. */
+export function parseSideKey(
+  text: string,
+): { series: string; version: number; key: string } | undefined {
+  const match = SIDE_KEY.exec(text);
+  if (match === null) return undefined;
+  const [, series, version, key] = match;
+  return { series, version: Number(version), key };
 }

@@ -31,6 +31,32 @@ testOnEngines("append mode", {
     assertEquals(await stash.deleteMany(["k", "good"]), 2);
   },
 
+  async "check reads the earlier versions, and removes of them only what is damaged"(_, bed) {
+    await using stash = bed.stash({ appendMode: true });
+    for (const value of ["first", "second", "third"]) await stash.set("k", value);
+    const side = await bed.open({}, { name: stash.name, dbname: "main/.versions" });
+    const texts: string[] = [];
+    for await (const text of side.keys("")) texts.push(text);
+    const second = texts.find((text) => text.includes("/2/"));
+    assert(second !== undefined, texts.join());
+    // Whole as a record, but no value can be made of it.
+    const value = new TextEncoder().encode('\0HSE{"version":2}\n{"a":');
+    await side.set(second, { value, timestamp: Date.now() });
+    const foreign = new TextEncoder().encode("hello");
+    await side.set("of another program", { value: foreign, timestamp: Date.now() });
+    for (const fix of [false, true]) {
+      const { problems, ok } = await stash.check({ fix });
+      const found = problems.map(({ kind, key, detail, fixed }) => [kind, key, detail, fixed]);
+      const [damaged, other] = found.sort((a, b) => `${a[0]}`.localeCompare(`${b[0]}`));
+      assertEquals([damaged[0], damaged[1], damaged[3]], ["damaged", "k", fix]);
+      assert(`${damaged[2]}`.startsWith("Version 2: "), `${damaged[2]}`);
+      assertEquals([other[0], other[1], found.length], ["foreign", "of another program", 2]);
+      assertEquals(ok, fix);
+    }
+    assertEquals(await stash.getAll("k"), ["first", "third"]);
+    assertEquals(await side.has("of another program"), true);
+  },
+
   async "keys that are removed while versions are added leave nothing behind"(_, bed) {
     await using first = bed.stash({ appendMode: true });
     await using second = bed.stash({ appendMode: true, name: first.name });
