@@ -217,21 +217,21 @@ export function newValue(bytes: Uint8Array, minFileSize: number): NewValue {
 
 function nativeOf(bytes: Uint8Array): string | number | bigint | undefined {
   const first = bytes[0];
-  if (first === QUOTE && bytes.byteLength <= MAX_NATIVE) return textOf(bytes);
   const isNumber = first === MINUS || first >= ZERO && first <= NINE;
-  return isNumber && bytes.byteLength <= MAX_DIGITS ? numberOf(decoder.decode(bytes)) : undefined;
+  try {
+    if (first === QUOTE && bytes.byteLength <= MAX_NATIVE) return textOf(decoder.decode(bytes));
+    if (isNumber && bytes.byteLength <= MAX_DIGITS) return numberOf(decoder.decode(bytes));
+  } catch {
+    // Not UTF-8, or no JSON: bytes that happen to begin so.
+  }
+  return undefined;
 }
 
-function textOf(bytes: Uint8Array): string | undefined {
-  try {
-    const json = decoder.decode(bytes);
-    const text: unknown = JSON.parse(json);
-    return typeof text === "string" && text.isWellFormed() && JSON.stringify(text) === json
-      ? text
-      : undefined;
-  } catch {
-    return undefined; // Not UTF-8, or no JSON: bytes that happen to begin so.
-  }
+function textOf(json: string): string | undefined {
+  const text: unknown = JSON.parse(json);
+  return typeof text === "string" && text.isWellFormed() && JSON.stringify(text) === json
+    ? text
+    : undefined;
 }
 
 function numberOf(json: string): number | bigint | undefined {

@@ -343,6 +343,15 @@ test("gives Python texts and numbers as what they are, where that is exact", asy
   }
 });
 
+test("keeps bytes that only begin like a number or a text", async (bed) => {
+  const engine = await openIn(bed);
+  for (const hex of ["37856169", "2dff", "30c3", "22ff22", "22", "2d", "3765"]) {
+    const value = Uint8Array.fromHex(hex);
+    await engine.set(hex, { value, timestamp: Date.now() });
+    assertEquals((await engine.get(hex))?.value, value, hex);
+  }
+});
+
 test("refuses a FanoutCache, and leaves it as it is", async (bed) => {
   await python(
     join(bed.root, "other"),
