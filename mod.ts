@@ -73,7 +73,9 @@ export type {
   HashStashJSON,
   HashStashOptions,
   SetOptions,
+  TouchOptions,
 } from "./store/options.ts";
+export type { InvalidateOptions, SelectOptions } from "./store/selection.ts";
 export type { Pairs } from "./store/pairs.ts";
 export type { StoredRecord } from "./store/transfer.ts";
 export { EngineError, type EngineErrorOptions } from "./engines/errors.ts";

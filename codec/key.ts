@@ -95,6 +95,18 @@ export function decodeKey(text: string): unknown {
   });
 }
 
+/**
+ * How the canonical texts begin of string keys that begin with `prefix`: none of such a key begins
+ * otherwise, but others may begin so.
+ */
+export function textPrefixes(prefix: string): string[] {
+  // Half of a character at the end may be a whole one in the key.
+  const whole = prefix.replace(/[\ud800-\udbff]$/, "");
+  if (whole === "") return [""];
+  const marked = MARK + JSON.stringify(whole).slice(0, -1);
+  return isOwnText(whole) ? [whole, marked] : [marked];
+}
+
 function isOwnText(key: string): boolean {
   return key.charCodeAt(0) !== 1 && key.isWellFormed() && !key.includes("\0");
 }

@@ -13,6 +13,11 @@ export interface NewEntry {
   readonly expiresAt?: number;
   /** When the value was set, ms since the epoch. */
   readonly timestamp: number;
+  /**
+   * The entry's only tag, for engines whose backend has such a thing; the stash itself does not ask
+   * for it again.
+   */
+  readonly tag?: string;
 }
 
 /** What an engine has under one key. */

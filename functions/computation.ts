@@ -1,12 +1,14 @@
 /** What a function can learn and say of the run that it is in. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { startTimer, stopTimer } from "../platform/timers.ts";
-import { checkNames, typeOf } from "../store/options.ts";
+import { checkNames, checkTags, typeOf } from "../store/options.ts";
 
 /** How the result of a run is kept, said from inside of it. */
 export interface KeepOptions {
   /** How long it is kept, ms, instead of what the options of the function say. */
   ttl?: number;
+  /** Tags of it, besides those that the options of the function say. */
+  tags?: readonly string[];
   /** `false`: it is given to the callers and not kept. */
   store?: boolean;
 }
@@ -22,8 +24,8 @@ export interface Computation<R = unknown> {
   /** The stored result whose `ttl` has ended, if there is one. Of a generator it is what it yielded. */
   readonly stale: R | undefined;
   /**
-   * Says how the result is kept. What is said later counts; without effect once the function has
-   * ended.
+   * Says how the result is kept. What is said later counts, but tags add up; without effect once the
+   * function has ended.
    *
    * @throws {TypeError | RangeError} On options that make no sense.
    */
@@ -62,15 +64,17 @@ export class ComputedRun {
   }
 
   options(keep: KeepOptions): void {
-    checkNames(keep, ["ttl", "store"]);
+    checkNames(keep, ["ttl", "tags", "store"]);
     const { ttl, store } = keep;
+    let tags = checkTags(keep.tags);
     if (ttl !== undefined && (typeof ttl !== "number" || Number.isNaN(ttl))) {
       throw new TypeError(`Expected ttl to be a number of ms, got ${String(ttl)}`);
     }
     if (store !== undefined && typeof store !== "boolean") {
       throw new TypeError(`Expected store to be a boolean, got ${typeOf(store)}`);
     }
-    const given = Object.entries({ ttl, store });
+    tags = tags && checkTags([...this.#said.tags ?? [], ...tags]);
+    const given = Object.entries({ ttl, tags, store });
     if (this.#isEnded) return;
     this.#said = {
       ...this.#said,

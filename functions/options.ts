@@ -1,5 +1,5 @@
 import { LONGEST_TIMER } from "../platform/timers.ts";
-import { checkTime, typeOf } from "../store/options.ts";
+import { checkTags, checkTime, typeOf } from "../store/options.ts";
 
 /**
  * How a computed result is kept, and how equal calls at the same time share its computation.
@@ -14,6 +14,11 @@ export interface FlightOptions<R = unknown, A extends unknown[] = never[]> {
    * that the result is given to its callers and not kept.
    */
   ttl?: number | ((result: R, ...args: A) => number | undefined);
+  /**
+   * The tags of a result, or a function that says them of each result and the arguments that it was
+   * made of: see `invalidate`. One that is invalidated while the result is made counts as well.
+   */
+  tags?: readonly string[] | ((result: R, ...args: A) => readonly string[] | undefined);
   /**
    * Takes up to so many ms off the `ttl`, at random, so that what was made together does not end
    * together.
@@ -72,6 +77,9 @@ export interface FlightOptions<R = unknown, A extends unknown[] = never[]> {
 export interface CheckedFlightOptions {
   readonly ttl?: number | ((result: unknown, ...args: unknown[]) => number | undefined);
   readonly expiresAt?: number;
+  readonly tags?:
+    | readonly string[]
+    | ((result: unknown, ...args: unknown[]) => readonly string[] | undefined);
   readonly jitter: number;
   readonly lock: "shared" | "process" | false;
   readonly lease: number;
@@ -91,6 +99,7 @@ export interface CheckedFlightOptions {
 /** The names of these options. */
 export const FLIGHT_OPTIONS: readonly string[] = [
   "ttl",
+  "tags",
   "jitter",
   "lock",
   "lease",
@@ -121,6 +130,7 @@ export function checkFlightOptions<R, A extends unknown[]>(
   const { ttl, jitter = 0, lock = "shared", lease = LEASE, retryAfter = RETRY_AFTER } = options;
   const { staleWhileRevalidate, staleIfError, softTimeout, timeout, refreshAhead } = options;
   const { cacheErrors } = options;
+  const tags = typeof options.tags === "function" ? options.tags : checkTags(options.tags);
   if (ttl !== undefined && typeof ttl !== "function") checkTime("ttl", ttl);
   checkFinite("jitter", jitter);
   const longest = ttl === undefined ? stashTtl : typeof ttl === "number" ? ttl : Infinity;
@@ -154,6 +164,7 @@ export function checkFlightOptions<R, A extends unknown[]>(
   }
   return {
     ttl: ttl as CheckedFlightOptions["ttl"],
+    tags: tags as CheckedFlightOptions["tags"],
     jitter,
     lock,
     lease,

@@ -11,6 +11,7 @@ import { ComputedRun } from "./computation.ts";
 import {
   Claim,
   claim,
+  clockOf,
   GET_WITHIN,
   identity,
   newerOrStale,
@@ -76,7 +77,9 @@ async function find(
     signal?.throwIfAborted();
     const running = openings.get(id);
     const joins = running !== undefined && (wish === "any" || running.isNew);
-    const reader = await (joins ? running : new Opening(job, start, wish, id)).join(signal);
+    const reader = joins
+      ? await running.join(signal, clockOf(job))
+      : await new Opening(job, start, wish, id).join(signal);
     if (reader !== undefined) return reader;
   }
 }
@@ -104,8 +107,13 @@ class Opening {
     }, forget);
   }
 
-  /** What is to be read by one more caller; `undefined` when it has been left by all others. */
-  async join(signal?: AbortSignal): Promise<Reader | undefined> {
+  /**
+   * What is to be read by one more caller; `undefined` when it has been left by all others.
+   *
+   * @param clock The last invalidation of tags before the caller came: what was begun before it may
+   * be about to get such a tag.
+   */
+  async join(signal?: AbortSignal, clock?: Promise<number>): Promise<Reader | undefined> {
     this.#callers++;
     let isHere = true;
     const leave = () => {
@@ -118,6 +126,10 @@ class Opening {
     try {
       const opened = await orAborted(this.#opened, signal);
       if (!(opened instanceof Recording)) return replayAsync(opened.stored);
+      if (clock !== undefined && await clock > opened.seq) {
+        this.#forget();
+        return undefined;
+      }
       return opened.isAbandoned ? undefined : opened.read();
     } finally {
       signal?.removeEventListener("abort", leave);
@@ -197,6 +209,11 @@ class Recording {
     this.#claim = claim;
     this.#onEnd = onEnd;
     this.#source = source;
+  }
+
+  /** The last invalidation of tags before it was begun. */
+  get seq(): number {
+    return this.#claim.seq;
   }
 
   /**

@@ -16,7 +16,7 @@ import { opened, openHeader, type StoredEntry, valueOf } from "../store/header.t
 import { Lease, LeaseWatch } from "../store/leases.ts";
 import { registerRun } from "../store/runs.ts";
 import { ComputedRun, type KeepOptions } from "./computation.ts";
-import { isAhead, isFresh, isSpared, keeping, staleSince } from "./freshness.ts";
+import { isAhead, isFresh, isSpared, keeping, staleSince, tagsOf } from "./freshness.ts";
 import { type Job, WITHDRAWN } from "./job.ts";
 import { dropError, keepError, throwKept } from "./kept_errors.ts";
 import { orAborted, pause } from "./waiting.ts";
@@ -55,6 +55,8 @@ export class Claim {
   readonly #unregister: () => void;
   /** What was stored when the claim was granted. */
   before: Entry | undefined;
+  /** The number of the last invalidation of tags before the claim was granted. */
+  seq = 0;
   readonly #isBeside: boolean;
   #isOvertaken = false;
   #whenOvertaken: (() => void) | undefined;
@@ -86,7 +88,12 @@ export class Claim {
 
   /** Looks at what is stored: a result that is there must be as it was when this is stored. */
   async look(): Promise<Entry | undefined> {
-    return this.before = await this.#store.get(this.#key);
+    // Together: on a server the two are one round trip.
+    [this.seq, this.before] = await Promise.all([
+      this.#target.tagSpace().clock(),
+      this.#store.get(this.#key),
+    ]);
+    return this.before;
   }
 
   /** Stores a result, unless somebody has decided otherwise; whether it did. */
@@ -167,8 +174,19 @@ function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
 /** The flights of this process, by what they compute. */
 const flights = new Map<string, Flight>();
 
+/** What a flight has brought. */
+interface Landed {
+  /** The stored bytes of the result. */
+  readonly bytes: Uint8Array;
+  /**
+   * The number of the last invalidation of one of its tags, where that came while it was made:
+   * callers that came after it need a newer one.
+   */
+  readonly invalidated?: number;
+}
+
 /** How a flight ends. */
-type Landing = Uint8Array | typeof CLAIMED | typeof SPARED | typeof WITHDRAWN;
+type Landing = Landed | typeof CLAIMED | typeof SPARED | typeof WITHDRAWN;
 
 /** One run, or one wait for another process's run, and the callers that share it. */
 class Flight {
@@ -254,7 +272,7 @@ class Flight {
     if (typeof claimed === "symbol") return claimed;
     if (!(claimed instanceof Claim)) {
       this.hasFound = true;
-      return valueOf(claimed.found);
+      return { bytes: valueOf(claimed.found) };
     }
     const run = new ComputedRun(await staleOf(job, claimed.before), job.options.timeout);
     try {
@@ -266,8 +284,8 @@ class Flight {
       run.end();
       const bytes = await job.target.codec.encode(value);
       if (!this.#isLeft) this.#stage = "storing";
-      await storeResult(job, value, bytes, claimed, run.said, !this.#isLeft);
-      return bytes;
+      const tags = await storeResult(job, value, bytes, claimed, run.said, !this.#isLeft);
+      return { bytes, invalidated: await invalidatedSince(job, claimed, tags) };
     } catch (error) {
       if (error === WITHDRAWN) return WITHDRAWN;
       if (wish !== "new" && this.#stage !== "waiting") await spareRefreshes(job, claimed);
@@ -416,11 +434,15 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
     }
     signal?.throwIfAborted();
     const joins = flight !== undefined;
+    // Who joins may come after an invalidation that the flight does not know of yet.
+    const joined = joins ? clockOf(job) : 0;
     flight ??= new Flight(id, job, wish);
     const landing = await flight.join(signal);
     if (typeof landing !== "symbol") {
+      const { bytes, invalidated } = landing;
+      if (invalidated !== undefined && joins && invalidated <= await joined) continue;
       if (!joins || !flight.hasFound) {
-        return await job.target.read({ value: landing }, job.text);
+        return await job.target.read({ value: bytes }, job.text);
       }
       // What it found may have been removed before this call was made.
       const value = await job.target.get(job.text, ABSENT, readFresh);
@@ -452,6 +474,32 @@ export async function refresh(job: Job): Promise<void> {
     reportTo(job, error);
   } finally {
     job.target.leave();
+  }
+}
+
+/** The number of the last invalidation of tags; 0 where it can't be told. */
+export async function clockOf({ target }: Job): Promise<number> {
+  try {
+    return await target.tagSpace().clock();
+  } catch {
+    // The wait for the flight says what is wrong with the store.
+    return 0;
+  }
+}
+
+/** The last invalidation of a result's tags, where it came after the claim was granted. */
+async function invalidatedSince(
+  { target }: Job,
+  { seq }: Claim,
+  tags: readonly string[],
+): Promise<number | undefined> {
+  if (tags.length === 0) return undefined;
+  try {
+    const last = await target.tagSpace().lastOf(tags);
+    return last > seq ? last : undefined;
+  } catch {
+    // Storing it has said so already.
+    return undefined;
   }
 }
 
@@ -559,6 +607,7 @@ export async function spareRefreshes(job: Job, { before }: Claim): Promise<void>
  *
  * @param said What the function said of how it is kept.
  * @param isInside Whether `close` waits for the caller; else the stash may have been closed.
+ * @returns The tags of the result.
  */
 export async function storeResult(
   job: Job,
@@ -567,10 +616,11 @@ export async function storeResult(
   claimed: Claim,
   said: KeepOptions,
   isInside: boolean,
-): Promise<void> {
+): Promise<string[]> {
   const { target } = job;
-  const entry = keeping(job, value, bytes, said);
-  if (entry === undefined) return;
+  const tags = tagsOf(job, value, said);
+  const entry = keeping(job, value, bytes, said, { tags, seq: claimed.seq });
+  if (entry === undefined) return tags;
   const store = async () => {
     // The modify around it would find the entry changed, and run its function again, for ever.
     target.refuseInModify(job.text, "store a result inside the modify of its key");
@@ -583,6 +633,7 @@ export async function storeResult(
   } catch (error) {
     reportTo(job, error);
   }
+  return tags;
 }
 
 function settled(promise: Promise<unknown>): Promise<void> {

@@ -28,6 +28,7 @@ import {
   optionsJson,
   optionsOf,
   type SetOptions,
+  type TouchOptions,
 } from "../store/options.ts";
 import { keyTexts, type Pairs, type PairSource, textPairs } from "../store/pairs.ts";
 import {
@@ -38,6 +39,12 @@ import {
   recordsTable,
   type StashRecords,
 } from "../store/records.ts";
+import {
+  checkInvalidate,
+  checkSelection,
+  type InvalidateOptions,
+  type SelectOptions,
+} from "../store/selection.ts";
 import { dumpStore, loadStore, type StoredRecord } from "../store/transfer.ts";
 import type { AnyArguments, StashCheck, StashEntry, StashStats, Version } from "../store/types.ts";
 
@@ -319,7 +326,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * console.log(await stash.touch("session", { ttl: 60_000 })); // true
    * ```
    */
-  async touch(key: K, options?: SetOptions): Promise<boolean> {
+  async touch(key: K, options?: TouchOptions): Promise<boolean> {
     return await this.#handle.touch(encodeKey(key), options);
   }
 
@@ -350,19 +357,31 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /**
    * The keys, in the engine's order. Lazy: neither all of them in memory nor a lock kept while the
    * caller thinks. Keys that are not touched meanwhile come exactly once.
+   *
+   * @param options Only the keys that are strings and begin with `prefix`, or of entries with a
+   * `tag`: then the cost is that of those, where the engine can list keys by how they begin.
    */
-  async *keys(): AsyncGenerator<K, void, void> {
-    for await (const [, key] of this.#handle.keys()) yield key as K;
+  async *keys(options: SelectOptions = {}): AsyncGenerator<K, void, void> {
+    for await (const [, key] of this.#handle.keys(checkSelection(options))) yield key as K;
   }
 
-  /** The values, as lazily as the keys. */
-  async *values(): AsyncGenerator<V, void, void> {
-    for await (const [, value] of this.entries()) yield value;
+  /**
+   * The values, as lazily as the keys.
+   *
+   * @param options As for `keys`.
+   */
+  async *values(options: SelectOptions = {}): AsyncGenerator<V, void, void> {
+    for await (const [, value] of this.entries(options)) yield value;
   }
 
-  /** The pairs of key and value, as lazily as the keys. */
-  async *entries(): AsyncGenerator<[K, V], void, void> {
-    for await (const [text, key, entry] of this.#handle.entries("entries")) {
+  /**
+   * The pairs of key and value, as lazily as the keys.
+   *
+   * @param options As for `keys`.
+   */
+  async *entries(options: SelectOptions = {}): AsyncGenerator<[K, V], void, void> {
+    const selection = checkSelection(options);
+    for await (const [text, key, entry] of this.#handle.entries("entries", selection)) {
       yield [key as K, await this.#handle.read(entry, text) as V];
     }
   }
@@ -536,12 +555,12 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /**
    * The pairs that both predicates accept; a predicate that is absent accepts all.
    *
-   * @param predicates May be async.
+   * @param predicates May be async. `prefix` and `tag` choose as for `keys`, before they are asked.
    */
   async *query(predicates: QueryPredicates<K, V> = {}): AsyncGenerator<[K, V], void, void> {
-    checkPredicates(predicates);
+    const selection = checkPredicates(predicates);
     const { key: acceptsKey, value: acceptsValue } = predicates;
-    for await (const [text, key, entry] of this.#handle.entries("query")) {
+    for await (const [text, key, entry] of this.#handle.entries("query", selection)) {
       if (acceptsKey && !await acceptsKey(key as K)) continue;
       const value = await this.#handle.read(entry, text) as V;
       if (!acceptsValue || await acceptsValue(value)) yield [key as K, value];
@@ -733,6 +752,35 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   async profile(options?: ProfileOptions): Promise<Profile> {
     const { profile } = await loadProfiler();
     return await profile(this, options);
+  }
+
+  /**
+   * Removes the entries that have one of the tags, of this stash and its functions, or those of this
+   * stash whose key is a string that begins with the prefix. When it resolves, no process is served
+   * one of them any more, whatever its clock says; what was computed from before, and ends later, is
+   * given to its callers and not kept. Where the process is killed in the middle, all entries with the
+   * tags are gone or none.
+   *
+   * Cost: that of the entries that go, where the engine can list keys by how they begin (pairtree
+   * and pickledb go through all tagged entries, redis through the names of all).
+   *
+   * @param what Up to 100 tags, or a prefix that is not empty.
+   * @returns How many entries it removed.
+   * @throws {TypeError} On no tags or prefix, both, or ones that are not strings or empty.
+   * @throws {RangeError} On more than 100 tags.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory" });
+   * await stash.set("profile:7", { name: "Ada" }, { tags: ["user:7"] });
+   * await stash.set("orders:7", [1, 2], { tags: ["user:7", "orders"] });
+   * console.log(await stash.invalidate({ tags: ["user:7"] }), await stash.size()); // 2 0
+   * ```
+   */
+  async invalidate(what: InvalidateOptions): Promise<number> {
+    return await this.#handle.invalidate(checkInvalidate(what));
   }
 
   /**

@@ -1,7 +1,6 @@
 import { join, sep as SEPARATOR } from "node:path";
 import { Codec } from "../codec/codec.ts";
-import { DecodeError } from "../codec/errors.ts";
-import { decodeKey } from "../codec/key.ts";
+import { textPrefixes } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
 import { batches, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
@@ -14,20 +13,24 @@ import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
 import { type StashEventDetail, StashEvents } from "./events.ts";
 import {
   freshUntil,
+  given,
   hasHeader,
   type Header,
   opened,
-  openHeader,
   type StoredEntry,
+  taggedOf,
   valueOf,
   withHeader,
 } from "./header.ts";
-import { LEASES, revokeLeases } from "./leases.ts";
-import { decorated, isInside, openStore, storeIdentity, storePathOf } from "./open.ts";
+import { LEASES, revokeLeases, revokeLeasesOf } from "./leases.ts";
+import { decorated, isInside, mayBeThere, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
   type CheckedOptions,
+  type CheckedSetOptions,
   checkOptions,
+  checkSetOptions,
+  checkTags,
   deadline,
   engineName,
   type HashStashOptions,
@@ -35,13 +38,22 @@ import {
   RESERVED_DBNAMES,
   rootDirOf,
   type SetOptions,
+  type TouchOptions,
   withoutFilePath,
 } from "./options.ts";
 import { type Access, type Call, Order } from "./order.ts";
 import { hasRuns, overtakeRuns, overtakeRunsOf } from "./runs.ts";
 import type { TextPairs } from "./pairs.ts";
+import {
+  beginsWith,
+  keyOf,
+  selectedEntries,
+  selectedKeys,
+  type SelectOptions,
+} from "./selection.ts";
+import { type TaggedStore, TagSpace } from "./tag_space.ts";
 import type { StashCheck, StashEntry, StashStats, Version } from "./types.ts";
-import { versionsOf } from "./versions.ts";
+import { Versions, versionsOf } from "./versions.ts";
 
 /** Entries handed to an engine at once: enough to amortise a transaction or a round trip … */
 const BATCH = 500;
@@ -78,10 +90,14 @@ export class Handle implements AsyncDisposable {
   /** Whether everything is removed when it is closed. */
   readonly #isTemporary: boolean;
   #store: Store | undefined;
-  /** The store without append mode. */
+  /** The store with the latest version of each key only. */
+  #latest: Store | undefined;
+  /** The store as its engine has it. */
   #plain: Store | undefined;
   #opening: Promise<Store> | undefined;
-  readonly #sides = new Map<string, Promise<Store>>();
+  /** Stores besides its own, by their dbnames. */
+  readonly #others = new Map<string, Promise<Store>>();
+  readonly #tagSpaces = new Map<string, TagSpace>();
   /** Whether there may be stores inside, which go with a temporary one. */
   #hasInside = false;
   readonly #children = new Set<AsyncDisposable>();
@@ -221,17 +237,29 @@ export class Handle implements AsyncDisposable {
    * The canonical texts and the keys. What is under a text that no key has, as another program
    * wrote it, is passed over: `check` names it.
    */
-  async *keys(): AsyncGenerator<[text: string, key: unknown]> {
-    for await (const text of this.iterate("keys", (store) => store.keys())) {
+  async *keys(selection: SelectOptions): AsyncGenerator<[text: string, key: unknown]> {
+    const { options: { dbname } } = this;
+    const texts = this.iterate(
+      "keys",
+      (store) => selectedKeys(store, selection, this.tagSpace(), dbname),
+    );
+    for await (const text of texts) {
       const key = keyOf(text);
       if (key !== undefined) yield [text, key.key];
     }
   }
 
   /** The same with the entries. */
-  async *entries(operation: string): AsyncGenerator<[string, unknown, StoredEntry]> {
-    const weigh = ([, { value }]: [string, StoredEntry]) => value.length;
-    const entries = this.iterate(operation, (store) => store.entries(), weigh);
+  async *entries(
+    operation: string,
+    selection: SelectOptions = {},
+  ): AsyncGenerator<[string, unknown, StoredEntry]> {
+    const { options: { dbname } } = this;
+    const entries = this.iterate<[string, StoredEntry]>(
+      operation,
+      (store) => selectedEntries(store, selection, this.tagSpace(), dbname),
+      ([, { value }]) => value.length,
+    );
     for await (const [text, entry] of entries) {
       const key = keyOf(text);
       if (key !== undefined) yield [text, key.key, entry];
@@ -240,15 +268,52 @@ export class Handle implements AsyncDisposable {
 
   /** A side store: one that the handle keeps beside its own, for itself. */
   async side(name: string): Promise<Store> {
+    return await this.#other(`${this.options.dbname}/${name}`);
+  }
+
+  /** Another store of the stash, which is closed with the handle. */
+  async #other(dbname: string): Promise<Store> {
     // What goes on after the stash has been closed would open it for nobody to close.
     if (this.#isClosed) this.#refuse("open");
-    let opening = this.#sides.get(name);
+    let opening = this.#others.get(dbname);
     if (opening === undefined) {
-      opening = openStore(this.options, `${this.options.dbname}/${name}`);
-      this.#sides.set(name, opening);
-      opening.catch(() => this.#sides.delete(name));
+      opening = openStore(this.options, dbname);
+      this.#others.set(dbname, opening);
+      opening.catch(() => this.#others.delete(dbname));
     }
     return await opening;
+  }
+
+  /** The tags of a stash, by its dbname; of this one, which a function has in common with it. */
+  tagSpace(dbname?: string): TagSpace {
+    if (this.kind === "function" && this.#parent !== undefined) {
+      return this.#parent.tagSpace(dbname);
+    }
+    const { options } = this;
+    const name = dbname ?? options.dbname;
+    let space = this.#tagSpaces.get(name);
+    if (space === undefined) {
+      const side = `${name}/${RESERVED_DBNAMES.tags}`;
+      space = new TagSpace(name, {
+        open: () => this.#other(side),
+        mayBeThere: () => mayBeThere(options, side),
+        storeOf: (of) => this.#tagged(of),
+      });
+      this.#tagSpaces.set(name, space);
+    }
+    return space;
+  }
+
+  /** A store whose entries have this stash's tags. */
+  async #tagged(dbname: string): Promise<TaggedStore> {
+    if (dbname === this.options.dbname) {
+      const store = this.#store ?? await this.#open();
+      return { plain: this.#plain!, store };
+    }
+    const plain = await this.#other(dbname);
+    if (!this.options.appendMode) return { plain, store: plain };
+    const side = () => this.#other(`${dbname}/${RESERVED_DBNAMES.versions}`);
+    return { plain, store: new Versions(plain, side, () => `${this.place}${dbname}`) };
   }
 
   /** A handle on a store inside this one, with the same options but for `changes`. */
@@ -375,19 +440,16 @@ export class Handle implements AsyncDisposable {
    * it: in append mode that makes no version. Whether it did.
    */
   async amend(text: string, entry: StoredEntry, fields: Header): Promise<boolean> {
-    const { value, expiresAt, timestamp = Date.now() } = entry.given ?? entry;
+    const { value, expiresAt, timestamp = Date.now() } = given(entry);
     const next = { value: withHeader(value, fields), expiresAt, timestamp };
-    return await this.run(
-      "amend",
-      () => this.#plain!.compareAndSet(text, entry.given ?? entry, next),
-      true,
-    );
+    return await this.run("amend", () => this.#latest!.compareAndSet(text, entry, next), true);
   }
 
   /** Stores the value as it is now. */
   async set(text: string, value: unknown, options?: SetOptions): Promise<void> {
     const timestamp = Date.now();
     const expiresAt = deadline(options, this.options.ttl, timestamp);
+    const tags = checkTags(options?.tags);
     // Before anything is awaited: the caller may change the value once set has been called.
     const encoding = this.codec.encode(value);
     if (this.#closing !== undefined) {
@@ -407,7 +469,7 @@ export class Handle implements AsyncDisposable {
         if (ahead !== undefined) await ahead;
         if (this.#store === undefined) await this.#open();
       }
-      const bytes = isLater ? await encoding : encoding;
+      const bytes = withTags(isLater ? await encoding : encoding, tags);
       // The modify around it would find the entry changed, and run its function again, for ever.
       this.refuseInModify(text, "set entry inside the modify of its key");
       const done = this.#store!.set(text, { value: bytes, expiresAt, timestamp });
@@ -448,27 +510,27 @@ export class Handle implements AsyncDisposable {
       ...(timestamp === 0 ? {} : { timestamp }),
       ...(expiresAt === undefined ? {} : { expiresAt, freshUntil: fresh }),
       stale: Date.now() >= fresh,
-      tags: [],
+      tags: [...opened(found).header?.tags ?? []],
       version,
     };
   }
 
   /** Moves the deadline of an entry, in append mode of the latest; whether it was there. */
-  async touch(text: string, options?: SetOptions): Promise<boolean> {
+  async touch(text: string, options?: TouchOptions): Promise<boolean> {
     const { ttl } = this.options;
     checkDeadline(options);
     return await this.onKeys("touch", [text], "write", async () => {
       // The modify around it would find the entry changed, and run its function again, for ever.
       this.refuseInModify(text, "touch entry inside the modify of its key");
       for (let attempt = 0;; attempt++) {
-        const entry = await this.#plain!.get(text);
+        const entry: StoredEntry | undefined = await this.#latest!.get(text);
         if (entry === undefined) return false;
         const now = Date.now();
         const fresh = deadline(options, ttl, now);
         // It is kept for as long after its new end as it would have been after the old one.
-        const expiresAt = fresh && fresh + (openHeader(entry.value).header?.stale ?? 0);
-        const next = { value: entry.value, expiresAt, timestamp: entry.timestamp ?? now };
-        if (await this.#plain!.compareAndSet(text, entry, next)) return true;
+        const expiresAt = fresh && fresh + (opened(entry).header?.stale ?? 0);
+        const next = { value: given(entry).value, expiresAt, timestamp: entry.timestamp ?? now };
+        if (await this.#latest!.compareAndSet(text, entry, next)) return true;
         await backoff(attempt);
       }
     });
@@ -486,11 +548,10 @@ export class Handle implements AsyncDisposable {
 
   /** The stored value, or the default just stored. */
   async setDefault(text: string, value: unknown, options?: SetOptions): Promise<unknown> {
-    checkDeadline(options);
-    const given = { ...options };
+    const { tags, ...times } = checkSetOptions(options);
     const [, encoding] = this.#encoded([text, value]);
     return await this.onKeys("setDefault", [text], "write", async (store) => {
-      const bytes = await encoding;
+      const bytes = withTags(await encoding, tags);
       for (let attempt = 0;; attempt++) {
         const entry = await store.get(text);
         if (entry !== undefined) {
@@ -498,7 +559,7 @@ export class Handle implements AsyncDisposable {
           return await this.read(entry, text);
         }
         const timestamp = Date.now();
-        const expiresAt = deadline(given, this.options.ttl, timestamp);
+        const expiresAt = deadline(times, this.options.ttl, timestamp);
         if (await store.compareAndSet(text, undefined, { value: bytes, expiresAt, timestamp })) {
           if (hasRuns()) overtakeRuns(this.place, text);
           this.stats.misses++;
@@ -536,20 +597,21 @@ export class Handle implements AsyncDisposable {
     fn: (current: unknown) => unknown,
     options?: SetOptions,
   ): Promise<unknown> {
-    checkDeadline(options);
-    const given = { ...options };
+    const checked = checkSetOptions(options);
     return await this.run("modify", async (store) => {
       this.refuseInModify(text, "modify entry inside the modify of its key");
       // Only its reads and writes are in the order of calls: the function may take its time.
       return await exclusive(this.place + text, "modify the entry", async (turn) => {
         for (let attempt = 0;; attempt++) {
+          // Before the entry: what is invalidated while the function runs has been read by it.
+          const seq = checked.tags === undefined ? undefined : await this.tagSpace().clock();
           const entry = await this.#order.onKeys([text], "read", () => store.get(text));
           const current = entry && await this.read(entry, text);
           const operation = new Operation(this.place, `modify ${text}`, this);
           turn.waitsFor.add(operation);
           const next = await operation.run(() => fn(current));
           turn.waitsFor.delete(operation);
-          if (await this.#modifyOnce(store, text, entry, next, given)) return next;
+          if (await this.#modifyOnce(store, text, entry, next, { ...checked, seq })) return next;
           await backoff(attempt);
         }
       });
@@ -577,8 +639,7 @@ export class Handle implements AsyncDisposable {
    * now, what comes from a generator as it is when it comes.
    */
   async setMany(source: TextPairs, options?: SetOptions): Promise<void> {
-    checkDeadline(options);
-    options = { ...options };
+    const checked = checkSetOptions(options);
     if ("snapshot" in source) {
       const pairs = source.snapshot.map((pair) => this.#encoded(pair));
       const texts = pairs.map(([text]) => text);
@@ -586,14 +647,14 @@ export class Handle implements AsyncDisposable {
         "setMany",
         texts,
         "write",
-        (store) => this.#setPairs(store, pairs, options),
+        (store) => this.#setPairs(store, pairs, checked),
       );
     } else {
       await this.run("setMany", async (store) => {
         const encoded = this.#encodedInTurn(source.lazy);
         for await (const batch of batches(encoded, BATCH, BATCH_BYTES, sizeOf)) {
           const texts = batch.map(([text]) => text);
-          await this.#order.onKeys(texts, "write", () => this.#setPairs(store, batch, options));
+          await this.#order.onKeys(texts, "write", () => this.#setPairs(store, batch, checked));
         }
       });
     }
@@ -661,11 +722,39 @@ export class Handle implements AsyncDisposable {
     await this.#onAll("clear", (store) => this.#clear(store, deep));
   }
 
+  /** Removes the entries that have one of the tags, or whose key is a text and begins so. */
+  async invalidate(what: { tags: string[] } | { prefix: string }): Promise<number> {
+    return await this.#onAll("invalidate", async (store) => {
+      const removed = "tags" in what
+        ? await this.tagSpace().invalidate(what.tags)
+        : await this.#removePrefix(store, what.prefix);
+      this.stats.deletes += removed;
+      return removed;
+    });
+  }
+
+  async #removePrefix(store: Store, prefix: string): Promise<number> {
+    const isMeant = (text: string) => beginsWith(text, prefix);
+    if (hasRuns()) overtakeRuns(this.place, isMeant);
+    const leases = await this.#knownLeases(store);
+    let removed = 0;
+    for (const start of textPrefixes(prefix)) {
+      if (leases !== undefined) await revokeLeasesOf(leases, start, isMeant);
+      for await (const batch of batches(store.keys(start), BATCH)) {
+        const texts = batch.filter(isMeant);
+        if (texts.length === 0) continue;
+        await this.decideOtherwise(texts);
+        removed += await store.deleteMany(texts);
+      }
+    }
+    return removed;
+  }
+
   /** Drops what has expired; how many entries. */
   async prune(): Promise<number> {
     return await this.#onAll("prune", async (store) => {
       const pruned = await store.prune();
-      for (const side of this.#sides.values()) await (await side).prune();
+      for (const side of this.#others.values()) await (await side).prune();
       return pruned;
     });
   }
@@ -807,7 +896,7 @@ export class Handle implements AsyncDisposable {
   async #setPairs(
     store: Store,
     pairs: readonly [string, Awaitable<Uint8Array>][],
-    options: SetOptions | undefined,
+    { tags, ...times }: CheckedSetOptions,
   ): Promise<void> {
     const entries: [string, NewEntry][] = [];
     let size = 0;
@@ -825,8 +914,8 @@ export class Handle implements AsyncDisposable {
       const own = sizeOf([text, value]);
       if (entries.length === BATCH || entries.length > 0 && size + own > BATCH_BYTES) await flush();
       const timestamp = Date.now();
-      const expiresAt = deadline(options, this.options.ttl, timestamp);
-      entries.push([text, { value, expiresAt, timestamp }]);
+      const expiresAt = deadline(times, this.options.ttl, timestamp);
+      entries.push([text, { value: withTags(value, tags), expiresAt, timestamp }]);
       size += own;
     }
     if (entries.length > 0) await flush();
@@ -843,7 +932,7 @@ export class Handle implements AsyncDisposable {
     text: string,
     entry: Entry | undefined,
     value: unknown,
-    options: SetOptions | undefined,
+    { tags, seq, ...times }: CheckedSetOptions & { readonly seq?: number },
   ): Promise<boolean> {
     if (value === undefined) {
       return await this.#order.onKeys([text], "write", async () => {
@@ -854,10 +943,15 @@ export class Handle implements AsyncDisposable {
     }
     const timestamp = Date.now();
     const { ttl } = this.options;
-    const isOwn = options?.ttl !== undefined || options?.expiresAt !== undefined ||
-      ttl !== Infinity;
-    const expiresAt = isOwn ? deadline(options, ttl, timestamp) : entry?.expiresAt;
-    const next = { value: await this.codec.encode(value), expiresAt, timestamp };
+    const isOwn = times.ttl !== undefined || times.expiresAt !== undefined || ttl !== Infinity;
+    const expiresAt = isOwn ? deadline(times, ttl, timestamp) : entry?.expiresAt;
+    const before = tags === undefined ? entry && taggedOf(entry) : undefined;
+    const bytes = withTags(
+      await this.codec.encode(value),
+      before?.tags ?? tags,
+      before?.seq ?? seq,
+    );
+    const next = { value: bytes, expiresAt, timestamp };
     return await this.#order.onKeys([text], "write", async () => {
       if (!await store.compareAndSet(text, entry, next)) return false;
       if (hasRuns()) overtakeRuns(this.place, text);
@@ -895,7 +989,7 @@ export class Handle implements AsyncDisposable {
   async #openOnce(): Promise<Store> {
     const { options } = this;
     const plain = await openStore(options, options.dbname);
-    const store = decorated(plain, options, this);
+    const { store, latest } = decorated(plain, options, this);
     if (options.clear) {
       try {
         await this.#clear(store, false);
@@ -905,6 +999,7 @@ export class Handle implements AsyncDisposable {
       }
     }
     this.#plain = plain;
+    this.#latest = latest;
     this.#store = store;
     return store;
   }
@@ -914,7 +1009,7 @@ export class Handle implements AsyncDisposable {
     const place = storeIdentity(this.options, store.path);
     if (hasRuns()) overtakeRuns(place);
     const leases = await this.#knownLeases(store);
-    if (leases !== undefined) await revokeLeases(leases);
+    if (leases !== undefined) await revokeLeasesOf(leases);
     await store.clear(deep);
     if (!hasRuns()) return;
     overtakeRuns(place);
@@ -931,7 +1026,7 @@ export class Handle implements AsyncDisposable {
       if (this.#isTemporary && used) await (this.#store ?? await this.#open()).clear(true);
     } finally {
       this.#isClosed = true;
-      for (const side of this.#sides.values()) await (await side).close();
+      for (const side of this.#others.values()) await (await side).close();
       await this.#store?.close();
     }
     // The folder that the engine of a temporary store made.
@@ -955,16 +1050,11 @@ export class Handle implements AsyncDisposable {
   }
 }
 
-function sizeOf([text, value]: readonly [string, Uint8Array]): number {
-  return text.length + value.length;
+/** Stored bytes that say which tags they have; as they are, without any. */
+function withTags(bytes: Uint8Array, tags: readonly string[] = [], seq?: number): Uint8Array {
+  return tags.length === 0 ? bytes : withHeader(bytes, { tags, seq });
 }
 
-/** The key of a canonical text; `undefined` when it is none, as another program wrote it. */
-export function keyOf(text: string): { key: unknown } | undefined {
-  try {
-    return { key: decodeKey(text) };
-  } catch (error) {
-    if (error instanceof DecodeError) return undefined;
-    throw error;
-  }
+function sizeOf([text, value]: readonly [string, Uint8Array]): number {
+  return text.length + value.length;
 }

@@ -25,6 +25,12 @@ export interface Header {
   readonly stale?: number;
   /** Until when no refresh of it is tried, ms since the epoch. */
   readonly retry?: number;
+  /** Its tags, when it has any. */
+  readonly tags?: readonly string[];
+  /** The number of the last invalidation of tags before what it was made of was read. */
+  readonly seq?: number;
+  /** The dbname of the stash whose tags they are, when that is not the entry's own. */
+  readonly space?: string;
 }
 
 /** An entry whose header has been read; without one it is the entry as the engine gave it. */
@@ -86,6 +92,28 @@ export function opened(entry: StoredEntry): StoredEntry {
   return header === undefined ? entry : { ...entry, value, header, given: entry };
 }
 
+/** The entry as the engine gave it: only that is a state of it. */
+export function given(entry: StoredEntry): Entry;
+export function given(entry: StoredEntry | undefined): Entry | undefined;
+export function given(entry: StoredEntry | undefined): Entry | undefined {
+  return entry?.given ?? entry;
+}
+
+/** The header of an entry that has tags; `undefined` for any other, and one that is damaged. */
+export function taggedOf(
+  entry: EntryValue & { readonly header?: Header },
+): Header & { readonly tags: readonly string[] } | undefined {
+  let { header } = entry;
+  if (header === undefined && entry.value[0] === MARK[0]) {
+    try {
+      header = openHeader(entry.value).header;
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+    }
+  }
+  return header?.tags === undefined ? undefined : header as Header & { tags: readonly string[] };
+}
+
 /** Until when an entry is fresh, ms since the epoch: from then on it is stale, if it is there. */
 export function freshUntil(entry: StoredEntry): number {
   if (entry.expiresAt === undefined) return Infinity;
@@ -102,7 +130,10 @@ function faultOf(header: unknown): string | undefined {
   if (typeof header !== "object" || header === null || Array.isArray(header)) {
     return "it is no object";
   }
-  const { version, series, timestamp, stale, retry } = header as Record<string, unknown>;
+  const { version, series, timestamp, stale, retry, tags, seq, space } = header as Record<
+    string,
+    unknown
+  >;
   if (version !== undefined && !(Number.isSafeInteger(version) && version as number >= 1)) {
     return "its version is no number from 1 on";
   }
@@ -111,4 +142,10 @@ function faultOf(header: unknown): string | undefined {
   if (timestamp !== undefined && !Number.isFinite(timestamp)) return "its timestamp is no number";
   if (stale !== undefined && !Number.isFinite(stale)) return "its stale time is no number";
   if (retry !== undefined && !Number.isFinite(retry)) return "its time of retry is no number";
+  const isText = (value: unknown) => typeof value === "string";
+  if (tags !== undefined && !(Array.isArray(tags) && tags.length > 0 && tags.every(isText))) {
+    return "its tags are no texts";
+  }
+  if (seq !== undefined && !Number.isFinite(seq)) return "its number is none";
+  if (space !== undefined && !isText(space)) return "its space of tags is no text";
 }

@@ -224,15 +224,22 @@ export class Lease implements AsyncDisposable {
   }
 }
 
+/** Takes the leases of all keys that begin so, and are meant, away: see {@linkcode revokeLeases}. */
+export async function revokeLeasesOf(
+  leases: Store,
+  prefix = "",
+  isMeant: (key: string) => boolean = () => true,
+): Promise<void> {
+  for await (const key of leases.keys(leaseKey(prefix))) {
+    if (isMeant(key.slice(leaseKey("").length))) await revoke(leases, key);
+  }
+}
+
 /**
  * Takes the leases of keys away from whoever computes their results: what they bring is then not
- * stored. Without keys, all there are.
+ * stored.
  */
-export async function revokeLeases(leases: Store, keys?: readonly string[]): Promise<void> {
-  if (keys === undefined) {
-    for await (const key of leases.keys("l/")) await revoke(leases, key);
-    return;
-  }
+export async function revokeLeases(leases: Store, keys: readonly string[]): Promise<void> {
   if (keys.length === 1) return await revoke(leases, leaseKey(keys[0]));
   const held = await leases.getValues(keys.map(leaseKey));
   for (const [i, entry] of held.entries()) {

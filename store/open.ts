@@ -1,9 +1,18 @@
 /** Opening a store: the engine that the options name, and what stands around it. */
+import { existsSync } from "node:fs";
 import { complete, type Store } from "../engines/complete.ts";
 import type { Engine, EngineFactory, EngineLocation } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
 import { enginePath, loadEngine } from "../engines/registry.ts";
-import { builtInName, type CheckedOptions, missingMethod, RESERVED_DBNAMES } from "./options.ts";
+import {
+  builtInName,
+  type CheckedOptions,
+  missingMethod,
+  needsRootDir,
+  RESERVED_DBNAMES,
+} from "./options.ts";
+import type { TagSpace } from "./tag_space.ts";
+import { Tags } from "./tags.ts";
 import { Versions } from "./versions.ts";
 
 /** Opens the store of one dbname, without append mode; the caller closes it. */
@@ -53,17 +62,35 @@ interface Owner {
   readonly place: string;
   /** Opens a side store, which the owner closes. */
   side(name: string): Promise<Store>;
+  /** The tags of a stash, by its dbname; of the one that the store is of, by default. */
+  tagSpace(dbname?: string): TagSpace;
 }
 
 /**
  * The store with what the options ask for around it, each a decorator that knows nothing of the
  * others.
+ *
+ * @returns `latest` has the latest version of each key only; it is the same without append mode.
  */
-export function decorated(store: Store, options: CheckedOptions, owner: Owner): Store {
-  if (options.appendMode) {
-    store = new Versions(store, () => owner.side(RESERVED_DBNAMES.versions), () => owner.place);
-  }
-  return store;
+export function decorated(
+  store: Store,
+  options: CheckedOptions,
+  owner: Owner,
+): { store: Store; latest: Store } {
+  const find = (dbname: string) => owner.tagSpace(dbname);
+  const latest = new Tags(store, options.dbname, owner.tagSpace(), find);
+  if (!options.appendMode) return { store: latest, latest };
+  const side = () => owner.side(RESERVED_DBNAMES.versions);
+  return { store: new Versions(latest, side, () => owner.place), latest };
+}
+
+/**
+ * Whether somebody may have made the store of a dbname: opening one makes folders and files where
+ * each store has its own.
+ */
+export function mayBeThere(options: CheckedOptions, dbname: string): boolean {
+  if (builtInName(options.engine) === undefined || !needsRootDir(options)) return true;
+  return existsSync(storePathOf({ ...options, dbname }));
 }
 
 async function load(name: Parameters<typeof loadEngine>[0]): Promise<EngineFactory> {

@@ -75,11 +75,17 @@ export type HashStashOptions =
   );
 
 /** When an entry ends: by one of the two, or by the stash's own `ttl`. */
-export interface SetOptions {
+export interface TouchOptions {
   /** How long the entry lives, ms; `Infinity`: forever. */
   ttl?: number;
   /** The absolute deadline, ms since the epoch; `Infinity`: never. */
   expiresAt?: number;
+}
+
+/** When an entry ends, and what it can be invalidated by. */
+export interface SetOptions extends TouchOptions {
+  /** Names, up to 100, by each of which `invalidate` finds the entry. */
+  tags?: readonly string[];
 }
 
 /** The options as plain data, as `toJSON` gives them. */
@@ -137,12 +143,17 @@ const OPTION_NAMES = [
   "maxValueBytes",
 ];
 
-const SET_OPTION_NAMES = ["ttl", "expiresAt"];
+const DEADLINE_NAMES = ["ttl", "expiresAt"];
+const SET_OPTION_NAMES = [...DEADLINE_NAMES, "tags"];
+
+/** The most tags of one entry, and of one invalidation. */
+const MOST_TAGS = 100;
 
 /** Names of stores that a stash keeps for itself inside a dbname. */
 export const RESERVED_DBNAMES = {
   versions: ".versions",
   errors: ".errors",
+  tags: ".tags",
 } as const;
 
 /**
@@ -198,7 +209,7 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
  * @throws {TypeError | RangeError} When they are not times.
  */
 export function deadline(
-  options: SetOptions | undefined,
+  options: TouchOptions | undefined,
   stashTtl: number,
   now: number,
 ): number | undefined {
@@ -217,12 +228,53 @@ export function deadline(
 }
 
 /**
- * Checks the options of `set`.
+ * Checks the options of `touch`.
  *
  * @throws {TypeError | RangeError} When they are not times.
  */
-export function checkDeadline(options: SetOptions | undefined): void {
+export function checkDeadline(options: TouchOptions | undefined): void {
+  if (options !== undefined) checkNames(options, DEADLINE_NAMES);
   deadline(options, Infinity, 0);
+}
+
+/**
+ * Checks the options of `set`; they are as they are now, also when the caller changes them.
+ *
+ * @throws {TypeError | RangeError} When they make no sense.
+ */
+export function checkSetOptions(options: SetOptions | undefined): CheckedSetOptions {
+  deadline(options, Infinity, 0);
+  return { ...options, tags: checkTags(options?.tags) };
+}
+
+/** The options of `set` after the checks. */
+export interface CheckedSetOptions extends TouchOptions {
+  /** Each once; none: the entry has none from now on; absent: nothing was said of them. */
+  readonly tags?: string[];
+}
+
+/**
+ * Checks tags; each comes once.
+ *
+ * @throws {TypeError} When they are no strings, or one is empty.
+ * @throws {RangeError} When there are more than 100.
+ */
+export function checkTags(tags: unknown): string[] | undefined {
+  if (tags === undefined) return undefined;
+  if (!Array.isArray(tags)) {
+    throw new TypeError(`Expected tags to be an array of strings, got ${typeOf(tags)}`);
+  }
+  for (const tag of tags) {
+    if (typeof tag !== "string") {
+      throw new TypeError(`Expected each of the tags to be a string, got ${typeOf(tag)}`);
+    }
+    if (tag === "") throw new TypeError("Expected tags that are not empty");
+  }
+  const unique = [...new Set<string>(tags)];
+  if (unique.length > MOST_TAGS) {
+    throw new RangeError(`Expected up to ${MOST_TAGS} tags, got ${unique.length}`);
+  }
+  return unique;
 }
 
 /**

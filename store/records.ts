@@ -1,7 +1,8 @@
 /** A stash as rows: what is stored, flat, one row per item, ready to be a table. */
 import type { ArqueroTable } from "./arquero.ts";
 import { loadLibrary } from "../platform/library.ts";
-import { type Handle, keyOf } from "./handle.ts";
+import type { Handle } from "./handle.ts";
+import { checkSelection, keyOf, type SelectOptions } from "./selection.ts";
 import { dumpStore } from "./transfer.ts";
 import type { Version } from "./types.ts";
 import { rowsOfValue } from "./flatten.ts";
@@ -93,7 +94,7 @@ async function* everyVersion(handle: Handle): AsyncGenerator<[unknown, Version<u
 }
 
 /** Which pairs `query` yields; a predicate that is absent accepts all. */
-export interface QueryPredicates<K, V> {
+export interface QueryPredicates<K, V> extends SelectOptions {
   /** Whether it wants a key. */
   key?: (key: K) => boolean | PromiseLike<boolean>;
   /** Whether it wants a value. */
@@ -101,13 +102,15 @@ export interface QueryPredicates<K, V> {
 }
 
 /** @throws {TypeError} When they are no predicates. */
-export function checkPredicates(predicates: object): void {
-  checkNames(predicates, ["key", "value"]);
-  for (const [name, predicate] of Object.entries(predicates)) {
+export function checkPredicates(predicates: QueryPredicates<never, never>): SelectOptions {
+  checkNames(predicates, ["key", "value", "prefix", "tag"]);
+  const { prefix, tag, ...functions } = predicates;
+  for (const [name, predicate] of Object.entries(functions)) {
     if (predicate !== undefined && typeof predicate !== "function") {
       throw new TypeError(`Expected ${name} to be a predicate, got ${typeOf(predicate)}`);
     }
   }
+  return checkSelection({ prefix, tag });
 }
 
 const loadTable = loadLibrary<{ makeTable(columns: Map<string, TableColumn>): ArqueroTable }>(

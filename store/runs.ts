@@ -36,10 +36,14 @@ export function overtakeRunsOf(isMeant: (place: string) => boolean): void {
   for (const place of [...places.keys()]) if (isMeant(place)) overtakeRuns(place);
 }
 
-/** Tells the runs of a key, or of all keys of the store. */
-export function overtakeRuns(place: string, key?: string): void {
+/** Tells the runs of a key, of those that are meant, or of all keys of the store. */
+export function overtakeRuns(place: string, key: string | ((key: string) => boolean) = all): void {
   const keys = places.get(place);
   if (keys === undefined) return;
-  const told = key === undefined ? [...keys.values()] : [keys.get(key) ?? []];
+  const told = typeof key === "string"
+    ? [keys.get(key) ?? []]
+    : Array.from(keys).filter(([of]) => key(of)).map(([, runs]) => runs);
   for (const runs of told) for (const run of [...runs]) run.overtaken();
 }
+
+const all = () => true;

@@ -8,7 +8,7 @@ import type { NewEntry } from "../engines/engine.ts";
 import { inspect } from "../platform/system.ts";
 import type { Handle } from "./handle.ts";
 import { type StoredEntry, withHeader } from "./header.ts";
-import { checkFiniteTime, deadline } from "./options.ts";
+import { checkFiniteTime, checkTags, deadline } from "./options.ts";
 import { isLazy } from "./pairs.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
 
@@ -26,6 +26,8 @@ export interface StoredRecord {
   expiresAt?: number;
   /** For how long before its deadline it is a stale result, ms; absent: it never is. */
   stale?: number;
+  /** Its tags; absent: it has none. */
+  tags?: string[];
 }
 
 /** Records handed to an engine at once. */
@@ -50,6 +52,7 @@ export async function* dumpStore(
         timestamp: header?.timestamp ?? timestamp,
         expiresAt,
         stale: header?.stale,
+        tags: header?.tags && [...header.tags],
       };
     }
   }
@@ -153,13 +156,16 @@ function checked(record: StoredRecord): StoredRecord {
     if (time !== undefined) checkFiniteTime(name, time);
   }
   endOf(record);
+  checkTags(record.tags);
   return record;
 }
 
 function entryOf(record: StoredRecord): NewEntry {
   const { value, stale, timestamp = Date.now() } = record;
+  const tags = record.tags?.length ? record.tags : undefined;
+  const isPlain = stale === undefined && tags === undefined;
   return {
-    value: stale === undefined ? value : withHeader(value, { stale }),
+    value: isPlain ? value : withHeader(value, { stale, tags }),
     expiresAt: endOf(record),
     timestamp,
   };

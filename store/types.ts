@@ -57,7 +57,7 @@ export interface StashEntry<V> {
   freshUntil?: number;
   /** Whether its `ttl` has ended. */
   stale: boolean;
-  /** Its tags; so far there are none. */
+  /** Its tags. */
   tags: string[];
   /** Which version of the key it is, from 1. */
   version: number;

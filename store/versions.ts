@@ -23,7 +23,7 @@ import type {
 } from "../engines/engine.ts";
 import { unreadable } from "../engines/errors.ts";
 import { backoff, exclusive } from "./contention.ts";
-import { type Header, opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
+import { given, type Header, opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
 
 /** Versions read at once: bounds memory, and amortises round trips. */
 const BATCH = 256;
@@ -215,7 +215,8 @@ export class Versions extends Decorator {
     }
   }
 
-  #openHeader(key: string, entry: EntryValue): EntryValue {
+  #openHeader(key: string, entry: EntryValue & { readonly header?: Header }): EntryValue {
+    if (entry.header !== undefined) return entry;
     try {
       return openHeader(entry.value);
     } catch (error) {
@@ -289,11 +290,6 @@ function headerOf(entry: StoredEntry, now: number): VersionHeader {
     series: series ?? newSeries(),
     timestamp: timestamp ?? entry.timestamp ?? now,
   };
-}
-
-/** The entry as the engine gave it: only that is a state of it. */
-function given(entry: StoredEntry | undefined): Entry | undefined {
-  return entry?.given ?? entry;
 }
 
 function newSeries(): string {

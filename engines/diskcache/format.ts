@@ -48,6 +48,8 @@ export interface NewRow {
   readonly filename: string | null;
   /** The value, unless it is in the file. */
   readonly value: SqlValue;
+  /** What Python's `evict(tag)` finds it by. */
+  readonly tag: string | null;
 }
 
 /** A value as Python is to find it: in the row, or in a file of its own. */

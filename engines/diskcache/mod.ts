@@ -566,7 +566,7 @@ async function clearStore(path: string): Promise<void> {
 }
 
 function newRow(
-  { timestamp, expiresAt }: NewEntry,
+  { timestamp, expiresAt, tag }: NewEntry,
   value: NewValue,
   filename: string | null = null,
 ): NewRow {
@@ -577,6 +577,8 @@ function newRow(
     mode: value.mode,
     filename,
     value: "inRow" in value ? value.inRow : null,
+    // Another text would come back as another one.
+    tag: tag?.isWellFormed() && !tag.includes("\0") ? tag : null,
   };
 }
 

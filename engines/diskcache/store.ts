@@ -21,9 +21,13 @@ const HAS_KEY = "raw = 1 AND key IS NOT NULL";
 export const KEY = "key, CASE WHEN typeof(key) = 'text' AND instr(CAST(key AS BLOB), X'00') > 0 " +
   "THEN CAST(key AS BLOB) END";
 
+// A tag that Python gave a key stays when it is set anew; one of ours goes with the header that has
+// it (b"\\0HSE"), as far as that is in the row.
 const UPSERT =
   "INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, size, mode, " +
-  "filename, value) VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (key, raw) DO UPDATE SET " +
+  "filename, value, tag) VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?, ?) " +
+  "ON CONFLICT (key, raw) DO UPDATE SET tag = coalesce(excluded.tag, " +
+  "CASE WHEN substr(Cache.value, 1, 4) = x'00485345' THEN NULL ELSE Cache.tag END), " +
   "store_time = excluded.store_time, expire_time = excluded.expire_time, " +
   "access_time = excluded.access_time, access_count = 0, size = excluded.size, " +
   "mode = excluded.mode, filename = excluded.filename, value = excluded.value";
@@ -204,8 +208,9 @@ export class CacheTable {
   }
 
   #put(sql: string, key: SqlKey, row: NewRow, now: number): boolean {
-    const { storeTime, expireTime, size, mode, filename, value } = row;
-    return this.#sql(sql).run(key, storeTime, expireTime, now, size, mode, filename, value) > 0;
+    const { storeTime, expireTime, size, mode, filename, value, tag } = row;
+    const values = [storeTime, expireTime, now, size, mode, filename, value, tag];
+    return this.#sql(sql).run(key, ...values) > 0;
   }
 
   /** Removes what has expired, the first to expire first; how many. */

@@ -461,6 +461,28 @@ test("keeps the tag that Python gave a key", async (bed) => {
   assertEquals(answer, ["red", 1, 0]);
 });
 
+test("gives Python the only tag of an entry, to evict by", async (bed) => {
+  const location = { engine: "diskcache", rootDir: bed.root, name: "test" } as const;
+  await using stash = new HashStash(location);
+  const directory = stash.path;
+  const large = "x".repeat(50 * KB);
+  await stash.set("one", 1, { tags: ["red"] });
+  await stash.set("large", large, { tags: ["red"] });
+  await stash.setMany([["many", 1]], { tags: ["red"] });
+  await stash.set("two", 2, { tags: ["red", "blue"] });
+  await stash.set("untagged", 1, { tags: ["red"] });
+  await stash.set("untagged", 1);
+  await stash.set("odd", 1, { tags: ["\0"] });
+  const tag = (key: string) => python(directory, `answer(cache.get('${key}', tag=True)[1])`);
+  assertEquals([await tag("one"), await tag("two"), await tag("untagged")], ["red", null, null]);
+  assertEquals(await python(directory, "answer(cache.evict('red'))"), 3);
+  const keys = await Array.fromAsync(stash.keys());
+  assertEquals(keys.toSorted(), ["odd", "two", "untagged"]);
+  assertEquals(await stash.get("one"), undefined);
+  assertEquals(await stash.invalidate({ tags: ["red"] }), 1);
+  assertEquals(await python(directory, "answer(check())"), []);
+});
+
 test("counts hits and misses where Python asked for it", async (bed) => {
   await python(directoryOf(bed), "cache.stats(enable=True)\ncache['key'] = 'text'");
   const engine = await openIn(bed);

@@ -1,0 +1,254 @@
+/** What tags do to a store: an entry with a tag that has been invalidated is absent. */
+import { DecodeError } from "../codec/errors.ts";
+import type { Store } from "../engines/complete.ts";
+import { Decorator } from "../engines/decorator.ts";
+import { each } from "../engines/each.ts";
+import type { Awaitable, Entry, EntryValue, Guard, NewEntry } from "../engines/engine.ts";
+import { whenReady } from "../platform/awaitable.ts";
+import { given, hasHeader, opened, type StoredEntry, taggedOf, withHeader } from "./header.ts";
+import type { IndexEntry, TagSpace } from "./tag_space.ts";
+
+/** Entries of a listing that are judged in one step … */
+const PAGE = 64;
+/** … and bytes of them. */
+const PAGE_BYTES = 1_000_000;
+
+/** Finds the tags of a stash by its dbname. */
+export type FindTagSpace = (dbname: string) => TagSpace;
+
+/**
+ * A store whose entries may have tags. To all others it does nothing, but for a look at the first
+ * byte of what is read or stored.
+ */
+export class Tags extends Decorator {
+  /** The dbname of the store. */
+  readonly #dbname: string;
+  readonly #space: TagSpace;
+  readonly #find: FindTagSpace;
+
+  /**
+   * @param inner The store.
+   * @param dbname Its dbname.
+   * @param space The tags of the stash that it is a store of.
+   * @param find Those of the stash that an entry was stored by: a function's store can be opened as
+   * a stash of its own.
+   */
+  constructor(inner: Store, dbname: string, space: TagSpace, find: FindTagSpace) {
+    super(inner);
+    this.#dbname = dbname;
+    this.#space = space;
+    this.#find = find;
+  }
+
+  override get(key: string): Awaitable<StoredEntry | undefined> {
+    return whenReady(this.inner.get(key), this.#judgeOne);
+  }
+
+  override getValue(key: string): Awaitable<EntryValue | undefined> {
+    return whenReady(this.inner.getValue(key) as Awaitable<Entry | undefined>, this.#judgeOne);
+  }
+
+  override getMany(keys: string[]): Awaitable<(StoredEntry | undefined)[]> {
+    return whenReady(this.inner.getMany(keys), (entries) => this.#allLive(entries));
+  }
+
+  override getValues(keys: string[]): Awaitable<(EntryValue | undefined)[]> {
+    const found = this.inner.getValues(keys) as Awaitable<(Entry | undefined)[]>;
+    return whenReady(found, (entries) => this.#allLive(entries));
+  }
+
+  override async *entries(prefix?: string): AsyncGenerator<[string, StoredEntry]> {
+    await this.#space.settle();
+    let page: [string, Entry][] = [];
+    let bytes = 0;
+    for await (const [key, entry] of this.inner.entries(prefix)) {
+      if (hasHeader(entry)) {
+        page.push([key, entry]);
+        bytes += entry.value.length;
+        if (page.length < PAGE && bytes < PAGE_BYTES) continue;
+      }
+      yield* await this.#livePairs(page);
+      if (!hasHeader(entry)) yield [key, entry];
+      page = [];
+      bytes = 0;
+    }
+    yield* await this.#livePairs(page);
+  }
+
+  override async *keys(prefix?: string): AsyncGenerator<string> {
+    await this.#space.settle();
+    yield* this.inner.keys(prefix);
+  }
+
+  override async size(): Promise<number> {
+    await this.#space.settle();
+    return await this.inner.size();
+  }
+
+  override has(key: string): Awaitable<boolean> {
+    return whenReady(this.inner.has(key), (found) => {
+      if (!found) return false;
+      return whenReady(
+        this.#space.isPending(),
+        (isPending) =>
+          isPending ? whenReady(this.getValue(key), (entry) => entry !== undefined) : true,
+      );
+    });
+  }
+
+  override set(key: string, entry: NewEntry): Awaitable<void> {
+    const isPlain = taggedOf(entry) === undefined;
+    return isPlain ? this.inner.set(key, entry) : this.#setTagged([[key, entry]]);
+  }
+
+  override setMany(pairs: [string, NewEntry][]): Awaitable<void> {
+    const isPlain = pairs.every(([, entry]) => taggedOf(entry) === undefined);
+    return isPlain ? this.inner.setMany(pairs) : this.#setTagged(pairs);
+  }
+
+  override compareAndSet(
+    key: string,
+    expected: StoredEntry | undefined,
+    next: NewEntry | undefined,
+    guard?: Guard,
+  ): Awaitable<boolean> {
+    const state = given(expected);
+    if (next !== undefined && taggedOf(next) !== undefined) {
+      return this.#replaceTagged(key, state, next, guard);
+    }
+    return whenReady(
+      this.inner.compareAndSet(key, state, next, guard),
+      (done) => done || state !== undefined ? done : this.#replaceGone(key, next, guard),
+    );
+  }
+
+  override guardOn(key: string, expected: StoredEntry): Guard {
+    return super.guardOn(key, given(expected) ?? expected);
+  }
+
+  override async prune(): Promise<number> {
+    const pruned = await this.inner.prune();
+    // Once for all stores that have the same tags.
+    if (this.#space.dbname === this.#dbname) await this.#space.prune();
+    return pruned;
+  }
+
+  // One function for all reads: to make one for each would show in those from memory.
+  readonly #judgeOne = (entry: Entry | undefined) => this.#live(entry);
+
+  /** The entry, unless one of its tags has been invalidated. */
+  #live(entry: Entry | undefined): Awaitable<StoredEntry | undefined> {
+    if (entry === undefined || !hasHeader(entry)) return entry;
+    const read = openedIfWhole(entry);
+    const tagged = taggedOf(read);
+    if (tagged === undefined) return read;
+    return whenReady(
+      this.#spaceOf(tagged).areLive([tagged]),
+      ([isLive]) => isLive ? read : undefined,
+    );
+  }
+
+  /** The same for many, with one look at the marks of all their tags. */
+  #allLive(
+    entries: readonly (Entry | undefined)[],
+  ): Awaitable<(StoredEntry | undefined)[]> {
+    if (!entries.some((entry) => entry !== undefined && hasHeader(entry))) return [...entries];
+    return this.#judge(entries.map((entry) => entry && openedIfWhole(entry)));
+  }
+
+  async #livePairs(pairs: readonly [string, Entry][]): Promise<[string, StoredEntry][]> {
+    const live = await this.#allLive(pairs.map(([, entry]) => entry));
+    return pairs.flatMap(([key], i): [string, StoredEntry][] => {
+      const entry = live[i];
+      return entry === undefined ? [] : [[key, entry]];
+    });
+  }
+
+  async #judge(
+    entries: (StoredEntry | undefined)[],
+  ): Promise<(StoredEntry | undefined)[]> {
+    const tagged = entries.flatMap((entry, i) => {
+      const header = entry && taggedOf(entry);
+      return header === undefined ? [] : [{ ...header, i }];
+    });
+    for (const group of Map.groupBy(tagged, ({ space }) => space).values()) {
+      const live = await this.#spaceOf(group[0]).areLive(group);
+      for (const [j, { i }] of group.entries()) if (!live[j]) entries[i] = undefined;
+    }
+    return entries;
+  }
+
+  #spaceOf({ space }: { readonly space?: string }): TagSpace {
+    return space === undefined || space === this.#space.dbname ? this.#space : this.#find(space);
+  }
+
+  async #setTagged(pairs: readonly [string, NewEntry][]): Promise<void> {
+    const numbered = await this.#numbered(pairs);
+    if (numbered.length === 1) await this.inner.set(...numbered[0]);
+    else await this.inner.setMany(numbered);
+    await this.#takeBack(numbered);
+  }
+
+  async #replaceTagged(
+    key: string,
+    expected: Entry | undefined,
+    next: NewEntry,
+    guard?: Guard,
+  ): Promise<boolean> {
+    const numbered = await this.#numbered([[key, next]]);
+    const [[, entry]] = numbered;
+    const done = await this.inner.compareAndSet(key, expected, entry, guard) ||
+      expected === undefined && await this.#replaceGone(key, entry, guard);
+    if (done) await this.#takeBack(numbered);
+    return done;
+  }
+
+  /** Where an entry that counts as absent is in the way. */
+  async #replaceGone(key: string, next: NewEntry | undefined, guard?: Guard): Promise<boolean> {
+    const entry = await this.inner.get(key);
+    if (entry === undefined || await this.#live(entry) !== undefined) return false;
+    return await this.inner.compareAndSet(key, entry, next, guard);
+  }
+
+  /** The entries with their numbers, after the index has been told of those with tags. */
+  async #numbered(pairs: readonly [string, NewEntry][]): Promise<[string, NewEntry][]> {
+    const now = await this.#space.clock();
+    const space = this.#space.dbname === this.#dbname ? undefined : this.#space.dbname;
+    const rows: IndexEntry[] = [];
+    const numbered = pairs.map(([text, entry]): [string, NewEntry] => {
+      const header = taggedOf(entry);
+      if (header === undefined) return [text, entry];
+      const { tags, seq = now } = header;
+      rows.push({ dbname: this.#dbname, text, tags, expiresAt: entry.expiresAt });
+      const tag = tags.length === 1 ? tags[0] : undefined;
+      return [text, { ...entry, value: withHeader(entry.value, { seq, space }), tag }];
+    });
+    await this.#space.index(rows);
+    return numbered;
+  }
+
+  /** Removes again what was invalidated while it was being stored. */
+  async #takeBack(pairs: readonly [string, NewEntry][]): Promise<void> {
+    const stored = pairs.flatMap(([text, entry]) => {
+      const header = taggedOf(entry);
+      return header === undefined ? [] : [{ text, tags: header.tags, seq: header.seq ?? 0 }];
+    });
+    const overtaken = await this.#space.areOvertaken(stored);
+    await each(stored.filter((_, i) => overtaken[i]), async ({ text, seq }) => {
+      const entry = await this.inner.get(text);
+      // What somebody else has stored meanwhile is for him to take back.
+      if (entry === undefined || taggedOf(entry)?.seq !== seq) return;
+      await this.inner.compareAndSet(text, entry, undefined);
+    });
+  }
+}
+
+/** The entry with its header apart; one whose header is damaged as it is, for its reader to say. */
+function openedIfWhole(entry: Entry): StoredEntry {
+  try {
+    return opened(entry);
+  } catch (error) {
+    if (error instanceof DecodeError) return entry;
+    throw error;
+  }
+}
