@@ -10,11 +10,14 @@ import type {
   EngineSupports,
   Entry,
   EntryValue,
+  FoundStore,
   Guard,
   NewEntry,
+  StoreUsage,
 } from "./engine.ts";
 import { EngineError, engineError, messageOf, unreadable } from "./errors.ts";
 import { type Hold, SharedResources } from "./shared.ts";
+import { Tally, utf8Length } from "./tally.ts";
 
 /**
  * An engine with every method, none of which takes a prefix but `keys` and `entries`: what a stash
@@ -38,8 +41,13 @@ export interface Store
 export interface CompleteOptions {
   /** Only the keys that begin so, without it: `""`, all of them, by default. */
   prefix?: string;
-  /** How the keys of the stores nested in this part begin: for `clear(true)`. */
+  /** How the keys of the stores nested in this part begin: for `clear(true)` and `stores`. */
   nestedPrefix?: string;
+  /**
+   * What stands behind `nestedPrefix` in a key: the dbname of a nested store, and the key in it;
+   * `undefined` when it is none. Without it `stores` tells of this part alone.
+   */
+  nestedKey?: (rest: string) => [dbname: string, key: string] | undefined;
 }
 
 /** How many entries a derived iteration reads at once. */
@@ -90,16 +98,18 @@ export class CompleteEngine implements Store {
   readonly #engine: Engine;
   readonly #prefix: string;
   readonly #nestedPrefix: string | undefined;
+  readonly #nestedKey: CompleteOptions["nestedKey"];
   /** What the methods that may be about a part are given; the whole engine needs no prefix. */
   readonly #part: string | undefined;
   /** This one's share of the engine, from the first `open` to `close`. */
   #hold: Promise<Hold<Engine>> | undefined;
   #isOpen = false;
 
-  constructor(engine: Engine, { prefix = "", nestedPrefix }: CompleteOptions = {}) {
+  constructor(engine: Engine, { prefix = "", nestedPrefix, nestedKey }: CompleteOptions = {}) {
     this.#engine = engine;
     this.#prefix = prefix;
     this.#nestedPrefix = nestedPrefix;
+    this.#nestedKey = nestedKey;
     this.#part = prefix === "" ? undefined : prefix;
   }
 
@@ -113,6 +123,9 @@ export class CompleteEngine implements Store {
 
   get supports(): EngineSupports {
     const { supports } = this.#engine;
+    if (this.#part !== undefined) {
+      return { ...supports, prefix: false, stores: this.#nestedKey !== undefined };
+    }
     // The methods of this one take no prefix.
     return supports.prefix === true ? { ...supports, prefix: false } : supports;
   }
@@ -306,12 +319,14 @@ export class CompleteEngine implements Store {
     return this.#call("byteSize", async () => {
       const engine = this.#engine;
       if (this.#isWhole && engine.byteSize !== undefined) return await engine.byteSize(this.#part);
-      const encoder = new TextEncoder();
-      let bytes = 0;
-      for await (const [key, { value }] of this.#entries("byteSize", this.#prefix)) {
-        bytes += encoder.encode(this.#own(key)).byteLength + value.byteLength;
-      }
-      return bytes;
+      return (await this.#usage("byteSize")).bytes;
+    });
+  }
+
+  stores(counted: boolean): AsyncIterable<FoundStore> {
+    return this.#each("stores", () => {
+      if (this.#part !== undefined) return this.#storesOfPart(counted);
+      return this.#engine.stores?.(counted) ?? this.#storeAlone(counted);
     });
   }
 
@@ -363,6 +378,37 @@ export class CompleteEngine implements Store {
         if (entry !== undefined) yield [keys[i], entry];
       }
     }
+  }
+
+  async #usage(operation: EngineOperation): Promise<StoreUsage> {
+    const tally = new Tally();
+    for await (const [key, { value, timestamp }] of this.#entries(operation, this.#prefix)) {
+      tally.add(utf8Length(this.#own(key)) + value.byteLength, timestamp);
+    }
+    return tally.usage;
+  }
+
+  async *#storeAlone(counted: boolean): AsyncGenerator<FoundStore> {
+    yield { dbname: "", usage: counted ? await this.#usage("stores") : undefined };
+  }
+
+  /** What a part can tell by its keys. */
+  async *#storesOfPart(counted: boolean): AsyncGenerator<FoundStore> {
+    yield* this.#storeAlone(counted);
+    const start = this.#nestedPrefix;
+    if (start === undefined) return;
+    const tallies = new Map<string, Tally>();
+    const count = (key: string, entry?: Entry) => {
+      const found = this.#nestedKey?.(key.slice(start.length));
+      if (found === undefined) return;
+      const [dbname, own] = found;
+      let tally = tallies.get(dbname);
+      if (tally === undefined) tallies.set(dbname, tally = new Tally());
+      if (entry !== undefined) tally.add(utf8Length(own) + entry.value.byteLength, entry.timestamp);
+    };
+    if (counted) { for await (const pair of this.#entries("stores", start)) count(...pair); }
+    else for await (const key of this.#engine.keys(start)) count(key);
+    for (const [dbname, { usage }] of tallies) yield { dbname, usage: counted ? usage : undefined };
   }
 
   async #check(fix: boolean): Promise<EngineCheck> {

@@ -6,6 +6,7 @@ import type {
   EngineSupports,
   Entry,
   EntryValue,
+  FoundStore,
   Guard,
   NewEntry,
 } from "./engine.ts";
@@ -174,5 +175,10 @@ export abstract class Decorator implements Store {
   /** Bytes on disk or in the server. */
   byteSize(): Awaitable<number> {
     return this.inner.byteSize();
+  }
+
+  /** The store and those nested in it, with what they hold if asked. */
+  stores(counted: boolean): Iterable<FoundStore> | AsyncIterable<FoundStore> {
+    return this.inner.stores(counted);
   }
 }

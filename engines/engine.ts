@@ -55,6 +55,11 @@ export interface EngineSupports {
    * several steps.
    */
   readonly guard?: boolean;
+  /**
+   * `stores` tells of the stores nested in this one too. Default: false, and it tells of this one
+   * alone.
+   */
+  readonly stores?: boolean;
 }
 
 /** What must hold of another store of the same engine at the moment of a `compareAndSet`. */
@@ -91,7 +96,29 @@ export type EngineOperation =
   | "entries"
   | "prune"
   | "check"
-  | "byteSize";
+  | "byteSize"
+  | "stores";
+
+/** What a store holds. */
+export interface StoreUsage {
+  /** How many live entries. */
+  readonly entries: number;
+  /**
+   * Bytes of their keys (in UTF-8) and values, as they are stored: neither headers nor indexes nor
+   * unused space of files count.
+   */
+  readonly bytes: number;
+  /** When the latest of them was set, ms since the epoch; absent where the backend keeps no times. */
+  readonly lastWrite?: number;
+}
+
+/** A store that `stores` found. */
+export interface FoundStore {
+  /** Its dbname inside the engine's, as `sub` takes it; `""` for the engine's own store. */
+  readonly dbname: string;
+  /** What it holds, if that was asked for. */
+  readonly usage?: StoreUsage;
+}
 
 /** One thing that `check` found. */
 export interface EngineProblem {
@@ -236,6 +263,15 @@ export interface Engine {
   check?(options: EngineCheckOptions): Awaitable<EngineCheck>;
   /** Bytes on disk or in the server. Default: the sum of keys and values. */
   byteSize?(prefix?: string): Awaitable<number>;
+  /**
+   * This store and those nested in it (as for `clear`), whether or not anybody has them open: each
+   * once, in any order. Of those without entries any may be left out, and so may those whose names
+   * nothing tells. Opens none for longer than it takes. Default: this store alone, or of a part of an
+   * engine what the keys tell.
+   *
+   * @param counted Whether to say what they hold, which may cost a walk over all entries.
+   */
+  stores?(counted: boolean): Iterable<FoundStore> | AsyncIterable<FoundStore>;
 }
 
 /** Where an engine keeps the store that it is made for. */

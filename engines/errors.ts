@@ -68,6 +68,7 @@ const DOING: Record<EngineOperation, string> = {
   prune: "prune",
   check: "check",
   byteSize: "measure",
+  stores: "list stores of",
 };
 
 /** The error for an operation that the backend failed: `Cannot get entry in engine "redis": …`. */

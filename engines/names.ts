@@ -2,7 +2,7 @@
  * The whole names of stores, kept beside the files and folders whose names have a hash in their
  * place: two names could have one hash, and their stores would be one.
  */
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { errorCode, isNotFound } from "../platform/errors.ts";
 import {
   folderMode,
@@ -119,6 +119,17 @@ function claim({ file, text }: NamedPath, mode: number, isAbandoned: boolean): b
     if (errorCode(error) === "EEXIST") return false;
     throw error;
   }
+}
+
+/**
+ * The part of a dbname that the last part of a path stands for, without the ending that an engine's
+ * files have; `undefined` when nothing tells.
+ */
+export function partAt(path: string): string | undefined {
+  const segment = basename(path);
+  if (encodeSegment(segment) === segment) return segment;
+  const text = nameIn(`${path}.name`);
+  return text !== undefined && encodeSegment(text) === segment ? text : undefined;
 }
 
 /** The name in a file; `undefined` when none has been written down, or not yet. */

@@ -5,6 +5,7 @@ import { EXPIRY } from "./expiry.ts";
 import { GUARD_CASES } from "./guards.ts";
 import { ITERATION } from "./iteration.ts";
 import { KEY_CASES } from "./keys.ts";
+import { LISTING } from "./listing.ts";
 import { PREFIX_CASES } from "./prefixes.ts";
 import { STORES } from "./stores.ts";
 import { type ContractHarness, Scope } from "./support.ts";
@@ -81,6 +82,7 @@ export function engineContract(harness: ContractHarness): ContractCase[] {
     ...BATCHES,
     ...ITERATION,
     ...STORES,
+    ...LISTING,
     ...PREFIX_CASES,
   ];
   return cases.map(({ name, run }) => ({

@@ -50,8 +50,10 @@ import type {
   EngineCheck,
   EngineLocation,
   Entry,
+  FoundStore,
   Guard,
   NewEntry,
+  StoreUsage,
 } from "../engine.ts";
 import { messageOf } from "../errors.ts";
 import { isDiskFull } from "../file_failures.ts";
@@ -59,14 +61,15 @@ import { builtIn } from "../built_in.ts";
 import type { DiskcacheEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, integerOption } from "../options.ts";
+import { type NestedPlace, nestedStores } from "../nested.ts";
 import { nestedFolder, pathOption, storePath } from "../paths.ts";
 import { holdNames, type NamedPath, storeNames } from "../names.ts";
 import { DatabaseHandle, type Step } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
+import { countRows } from "../sqlite/usage.ts";
 import { withoutGarbled } from "../sqlite/format.ts";
 import { explainSql, RefusedError, snapshot, transact } from "../sqlite/transaction.ts";
-import { isNotFound } from "../../platform/errors.ts";
-import { giveMode, makeFolderSync, readFolder, statSync } from "../../platform/files.ts";
+import { giveMode, makeFolderSync, statSync } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
 const NAME = "diskcache";
@@ -90,7 +93,7 @@ interface CacheGuard {
 class DiskcacheEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, guard: true };
+  readonly supports = { persistent: true, shared: true, guard: true, stores: true };
   readonly #files: ValueFiles;
   readonly #database: DatabaseHandle<CacheTable>;
   readonly #names: readonly NamedPath[];
@@ -268,9 +271,7 @@ class DiskcacheEngine implements Engine {
       return { taken: removed, removed };
     });
     if (!deep) return;
-    for (const path of await this.#nested()) {
-      await clearStore(path);
-    }
+    for (const { path } of this.#nested()) await inStore(path, (store) => store.clear());
   }
 
   prune(): Promise<number> {
@@ -293,6 +294,22 @@ class DiskcacheEngine implements Engine {
 
   byteSize(): Awaitable<number> {
     return this.#database.run((table) => table.volume());
+  }
+
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    yield { dbname: "", usage: counted ? await this.#usage() : undefined };
+    for (const { path, dbname } of this.#nested()) {
+      if (dbname === undefined) continue;
+      const usage = counted ? await inStore(path, (store) => store.#usage()) : undefined;
+      yield { dbname, usage };
+    }
+  }
+
+  /** What the store holds. */
+  #usage(): Promise<StoreUsage> {
+    return countRows((after, limit) => {
+      return this.#database.run((table) => table.count(after, seconds(), limit));
+    });
   }
 
   /** Looks keys up, in one state of the directory, and notes that they were used. */
@@ -530,32 +547,25 @@ class DiskcacheEngine implements Engine {
   }
 
   /** The directories of the stores nested in this one. */
-  async #nested(): Promise<string[]> {
-    const stores: string[] = [];
-    const folders = [nestedFolder(this.path)];
-    if (!look(folders[0])?.isDirectory) return [];
-    for (const folder of folders) {
-      try {
-        for await (const { name, isDirectory } of readFolder(folder)) {
-          if (!isDirectory) continue;
-          if (name.endsWith("+")) folders.push(join(folder, name));
-          else if (look(join(folder, name, DATABASE))?.isFile) stores.push(join(folder, name));
-        }
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-    }
-    return stores;
+  *#nested(): Generator<NestedPlace> {
+    const folder = nestedFolder(this.path);
+    if (!look(folder)?.isDirectory) return;
+    yield* nestedStores(folder, "", (path, { isDirectory }) => {
+      return isDirectory && look(join(path, DATABASE))?.isFile === true;
+    });
   }
 }
 
-/** Removes all entries of another directory. */
-async function clearStore(path: string): Promise<void> {
+/** Does something with another directory. */
+async function inStore<T>(
+  path: string,
+  action: (store: DiskcacheEngine) => Awaitable<T>,
+): Promise<T> {
   const store = new DiskcacheEngine(path, new Map(), false);
   try {
     await store.open();
     try {
-      await store.clear();
+      return await action(store);
     } finally {
       await store.close();
     }

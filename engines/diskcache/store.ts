@@ -7,6 +7,7 @@ import {
   type SettingValues,
 } from "./schema.ts";
 import { LAST_TIME } from "../sqlite/format.ts";
+import { bytesOf, pageOfRows } from "../sqlite/usage.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "../sqlite/driver.ts";
 
 const LIVE = "(expire_time IS NULL OR expire_time > ?)";
@@ -56,6 +57,12 @@ const SQL = {
   size: `SELECT count(*) FROM Cache WHERE ${HAS_KEY} AND ${LIVE}`,
   fileBytes: "SELECT value FROM Settings WHERE key = 'size'",
   named: "SELECT filename FROM Cache WHERE filename IN (SELECT value FROM json_each(?))",
+  page: pageOfRows({
+    table: "Cache",
+    isLive: `${HAS_KEY} AND (expire_time IS NULL OR expire_time > ?1)`,
+    bytes: `${bytesOf("key")} + iif(filename IS NULL, ${bytesOf("value")}, size)`,
+    time: `iif(abs(store_time) <= ${LAST_TIME / 1_000}, CAST(store_time * 1000 AS INTEGER), NULL)`,
+  }),
   pages: "PRAGMA page_count",
   pageSize: "PRAGMA page_size",
 } as const;
@@ -246,6 +253,11 @@ export class CacheTable {
   /** How many live rows have a key of ours. */
   size(now: number): number {
     return this.#number(SQL.size, now);
+  }
+
+  /** Counts a page of rows, for `countRows`. */
+  count(after: SqlValue, now: number, limit: number): SqlValue[] | undefined {
+    return this.#sql(SQL.page, { wide: true }).get(now, after, limit);
   }
 
   /** Bytes of the database and of the files, as Python counts them. */

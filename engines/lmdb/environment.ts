@@ -35,8 +35,13 @@ const INSPECTED_PAGES = 2_000;
  */
 const MAX_DATABASES = 20_000;
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
 const ENTRIES = "entries:";
 const DEADLINES = "deadlines:";
+/** The database of the dbnames that the names of databases have hashes of, by these. */
+const NAMES = "names";
 
 /** What this engine uses of one of npm:lmdb's databases, with keys and values that are bytes. */
 export interface LmdbDatabase {
@@ -158,6 +163,7 @@ export class LmdbEnvironment {
   readonly #fresh: { transaction: LmdbTransaction };
   readonly #identity: string | undefined;
   readonly #opened = new Map<string, LmdbDatabases>();
+  #notes: LmdbDatabase | undefined;
   #done: Promise<boolean> | undefined;
   #outcome!: Promise<boolean>;
 
@@ -190,30 +196,63 @@ export class LmdbEnvironment {
   async databases(dbname: string): Promise<LmdbDatabases> {
     const name = nameOf(dbname);
     if (this.#lock === undefined) return this.#open(name);
-    return await this.write(() => this.#open(name));
+    return await this.write(async () => {
+      const databases = this.#open(name);
+      if (name !== dbname) await this.#note(name, dbname);
+      return databases;
+    });
   }
 
   /** The databases of all dbnames nested in this one; to be called in `write`. */
   nested(dbname: string): LmdbDatabases[] {
+    return this.#nestedNames(dbname).map((name) => this.#open(name));
+  }
+
+  /** The dbnames nested in this one, as far as they are known. */
+  async nestedDbnames(dbname: string): Promise<string[]> {
+    const names = this.#nestedNames(dbname);
+    if (names.every((name) => nameOf(name) === name)) return names;
+    const open = () => this.#notes ??= this.#openDatabase({ name: NAMES });
+    const notes = this.#lock === undefined ? open() : this.#notes ?? await this.write(open);
+    return names.flatMap((name) => {
+      if (nameOf(name) === name) return [name];
+      const note = this.read(notes, encoder.encode(name));
+      const text = note && decoder.decode(note.slice(0, note.length));
+      return text !== undefined && nameOf(text) === name ? [text] : [];
+    });
+  }
+
+  #nestedNames(dbname: string): string[] {
     const prefix = `${ENTRIES}${nameOf(dbname)}/`;
     return this.#names()
       .filter((name) => name.startsWith(prefix))
-      .map((name) => this.#open(name.slice(ENTRIES.length)));
+      .map((name) => name.slice(ENTRIES.length));
+  }
+
+  /** Writes a dbname down, unless that has been done. */
+  async #note(name: string, dbname: string): Promise<void> {
+    const notes = this.#notes ??= this.#openDatabase({ name: NAMES });
+    const key = encoder.encode(name);
+    if (this.read(notes, key) !== undefined) return;
+    await this.committed(notes.put(key, encoder.encode(dbname)));
   }
 
   #open(name: string): LmdbDatabases {
     let databases = this.#opened.get(name);
     if (databases === undefined) {
-      const open = (options: Record<string, unknown>) =>
-        // An environment that is only read may lack it.
-        this.#root.openDB({ encoding: "binary", keyEncoding: "binary", ...options }) ?? NO_DATABASE;
       databases = {
-        entries: open({ name: ENTRIES + name, useVersions: true }),
-        deadlines: open({ name: DEADLINES + name }),
+        entries: this.#openDatabase({ name: ENTRIES + name, useVersions: true }),
+        deadlines: this.#openDatabase({ name: DEADLINES + name }),
       };
       this.#opened.set(name, databases);
     }
     return databases;
+  }
+
+  #openDatabase(options: Record<string, unknown>): LmdbDatabase {
+    // An environment that is only read may lack it.
+    return this.#root.openDB({ encoding: "binary", keyEncoding: "binary", ...options }) ??
+      NO_DATABASE;
   }
 
   /** Whether it is new, or holds what this engine writes. */
@@ -298,8 +337,9 @@ export class LmdbEnvironment {
 
   #names(): string[] {
     this.refresh();
-    const decoder = new TextDecoder();
-    return Array.from(this.#root.getKeys({ start: undefined }), (key) => decoder.decode(key));
+    // npm:lmdb ends names as C does.
+    const textOf = (key: Uint8Array) => decoder.decode(key).replace(/\0$/, "");
+    return Array.from(this.#root.getKeys({ start: undefined }), textOf);
   }
 }
 

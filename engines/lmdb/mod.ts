@@ -16,6 +16,7 @@ import type {
   EngineLocation,
   EngineOperation,
   Entry,
+  FoundStore,
   Guard,
   NewEntry,
 } from "../engine.ts";
@@ -23,6 +24,7 @@ import { groupsOf } from "../each.ts";
 import { builtIn } from "../built_in.ts";
 import type { LmdbEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
+import { nameInside } from "../nested.ts";
 import { holdNames, type NamedPath, sharedNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions, integerOption, modeOption } from "../options.ts";
 import { sharedPath } from "../paths.ts";
@@ -61,7 +63,7 @@ const TIMED_BETWEEN_PRUNES = 1_000;
 class LmdbEngine implements Engine {
   readonly name = "lmdb";
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, guard: true };
+  readonly supports = { persistent: true, shared: true, guard: true, stores: true };
   readonly #dbname: string;
   readonly #names: readonly NamedPath[];
   readonly #options: LmdbOptions;
@@ -284,6 +286,20 @@ class LmdbEngine implements Engine {
 
   async byteSize(): Promise<number> {
     return (await this.#current()).byteSize();
+  }
+
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    const own = await this.#current();
+    yield { dbname: "", usage: counted ? await own.usage() : undefined };
+    const environment = this.#hold.resource;
+    for (const whole of await environment.nestedDbnames(this.#dbname)) {
+      const dbname = nameInside(this.#dbname, whole);
+      if (!dbname) continue;
+      const usage = counted
+        ? await new LmdbStore(environment, await environment.databases(whole)).usage()
+        : undefined;
+      yield { dbname, usage };
+    }
   }
 
   explain(error: unknown, operation: EngineOperation): string | undefined {

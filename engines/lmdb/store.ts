@@ -1,13 +1,15 @@
 /** How entries are kept in LMDB: reading, writing and listing records of one dbname. */
-import type { Awaitable } from "../engine.ts";
+import type { Awaitable, StoreUsage } from "../engine.ts";
 import type { LmdbDatabase, LmdbDatabases, LmdbEnvironment, LmdbRange } from "./environment.ts";
 import {
   type PackedEntry,
   readDeadlineKey,
   RecordError,
+  textOfLmdbKey,
   toDeadlineKey,
   unpackRecord,
 } from "./format.ts";
+import { Tally, utf8Length } from "../tally.ts";
 import { Turns } from "../../platform/timers.ts";
 
 /** How many entries are read at once, and about how many bytes of them. */
@@ -206,6 +208,25 @@ export class LmdbStore {
         sum + pageSize * (treeBranchPageCount + treeLeafPageCount + overflowPages),
       0,
     );
+  }
+
+  /** What it holds: looks at every entry. */
+  async usage(): Promise<StoreUsage> {
+    const tally = new Tally();
+    for await (const { key, value } of this.raw()) {
+      try {
+        const { timestamp, expiresAt, start, key: text = textOfLmdbKey(key) ?? "" } = unpackRecord(
+          key,
+          value,
+        );
+        if (Date.now() < expiresAt) tally.add(utf8Length(text) + value.length - start, timestamp);
+      } catch (error) {
+        if (!(error instanceof RecordError)) throw error;
+        // It is listed, as a rule, and nobody knows how much of it there is.
+        tally.add(key.length);
+      }
+    }
+    return tally.usage;
   }
 
   /** Removes all entries. */

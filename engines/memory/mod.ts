@@ -3,11 +3,12 @@
  *
  * @module
  */
-import type { Engine, EngineLocation, Entry, Guard, NewEntry } from "../engine.ts";
+import type { Engine, EngineLocation, Entry, FoundStore, Guard, NewEntry } from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { MemoryEngineOptions } from "../engine_options.ts";
 import { isExpired } from "../expiry.ts";
 import { guardStore } from "../guard.ts";
+import { nameInside } from "../nested.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
 import { memoryPath } from "../paths.ts";
 import { bytesOf, MemoryStore } from "./store.ts";
@@ -22,7 +23,7 @@ const STORES = new Map<string, Map<string, MemoryStore>>();
 class MemoryEngine implements Engine {
   readonly name = "memory";
   readonly path: string;
-  readonly supports = { persistent: false, shared: false, guard: true };
+  readonly supports = { persistent: false, shared: false, guard: true, stores: true };
   evictions = 0;
   readonly #group: string;
   readonly #dbname: string;
@@ -108,9 +109,8 @@ class MemoryEngine implements Engine {
   clear(deep = false): void {
     this.#store.clear();
     if (!deep) return;
-    const group = STORES.get(this.#group) ?? new Map<string, MemoryStore>();
-    for (const [dbname, store] of group) {
-      if (!dbname.startsWith(`${this.#dbname}/`)) continue;
+    for (const [dbname, store] of [...STORES.get(this.#group) ?? []]) {
+      if (!nameInside(this.#dbname, dbname)) continue;
       store.clear();
       this.#drop(dbname);
     }
@@ -122,6 +122,13 @@ class MemoryEngine implements Engine {
 
   byteSize(): number {
     return this.#store.bytes;
+  }
+
+  *stores(counted: boolean): Generator<FoundStore> {
+    for (const [name, store] of [...STORES.get(this.#group) ?? []]) {
+      const dbname = nameInside(this.#dbname, name);
+      if (dbname !== undefined) yield { dbname, usage: counted ? store.usage() : undefined };
+    }
   }
 
   /** Nothing would be left of the store, and it would not be kept either. */

@@ -1,5 +1,6 @@
-import type { Entry, NewEntry } from "../engine.ts";
+import type { Entry, NewEntry, StoreUsage } from "../engine.ts";
 import { isExpired } from "../expiry.ts";
+import { Tally, utf8Length } from "../tally.ts";
 
 /**
  * What an entry takes besides its key and value: the objects, the places in the map, the bookkeeping
@@ -129,6 +130,15 @@ export class MemoryStore {
     let count = 0;
     for (const item of this.items.values()) if (!isExpired(item)) count++;
     return count;
+  }
+
+  /** What it holds, without what holding it costs. */
+  usage(): StoreUsage {
+    const tally = new Tally();
+    for (const item of this.items.values()) {
+      if (!isExpired(item)) tally.add(utf8Length(item.key) + item.value.length, item.timestamp);
+    }
+    return tally.usage;
   }
 
   /**

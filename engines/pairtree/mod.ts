@@ -14,6 +14,7 @@ import type {
   EngineLocation,
   EngineOperation,
   Entry,
+  FoundStore,
   Guard,
   NewEntry,
 } from "../engine.ts";
@@ -24,19 +25,20 @@ import type { PairtreeEngineOptions } from "../engine_options.ts";
 import { guardStore } from "../guard.ts";
 import { booleanOption, checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
 import { claimNames, compareNames, type NamedPath, storeNames } from "../names.ts";
+import { type NestedPlace, nestedStores } from "../nested.ts";
 import { nestedFolder, storePath } from "../paths.ts";
 import { checkStore } from "./check.ts";
 import type { WriteOptions } from "./files.ts";
 import { Damage } from "./format.ts";
 import { folderOf, placeOf } from "./names.ts";
-import { nestedStores, PairtreeStore, remove } from "./store.ts";
+import { PairtreeStore, remove } from "./store.ts";
 
 const NAME = "pairtree";
 
 /** One file per entry, in folders named after the key's hash. */
 class PairtreeEngine implements Engine {
   readonly name = NAME;
-  readonly supports = { persistent: true, shared: true, guard: true };
+  readonly supports = { persistent: true, shared: true, guard: true, stores: true };
   readonly #rootDir: string;
   readonly #names: NamedPath[];
   readonly #options: WriteOptions;
@@ -117,8 +119,14 @@ class PairtreeEngine implements Engine {
   async clear(deep = false): Promise<void> {
     await clear(this.#store);
     if (!deep) return;
-    for (const path of nestedStores(nestedFolder(this.path))) {
-      await clear(new PairtreeStore(path, this.#options));
+    for (const { path } of this.#nested()) await clear(new PairtreeStore(path, this.#options));
+  }
+
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    for (const { path, dbname } of [{ path: this.path, dbname: "" }, ...this.#nested()]) {
+      if (dbname === undefined) continue;
+      const store = new PairtreeStore(path, this.#options);
+      yield { dbname, usage: counted ? await store.usage() : undefined };
     }
   }
 
@@ -157,6 +165,10 @@ class PairtreeEngine implements Engine {
       }
     }
     return bytes;
+  }
+
+  #nested(): Iterable<NestedPlace> {
+    return nestedStores(nestedFolder(this.path), "", (_path, { isDirectory }) => isDirectory);
   }
 
   explain(error: unknown, _operation: EngineOperation, key?: string): string | Error | undefined {

@@ -14,8 +14,10 @@ import {
   writeFileSync,
 } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
-import type { Awaitable, Entry, NewEntry } from "../engine.ts";
+import { Turns } from "../../platform/timers.ts";
+import type { Awaitable, Entry, NewEntry, StoreUsage } from "../engine.ts";
 import { isExpired } from "../expiry.ts";
+import { Tally, utf8Length } from "../tally.ts";
 import { readEntry, readHeader, writeFile, type WriteOptions } from "./files.ts";
 import { Damage, encodeRecord, isSameLine, keyOf } from "./format.ts";
 import { keyAt, type Place, placeOf } from "./names.ts";
@@ -212,6 +214,37 @@ export class PairtreeStore {
     }
   }
 
+  /** What it holds: the first line of each file tells. */
+  async usage(): Promise<StoreUsage> {
+    const tally = new Tally();
+    const turns = new Turns();
+    for (const folder of this.folders()) {
+      for (const name of this.names(folder)) {
+        this.#count(folder, name, tally);
+        if (turns.due()) await turns.next();
+      }
+    }
+    return tally.usage;
+  }
+
+  #count(folder: string, name: string, tally: Tally): void {
+    const key = keyAt(folder, name);
+    if (key === undefined) return;
+    try {
+      const header = readHeader(this.at({ folder, name }).path);
+      if (header === undefined || isExpired(header)) return;
+      const { length, timestamp } = header;
+      const text = key ?? keyOf(header);
+      if (key !== null || placeOf(text).name === name) {
+        tally.add(utf8Length(text) + length, timestamp);
+      }
+    } catch (error) {
+      if (!(error instanceof Damage)) throw error;
+      // It is listed, as a rule, and nobody knows how much of it there is.
+      if (key !== null) tally.add(utf8Length(key));
+    }
+  }
+
   /** The locks whose holders are writing, or were when they were killed. */
   temporaries(): string[] {
     if (!isRealFolder(this.#writing)) return [];
@@ -373,15 +406,5 @@ export function remove(path: string): boolean {
   } catch (error) {
     if (isNotFound(error)) return false;
     throw error;
-  }
-}
-
-/** The paths of the stores in a folder of nested ones, at any depth. */
-export function* nestedStores(folder: string): Generator<string> {
-  if (!isRealFolder(folder)) return;
-  for (const { name, isDirectory } of list(folder)) {
-    if (!isDirectory) continue;
-    if (name.endsWith("+")) yield* nestedStores(join(folder, name));
-    else yield join(folder, name);
   }
 }

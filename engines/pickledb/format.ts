@@ -11,6 +11,7 @@ import { DecodeError } from "../../codec/errors.ts";
 import { Refusal } from "../../codec/refusal.ts";
 import { deserializeJson, richText } from "../../codec/serializers/json_text.ts";
 import type { Entry, NewEntry } from "../engine.ts";
+import { utf8Length } from "../tally.ts";
 import { LONGEST, type Member, members, survey } from "./text.ts";
 
 /** A member of the file. */
@@ -82,6 +83,18 @@ function readItem(item: Item, text: string): Pick<Entry, "value" | "timestamp"> 
   const coded = isCoded(item) ? parseCoded(text) : undefined;
   if (coded === undefined) return { value: encoder.encode(withoutLiterals(text) ?? text) };
   return { value: coded.value(), timestamp: coded.timestamp };
+}
+
+/**
+ * How many bytes the value of an entry has, and when it was set where the member says so.
+ *
+ * @throws {SyntaxError} When it is coded, and damaged.
+ */
+export function measure(item: Item): { bytes: number; timestamp?: number } {
+  const text = valueText(item);
+  const coded = isCoded(item) ? parseCoded(text) : undefined;
+  if (coded !== undefined) return { bytes: coded.value().byteLength, timestamp: coded.timestamp };
+  return { bytes: utf8Length(withoutLiterals(text) ?? text) };
 }
 
 /** Whether a member is coded, or looks like it. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { existsSync, lstatSync, readdirSync, realpathSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, lstatSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import type {
   Awaitable,
@@ -13,8 +13,10 @@ import type {
   EngineLocation,
   EngineOperation,
   Entry,
+  FoundStore,
   Guard,
   NewEntry,
+  StoreUsage,
 } from "../engine.ts";
 import { isExpired } from "../expiry.ts";
 import { explainFile } from "../file_failures.ts";
@@ -24,15 +26,16 @@ import { guardStore } from "../guard.ts";
 import { safeDecodeKey, showKey } from "../errors.ts";
 import { compareNames, storeNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions, modeOption } from "../options.ts";
+import { type NestedPlace, nestedStores } from "../nested.ts";
 import { storePath } from "../paths.ts";
 import { checkDocument, replace } from "./check.ts";
 import { Document, type DocumentOptions, type Draft, type Items } from "./store.ts";
 import { stateOf, TooLong } from "./file.ts";
 import { whenReady } from "../../platform/awaitable.ts";
-import { isRealFolder } from "../../platform/files.ts";
-import { entryOf, type Item, makeItem, valueText } from "./format.ts";
+import { entryOf, type Item, makeItem, measure, valueText } from "./format.ts";
 import { JsonDamage, LONGEST } from "./text.ts";
 import { type Hold, SharedResources } from "../shared.ts";
+import { Tally, utf8Length } from "../tally.ts";
 import { Turns } from "../../platform/timers.ts";
 
 const NAME = "pickledb";
@@ -45,7 +48,7 @@ const DOCUMENTS = new SharedResources<Document>((document) => document.idle());
 class PickledbEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, guard: true };
+  readonly supports = { persistent: true, shared: true, guard: true, stores: true };
   readonly #nested: string;
   readonly #options: DocumentOptions;
   #hold: Hold<Document> | undefined;
@@ -147,14 +150,29 @@ class PickledbEngine implements Engine {
   async clear(deep = false): Promise<void> {
     await empty(this.#document);
     if (!deep) return;
+    for (const { path } of documentsIn(this.#nested)) await this.#inDocument(path, empty);
+  }
+
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    yield { dbname: "", usage: counted ? await usageOf(this.#document) : undefined };
+    for (const { path, dbname } of documentsIn(this.#nested)) {
+      if (dbname === undefined) continue;
+      const usage = counted ? await this.#inDocument(path, usageOf) : undefined;
+      yield { dbname, usage };
+    }
+  }
+
+  async #inDocument<T>(path: string, action: (document: Document) => Promise<T>): Promise<T> {
     const { mode } = this.#options;
-    for (const path of documentsIn(this.#nested)) {
-      const { resource, release } = await hold(path, { mode });
-      try {
-        await empty(resource);
-      } finally {
-        await release();
-      }
+    const { resource, release } = await hold(path, { mode });
+    try {
+      return await action(resource);
+    } catch (error) {
+      if (!(error instanceof JsonDamage)) throw error;
+      // It is that file that the message is to name.
+      throw damaged(path, error);
+    } finally {
+      await release();
     }
   }
 
@@ -176,11 +194,7 @@ class PickledbEngine implements Engine {
 
   explain(error: unknown, _operation: EngineOperation, key?: string): string | Error | undefined {
     if (!(error instanceof JsonDamage)) return explainFile(error, dirname(this.path));
-    const what = `${this.path} is damaged: ${error.message}; ` +
-      "check({ fix: true }) keeps what can be read, and a copy of it all";
-    if (key !== undefined) return new DecodeError(what, { cause: error });
-    // Of no single entry: whoever words it knows no key that could stand before it.
-    return new DecodeError(`Cannot read engine "${NAME}": ${what}`, { engine: NAME, cause: error });
+    return damaged(this.path, error, key);
   }
 
   #entry(key: string, item: Item | undefined): Entry | undefined {
@@ -318,11 +332,35 @@ async function empty(document: Document): Promise<void> {
 }
 
 /** The files of nested stores; a link leads to something else. */
-function* documentsIn(folder: string): Generator<string> {
-  if (!isRealFolder(folder)) return;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* documentsIn(path);
-    else if (entry.isFile() && entry.name.endsWith(ENDING)) yield path;
+function documentsIn(folder: string): Iterable<NestedPlace> {
+  return nestedStores(folder, ENDING, (path) => {
+    return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  });
+}
+
+async function usageOf(document: Document): Promise<StoreUsage> {
+  const tally = new Tally();
+  const turns = new Turns();
+  const items = await document.items();
+  for (const [key, item] of [...items]) {
+    if (!isLive(item)) continue;
+    try {
+      const { bytes, timestamp = document.mtime } = measure(item);
+      tally.add(utf8Length(key) + bytes, timestamp);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      // It is listed, and nobody knows how much of it there is.
+      tally.add(utf8Length(key));
+    }
+    if (turns.due()) await turns.next();
   }
+  return tally.usage;
+}
+
+/** A file that can't be read; without a key: whoever words it knows none to stand before it. */
+function damaged(path: string, cause: JsonDamage, key?: string): DecodeError {
+  const what = `${path} is damaged: ${cause.message}; ` +
+    "check({ fix: true }) keeps what can be read, and a copy of it all";
+  if (key !== undefined) return new DecodeError(what, { cause });
+  return new DecodeError(`Cannot read engine "${NAME}": ${what}`, { engine: NAME, cause });
 }

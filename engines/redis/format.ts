@@ -8,6 +8,9 @@ export class RedisNames {
   readonly prefix: string;
   /** The pattern of the Redis keys of the stores nested in this one. */
   readonly nested: string;
+  /** The pattern of those and of its own. */
+  readonly family: string;
+  readonly #store: string;
   /**
    * Whether a cluster keeps the stores of this name on one server: by a hash tag in it, as in
    * `{my_cache}`.
@@ -20,6 +23,8 @@ export class RedisNames {
     this.areTogether = /^[^{]*\{[^}]+\}/.test(segment(name));
     this.prefix = `${store}:`;
     this.nested = `${literally(store)}/*:*`;
+    this.family = `${literally(store)}[:/]*`;
+    this.#store = store;
   }
 
   /** The Redis key of a key. */
@@ -32,6 +37,20 @@ export class RedisNames {
     const text = name.toString();
     const isText = !text.includes("\ufffd") || name.equals(Buffer.from(text));
     return isText ? text.slice(this.prefix.length) : undefined;
+  }
+
+  /**
+   * Which store a Redis key of the family belongs to, by its dbname inside this one, and how many
+   * bytes the key in it has; `undefined` when it is of none.
+   */
+  placeOf(name: Buffer): { dbname: string; length: number } | undefined {
+    const start = Buffer.byteLength(this.#store);
+    const end = name.indexOf(":", start);
+    if (end < 0) return undefined;
+    const inside = name.subarray(start + 1, Math.max(end, start + 1)).toString();
+    const dbname = inside.replace(/%(25|3A)/g, decodeURIComponent);
+    if (end > start && segment(dbname) !== inside) return undefined;
+    return { dbname, length: name.byteLength - end - 1 };
   }
 
   /** The pattern of the Redis keys whose keys begin with this. */

@@ -21,6 +21,7 @@ import type {
   EngineSupports,
   Entry,
   EntryValue,
+  FoundStore,
   Guard,
   NewEntry,
 } from "../engine.ts";
@@ -50,7 +51,7 @@ class RedisEngine implements Engine {
     this.#names = new RedisNames(location);
     // A script is about keys of one server.
     const guard = !address.isCluster || this.#names.areTogether;
-    this.supports = { persistent: true, shared: true, prefix: true, guard };
+    this.supports = { persistent: true, shared: true, prefix: true, guard, stores: true };
   }
 
   async open(): Promise<void> {
@@ -135,6 +136,10 @@ class RedisEngine implements Engine {
 
   byteSize(prefix = ""): Promise<number> {
     return this.#store.byteSize(prefix);
+  }
+
+  stores(counted: boolean): AsyncIterable<FoundStore> {
+    return this.#store.stores(counted);
   }
 }
 

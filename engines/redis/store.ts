@@ -1,6 +1,7 @@
 import type { Buffer } from "node:buffer";
-import type { Entry, EntryValue, NewEntry } from "../engine.ts";
+import type { Entry, EntryValue, FoundStore, NewEntry } from "../engine.ts";
 import { groupsOf } from "../each.ts";
+import { Tally } from "../tally.ts";
 import { Together } from "../together.ts";
 import {
   isCluster,
@@ -230,18 +231,55 @@ export class RedisStore {
     return bytes;
   }
 
+  /** This store and those nested in it, by one scan. */
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    const tallies = new Map([["", new Tally()]]);
+    for await (const names of this.scan(this.#names.family, "string")) {
+      const found = names.map((name) => this.#names.placeOf(name));
+      const lengths = counted ? await this.#lengths(names) : [];
+      for (const [i, place] of found.entries()) {
+        if (place === undefined) continue;
+        const { dbname, length } = place;
+        let tally = tallies.get(dbname);
+        if (tally === undefined) tallies.set(dbname, tally = new Tally());
+        const bytes = lengths[i];
+        if (bytes !== undefined) tally.add(length + bytes);
+      }
+    }
+    for (const [dbname, { usage }] of tallies) yield { dbname, usage: counted ? usage : undefined };
+  }
+
+  /** The lengths of values; `undefined` for what has gone. */
+  async #lengths(names: Buffer[]): Promise<(number | undefined)[]> {
+    if (names.length === 0) return [];
+    const answers = await this.#connection.sendAll(
+      names.map((name): RedisCommand[] => [["strlen", name], ["exists", name]]),
+    );
+    return names.map((_, i) =>
+      Number(answers[2 * i + 1]) === 1 ? Number(answers[2 * i]) : undefined
+    );
+  }
+
   /**
    * The Redis keys that match, each once: a scan itself may come by a key twice while the server
    * resizes its table.
+   *
+   * @param type Only keys of this type.
    */
-  async *scan(pattern: string): AsyncGenerator<Buffer[]> {
+  async *scan(pattern: string, type?: "string"): AsyncGenerator<Buffer[]> {
     const connection = this.#connection;
     const seen = new Set<string>();
     for (const server of await connection.masters()) {
       let cursor = "0";
       do {
         const step = ["MATCH", pattern, "COUNT", SCAN_COUNT] as const;
-        const [next, names] = await connection.run(() => server.scanBuffer(cursor, ...step));
+        const [next, names] = await connection.run(() =>
+          type === undefined
+            ? server.scanBuffer(cursor, ...step)
+            : server.callBuffer("SCAN", cursor, ...step, "TYPE", type) as Promise<
+              [Buffer, Buffer[]]
+            >
+        );
         cursor = String(next);
         yield names.filter((name) => seen.size < seen.add(name.toString("latin1")).size);
       } while (cursor !== "0");

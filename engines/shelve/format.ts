@@ -11,6 +11,7 @@
  *   SQLite reads some of them
  * - `…, 0`: the mark of a store that has, or had, entries in chunks
  * - `…, 0, text | head, SHA-256, generation, i`: chunk i of an entry
+ * - `…, 1`: the dbname of a store, where a part of it is so long that a hash stands in the KV key
  *
  * An entry's value is a line of JSON with what is known of the entry, then its bytes. Plain bytes
  * and not an object, because `npm:@deno/kv` writes typed arrays inside objects in a way that
@@ -25,6 +26,8 @@ import type { KvKey } from "../../platform/kv.ts";
 const ROOT = "hashstash";
 /** Begins or ends the keys of what is no entry; numbers sort behind all texts. */
 const EXTRA = 0;
+/** Ends the key of what tells a dbname. */
+const NOTE = 1;
 /** Bytes of UTF-8 that a key's text may have to stand in a KV key by itself. */
 const TEXT_LIMIT = 1_000;
 /** UTF-16 units of a longer text that its KV key begins with. */
@@ -79,6 +82,16 @@ export class StoreKeys {
   /** The keys of the store that a KV key belongs to. */
   static holding(key: KvKey): StoreKeys {
     return new StoreKeys(String(key[1]), String(key[2]));
+  }
+
+  /** The dbname as the KV keys have it. */
+  get dbname(): string {
+    return this.#base[2];
+  }
+
+  /** Where the dbname is written down that `dbname` does not tell. */
+  get note(): KvKey {
+    return [...this.#base, NOTE];
   }
 
   /** Bytes that a KV key takes besides the text of the key, at most. */
@@ -170,6 +183,11 @@ function successor(text: string): string | undefined {
     if (next <= 0x10ffff) return points.join("") + String.fromCodePoint(next);
   }
   return undefined;
+}
+
+/** Whether a part of a dbname, as KV keys have it, may stand for a longer one. */
+export function mayBeShortened(dbname: string): boolean {
+  return /~[0-9a-f]{32}(\/|$)/.test(dbname);
 }
 
 function shortened(name: string): string {

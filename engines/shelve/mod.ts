@@ -9,6 +9,7 @@ import type {
   EngineLocation,
   EngineSupports,
   Entry,
+  FoundStore,
   Guard,
   NewEntry,
 } from "../engine.ts";
@@ -19,6 +20,7 @@ import type { ShelveEngineOptions } from "../engine_options.ts";
 import { isExpired } from "../expiry.ts";
 import { explainFile } from "../file_failures.ts";
 import { guardStore } from "../guard.ts";
+import { nameInside } from "../nested.ts";
 import { holdNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import type { FileHold } from "../shared.ts";
@@ -26,13 +28,11 @@ import { isPermissionDenied } from "../../platform/errors.ts";
 import { checkStore } from "./check.ts";
 import type { Revision } from "./chunks.ts";
 import { isBusy, isDamage, type KvClient } from "./client.ts";
-import { keyId, optional, StoreKeys, unpackRecord } from "./format.ts";
+import { keyId, StoreKeys } from "./format.ts";
 import { openPlace, type Place, placeOf } from "./place.ts";
 import { isLive, type KvGuard, KvStore, unpack } from "./store.ts";
 
 const ABSENT: Revision = { versionstamp: null };
-
-const encoder = new TextEncoder();
 
 class ShelveEngine implements Engine {
   readonly name = "shelve";
@@ -47,7 +47,7 @@ class ShelveEngine implements Engine {
   constructor(location: EngineLocation, place: Place) {
     this.path = place.path;
     const isMemory = place.kind === "memory";
-    this.supports = { persistent: !isMemory, shared: !isMemory, guard: true };
+    this.supports = { persistent: !isMemory, shared: !isMemory, guard: true, stores: true };
     this.#place = place;
     this.#location = location;
   }
@@ -57,6 +57,8 @@ class ShelveEngine implements Engine {
     if (kind === "file") await holdNames(names, path, mode);
     this.#hold = await openPlace(this.#place, this.#location);
     this.#store = new KvStore(this.#hold.resource, StoreKeys.of(this.#location));
+    const { dbname } = this.#location;
+    if (this.#store.keys.dbname !== dbname) await this.#store.note(dbname);
   }
 
   async close(): Promise<void> {
@@ -151,13 +153,7 @@ class ShelveEngine implements Engine {
 
   async byteSize(): Promise<number> {
     const store = await this.#current();
-    let bytes = 0;
-    for await (const found of store.live()) {
-      const [text] = store.keys.idOf(found.key);
-      const size = optional(() => unpackRecord(found.value))?.size ?? 0;
-      bytes += encoder.encode(text).byteLength + size;
-    }
-    return bytes;
+    return (await store.usage()).bytes;
   }
 
   async prune(): Promise<number> {
@@ -168,13 +164,27 @@ class ShelveEngine implements Engine {
     const store = await this.#current();
     await store.clear();
     if (!deep) return;
+    for await (const nested of this.#nested(store)) await nested.clear();
+  }
+
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    const store = await this.#current();
+    yield { dbname: "", usage: counted ? await store.usage() : undefined };
+    for await (const nested of this.#nested(store)) {
+      const dbname = nameInside(this.#location.dbname, await nested.dbname());
+      if (dbname) yield { dbname, usage: counted ? await nested.usage() : undefined };
+    }
+  }
+
+  /** The stores nested in one: from one to the next, without a look at what lies between. */
+  async *#nested({ keys }: KvStore): AsyncGenerator<KvStore> {
     const client = this.#hold.resource;
     let last: StoreKeys | undefined;
     for (;;) {
-      const { value } = await client.list(store.keys.nested(last), { limit: 1 }).next();
+      const { value } = await client.list(keys.nested(last), { limit: 1 }).next();
       if (value === undefined) return;
       last = StoreKeys.holding(value.key);
-      await new KvStore(client, last).clear();
+      yield new KvStore(client, last);
     }
   }
 

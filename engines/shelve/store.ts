@@ -2,9 +2,10 @@
 import { encodeHex } from "@std/encoding/hex";
 import { DecodeError } from "../../codec/errors.ts";
 import { each, groupsOf } from "../each.ts";
-import type { Entry, NewEntry } from "../engine.ts";
+import type { Entry, NewEntry, StoreUsage } from "../engine.ts";
 import { messageOf } from "../errors.ts";
 import { isExpired } from "../expiry.ts";
+import { Tally, utf8Length } from "../tally.ts";
 import type { KvEntry, KvEntryMaybe, KvKey, KvOperation } from "../../platform/kv.ts";
 import { ChunkStore, KEYS_PER_READ, type Revision } from "./chunks.ts";
 import type { KvClient } from "./client.ts";
@@ -12,6 +13,7 @@ import {
   isPointer,
   type KeyId,
   keyId,
+  mayBeShortened,
   optional,
   packRecord,
   type StoredRecord,
@@ -292,6 +294,38 @@ export class KvStore {
     const record = optional(() => unpackRecord(value));
     const chunks = record === undefined ? (await this.chunks.pointer(id)).chunks : record.chunks;
     return { versionstamp, chunks };
+  }
+
+  /** What it holds. */
+  async usage(): Promise<StoreUsage> {
+    const tally = new Tally();
+    for await (const found of this.live()) {
+      const [text] = this.keys.idOf(found.key);
+      const record = optional(() => unpackRecord(found.value));
+      // A long text is a part of the content.
+      const ofKey = record?.keySize === undefined ? utf8Length(text) : 0;
+      tally.add(ofKey + (record?.size ?? 0), record?.timestamp);
+    }
+    return tally.usage;
+  }
+
+  /** Its dbname; as the KV keys have it, where nothing tells more. */
+  async dbname(): Promise<string> {
+    const { dbname, note } = this.keys;
+    if (!mayBeShortened(dbname)) return dbname;
+    const { value } = await this.#client.get(note);
+    return typeof value === "string" ? value : dbname;
+  }
+
+  /** Writes its dbname down, for those who look for what they have not opened. */
+  async note(dbname: string): Promise<void> {
+    const { note } = this.keys;
+    if ((await this.#client.get(note)).versionstamp !== null) return;
+    try {
+      await this.#client.commit(this.#client.atomic().set(note, dbname));
+    } catch {
+      // Where nothing can be written, nothing is stored whose name would be missed.
+    }
   }
 
   /** The entries that may begin with the prefix, without those past their deadline. */

@@ -16,6 +16,28 @@ export function tableName(dbname: string): string {
   return name.startsWith("sqlite_") ? `~${name}` : name;
 }
 
+/**
+ * What the definition of a table says of the dbname that its name does not tell, a comment: SQLite
+ * keeps a definition as it was written, and the shell's `.schema` shows it.
+ */
+export function noteOf(dbname: string): string {
+  if (tableName(dbname) === dbname) return "";
+  return `/* ${JSON.stringify(dbname).replaceAll("*", "\\u002a")} */ `;
+}
+
+/** The dbname of a table, by its name and definition; `undefined` when these don't tell. */
+export function dbnameOf(name: string, definition: string): string | undefined {
+  if (tableName(name) === name) return name;
+  const [, note] = /^[^*]*\(\/\* ("[^*]*") \*\/ /.exec(definition) ?? [];
+  try {
+    const dbname: unknown = JSON.parse(note ?? "null");
+    return typeof dbname === "string" && tableName(dbname) === name ? dbname : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 /** A name in SQL. */
 export function quote(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;

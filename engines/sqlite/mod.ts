@@ -16,6 +16,7 @@ import type {
   EngineCheck,
   EngineLocation,
   Entry,
+  FoundStore,
   Guard,
   NewEntry,
 } from "../engine.ts";
@@ -29,10 +30,11 @@ import { checkTable } from "./check.ts";
 import { DRIVER_CHOICES, type DriverChoice } from "./choice.ts";
 import { DatabaseHandle } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
-import { checkSize, tableName, withoutGarbled } from "./format.ts";
+import { checkSize, withoutGarbled } from "./format.ts";
 import { isDiskFull } from "../file_failures.ts";
 import { EntryTable } from "./store.ts";
 import { explainSql, transact } from "./transaction.ts";
+import { countRows } from "./usage.ts";
 import { folderMode, makeFolder } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
@@ -50,7 +52,7 @@ const VACUUM_PAGES = 1_000;
 class SqliteEngine implements Engine {
   readonly name = "sqlite";
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, guard: true };
+  readonly supports = { persistent: true, shared: true, guard: true, stores: true };
   readonly #database: DatabaseHandle<EntryTable>;
   readonly #names: readonly NamedPath[];
   readonly #mode: number;
@@ -65,14 +67,14 @@ class SqliteEngine implements Engine {
     this.path = path;
     this.#names = names;
     this.#mode = mode;
-    const table = tableName(location.dbname);
+    const { dbname } = location;
     this.#database = new DatabaseHandle({
       path,
       choice,
       mode,
       makeFolder: () => makeFolder(dirname(path), folderMode(mode)),
       configure,
-      prepare: (connection, isReadOnly) => new EntryTable(connection, table, isReadOnly),
+      prepare: (connection, isReadOnly) => new EntryTable(connection, dbname, isReadOnly),
     });
   }
 
@@ -195,6 +197,17 @@ class SqliteEngine implements Engine {
 
   byteSize(): Awaitable<number> {
     return this.#database.run((table) => table.byteSize());
+  }
+
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    for (const { name, dbname } of await this.#database.run((table) => table.stores())) {
+      const usage = counted
+        ? await countRows((after, limit) =>
+          this.#database.run((table) => table.countPage(name, after, limit))
+        )
+        : undefined;
+      yield { dbname, usage };
+    }
   }
 
   /** An action in one transaction with a look at the guard, without which it is not done. */

@@ -1,8 +1,10 @@
 import { DecodeError } from "../../codec/errors.ts";
 import type { Entry, NewEntry } from "../engine.ts";
+import { nameInside } from "../nested.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "./driver.ts";
-import { firstAfter, LAST_TIME, quote, toEntry } from "./format.ts";
+import { dbnameOf, firstAfter, LAST_TIME, noteOf, quote, tableName, toEntry } from "./format.ts";
 import { RefusedError, transact } from "./transaction.ts";
+import { bytesOf, pageOfRows } from "./usage.ts";
 
 const COLUMNS = "key TEXT, value BLOB, timestamp INTEGER, expires_at INTEGER, revision INTEGER";
 
@@ -72,6 +74,13 @@ function tableQueries(name: string) {
     /** rowid, key, what is wrong; some libraries take no bytes for NULL, which `hex` evens out */
     removeOdd: `DELETE FROM ${table} WHERE rowid = ? AND hex(CAST(key AS BLOB)) = hex(?) ` +
       `AND ${FAULT} IS ?`,
+    /** now, after this rowid, limit */
+    page: pageOfRows({
+      table,
+      isLive: "(expires_at IS NULL OR expires_at > ?1)",
+      bytes: `${bytesOf("key")} + ${bytesOf("value")}`,
+      time: "timestamp",
+    }),
     /** name */
     bytes: "SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN " +
       "(SELECT name FROM sqlite_schema WHERE tbl_name = ?)",
@@ -84,6 +93,7 @@ function tableQueries(name: string) {
  */
 export class EntryTable {
   readonly #connection: SqlConnection;
+  readonly #dbname: string;
   readonly #name: string;
   readonly #queries;
   /** Prepared when first used. */
@@ -95,11 +105,13 @@ export class EntryTable {
    *
    * @throws {RefusedError} When another program has something else under its name.
    */
-  constructor(connection: SqlConnection, name: string, isReadOnly: boolean) {
+  constructor(connection: SqlConnection, dbname: string, isReadOnly: boolean) {
+    const name = tableName(dbname);
     this.#connection = connection;
+    this.#dbname = dbname;
     this.#name = name;
     this.#queries = tableQueries(name);
-    openTable(connection, name, isReadOnly);
+    openTable(connection, name, isReadOnly, noteOf(dbname));
   }
 
   get(key: string): Entry | undefined {
@@ -176,9 +188,26 @@ export class EntryTable {
   clear(deep: boolean): void {
     this.#run(this.#queries.clear);
     if (!deep) return;
-    for (const table of nestedTables(this.#connection, this.#name)) {
-      this.#connection.exec(tableQueries(table).clear);
+    for (const { name } of nestedTables(this.#connection, this.#name)) {
+      this.#connection.exec(tableQueries(name).clear);
     }
+  }
+
+  /** The tables of this store and of those nested in it, with their dbnames inside this one. */
+  stores(): { name: string; dbname: string }[] {
+    const stores = [{ name: this.#name, dbname: "" }];
+    for (const { name, sql } of nestedTables(this.#connection, this.#name)) {
+      const whole = dbnameOf(name, sql);
+      const dbname = whole === undefined ? undefined : nameInside(this.#dbname, whole);
+      if (dbname) stores.push({ name, dbname });
+    }
+    return stores;
+  }
+
+  /** Counts a page of rows of a table, for `countRows`. */
+  countPage(name: string, after: SqlValue, limit: number): SqlValue[] | undefined {
+    return this.#connection.prepare(tableQueries(name).page, { wide: true })
+      .get(Date.now(), after, limit);
   }
 
   /** Removes what has expired; how many. */
@@ -233,11 +262,16 @@ export class EntryTable {
   }
 }
 
-function openTable(connection: SqlConnection, name: string, isReadOnly: boolean): void {
+function openTable(
+  connection: SqlConnection,
+  name: string,
+  isReadOnly: boolean,
+  note: string,
+): void {
   if (isOurs(connection, name)) return;
   const table = quote(name);
   // The defaults and checks are for rows added by hand.
-  const definition = `${table} (` +
+  const definition = `${table} (${note}` +
     `key TEXT NOT NULL UNIQUE CHECK (typeof(key) = 'text'), ` +
     `value BLOB NOT NULL CHECK (typeof(value) IN ('blob', 'text')), ` +
     `timestamp INTEGER NOT NULL ` +
@@ -261,13 +295,13 @@ function openTable(connection: SqlConnection, name: string, isReadOnly: boolean)
 }
 
 /** Our tables whose names begin with this one's and `/`. */
-function nestedTables(connection: SqlConnection, name: string): string[] {
+function nestedTables(connection: SqlConnection, name: string): { name: string; sql: string }[] {
   // "0" comes after "/".
-  const names = connection
-    .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name > ? AND name < ?")
+  const tables = connection
+    .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name > ? AND name < ?")
     .all(`${name}/`, `${name}0`)
-    .map(([name]) => String(name));
-  return names.filter((name) => columnsOf(connection, name) === COLUMNS);
+    .map(([name, sql]) => ({ name: String(name), sql: String(sql) }));
+  return tables.filter(({ name }) => columnsOf(connection, name) === COLUMNS);
 }
 
 function isOurs(connection: SqlConnection, name: string): boolean {
