@@ -49,6 +49,7 @@ export type {
   StashStats,
   Version,
 } from "./store/types.ts";
+export type { StoreInfo } from "./store/stores.ts";
 export type { StashEventDetail, StashEvents } from "./store/events.ts";
 export { type Computation, computation, type KeepOptions } from "./functions/computation.ts";
 export type { FlightOptions } from "./functions/options.ts";

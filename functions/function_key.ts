@@ -1,5 +1,6 @@
 /** What tells the results of one function from another's, and of one call from another's. */
 import { hash } from "../codec/mod.ts";
+import { makeFunctionName } from "../store/function_names.ts";
 import { mentionsOuterThis } from "./outer_this.ts";
 
 /** Any function, as it is called here. */
@@ -42,8 +43,7 @@ export function functionSegment(
   { name, version }: { name?: string; version?: string | number },
   own: string = fn.name,
 ): string {
-  const suffix = version === undefined ? "" : `@${escape(String(version))}`;
-  if (name !== undefined) return escape(name) + suffix;
+  if (name !== undefined) return makeFunctionName(name, undefined, version);
   const source = sourceOf(fn);
   if (NATIVE.test(source)) {
     throw new TypeError(
@@ -52,7 +52,7 @@ export function functionSegment(
       } by its source, as it is bound or built in: give it a name ({ name: "…" })`,
     );
   }
-  return `${escape(own || "anonymous")}~${hash(source).slice(0, 10)}${suffix}`;
+  return makeFunctionName(own || "anonymous", hash(source), version);
 }
 
 /** A function in messages. */
@@ -104,12 +104,6 @@ export function methodName(
   return typeof home === "function"
     ? `${home.name}.${name}`
     : `${home.constructor?.name ?? ""}#${name}`;
-}
-
-/** One part of a dbname; `@` and `~` are ours, and what begins with a dot is the stash's own. */
-function escape(text: string): string {
-  const code = (character: string) => `%${character.codePointAt(0)!.toString(16).padStart(2, "0")}`;
-  return text.toWellFormed().replace(/^\.|[%@~/\p{Cc}\ufffd]/gu, code);
 }
 
 /** Whether what the function does may depend on the object that it is called on. */

@@ -34,6 +34,7 @@ import {
   type StoredGenerator,
 } from "./replay.ts";
 import { dropError } from "./kept_errors.ts";
+import { markFunction, retire } from "./retire.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import type { Job } from "./job.ts";
 import {
@@ -257,6 +258,12 @@ export class Memo {
     return forgotten;
   }
 
+  /** Removes the stores of other sources and versions of the function's name; how many. */
+  async retire(receiver: unknown): Promise<number> {
+    const isNamed = this.#naming.name !== undefined;
+    return await retire(this.#parent, this.handleFor(receiver), isNamed);
+  }
+
   /** A result from its stored form. */
   present(stored: unknown): unknown {
     if (this.kind === "plain") return stored;
@@ -269,9 +276,20 @@ export class Memo {
     { force = this.#force, signal }: CallOptions,
   ): Promise<AsyncGenerator<unknown, unknown, void>> {
     const job = this.#job(receiver, args);
-    const start = () => this.fn.apply(receiver, this.#asCalled(job.text, receiver, args));
+    let marking: Promise<void> | undefined;
+    const start = () => {
+      marking = markFunction(job.target);
+      return this.fn.apply(receiver, this.#asCalled(job.text, receiver, args));
+    };
     try {
-      return await record(job, start as () => AsyncGenerator, force ? "new" : "any", signal);
+      const reader = await record(
+        job,
+        start as () => AsyncGenerator,
+        force ? "new" : "any",
+        signal,
+      );
+      await marking;
+      return reader;
     } catch (error) {
       throw error instanceof BrokenOff ? error.cause : error;
     }
@@ -293,12 +311,16 @@ export class Memo {
 
   #job(receiver: unknown, args: unknown[], work?: (args: unknown[]) => unknown): Job {
     const text = this.#text(receiver, args);
+    const target = this.handleFor(receiver);
     return {
-      target: this.handleFor(receiver),
+      target,
       text,
       options: this.#options,
       args,
       compute: async () => {
+        // Before it runs: who retires it meanwhile has to know of it.
+        const marking = markFunction(target);
+        if (marking !== undefined) await marking;
         const called = this.#asCalled(text, receiver, args);
         if (work !== undefined) return await work(called);
         const result = await this.fn.apply(receiver, called);
@@ -352,6 +374,7 @@ export interface Wrapped extends AnyFunction {
   peek(...args: unknown[]): Promise<unknown>;
   force(...args: unknown[]): Promise<unknown>;
   forget(...args: unknown[]): Promise<boolean>;
+  retire(): Promise<number>;
   with(options: CallOptions): Wrapped;
 }
 
@@ -435,6 +458,7 @@ function wrap(memo: Memo, options: CallOptions, finish: Finish): Wrapped {
     peek: async (...args: unknown[]) => await memo.peek(receiver, args),
     force: (...args: unknown[]) => memo.call(receiver, args, { ...options, force: true }),
     forget: async (...args: unknown[]) => await memo.forget(receiver, args),
+    retire: async () => await memo.retire(receiver),
     with: (more: CallOptions) => wrap(memo, { ...options, ...more }, finish),
   });
   finish(whole, () => memo.handleFor(receiver));

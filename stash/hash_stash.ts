@@ -46,6 +46,7 @@ import {
   type SelectOptions,
 } from "../store/selection.ts";
 import { dumpStore, loadStore, type StoredRecord } from "../store/transfer.ts";
+import type { StoreInfo } from "../store/stores.ts";
 import type { AnyArguments, StashCheck, StashEntry, StashStats, Version } from "../store/types.ts";
 
 const loadProfiler = loadLibrary<
@@ -75,6 +76,32 @@ export interface StashedFunction<A extends unknown[], R> {
   force(...args: A): StashedReturn<R>;
   /** Removes the stored result; whether there was one. */
   forget(...args: A): Promise<boolean>;
+  /**
+   * Removes the stores that other sources and versions of this function's name have in its stash,
+   * with all that is inside them: what earlier edits of it left behind. Other names, other stashes
+   * and its own results stay; runs of the others that are under way store nothing any more.
+   *
+   * @returns How many stores with anything in them.
+   * @throws {TypeError} When the function has no name, so that others without one can't be told from
+   * its earlier sources; or when the engine is one of your own that does not list stores.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ name: "edited", engine: "memory" });
+   * const before = stash.stashedResult(async function area(r: number) {
+   *   return await Promise.resolve(3 * r * r);
+   * });
+   * await before(2);
+   * const area = stash.stashedResult(function area(r: number) {
+   *   return Math.PI * r * r;
+   * });
+   * await area(2);
+   * console.log(await area.retire(), await before.peek(2)); // 1 undefined
+   * ```
+   */
+  retire(): Promise<number>;
   /** The same function, for calls with an `AbortSignal` or on an object. */
   with(options: CallOptions): StashedFunction<A, R>;
 }
@@ -840,6 +867,31 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** Bytes on disk or in the server. */
   async byteSize(): Promise<number> {
     return await this.#handle.byteSize();
+  }
+
+  /**
+   * What this store and all inside it hold, by name: the stores that `sub` makes, and those of
+   * functions' results, also those that nobody has open. Of those inside, the ones that have entries.
+   * An engine of your own that does not list stores tells of this one alone.
+   *
+   * Counts every entry: O(entries), and with lmdb, or an engine given as an object, O(bytes stored).
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ name: "many", engine: "memory" });
+   * await using users = stash.sub("users");
+   * await users.set("ada", { age: 36 });
+   * for (const { dbname, kind, entries, bytes } of await stash.stores()) {
+   *   console.log(dbname, kind, entries, bytes);
+   * }
+   * // main stash 0 0
+   * // main/users stash 1 13
+   * ```
+   */
+  async stores(): Promise<StoreInfo[]> {
+    return await this.#handle.stores();
   }
 
   /** Opens the engine; without it the first operation does. Idempotent. */

@@ -51,6 +51,7 @@ import {
   selectedKeys,
   type SelectOptions,
 } from "./selection.ts";
+import { type StoreInfo, storesIn } from "./stores.ts";
 import { type TaggedStore, TagSpace } from "./tag_space.ts";
 import type { StashCheck, StashEntry, StashStats, Version } from "./types.ts";
 import { Versions, versionsOf } from "./versions.ts";
@@ -797,6 +798,12 @@ export class Handle implements AsyncDisposable {
   /** Bytes on disk or in the server. */
   async byteSize(): Promise<number> {
     return await this.#onAll("byteSize", (store) => store.byteSize());
+  }
+
+  /** What this store and those inside it hold. */
+  async stores(): Promise<StoreInfo[]> {
+    const { kind, options: { dbname } } = this;
+    return await this.#onAll("stores", (store) => storesIn(store, dbname, kind === "function"));
   }
 
   /** As `run`, in the place of a call on these keys. */

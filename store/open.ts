@@ -35,7 +35,14 @@ export async function openStore(options: CheckedOptions, dbname: string): Promis
  */
 export function partOf(engine: Engine, name: string, dbname: string): Store {
   const place = `${escape(name)}:${escape(dbname)}`;
-  return complete(engine, { prefix: `${place}:`, nestedPrefix: `${place}/` });
+  return complete(engine, {
+    prefix: `${place}:`,
+    nestedPrefix: `${place}/`,
+    nestedKey(rest) {
+      const end = rest.indexOf(":");
+      return end < 0 ? undefined : [unescape(rest.slice(0, end)), rest.slice(end + 1)];
+    },
+  });
 }
 
 /** The engine that a factory makes. */
@@ -151,4 +158,8 @@ export function isInside(identity: string, outer: string): boolean {
 
 function escape(text: string): string {
   return text.replace(/[%:]/g, encodeURIComponent);
+}
+
+function unescape(text: string): string {
+  return text.replace(/%(25|3A)/g, decodeURIComponent);
 }

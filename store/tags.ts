@@ -3,7 +3,14 @@ import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
 import { Decorator } from "../engines/decorator.ts";
 import { each } from "../engines/each.ts";
-import type { Awaitable, Entry, EntryValue, Guard, NewEntry } from "../engines/engine.ts";
+import type {
+  Awaitable,
+  Entry,
+  EntryValue,
+  FoundStore,
+  Guard,
+  NewEntry,
+} from "../engines/engine.ts";
 import { whenReady } from "../platform/awaitable.ts";
 import { given, hasHeader, opened, type StoredEntry, taggedOf, withHeader } from "./header.ts";
 import type { IndexEntry, TagSpace } from "./tag_space.ts";
@@ -83,6 +90,11 @@ export class Tags extends Decorator {
   override async size(): Promise<number> {
     await this.#space.settle();
     return await this.inner.size();
+  }
+
+  override async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    await this.#space.settle();
+    yield* this.inner.stores(counted);
   }
 
   override has(key: string): Awaitable<boolean> {
