@@ -1,5 +1,6 @@
 /** What a command of the command line is, and the options that all of them have. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { nestedFolder } from "../engines/mod.ts";
 import { HashStash, type HashStashOptions } from "../mod.ts";
 import { isNotFound } from "../platform/errors.ts";
 import { stat } from "../platform/files.ts";
@@ -256,18 +257,24 @@ function makeStash(
 /**
  * The stash itself, or an empty one in memory when nothing is at its path: to look for something
  * must not make the folders and files that opening an engine makes.
+ *
+ * @param deep Whether what is asked is about the stashes inside it too: these can be there though it
+ * is not.
  */
-export async function orEmpty(stash: HashStash): Promise<HashStash> {
+export async function orEmpty(stash: HashStash, { deep = false } = {}): Promise<HashStash> {
   const { name, dbname, engine, path } = stash;
   if (!FILES.includes(engine) || NO_FILE.test(path)) return stash;
-  try {
-    await stat(path);
-    return stash;
-  } catch (error) {
-    // Whatever else is wrong with it, the engine says better.
-    if (!isNotFound(error)) return stash;
-    return new HashStash({ engine: "memory", name, dbname, rootDir: crypto.randomUUID() });
+  const inside = deep ? [nestedFolder(path), nestedFolder(path, ".json")] : [];
+  for (const place of [path, ...inside]) {
+    try {
+      await stat(place);
+      return stash;
+    } catch (error) {
+      // Whatever else is wrong with it, the engine says better.
+      if (!isNotFound(error)) return stash;
+    }
   }
+  return new HashStash({ engine: "memory", name, dbname, rootDir: crypto.randomUUID() });
 }
 
 /** What is thrown for arguments that are wrong, as an error about how the command was called. */

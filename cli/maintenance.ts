@@ -1,4 +1,4 @@
-/** The commands on whole stashes: clear, stats, check, prune. */
+/** The commands on whole stashes: clear, stats, stores, check, prune. */
 import {
   type Command,
   confirmed,
@@ -64,6 +64,50 @@ export const stats: Command = {
     return OK;
   },
 };
+
+/** Lists what is inside. */
+export const stores: Command = {
+  name: "stores",
+  usage: "",
+  summary: "Lists the stash and all stores inside it, with what they hold",
+  details:
+    "Stashes inside it and the results of functions, also those that no program has open, if they have\n" +
+    "entries. Bytes are those of keys and values, as they are stored. Looks at every entry.",
+  async run(invocation) {
+    onlyPositionals(invocation.positionals, 0);
+    const named = stashOf(invocation);
+    await using stash = await orEmpty(named, { deep: true });
+    const found = await stash.stores();
+    if (invocation.json) await printJSON(found);
+    else {
+      const rows = found.map(({ dbname, kind, entries, bytes, lastWrite }) => [
+        showText(dbname),
+        kind,
+        String(entries),
+        String(bytes),
+        lastWrite === undefined ? "" : new Date(lastWrite).toISOString(),
+      ]);
+      await printTable(["dbname", "kind", "entries", "bytes", "last write"], rows, [2, 3]);
+    }
+    return OK;
+  },
+};
+
+/** Prints aligned columns below their titles; those with numbers to the right. */
+async function printTable(
+  titles: string[],
+  rows: string[][],
+  numbers: readonly number[],
+): Promise<void> {
+  const all = [titles, ...rows];
+  const widths = titles.map((_, i) => Math.max(...all.map((row) => row[i].length)));
+  for (const row of all) {
+    const cells = row.map((cell, i) =>
+      numbers.includes(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])
+    );
+    await print(cells.join("  ").trimEnd());
+  }
+}
 
 /** Looks for damage. */
 export const check: Command = {

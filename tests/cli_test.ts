@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { Output } from "../cli/io.ts";
 import type { EngineName } from "../engines/mod.ts";
-import { HashStash } from "../mod.ts";
+import { HashStash, type StoreInfo } from "../mod.ts";
 import { ARGUMENTS } from "../profile/bench/arguments.ts";
 import { runScript } from "./support/child.ts";
 import { hashstash, hashstashArguments, MAIN } from "./support/cli.ts";
@@ -22,6 +22,7 @@ const COMMANDS = [
   "rm",
   "clear",
   "stats",
+  "stores",
   "copy",
   "export",
   "import",
@@ -108,6 +109,46 @@ for (const engine of ["pairtree", "sqlite", "redis"] satisfies EngineName[]) {
     assertEquals(JSON.parse((await run("stats", "--json")).stdout).entries, 5);
     assertEquals((await run("clear", "--yes")).code, 0);
     assertEquals(JSON.parse((await run("stats", "--json")).stdout).entries, 0);
+  });
+}
+
+for (const engine of PERSISTENT) {
+  Deno.test(`stores on ${engine} lists what no program has open`, async () => {
+    await using bed = await TestBed.create(engine);
+    const where = optionsOf(bed);
+    const before = await Array.fromAsync(Deno.readDir(bed.root));
+    const none = await hashstash(["stores", "--json", ...where]);
+    const lone = [{ dbname: "main", kind: "stash", entries: 0, bytes: 0 }];
+    assertEquals([none.code, JSON.parse(none.stdout)], [0, lone], none.stderr);
+    assertEquals(await Array.fromAsync(Deno.readDir(bed.root)), before);
+
+    const stash = bed.stash({ name: "cli" });
+    // The stash itself is opened by nobody.
+    const slow = stash.stashedResult(function slow(x: number) {
+      return x;
+    });
+    await slow(1);
+    await using sub = stash.sub("\u202ebus");
+    await sub.setMany([["a", 1], ["b", 2]]);
+    await stash.close();
+
+    const json = await hashstash(["stores", "--json", ...where]);
+    const found: StoreInfo[] = JSON.parse(json.stdout);
+    const facts = found.map(({ dbname, kind, entries, bytes }) => [dbname, kind, entries, bytes]);
+    assertEquals(facts, [
+      ["main", "stash", 0, 0],
+      [slow.stash.dbname, "function", 1, slow.stash.encodeKey([1]).length + 1],
+      ["main/\u202ebus", "stash", 2, 4],
+    ]);
+    const { code, stdout } = await hashstash(["stores", ...where]);
+    assertEquals(code, 0);
+    const lines = stdout.trimEnd().split("\n");
+    assertMatch(lines[0], /^dbname +kind +entries +bytes +last write$/);
+    assertEquals(lines.length, 4);
+    assertMatch(lines[3], /^main\/\\u202ebus +stash +2 +4( +\d{4}-\d\d-\d\dT.*Z)?$/);
+    const inner = await hashstash(["stores", "--json", "-d", slow.stash.dbname, ...where]);
+    assertEquals(JSON.parse(inner.stdout), [found[1]]);
+    assertEquals((await hashstash(["stores", "main", ...where])).code, 2);
   });
 }
 
