@@ -164,7 +164,7 @@ function isSameState(current: Entry, before: Entry): boolean {
 }
 
 function stateOf({ header = {} }: StoredEntry): string {
-  return JSON.stringify({ ...header, retry: undefined });
+  return JSON.stringify({ ...header, retry: undefined, row: undefined });
 }
 
 function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -326,7 +326,7 @@ testOnEngines("tags", {
       timestamp: Date.now(),
     });
     const number = Date.now() + 1_000;
-    await side.set("p", encode('{"t":"token"}'));
+    await side.set("p", encode(JSON.stringify({ t: number })));
     await side.set("c", encode(`${number}`));
     await side.set("t/t", encode(`${number} ${Date.now()}`));
     assertEquals([await stash.get("k"), await stash.has("k")], [undefined, false]);
