@@ -4,6 +4,8 @@
  */
 import { assertEquals, assertRejects } from "@std/assert";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { PERSISTENT, TestBed } from "../support/bed.ts";
+import { WorkerProcess } from "../support/child.ts";
 import { GatedEngine } from "../support/gated_engine.ts";
 
 let counter = 0;
@@ -174,3 +176,50 @@ Deno.test("tags: a function's store that is opened as a stash keeps to the tags 
   assertEquals(await alone.invalidate({ tags: ["t"] }), 1);
   assertEquals([await f.peek(2), await f.stash.size()], [undefined, 0]);
 });
+
+for (const engine of PERSISTENT) {
+  Deno.test(`134 on ${engine}: who comes after a removal by another process shares no run of before`, async () => {
+    await using bed = await TestBed.create(engine);
+    await using stash = bed.stash();
+    await using worker = new WorkerProcess("./tags_worker.ts", {
+      options: bed.options({ name: stash.name }),
+      id: 0,
+    });
+    assertEquals(await worker.line(), "ready");
+    const generate = (text: string, gate: Promise<void>) =>
+      stash.stashedResult(async function* () {
+        yield text;
+        await gate;
+      }, { name: "generate", key: () => "user:7:g" });
+    for (const order of ["prefix user:7:", "delete user:7:x"]) {
+      const begun = Promise.withResolvers<void>();
+      const gate = Promise.withResolvers<void>();
+      const before = stash.getOrSet("user:7:x", async () => {
+        begun.resolve();
+        await gate.promise;
+        return "old";
+      });
+      await begun.promise;
+      await worker.write(order);
+      assertEquals(await worker.line(), "done");
+      const after = stash.getOrSet("user:7:x", () => "new");
+      // It has joined, or not, by the time that the first one ends.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      gate.resolve();
+      assertEquals([await before, await after], ["old", "new"], order);
+      assertEquals(await stash.get("user:7:x"), "new", order);
+      await stash.delete("user:7:x");
+    }
+    const gate = Promise.withResolvers<void>();
+    const first = generate("old", gate.promise);
+    const before = await first();
+    assertEquals((await before.next()).value, "old");
+    await worker.write(`forget ${first.stash.dbname} user:7:g`);
+    assertEquals(await worker.line(), "done");
+    const after = generate("new", Promise.resolve());
+    assertEquals(await Array.fromAsync(await after()), ["new"]);
+    gate.resolve();
+    assertEquals((await before.next()).done, true);
+    assertEquals(await Array.fromAsync(await after()), ["new"]);
+  });
+}
