@@ -78,7 +78,7 @@ async function find(
     const running = openings.get(id);
     const joins = running !== undefined && (wish === "any" || running.isNew);
     const reader = joins
-      ? await running.join(signal, clockOf(job))
+      ? await running.join(signal, job)
       : await new Opening(job, start, wish, id).join(signal);
     if (reader !== undefined) return reader;
   }
@@ -110,10 +110,10 @@ class Opening {
   /**
    * What is to be read by one more caller; `undefined` when it has been left by all others.
    *
-   * @param clock The last invalidation of tags before the caller came: what was begun before it may
-   * be about to get such a tag.
+   * @param job That of a caller who joins: he may come after a removal, or an invalidation of a tag
+   * that the result is about to get, which the recording does not know of yet.
    */
-  async join(signal?: AbortSignal, clock?: Promise<number>): Promise<Reader | undefined> {
+  async join(signal?: AbortSignal, job?: Job): Promise<Reader | undefined> {
     this.#callers++;
     let isHere = true;
     const leave = () => {
@@ -124,11 +124,15 @@ class Opening {
     // At the abort itself and no turn later: what has not begun by then does not begin.
     signal?.addEventListener("abort", leave);
     try {
+      const joined = job && Promise.all([this.#recording?.isHeld() ?? true, clockOf(job)]);
       const opened = await orAborted(this.#opened, signal);
       if (!(opened instanceof Recording)) return replayAsync(opened.stored);
-      if (clock !== undefined && await clock > opened.seq) {
-        this.#forget();
-        return undefined;
+      if (joined !== undefined) {
+        const [isHeld, clock] = await joined;
+        if (!isHeld || clock > opened.seq) {
+          this.#forget();
+          return undefined;
+        }
       }
       return opened.isAbandoned ? undefined : opened.read();
     } finally {
@@ -214,6 +218,11 @@ class Recording {
   /** The last invalidation of tags before it was begun. */
   get seq(): number {
     return this.#claim.seq;
+  }
+
+  /** Whether what it yields counts for who comes now. */
+  async isHeld(): Promise<boolean> {
+    return await this.#claim.isHeld();
   }
 
   /**

@@ -115,6 +115,20 @@ export class Claim {
     return false;
   }
 
+  /**
+   * Whether nobody has decided otherwise: a process that removes the key takes the lease away, and
+   * tells no other one.
+   */
+  async isHeld(): Promise<boolean> {
+    if (this.#isOvertaken) return false;
+    try {
+      return this.#lease === undefined || await this.#lease.current() !== undefined;
+    } catch {
+      // To store the result, or to look for it, says what is wrong.
+      return true;
+    }
+  }
+
   /** Lets others have it. */
   async release(): Promise<void> {
     this.#unregister();
@@ -164,7 +178,7 @@ function isSameState(current: Entry, before: Entry): boolean {
 }
 
 function stateOf({ header = {} }: StoredEntry): string {
-  return JSON.stringify({ ...header, retry: undefined });
+  return JSON.stringify({ ...header, retry: undefined, row: undefined });
 }
 
 function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -179,10 +193,10 @@ interface Landed {
   /** The stored bytes of the result. */
   readonly bytes: Uint8Array;
   /**
-   * The number of the last invalidation of one of its tags, where that came while it was made:
-   * callers that came after it need a newer one.
+   * Where one of its tags was invalidated while it was made: the number of the last invalidation
+   * before it was begun. Callers that came after the next one may need a newer result.
    */
-  readonly invalidated?: number;
+  readonly invalidatedSince?: number;
 }
 
 /** How a flight ends. */
@@ -202,6 +216,7 @@ class Flight {
   readonly #id: string;
   readonly #job: Job;
   readonly #waiting = new AbortController();
+  #claimed: Claim | undefined;
   readonly #left = Promise.withResolvers<void>();
   #callers = 0;
   #stage: "waiting" | "computing" | "storing" = "waiting";
@@ -224,6 +239,11 @@ class Flight {
       const flying = this.#fly(store, wish).then(resolve, reject);
       return Promise.race([flying, this.#left.promise]);
     }, true).catch(reject);
+  }
+
+  /** Whether what it makes counts for who comes now; it does while nothing has begun. */
+  async isHeld(): Promise<boolean> {
+    return await this.#claimed?.isHeld() ?? true;
   }
 
   async join(signal?: AbortSignal): Promise<Landing> {
@@ -274,6 +294,7 @@ class Flight {
       this.hasFound = true;
       return { bytes: valueOf(claimed.found) };
     }
+    this.#claimed = claimed;
     const run = new ComputedRun(await staleOf(job, claimed.before), job.options.timeout);
     try {
       // All who wanted it may have left meanwhile: then nothing begins.
@@ -285,7 +306,7 @@ class Flight {
       const bytes = await job.target.codec.encode(value);
       if (!this.#isLeft) this.#stage = "storing";
       const tags = await storeResult(job, value, bytes, claimed, run.said, !this.#isLeft);
-      return { bytes, invalidated: await invalidatedSince(job, claimed, tags) };
+      return { bytes, invalidatedSince: await invalidatedSince(job, claimed, tags) };
     } catch (error) {
       if (error === WITHDRAWN) return WITHDRAWN;
       if (wish !== "new" && this.#stage !== "waiting") await spareRefreshes(job, claimed);
@@ -434,13 +455,17 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
     }
     signal?.throwIfAborted();
     const joins = flight !== undefined;
-    // Who joins may come after an invalidation that the flight does not know of yet.
-    const joined = joins ? clockOf(job) : 0;
+    // Who joins may come after a removal, or an invalidation, that the flight does not know of yet.
+    const joined = joins ? Promise.all([flight!.isHeld(), clockOf(job)]) : undefined;
     flight ??= new Flight(id, job, wish);
     const landing = await flight.join(signal);
     if (typeof landing !== "symbol") {
-      const { bytes, invalidated } = landing;
-      if (invalidated !== undefined && joins && invalidated <= await joined) continue;
+      const { bytes, invalidatedSince = Infinity } = landing;
+      if (joined !== undefined) {
+        const [isHeld, clock] = await joined;
+        // Of several invalidations of a tag only the last is known: he may have come after another.
+        if (!isHeld || clock > invalidatedSince) continue;
+      }
       if (!joins || !flight.hasFound) {
         return await job.target.read({ value: bytes }, job.text);
       }
@@ -487,7 +512,10 @@ export async function clockOf({ target }: Job): Promise<number> {
   }
 }
 
-/** The last invalidation of a result's tags, where it came after the claim was granted. */
+/**
+ * The number of the last invalidation before the claim was granted, where one of the result's tags
+ * was invalidated after it.
+ */
 async function invalidatedSince(
   { target }: Job,
   { seq }: Claim,
@@ -495,8 +523,7 @@ async function invalidatedSince(
 ): Promise<number | undefined> {
   if (tags.length === 0) return undefined;
   try {
-    const last = await target.tagSpace().lastOf(tags);
-    return last > seq ? last : undefined;
+    return await target.tagSpace().lastOf(tags) > seq ? seq : undefined;
   } catch {
     // Storing it has said so already.
     return undefined;

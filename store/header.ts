@@ -29,6 +29,8 @@ export interface Header {
   readonly tags?: readonly string[];
   /** The number of the last invalidation of tags before what it was made of was read. */
   readonly seq?: number;
+  /** What the rows of the index that were written for it have as well: see tag_space.ts. */
+  readonly row?: string;
   /** The dbname of the stash whose tags they are, when that is not the entry's own. */
   readonly space?: string;
 }
@@ -130,7 +132,7 @@ function faultOf(header: unknown): string | undefined {
   if (typeof header !== "object" || header === null || Array.isArray(header)) {
     return "it is no object";
   }
-  const { version, series, timestamp, stale, retry, tags, seq, space } = header as Record<
+  const { version, series, timestamp, stale, retry, tags, seq, row, space } = header as Record<
     string,
     unknown
   >;
@@ -147,5 +149,6 @@ function faultOf(header: unknown): string | undefined {
     return "its tags are no texts";
   }
   if (seq !== undefined && !Number.isFinite(seq)) return "its number is none";
+  if (row !== undefined && !isText(row)) return "its row is no text";
   if (space !== undefined && !isText(space)) return "its space of tags is no text";
 }

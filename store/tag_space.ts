@@ -9,9 +9,11 @@
  * - `c`: the number of the last invalidation. It begins with the time, so that it goes on above its
  *   earlier numbers where it is lost.
  * - `t/TAG`: the number of the tag's last invalidation, from which on it counts.
- * - `i/TAG/STORE/KEY`: an entry that has the tag, with the entry's own deadline: written before the
- *   entry, and removed after it.
- * - `p`: the invalidations under way, so that one that is cut off is brought to its end.
+ * - `i/TAG/STORE/KEY`: an entry that has the tag, until the entry's own deadline: written before the
+ *   entry, and removed after it. What it says the entry says too, so that who removes an entry
+ *   removes no row that another has written for the next one.
+ * - `p`: the invalidations under way, so that one that is cut off is brought to its end, whoever
+ *   comes across it first.
  * - `f`: entries with a number below it can't be judged any more, as marks have been dropped.
  */
 import { decodeKey, encodeKey } from "../codec/key.ts";
@@ -35,20 +37,14 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** An entry that has a tag, as the index has it. */
-export interface Row {
+interface Row {
   /** The key of the row. */
   readonly key: string;
+  readonly tag: string;
   /** The dbname of the entry's store. */
   readonly dbname: string;
   /** The canonical text of the entry's key. */
   readonly text: string;
-}
-
-/** An entry that is about to be stored. */
-export interface IndexEntry extends Omit<Row, "key"> {
-  readonly tags: readonly string[];
-  /** Its deadline, ms since the epoch. */
-  readonly expiresAt?: number;
 }
 
 /** An entry with tags, as far as it is to be judged. */
@@ -56,6 +52,18 @@ export interface TaggedEntry {
   readonly tags: readonly string[];
   /** The number of the last invalidation before what it was made of was read; absent: 0. */
   readonly seq?: number;
+}
+
+/** An entry that is being stored. */
+export interface IndexedEntry extends TaggedEntry {
+  /** The dbname of its store. */
+  readonly dbname: string;
+  /** The canonical text of its key. */
+  readonly text: string;
+  /** What it and the rows of the index that are written for it have in common. */
+  readonly row: string;
+  /** Its deadline, ms since the epoch. */
+  readonly expiresAt?: number;
 }
 
 /** A store whose entries have the stash's tags. */
@@ -121,39 +129,50 @@ export class TagSpace {
   }
 
   /** Writes that entries have tags, before they are stored. */
-  async index(entries: readonly IndexEntry[]): Promise<void> {
+  async index(entries: readonly IndexedEntry[]): Promise<void> {
     const side = await this.#make();
-    const timestamp = Date.now();
-    // Something of its own in each: who removes a row must not remove one that was written since.
-    const value = encoder.encode(`${timestamp} ${crypto.randomUUID()}`);
-    const rows = entries.flatMap(({ dbname, text, tags, expiresAt }) =>
-      tags.map((tag): [string, NewEntry] => [
-        this.#rowKey(tag, dbname, text),
-        { value, timestamp, expiresAt },
-      ])
-    );
+    const rows = entries.flatMap((entry) => {
+      const row = newRow(entry);
+      return this.#rowKeys(entry).map((key): [string, NewEntry] => [key, row]);
+    });
     if (rows.length === 1) await side.set(...rows[0]);
     else await side.setMany(rows);
   }
 
   /**
-   * Which of the entries, which have been stored, were invalidated while they were: they are to be
-   * removed again.
+   * Looks, after entries have been stored, at what others did meanwhile: those that were invalidated
+   * are removed again, the rows of the others are there for as long as they are.
    */
-  async areOvertaken(entries: readonly TaggedEntry[]): Promise<boolean[]> {
+  async confirm(entries: readonly IndexedEntry[]): Promise<void> {
     const side = await this.#make();
     const tags = [...new Set(entries.flatMap(({ tags }) => tags))];
-    const [floor, ...marks] = (await side.getValues([FLOOR, ...tags.map(markKey)])).map(numberOf);
-    const last = new Map(tags.map((tag, i) => [tag, marks[i]]));
-    const overtaken = entries.map(({ tags, seq = 0 }) =>
-      seq < floor || tags.some((tag) => last.get(tag)! > seq)
-    );
-    if (overtaken.includes(true)) {
+    const rowKeys = entries.map((entry) => this.#rowKeys(entry));
+    const [first, ...found] = await side.getMany([FLOOR, ...tags.map(markKey), ...rowKeys.flat()]);
+    const floor = numberOf(first);
+    const last = new Map(tags.map((tag, i) => [tag, numberOf(found[i])]));
+    const rows = new Map(rowKeys.flat().map((key, i) => [key, found[tags.length + i]]));
+    const isOvertaken = ({ tags, seq = 0 }: TaggedEntry) =>
+      seq < floor || tags.some((tag) => last.get(tag)! > seq);
+    const overtaken = entries.filter(isOvertaken);
+    if (overtaken.length > 0) {
       // Where the count was lost, as the server evicted it, it has to go on above the marks.
-      const most = Math.max(floor, ...marks);
+      const most = Math.max(floor, ...last.values());
       await this.#raise(side, CLOCK, (number) => number < most ? most : undefined);
+      await each(overtaken, (entry) => this.#takeBack(entry));
     }
-    return overtaken;
+    for (const [i, entry] of entries.entries()) {
+      // Of two who store the same key, the one whose entry ends first may have written its row last.
+      const short = rowKeys[i].filter((key) => !lastsFor(rows.get(key), entry));
+      if (short.length > 0 && !isOvertaken(entry)) await this.#prolong(side, short, entry);
+    }
+  }
+
+  /**
+   * Has the rows of an entry last as long as it does: who wanted to store another one in its place,
+   * and could not, has left his.
+   */
+  async restore(entry: IndexedEntry): Promise<void> {
+    await this.#prolong(await this.#make(), this.#rowKeys(entry), entry);
   }
 
   /** The rows of a tag, a page at a time; of one store, and keys that begin so, where given. */
@@ -171,33 +190,27 @@ export class TagSpace {
    * @returns How many entries it removed.
    */
   async invalidate(tags: readonly string[]): Promise<number> {
+    if (tags.length === 0) return 0;
     const side = await this.#make();
-    const token = crypto.randomUUID();
-    // Said before it counts: whoever lists entries brings one that is cut off to its end.
-    await this.#change(side, PENDING, (entry) => {
-      const pending = pendingOf(entry);
-      for (const tag of tags) pending[tag] = token;
-      return JSON.stringify(pending);
-    });
     // Taken before it counts, so that what is read from here on may be kept.
     const number = await this.#raise(side, CLOCK, (last) => last === 0 ? Date.now() : last + 1);
-    await each(
-      tags,
-      (tag) =>
-        this.#change(
-          side,
-          markKey(tag),
-          (entry) => numberOf(entry) < number ? `${number} ${Date.now()}` : undefined,
-        ),
-    );
-    return await this.#finish(side, Object.fromEntries(tags.map((tag) => [tag, token])));
+    // Said before it counts: whoever lists entries brings one that is cut off to its end, all tags.
+    await this.#change(side, PENDING, (entry) => {
+      const pending = pendingOf(entry);
+      for (const tag of tags) pending[tag] = Math.max(pending[tag] ?? 0, number);
+      return JSON.stringify(pending);
+    });
+    return await this.#finish(side, Object.fromEntries(tags.map((tag) => [tag, number])));
   }
 
-  /** Brings invalidations that are under way to their end; whether there were any. */
+  /**
+   * Brings invalidations that are under way to their end; whether that was possible: where nothing
+   * can be written, it is not.
+   */
   settle(): Awaitable<boolean> {
-    return this.#read(PENDING, false, (entry, side) => {
-      if (entry === undefined) return false;
-      return this.#finish(side, pendingOf(entry)).then(() => true);
+    return this.#read(PENDING, true, (entry, side) => {
+      if (entry === undefined) return true;
+      return this.#finish(side, pendingOf(entry)).then(() => true, () => false);
     });
   }
 
@@ -209,13 +222,12 @@ export class TagSpace {
   /**
    * Drops the rows of entries that are gone, and the marks that no entry needs, where both are so
    * old that nobody writes any more what was begun before them.
-   *
-   * @param isThere Which of the entries of rows are there.
    */
   async prune(): Promise<void> {
     const side = await this.#known();
     if (side === undefined) return;
-    await this.settle();
+    const pending = await side.getValue(PENDING);
+    if (pending !== undefined) await this.#finish(side, pendingOf(pending));
     const end = Date.now() - KEPT;
     let floor = 0;
     const old: string[] = [];
@@ -234,27 +246,42 @@ export class TagSpace {
       }
     }
     for await (const rows of this.#pages(side, "i/")) {
-      const gone: Row[] = [];
-      for (const [dbname, ofStore] of Map.groupBy(rows, ({ dbname }) => dbname)) {
+      const states = await side.getMany(rows.map(({ key }) => key));
+      const aged = rows.flatMap((row, i) => {
+        const state = states[i];
+        return state === undefined || numberOf(state) >= end ? [] : [{ ...row, state }];
+      });
+      for (const [dbname, ofStore] of Map.groupBy(aged, ({ dbname }) => dbname)) {
         const { plain } = await this.#options.storeOf(dbname);
-        const there = await each(ofStore, ({ text }) => plain.has(text));
-        gone.push(...ofStore.filter((_, i) => !there[i]));
+        await each(ofStore, async ({ key, tag, text, state }) => {
+          const entry = await plain.get(text);
+          const isOfEntry = entry !== undefined && this.#tagged(entry, dbname)?.tags.includes(tag);
+          if (!isOfEntry) await side.compareAndSet(key, state, undefined);
+        });
       }
-      const found = await side.getMany(gone.map(({ key }) => key));
-      await each(found, (entry, i) =>
-        entry !== undefined && numbersOf(entry)[0] < end &&
-        side.compareAndSet(gone[i].key, entry, undefined));
     }
   }
 
-  /** Removes what invalidations have overtaken, and the note that they are under way. */
-  async #finish(side: Store, pending: Readonly<Record<string, string>>): Promise<number> {
+  /** Lets invalidations count, removes what they have overtaken, and says that they are no more. */
+  async #finish(side: Store, pending: Readonly<Record<string, number>>): Promise<number> {
+    // All tags first, also by who finishes for another that was cut off: all of it or nothing.
+    await each(
+      Object.entries(pending),
+      ([tag, number]) =>
+        this.#change(
+          side,
+          markKey(tag),
+          (entry) => numberOf(entry) < number ? `${number} ${Date.now()}` : undefined,
+        ),
+    );
     let removed = 0;
     for (const tag of Object.keys(pending)) removed += await this.#finishTag(side, tag);
     await this.#change(side, PENDING, (entry) => {
       const left = pendingOf(entry);
-      // One that began meanwhile has a token of its own.
-      for (const [tag, token] of Object.entries(pending)) if (left[tag] === token) delete left[tag];
+      // One that began meanwhile has a higher number.
+      for (const [tag, number] of Object.entries(pending)) {
+        if (left[tag] <= number) delete left[tag];
+      }
       return Object.keys(left).length === 0 ? null : JSON.stringify(left);
     });
     return removed;
@@ -264,11 +291,8 @@ export class TagSpace {
   async #finishTag(side: Store, tag: string): Promise<number> {
     let removed = 0;
     for await (const rows of this.rows(tag)) {
-      const states = await side.getMany(rows.map(({ key }) => key));
-      const stateOf = new Map(rows.map(({ key }, i) => [key, states[i]]));
       for (const [dbname, ofStore] of Map.groupBy(rows, ({ dbname }) => dbname)) {
-        const opened = await this.#options.storeOf(dbname);
-        removed += await this.#removeEntries(side, opened, tag, ofStore, stateOf);
+        removed += await this.#removeEntries(side, dbname, tag, ofStore);
       }
     }
     return removed;
@@ -276,28 +300,72 @@ export class TagSpace {
 
   async #removeEntries(
     side: Store,
-    { plain, store }: TaggedStore,
+    dbname: string,
     tag: string,
     rows: readonly Row[],
-    stateOf: ReadonlyMap<string, Entry | undefined>,
   ): Promise<number> {
+    const { plain, store } = await this.#options.storeOf(dbname);
     const entries = await plain.getMany(rows.map(({ text }) => text));
-    const tagged = entries.map((entry) => entry && taggedOf(entry));
+    const tagged = entries.map((entry) => entry && this.#tagged(entry, dbname));
     const live = await this.areLive(tagged.filter((header) => header !== undefined));
     let next = 0;
     const isLive = tagged.map((header) => header !== undefined && live[next++]);
     let removed = 0;
+    /** Rows that may go, with what they say if they are those of an entry that is gone. */
+    const needless = new Map<string, string | undefined>();
     await each(rows, async ({ key, text }, i) => {
-      const [entry, header, state] = [entries[i], tagged[i], stateOf.get(key)];
-      if (isLive[i] && header!.tags.includes(tag)) return;
-      if (entry !== undefined && header !== undefined && !isLive[i]) {
-        if (!await store.compareAndSet(text, entry, undefined)) return;
+      const header = tagged[i];
+      if (header !== undefined && !isLive[i]) {
+        if (!await store.compareAndSet(text, entries[i], undefined)) return;
         removed++;
-      }
-      // Only as it was before the entry was looked at: it may have been written anew.
-      if (state !== undefined) await side.compareAndSet(key, state, undefined);
+        const { tags, row } = header;
+        for (const of of this.#rowKeys({ dbname, text, tags })) needless.set(of, row);
+      } else if (!header?.tags.includes(tag)) needless.set(key, undefined);
     });
+    await this.#dropRows(side, needless);
     return removed;
+  }
+
+  /**
+   * Removes rows that no entry needs. One may have been written for an entry that is about to be
+   * stored: unless it is that of an entry that is gone, it stays until nobody can be about to.
+   */
+  async #dropRows(side: Store, needless: ReadonlyMap<string, string | undefined>): Promise<void> {
+    const keys = [...needless.keys()];
+    if (keys.length === 0) return;
+    const end = Date.now() - KEPT;
+    await each(await side.getMany(keys), (state, i) => {
+      if (state === undefined) return;
+      const isOfGone = rowOf(state) === (needless.get(keys[i]) ?? null);
+      return (isOfGone || numberOf(state) < end) && side.compareAndSet(keys[i], state, undefined);
+    });
+  }
+
+  /** Removes an entry that was overtaken while it was being stored. */
+  async #takeBack({ dbname, text, row }: IndexedEntry): Promise<void> {
+    const { plain, store } = await this.#options.storeOf(dbname);
+    const entry = await plain.get(text);
+    // What somebody else has stored meanwhile is for him to take back.
+    if (entry === undefined || taggedOf(entry)?.row !== row) return;
+    await store.compareAndSet(text, entry, undefined);
+  }
+
+  /** Has rows last at least as long as their entry. */
+  async #prolong(side: Store, keys: readonly string[], entry: IndexedEntry): Promise<void> {
+    await each(keys, async (key) => {
+      for (let attempt = 0;; attempt++) {
+        const state = await side.get(key);
+        if (lastsFor(state, entry)) return;
+        if (await side.compareAndSet(key, state, newRow(entry))) return;
+        await backoff(attempt);
+      }
+    });
+  }
+
+  /** The header of an entry of a store that has tags of this space. */
+  #tagged(entry: Entry, dbname: string): ReturnType<typeof taggedOf> {
+    const header = taggedOf(entry);
+    return header !== undefined && (header.space ?? dbname) === this.dbname ? header : undefined;
   }
 
   async *#pages(side: Store, start: string): AsyncGenerator<Row[]> {
@@ -313,14 +381,19 @@ export class TagSpace {
     if (page.length > 0) yield page;
   }
 
+  #rowKeys({ dbname, text, tags }: Pick<IndexedEntry, "dbname" | "text" | "tags">): string[] {
+    return tags.map((tag) => this.#rowKey(tag, dbname, text));
+  }
+
   #rowKey(tag: string, dbname: string, text: string): string {
     return `i/${escape(tag)}/${escape(dbname.slice(this.dbname.length))}/${text}`;
   }
 
   #row(key: string): Row | undefined {
-    const match = /^i\/[^/]*\/([^/]*)\/(.*)$/s.exec(key);
+    const match = /^i\/([^/]*)\/([^/]*)\/(.*)$/s.exec(key);
     if (match === null) return undefined;
-    return { key, dbname: this.dbname + unescape(match[1]), text: match[2] };
+    const [, tag, dbname, text] = match;
+    return { key, tag: unescape(tag), dbname: this.dbname + unescape(dbname), text };
   }
 
   /** What an entry of the side store says; `absent` where there is no side store. */
@@ -407,6 +480,23 @@ function numberOf(entry: EntryValue | undefined): number {
   return numbersOf(entry)[0];
 }
 
-function pendingOf(entry: EntryValue | undefined): Record<string, string> {
+/** The row of an entry. */
+function newRow({ row, expiresAt }: IndexedEntry): NewEntry {
+  const timestamp = Date.now();
+  return { value: encoder.encode(`${timestamp} ${row}`), timestamp, expiresAt };
+}
+
+/** What a row has in common with the entry that it was written for. */
+function rowOf(state: EntryValue): string {
+  return textOf(state).split(" ")[1];
+}
+
+/** Whether a row is there for as long as an entry is. */
+function lastsFor(row: Entry | undefined, { expiresAt = Infinity }: IndexedEntry): boolean {
+  return row !== undefined && (row.expiresAt ?? Infinity) >= expiresAt;
+}
+
+/** The invalidations under way: the number of each by its tag. */
+function pendingOf(entry: EntryValue | undefined): Record<string, number> {
   return Object.assign(Object.create(null), entry === undefined ? {} : JSON.parse(textOf(entry)));
 }

@@ -2,7 +2,6 @@
 import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
 import { Decorator } from "../engines/decorator.ts";
-import { each } from "../engines/each.ts";
 import type {
   Awaitable,
   Entry,
@@ -13,7 +12,7 @@ import type {
 } from "../engines/engine.ts";
 import { whenReady } from "../platform/awaitable.ts";
 import { given, hasHeader, opened, type StoredEntry, taggedOf, withHeader } from "./header.ts";
-import type { IndexEntry, TagSpace } from "./tag_space.ts";
+import type { IndexedEntry, TagSpace } from "./tag_space.ts";
 
 /** Entries of a listing that are judged in one step … */
 const PAGE = 64;
@@ -65,17 +64,18 @@ export class Tags extends Decorator {
   }
 
   override async *entries(prefix?: string): AsyncGenerator<[string, StoredEntry]> {
-    await this.#space.settle();
     let page: [string, Entry][] = [];
     let bytes = 0;
     for await (const [key, entry] of this.inner.entries(prefix)) {
-      if (hasHeader(entry)) {
-        page.push([key, entry]);
-        bytes += entry.value.length;
-        if (page.length < PAGE && bytes < PAGE_BYTES) continue;
+      // What has no tags waits only behind what has.
+      if (page.length === 0 && !hasHeader(entry)) {
+        yield [key, entry];
+        continue;
       }
+      page.push([key, entry]);
+      bytes += entry.value.length;
+      if (page.length < PAGE && bytes < PAGE_BYTES) continue;
       yield* await this.#livePairs(page);
-      if (!hasHeader(entry)) yield [key, entry];
       page = [];
       bytes = 0;
     }
@@ -83,13 +83,19 @@ export class Tags extends Decorator {
   }
 
   override async *keys(prefix?: string): AsyncGenerator<string> {
-    await this.#space.settle();
-    yield* this.inner.keys(prefix);
+    if (await this.#space.settle()) yield* this.inner.keys(prefix);
+    // Nothing can be written here: what has been invalidated is still there, and is passed over.
+    else for await (const [key] of this.entries(prefix)) yield key;
   }
 
   override async size(): Promise<number> {
-    await this.#space.settle();
-    return await this.inner.size();
+    // Asked together, and in this order: what is counted is what was there afterwards.
+    const [isPending, size] = await Promise.all([this.#space.isPending(), this.inner.size()]);
+    if (!isPending) return size;
+    if (await this.#space.settle()) return await this.inner.size();
+    let count = 0;
+    for await (const _ of this.entries()) count++;
+    return count;
   }
 
   override async *stores(counted: boolean): AsyncGenerator<FoundStore> {
@@ -98,14 +104,17 @@ export class Tags extends Decorator {
   }
 
   override has(key: string): Awaitable<boolean> {
-    return whenReady(this.inner.has(key), (found) => {
-      if (!found) return false;
-      return whenReady(
-        this.#space.isPending(),
-        (isPending) =>
-          isPending ? whenReady(this.getValue(key), (entry) => entry !== undefined) : true,
-      );
-    });
+    // Likewise.
+    const isPending = this.#space.isPending();
+    const found = this.inner.has(key);
+    return isPending instanceof Promise || found instanceof Promise
+      ? Promise.all([isPending, found]).then((answers) => this.#has(key, answers))
+      : this.#has(key, [isPending, found]);
+  }
+
+  #has(key: string, [isPending, found]: [boolean, boolean]): Awaitable<boolean> {
+    if (!found || !isPending) return found;
+    return whenReady(this.getValue(key), (entry) => entry !== undefined);
   }
 
   override set(key: string, entry: NewEntry): Awaitable<void> {
@@ -190,15 +199,15 @@ export class Tags extends Decorator {
     return entries;
   }
 
-  #spaceOf({ space }: { readonly space?: string }): TagSpace {
-    return space === undefined || space === this.#space.dbname ? this.#space : this.#find(space);
+  #spaceOf({ space = this.#dbname }: { readonly space?: string }): TagSpace {
+    return space === this.#space.dbname ? this.#space : this.#find(space);
   }
 
   async #setTagged(pairs: readonly [string, NewEntry][]): Promise<void> {
-    const numbered = await this.#numbered(pairs);
+    const { numbered, indexed } = await this.#index(pairs);
     if (numbered.length === 1) await this.inner.set(...numbered[0]);
     else await this.inner.setMany(numbered);
-    await this.#takeBack(numbered);
+    for (const [space, entries] of indexed) await space.confirm(entries);
   }
 
   async #replaceTagged(
@@ -207,11 +216,11 @@ export class Tags extends Decorator {
     next: NewEntry,
     guard?: Guard,
   ): Promise<boolean> {
-    const numbered = await this.#numbered([[key, next]]);
-    const [[, entry]] = numbered;
+    const { numbered: [[, entry]], indexed } = await this.#index([[key, next]]);
     const done = await this.inner.compareAndSet(key, expected, entry, guard) ||
       expected === undefined && await this.#replaceGone(key, entry, guard);
-    if (done) await this.#takeBack(numbered);
+    if (!done) await this.#restoreRows(key);
+    else for (const [space, entries] of indexed) await space.confirm(entries);
     return done;
   }
 
@@ -222,36 +231,38 @@ export class Tags extends Decorator {
     return await this.inner.compareAndSet(key, entry, next, guard);
   }
 
+  /** Gives the entry that could not be replaced the rows that were written over its own. */
+  async #restoreRows(text: string): Promise<void> {
+    const entry = await this.inner.get(text);
+    const header = entry && taggedOf(entry);
+    if (header === undefined) return;
+    const { tags, row = "" } = header;
+    const { expiresAt } = entry!;
+    await this.#spaceOf(header).restore({ dbname: this.#dbname, text, tags, row, expiresAt });
+  }
+
   /** The entries with their numbers, after the index has been told of those with tags. */
-  async #numbered(pairs: readonly [string, NewEntry][]): Promise<[string, NewEntry][]> {
+  async #index(
+    pairs: readonly [string, NewEntry][],
+  ): Promise<{ numbered: [string, NewEntry][]; indexed: Map<TagSpace, IndexedEntry[]> }> {
     const now = await this.#space.clock();
-    const space = this.#space.dbname === this.#dbname ? undefined : this.#space.dbname;
-    const rows: IndexEntry[] = [];
+    const dbname = this.#dbname;
+    const row = crypto.randomUUID().slice(-12);
+    const indexed = new Map<TagSpace, IndexedEntry[]>();
     const numbered = pairs.map(([text, entry]): [string, NewEntry] => {
       const header = taggedOf(entry);
       if (header === undefined) return [text, entry];
       const { tags, seq = now } = header;
-      rows.push({ dbname: this.#dbname, text, tags, expiresAt: entry.expiresAt });
+      // One that was stored before stays the tags' of the stash that stored it.
+      const space = header.row === undefined ? this.#space : this.#spaceOf(header);
+      if (!indexed.has(space)) indexed.set(space, []);
+      indexed.get(space)!.push({ dbname, text, tags, seq, row, expiresAt: entry.expiresAt });
+      const fields = { seq, row, space: space.dbname === dbname ? undefined : space.dbname };
       const tag = tags.length === 1 ? tags[0] : undefined;
-      return [text, { ...entry, value: withHeader(entry.value, { seq, space }), tag }];
+      return [text, { ...entry, value: withHeader(entry.value, fields), tag }];
     });
-    await this.#space.index(rows);
-    return numbered;
-  }
-
-  /** Removes again what was invalidated while it was being stored. */
-  async #takeBack(pairs: readonly [string, NewEntry][]): Promise<void> {
-    const stored = pairs.flatMap(([text, entry]) => {
-      const header = taggedOf(entry);
-      return header === undefined ? [] : [{ text, tags: header.tags, seq: header.seq ?? 0 }];
-    });
-    const overtaken = await this.#space.areOvertaken(stored);
-    await each(stored.filter((_, i) => overtaken[i]), async ({ text, seq }) => {
-      const entry = await this.inner.get(text);
-      // What somebody else has stored meanwhile is for him to take back.
-      if (entry === undefined || taggedOf(entry)?.seq !== seq) return;
-      await this.inner.compareAndSet(text, entry, undefined);
-    });
+    for (const [space, entries] of indexed) await space.index(entries);
+    return { numbered, indexed };
   }
 }
 

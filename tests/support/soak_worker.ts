@@ -1,6 +1,7 @@
 /** One of several processes that do random things to few keys: prints what it did, as JSON. */
 import { HashStash } from "../../mod.ts";
 import type { Operation } from "../soak/linearizability.ts";
+import { machineClock } from "./machine_clock.ts";
 import { RandomValues } from "./random.ts";
 
 const [options, index, seed, milliseconds, keys] = JSON.parse(Deno.args[0]);
@@ -47,24 +48,4 @@ async function act(
     case "setDefault":
       return await stash.setDefault(key, argument);
   }
-}
-
-/**
- * One clock of all processes of the machine, ns: `performance.now()` counts from the start of each.
- * Where the system's own can't be asked, the time of day, with a millisecond of doubt.
- */
-function machineClock(): { before(): number; after(): number } {
-  if (Deno.build.os !== "linux") {
-    return { before: () => Date.now() * 1e6, after: () => (Date.now() + 1) * 1e6 };
-  }
-  const MONOTONIC = 1;
-  const { symbols } = Deno.dlopen("libc.so.6", {
-    clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
-  });
-  const time = new BigInt64Array(2);
-  const now = () => {
-    symbols.clock_gettime(MONOTONIC, time);
-    return Number(time[0]) * 1e9 + Number(time[1]);
-  };
-  return { before: now, after: now };
 }
