@@ -1,4 +1,7 @@
-/** Many keys of a store at once, in groups of what an engine takes in one transaction or round trip. */
+/**
+ * Many keys of a store at once, in groups of what an engine takes in one transaction or round trip;
+ * one alone as if it were asked for by itself.
+ */
 import type { Store } from "../engines/complete.ts";
 import { groupsOf } from "../engines/each.ts";
 import type { Entry } from "../engines/engine.ts";
@@ -31,7 +34,7 @@ export async function readAll(
   store: Store,
   keys: readonly string[],
 ): Promise<(Entry | undefined)[]> {
-  if (keys.length <= GROUP) return keys.length === 0 ? [] : await store.getMany([...keys]);
+  if (keys.length === 1) return [await store.get(keys[0])];
   const entries: (Entry | undefined)[] = [];
   for (const group of groupsOf(keys, GROUP)) entries.push(...await store.getMany(group));
   return entries;
@@ -54,5 +57,6 @@ export async function readEach(
 
 /** Removes the keys. */
 export async function removeAll(store: Store, keys: readonly string[]): Promise<void> {
-  for (const group of groupsOf(keys, GROUP)) await store.deleteMany(group);
+  if (keys.length === 1) await store.delete(keys[0]);
+  else for (const group of groupsOf(keys, GROUP)) await store.deleteMany(group);
 }
