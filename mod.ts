@@ -36,6 +36,7 @@ export { KeyNotFoundError } from "./store/errors.ts";
 export {
   HashStash,
   type MappedFunction,
+  type StashedBatch,
   type StashedFunction,
   type StashedResult,
   type StashedResultDecorator,
@@ -53,6 +54,7 @@ export type { StoreInfo } from "./store/stores.ts";
 export type { StashEventDetail, StashEvents } from "./store/events.ts";
 export { type Computation, computation, type KeepOptions } from "./functions/computation.ts";
 export type { FlightOptions } from "./functions/options.ts";
+export type { BatchOptions, BatchResult, GetOrSetManyOptions } from "./functions/batch.ts";
 export type { GetOrSetOptions } from "./functions/get_or_set.ts";
 export type { WorkerOptions } from "./functions/worker_pool.ts";
 export type { MapError, MapOptions, MappedReturn, MapRun } from "./functions/map.ts";

@@ -116,7 +116,7 @@ export class Memo {
   readonly kind: FunctionKind;
   readonly #parent: Handle;
   readonly #naming: Pick<FunctionOptions, "name" | "version">;
-  readonly #options: CheckedFlightOptions;
+  readonly options: CheckedFlightOptions;
   readonly #force: boolean;
   readonly #key: AnyFunction | undefined;
   readonly #countsReceiver: boolean;
@@ -127,7 +127,7 @@ export class Memo {
   #handle: Handle | undefined;
 
   constructor(parent: Handle, fn: AnyFunction, options: FunctionOptions, method?: MethodContext) {
-    this.#options = checkFunctionOptions(options, parent.options.ttl);
+    this.options = checkFunctionOptions(options, parent.options.ttl);
     refuseOuterThis(fn, options);
     this.fn = fn;
     this.kind = kindOf(originalOf(fn));
@@ -195,7 +195,7 @@ export class Memo {
     args: unknown[],
     { force = this.#force, signal }: CallOptions,
   ): Promise<unknown> {
-    return await recallOrCompute(this.#job(receiver, args), force, signal);
+    return await recallOrCompute(this.job(receiver, args), force, signal);
   }
 
   /**
@@ -208,7 +208,7 @@ export class Memo {
     work?: (args: unknown[]) => unknown,
   ): Promise<unknown> {
     const wish = force ? "new" : waits ? "any" : "unclaimed";
-    const job = this.#job(undefined, args, work);
+    const job = this.job(undefined, args, work);
     job.target.enter("compute");
     try {
       if (stale !== undefined && !force) {
@@ -227,7 +227,7 @@ export class Memo {
   async recallMany(calls: unknown[][]): Promise<Found[]> {
     if (this.#force) return calls.map(() => ABSENT);
     try {
-      const jobs = calls.map((args) => this.#job(undefined, args));
+      const jobs = calls.map((args) => this.job(undefined, args));
       const texts = jobs.map(({ text }) => text);
       return await this.handle.run("get entries", async (store) => {
         const entries = await store.getMany(texts);
@@ -243,16 +243,16 @@ export class Memo {
 
   /** Makes a newer result in the background, unless somebody is at it; it rejects never. */
   async refresh(args: unknown[], work?: (args: unknown[]) => unknown): Promise<void> {
-    await refresh(this.#job(undefined, args, work));
+    await refresh(this.job(undefined, args, work));
   }
 
   async peek(receiver: unknown, args: unknown[]): Promise<unknown> {
-    const stored = await this.handleFor(receiver).get(this.#text(receiver, args), ABSENT);
+    const stored = await this.handleFor(receiver).get(this.text(receiver, args), ABSENT);
     return stored === ABSENT ? undefined : this.present(stored);
   }
 
   async forget(receiver: unknown, args: unknown[]): Promise<boolean> {
-    const job = this.#job(receiver, args);
+    const job = this.job(receiver, args);
     // Called before anything is awaited: a call that follows comes after it.
     const [forgotten] = await Promise.all([job.target.delete(job.text), dropError(job)]);
     return forgotten;
@@ -275,11 +275,11 @@ export class Memo {
     args: unknown[],
     { force = this.#force, signal }: CallOptions,
   ): Promise<AsyncGenerator<unknown, unknown, void>> {
-    const job = this.#job(receiver, args);
+    const job = this.job(receiver, args);
     let marking: Promise<void> | undefined;
     const start = () => {
       marking = markFunction(job.target);
-      return this.fn.apply(receiver, this.#asCalled(job.text, receiver, args));
+      return this.fn.apply(receiver, this.asCalled(job.text, receiver, args));
     };
     try {
       const reader = await record(
@@ -296,7 +296,7 @@ export class Memo {
   }
 
   /** The canonical text of the key of a call. */
-  #text(receiver: unknown, args: unknown[]): string {
+  text(receiver: unknown, args: unknown[]): string {
     try {
       return encodeKey(this.key(receiver, args));
     } catch (error) {
@@ -309,19 +309,20 @@ export class Memo {
     }
   }
 
-  #job(receiver: unknown, args: unknown[], work?: (args: unknown[]) => unknown): Job {
-    const text = this.#text(receiver, args);
+  /** What computes the result of a call; `work` runs the function elsewhere. */
+  job(receiver: unknown, args: unknown[], work?: (args: unknown[]) => unknown): Job {
+    const text = this.text(receiver, args);
     const target = this.handleFor(receiver);
     return {
       target,
       text,
-      options: this.#options,
+      options: this.options,
       args,
       compute: async () => {
         // Before it runs: who retires it meanwhile has to know of it.
         const marking = markFunction(target);
         if (marking !== undefined) await marking;
-        const called = this.#asCalled(text, receiver, args);
+        const called = this.asCalled(text, receiver, args);
         if (work !== undefined) return await work(called);
         const result = await this.fn.apply(receiver, called);
         return this.kind === "plain"
@@ -341,7 +342,7 @@ export class Memo {
    * The arguments as they were at the call: the function begins later, and the caller may have
    * changed them by then.
    */
-  #asCalled(text: string, receiver: unknown, args: unknown[]): unknown[] {
+  asCalled(text: string, receiver: unknown, args: unknown[]): unknown[] {
     if (this.#key !== undefined) return args;
     const now = encodeKey(args);
     if (now === text) return args;

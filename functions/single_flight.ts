@@ -9,11 +9,12 @@
  */
 import type { Store } from "../engines/complete.ts";
 import type { Entry, EntryValue, NewEntry } from "../engines/engine.ts";
-import { backoff, Operation, operationsAround, waitingFor } from "../store/contention.ts";
+import { backoff, isNested, Operation, waitingFor } from "../store/contention.ts";
 import { startTimer, stopTimer } from "../platform/timers.ts";
 import { ABSENT, type Handle } from "../store/handle.ts";
 import { opened, openHeader, type StoredEntry, valueOf } from "../store/header.ts";
 import { Lease, LeaseWatch } from "../store/leases.ts";
+import { readEach } from "../store/groups.ts";
 import { registerRun } from "../store/runs.ts";
 import { ComputedRun, type KeepOptions } from "./computation.ts";
 import { isAhead, isFresh, isSpared, keeping, staleSince, tagsOf } from "./freshness.ts";
@@ -29,7 +30,7 @@ import { orAborted, pause } from "./waiting.ts";
 export type Wish = "any" | "unclaimed" | "new" | "newer" | "refresh";
 
 /** What a claim brought: the right to compute, or a result that makes it needless, or neither. */
-type Claimed = Claim | { readonly found: Entry } | typeof CLAIMED | typeof SPARED;
+export type Claimed = Claim | { readonly found: Entry } | typeof CLAIMED | typeof SPARED;
 
 /** Another process is making the result, and the wish was not to wait. */
 export const CLAIMED: unique symbol = Symbol("claimed");
@@ -46,6 +47,27 @@ const LONGEST_NESTED_WAIT = 6;
 /** What is refused when it would wait for itself. */
 export const GET_WITHIN = "get the result inside the function that makes it";
 
+/** The place of a flight in a batch, which makes its result together with others. */
+export interface Seat {
+  /** The right to have its value made, once that has been granted. */
+  readonly claimed: Claim | undefined;
+  /** What the batch makes of the flight, or finds for it. */
+  fly(flying: Flying): Promise<Landed | Exclude<Claimed, Claim>>;
+  /** The call waits for a run that is under way: the batch goes on without it. */
+  waits(): void;
+}
+
+/** A flight that takes its seat. */
+export interface Flying {
+  readonly store: Store;
+  readonly wish: Wish;
+  /** Ends a wait. */
+  readonly signal: AbortSignal;
+  readonly operation: Operation;
+  /** Somebody has decided otherwise: callers from now on begin a run of their own. */
+  onOvertaken(): void;
+}
+
 /** The right to compute a result, and to store it while nobody has decided otherwise. */
 export class Claim {
   readonly #store: Store;
@@ -53,7 +75,7 @@ export class Claim {
   readonly #lease: Lease | undefined;
   readonly #target: Handle;
   readonly #unregister: () => void;
-  /** What was stored when the claim was granted. */
+  /** What was stored when the claim was granted: it must be as it was when the result is. */
   before: Entry | undefined;
   /** The number of the last invalidation of tags before the claim was granted. */
   seq = 0;
@@ -131,10 +153,22 @@ export class Claim {
 
   /** Lets others have it. */
   async release(): Promise<void> {
-    this.#unregister();
-    if (this.#lease === undefined) return;
-    await this.#lease.release();
-    this.#target.release(this.#lease);
+    await Claim.releaseEach([this]);
+  }
+
+  /** Lets others have the results of one store. */
+  static async releaseEach(claims: readonly Claim[]): Promise<void> {
+    for (const claim of claims) claim.#unregister();
+    const held = claims.filter((claim) => claim.#lease !== undefined);
+    if (held.length === 0) return;
+    await Lease.releaseEach(held.map((claim) => claim.#lease!));
+    for (const claim of held) claim.#target.release(claim.#lease!);
+  }
+
+  /** Looks at the leases of many claims on one store at once, before their results are stored. */
+  static async foresee(claims: readonly Claim[]): Promise<void> {
+    const held = claims.flatMap((claim) => claim.#lease ?? []);
+    if (held.length > 0) await Lease.foresee(held);
   }
 
   /** One try; `undefined`: the entry was not as expected. */
@@ -189,7 +223,7 @@ function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
 const flights = new Map<string, Flight>();
 
 /** What a flight has brought. */
-interface Landed {
+export interface Landed {
   /** The stored bytes of the result. */
   readonly bytes: Uint8Array;
   /**
@@ -216,15 +250,17 @@ class Flight {
   readonly #id: string;
   readonly #job: Job;
   readonly #waiting = new AbortController();
+  readonly #seat: Seat | undefined;
   #claimed: Claim | undefined;
   readonly #left = Promise.withResolvers<void>();
   #callers = 0;
   #stage: "waiting" | "computing" | "storing" = "waiting";
   #isLeft = false;
 
-  constructor(id: string, job: Job, wish: Wish) {
+  constructor(id: string, job: Job, wish: Wish, seat?: Seat) {
     this.#id = id;
     this.#job = job;
+    this.#seat = seat;
     this.isNew = wish === "new";
     this.operation = new Operation(job.target.place, `compute ${job.text}`, job.target);
     flights.set(id, this);
@@ -236,6 +272,8 @@ class Flight {
     // What somebody waits for is an operation of the stash, which `close` waits for; what all have
     // left is not.
     job.target.run("compute", (store) => {
+      // Who has a seat in a batch waits to the end of it.
+      if (seat !== undefined) return this.#flyIn(seat, store, wish).then(resolve, reject);
       const flying = this.#fly(store, wish).then(resolve, reject);
       return Promise.race([flying, this.#left.promise]);
     }, true).catch(reject);
@@ -243,7 +281,7 @@ class Flight {
 
   /** Whether what it makes counts for who comes now; it does while nothing has begun. */
   async isHeld(): Promise<boolean> {
-    return await this.#claimed?.isHeld() ?? true;
+    return await (this.#claimed ?? this.#seat?.claimed)?.isHeld() ?? true;
   }
 
   async join(signal?: AbortSignal): Promise<Landing> {
@@ -260,7 +298,7 @@ class Flight {
       return await waitingFor(
         this.operation,
         GET_WITHIN,
-        () => orAborted(this.landing, signal),
+        () => signal === undefined ? this.landing : orAborted(this.landing, signal),
       );
     } finally {
       signal?.removeEventListener("abort", leave);
@@ -283,6 +321,21 @@ class Flight {
     } else if (this.#stage === "computing") {
       this.#isLeft = true;
       this.#left.resolve();
+    }
+  }
+
+  async #flyIn(seat: Seat, store: Store, wish: Wish): Promise<Landing> {
+    const { operation } = this;
+    const { signal } = this.#waiting;
+    const onOvertaken = () => this.#end();
+    try {
+      const made = await seat.fly({ store, wish, signal, operation, onOvertaken });
+      if (typeof made === "symbol" || "bytes" in made) return made;
+      this.hasFound = true;
+      return { bytes: valueOf(made.found) };
+    } finally {
+      operation.end();
+      this.#stage = "storing";
     }
   }
 
@@ -392,7 +445,11 @@ function isDue(job: Job, entry: Entry): boolean {
   return isAhead(job, entry) && !isSpared(entry);
 }
 
-async function hit({ target, text }: Job, entry: Entry): Promise<unknown> {
+/** The value of a stored result, counted as one that was there. */
+export async function hit(
+  { target, text }: Pick<Job, "target" | "text">,
+  entry: Entry,
+): Promise<unknown> {
   const value = await target.read(entry, text);
   target.stats.hits++;
   return value;
@@ -442,11 +499,19 @@ function reportTo({ target, text }: Job, error: unknown): void {
 /**
  * What the job makes, or another run of it; the stored result only if it comes meanwhile. The
  * target has been entered.
+ *
+ * @param seat Its part in a batch, whose store has been opened.
  */
-export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<unknown> {
-  const id = await identity(job);
+export async function fly(
+  job: Job,
+  wish: Wish,
+  signal?: AbortSignal,
+  seat?: Seat,
+): Promise<unknown> {
+  const id = seat === undefined ? await identity(job) : openedIdentity(job);
   for (;;) {
     let flight = flights.get(id);
+    if (flight !== undefined) seat?.waits();
     if (flight !== undefined && wish === "new" && !flight.isNew) {
       // It began before this call: it may be making just what the caller wants to be rid of.
       const { landing, operation } = flight;
@@ -457,7 +522,7 @@ export async function fly(job: Job, wish: Wish, signal?: AbortSignal): Promise<u
     const joins = flight !== undefined;
     // Who joins may come after a removal, or an invalidation, that the flight does not know of yet.
     const joined = joins ? Promise.all([flight!.isHeld(), clockOf(job)]) : undefined;
-    flight ??= new Flight(id, job, wish);
+    flight ??= new Flight(id, job, wish, seat);
     const landing = await flight.join(signal);
     if (typeof landing !== "symbol") {
       const { bytes, invalidatedSince = Infinity } = landing;
@@ -516,7 +581,7 @@ export async function clockOf({ target }: Job): Promise<number> {
  * The number of the last invalidation before the claim was granted, where one of the result's tags
  * was invalidated after it.
  */
-async function invalidatedSince(
+export async function invalidatedSince(
   { target }: Job,
   { seq }: Claim,
   tags: readonly string[],
@@ -533,9 +598,13 @@ async function invalidatedSince(
 let alone = 0;
 
 /** What those who share one run have in common. */
-export async function identity({ target, text, options }: Job): Promise<string> {
+export async function identity(job: Job): Promise<string> {
   // Only an opened store knows where it is.
-  await target.run("open", () => undefined, true);
+  await job.target.run("open", () => undefined, true);
+  return openedIdentity(job);
+}
+
+function openedIdentity({ target, text, options }: Job): string {
   return options.lock === false ? `alone ${++alone}` : target.place + text;
 }
 
@@ -550,8 +619,7 @@ export async function claim(
   const { target, text, options } = job;
   const leases = options.lock === "shared" ? await target.leases() : undefined;
   const watch = new LeaseWatch();
-  const isNested = !operationsAround().next().done;
-  const end = performance.now() + (isNested ? LONGEST_NESTED_WAIT * options.lease : Infinity);
+  const end = performance.now() + (isNested() ? LONGEST_NESTED_WAIT * options.lease : Infinity);
   for (let attempt = 0;; attempt++) {
     const lease = leases && await Lease.take(leases, text, { ms: options.lease, isActive }, watch);
     const isBeside = leases !== undefined && lease === undefined;
@@ -566,6 +634,61 @@ export async function claim(
   }
 }
 
+/** A result that is claimed together with others. */
+export interface Claimant {
+  readonly job: Job;
+  readonly wish: Wish;
+  /** What has been seen of another's lease so far. */
+  readonly watch: LeaseWatch;
+}
+
+/**
+ * Gets the right to compute many results of one store, of each unless somebody has it: then it is
+ * `CLAIMED`, whatever the wish. What is stored is looked at once for all.
+ */
+export async function claimEach(
+  store: Store,
+  claimants: readonly Claimant[],
+): Promise<PromiseSettledResult<Claimed>[]> {
+  const [{ job: { target, options } }] = claimants;
+  const leases = options.lock === "shared" ? await target.leases() : undefined;
+  const keys = claimants.map(({ job, watch }) => ({ key: job.text, watch }));
+  const taken = leases && await Lease.takeEach(leases, keys, { ms: options.lease });
+  const fulfilled = (value: Claimed): PromiseSettledResult<Claimed> => ({
+    status: "fulfilled",
+    value,
+  });
+  const outcomes: PromiseSettledResult<Claimed>[] = [];
+  const free: { readonly i: number; readonly claimed: Claim }[] = [];
+  for (const [i, { job }] of claimants.entries()) {
+    const outcome = taken?.[i];
+    if (outcome?.status === "rejected") outcomes[i] = outcome;
+    else if (taken !== undefined && outcome?.value === undefined) outcomes[i] = fulfilled(CLAIMED);
+    else free.push({ i, claimed: begin(store, job, outcome?.value, false) });
+  }
+  const needless: Claim[] = [];
+  try {
+    const [seq, found] = await Promise.all([
+      target.tagSpace().clock(),
+      readEach(store, free.map(({ i }) => claimants[i].job.text)),
+    ]);
+    for (const [n, { i, claimed }] of free.entries()) {
+      const outcome = found[n];
+      const value = outcome.status === "rejected" ? undefined : outcome.value;
+      const enough = enoughOf(claimants[i].job, claimants[i].wish, value);
+      claimed.seq = seq;
+      claimed.before = value;
+      outcomes[i] = outcome.status === "rejected" ? outcome : fulfilled(enough ?? claimed);
+      if (outcome.status === "rejected" || enough !== undefined) needless.push(claimed);
+    }
+  } catch (error) {
+    await Claim.releaseEach(free.map(({ claimed }) => claimed));
+    throw error;
+  }
+  await Claim.releaseEach(needless);
+  return outcomes;
+}
+
 /** The claim, or the result that its last holder may just have stored. */
 async function grant(
   store: Store,
@@ -574,17 +697,12 @@ async function grant(
   lease: Lease | undefined,
   isBeside: boolean,
 ): Promise<Claimed> {
-  if (lease !== undefined) job.target.adopt(lease);
-  const claimed = new Claim(store, job, lease, isBeside);
+  const claimed = begin(store, job, lease, isBeside);
   try {
-    const found = await claimed.look();
-    if (found !== undefined && wish !== "new") {
-      const isEnough = isFresh(found) && !(wish === "refresh" && isAhead(job, found));
-      const isEnoughForNow = (wish === "refresh" || wish === "newer") && isSpared(found);
-      if (isEnough || isEnoughForNow) {
-        await claimed.release();
-        return isEnough ? { found } : SPARED;
-      }
+    const enough = enoughOf(job, wish, await claimed.look());
+    if (enough !== undefined) {
+      await claimed.release();
+      return enough;
     }
     if (wish !== "new") await throwKept(job);
     return claimed;
@@ -592,6 +710,22 @@ async function grant(
     await claimed.release();
     throw error;
   }
+}
+
+function begin(store: Store, job: Job, lease: Lease | undefined, isBeside: boolean): Claim {
+  if (lease !== undefined) job.target.adopt(lease);
+  return new Claim(store, job, lease, isBeside);
+}
+
+/** What makes a claim needless, by what is stored when it is granted. */
+function enoughOf(
+  job: Job,
+  wish: Wish,
+  found: Entry | undefined,
+): { readonly found: Entry } | typeof SPARED | undefined {
+  if (found === undefined || wish === "new") return undefined;
+  if (isFresh(found) && !(wish === "refresh" && isAhead(job, found))) return { found };
+  return (wish === "refresh" || wish === "newer") && isSpared(found) ? SPARED : undefined;
 }
 
 async function compute(job: Job, run: ComputedRun): Promise<unknown> {

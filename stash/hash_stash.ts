@@ -1,4 +1,11 @@
 import { decodeKey, encodeKey } from "../codec/key.ts";
+import {
+  type BatchOptions,
+  type BatchResult,
+  getOrSetMany,
+  type GetOrSetManyOptions,
+  stashedBatch,
+} from "../functions/batch.ts";
 import type { AnyFunction } from "../functions/function_key.ts";
 import { getOrSet, type GetOrSetOptions } from "../functions/get_or_set.ts";
 import { map, type MapOptions, mapped, type MappedReturn, type MapRun } from "../functions/map.ts";
@@ -17,6 +24,7 @@ import type { ProfiledStash } from "../profile/profiled.ts";
 import type { Profile } from "../profile/result.ts";
 import type { ArqueroTable } from "../store/arquero.ts";
 import { KeyNotFoundError } from "../store/errors.ts";
+import type { Awaitable } from "../engines/engine.ts";
 import { showKey } from "../engines/errors.ts";
 import type { StashEvents } from "../store/events.ts";
 import { ABSENT, Handle } from "../store/handle.ts";
@@ -104,6 +112,39 @@ export interface StashedFunction<A extends unknown[], R> {
   retire(): Promise<number>;
   /** The same function, for calls with an `AbortSignal` or on an object. */
   with(options: CallOptions): StashedFunction<A, R>;
+}
+
+/**
+ * A function whose results are kept and which makes many of them in one call. It is asked for one;
+ * calls that are made together are one batch.
+ *
+ * @typeParam I What a result is asked for by.
+ * @typeParam R A result.
+ */
+export interface StashedBatch<I, R> {
+  /** One result, stored or made together with others. */
+  (id: I): Promise<R>;
+  /**
+   * Many results, in the order of the ids.
+   *
+   * @throws {AggregateError} When the function gave an `Error` in the place of some: all of these,
+   * in the order of the ids. The others are stored. When a call of the function failed as a whole,
+   * and nothing else did, what it threw.
+   */
+  many(ids: Iterable<I>): Promise<R[]>;
+  /**
+   * The results: a stash inside the one that the function was given to. Its keys are the lists of
+   * one id, or what the option `key` made of it.
+   */
+  readonly stash: HashStash<[id: I], R>;
+  /** The key of a result. */
+  key(id: I): unknown;
+  /** The stored result, without running the function; `undefined` when there is none. */
+  peek(id: I): Promise<R | undefined>;
+  /** Makes the result anew, together with others, and replaces the stored one. */
+  force(id: I): Promise<R>;
+  /** Removes the stored result; whether there was one. */
+  forget(id: I): Promise<boolean>;
 }
 
 /** Keeps the results of a function or method: what `stashedResult` with options gives. */
@@ -624,6 +665,95 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
       factory as (key: unknown) => unknown,
       options as GetOrSetOptions,
     ) as unknown extends V ? D : V;
+  }
+
+  /**
+   * The values of many keys: the stored ones, and what `fn` makes of all keys that are missing, in
+   * one call, which are then stored. What others are making at the same time, in this process or
+   * another one, is waited for and not made.
+   *
+   * @param keys The keys.
+   * @param fn Makes the values of the distinct keys that are missing, in their order: an array of
+   * as many, or a Map from key to value, whose missing keys are `undefined` and not stored. An
+   * `Error` in the place of a value is about that key alone.
+   * @param options How they are kept.
+   * @returns The values in the order of the keys.
+   * @throws {AggregateError} When there are errors in the place of values: all of these, in the
+   * order of the keys. The other values are stored.
+   * @throws {TypeError} When what `fn` returns is neither an array of as many values nor a Map, and
+   * on options that are about one value (`staleWhileRevalidate` and the like).
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash<string, number>({ engine: "memory", name: "lengths" });
+   * await stash.set("a", 1);
+   * const lengths = await stash.getOrSetMany(["a", "bb", "ccc", "bb"], (missing) => {
+   *   console.log(missing); // ["bb", "ccc"]
+   *   return missing.map((word) => word.length);
+   * });
+   * console.log(lengths); // [1, 2, 3, 2]
+   * ```
+   */
+  async getOrSetMany<D extends V = V, I extends K = K>(
+    keys: Iterable<I>,
+    fn: (missing: I[]) => Awaitable<readonly (D | Error)[]>,
+    options?: GetOrSetManyOptions<D, I>,
+  ): Promise<(unknown extends V ? D : V)[]>;
+  /** The same with a Map, which may lack keys. */
+  async getOrSetMany<D extends V = V, I extends K = K>(
+    keys: Iterable<I>,
+    fn: (missing: I[]) => BatchResult<I, D>,
+    options?: GetOrSetManyOptions<D, I>,
+  ): Promise<((unknown extends V ? D : V) | undefined)[]>;
+  async getOrSetMany(
+    keys: Iterable<K>,
+    fn: (missing: K[]) => unknown,
+    options?: object,
+  ): Promise<unknown[]> {
+    return await getOrSetMany(this.#handle, keys, fn, options as GetOrSetManyOptions);
+  }
+
+  /**
+   * Keeps the results of a function that makes many of them in one call. Calls for one result that
+   * are made together are gathered: what is stored is read at once, and the function is called with
+   * the distinct ids whose results are missing and that nobody is at, in this process or another
+   * one, in the order in which they were asked for.
+   *
+   * @param fn Makes the results of some ids: an array of as many, or a Map from id to result, whose
+   * missing ids are `undefined` and not stored. An `Error` in the place of a result rejects that one
+   * alone and is not stored; what it throws rejects all of the call. `computation()` inside is about
+   * the whole call, and so is the option `timeout`.
+   * @param options How calls are gathered, and how results are kept.
+   * @throws {TypeError | RangeError} On options that make no sense, also those that are about one
+   * result (`staleWhileRevalidate` and the like).
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory", name: "users" });
+   * const user = stash.stashedBatch((ids: number[]) => {
+   *   console.log("asked for", ids); // asked for [7, 8]
+   *   return ids.map((id) => ({ id, name: `user ${id}` }));
+   * }, { name: "user", ttl: 60_000 });
+   * await Promise.all([user(7), user(8), user(7)]);
+   * console.log(await user.many([8, 7])); // both from the stash
+   * ```
+   */
+  stashedBatch<I, R>(
+    fn: (ids: I[]) => Awaitable<readonly (R | Error)[]>,
+    options?: BatchOptions<NoInfer<I>, NoInfer<R>>,
+  ): StashedBatch<I, R>;
+  /** The same with a Map, which may lack ids. */
+  stashedBatch<I, R>(
+    fn: (ids: I[]) => BatchResult<I, R>,
+    options?: BatchOptions<NoInfer<I>, NoInfer<R>>,
+  ): StashedBatch<I, R | undefined>;
+  stashedBatch(fn: unknown, options?: object): StashedBatch<unknown, unknown> {
+    const { batch, results } = stashedBatch(this.#handle, fn, options as BatchOptions);
+    return Object.assign(batch, { stash: faceOf(results) as HashStash<[id: unknown]> });
   }
 
   /**

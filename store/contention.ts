@@ -120,6 +120,11 @@ export function* operationsAround(): Generator<Operation> {
   }
 }
 
+/** Whether the running code is part of an operation under way. */
+export function isNested(): boolean {
+  return running.getStore() !== undefined && !operationsAround().next().done;
+}
+
 /**
  * Refuses what the running code, as part of an operation, would wait for itself to do.
  *

@@ -10,7 +10,8 @@
  * holder that was stopped for an hour, and goes on, stores only if nobody has decided otherwise.
  */
 import type { Store } from "../engines/complete.ts";
-import type { Entry, Guard, NewEntry } from "../engines/engine.ts";
+import { groupsOf } from "../engines/each.ts";
+import type { Entry, EntryValue, Guard, NewEntry } from "../engines/engine.ts";
 import {
   delay,
   LONGEST_TIMER,
@@ -20,7 +21,10 @@ import {
   type Timer,
   unrefTimer,
 } from "../platform/timers.ts";
+import { forEach, readAll, removeAll } from "./groups.ts";
 
+/** Beats written at once. */
+const BEATS = 500;
 /** The name of the side store. */
 export const LEASES = ".leases";
 
@@ -64,10 +68,28 @@ export class LeaseWatch {
   async hasLapsed(leases: Store, lease: Entry): Promise<boolean> {
     const state = stateOf(lease);
     if (state === undefined) return true;
-    // The answer may be late, and the beat in it old: that it still stood there is known of the time
-    // of the question, that it came of the time of the answer.
     const asked = now();
-    const beat = await leases.getValue(beatKey(state.token));
+    return this.#judge(state, await leases.getValue(beatKey(state.token)), asked);
+  }
+
+  /** The same of many leases, each with its watch: one look at their beats. */
+  static async haveLapsed(
+    leases: Store,
+    watched: readonly { readonly watch: LeaseWatch; readonly lease: Entry }[],
+  ): Promise<boolean[]> {
+    if (watched.length === 0) return [];
+    const states = watched.map(({ lease }) => stateOf(lease));
+    const asked = now();
+    const beats = await readAll(leases, states.map((state) => beatKey(state?.token ?? "")));
+    return watched.map(({ watch }, i) => {
+      const state = states[i];
+      return state === undefined || watch.#judge(state, beats[i], asked);
+    });
+  }
+
+  // The answer may be late, and the beat in it old: that it still stood there is known of the time
+  // of the question, that it came of the time of the answer.
+  #judge(state: LeaseState, beat: EntryValue | undefined, asked: number): boolean {
     if (beat === undefined) return true;
     const mark = `${state.token} ${decoder.decode(beat.value)}`;
     if (mark !== this.#mark) {
@@ -86,6 +108,7 @@ export class Lease implements AsyncDisposable {
   readonly #token = crypto.randomUUID();
   #taken = Date.now();
   #beats = 0;
+  #foreseen: Entry | undefined;
   #timer: Timer | undefined;
   #renewing: Promise<void> | undefined;
   #isReleased = false;
@@ -119,9 +142,53 @@ export class Lease implements AsyncDisposable {
     return lease;
   }
 
+  /** Takes the leases of many keys, each as `take` does, with a few round trips for all. */
+  static async takeEach(
+    leases: Store,
+    wanted: readonly { readonly key: string; readonly watch: LeaseWatch }[],
+    options: LeaseOptions,
+  ): Promise<PromiseSettledResult<Lease | undefined>[]> {
+    const others = await readAll(leases, wanted.map(({ key }) => leaseKey(key)));
+    const held = wanted.flatMap(({ watch }, i) => {
+      const lease = others[i];
+      return lease === undefined ? [] : [{ i, watch, lease }];
+    });
+    const lapsed = await LeaseWatch.haveLapsed(leases, held);
+    const isHeld = new Set(held.filter((_, n) => !lapsed[n]).map(({ i }) => i));
+    const begin = now();
+    const own = wanted.map(({ key }) => new Lease(leases, key, options));
+    const beats = own.filter((_, i) => others[i] === undefined).map((lease) => lease.#nextBeat());
+    for (const group of groupsOf(beats, BEATS)) await leases.setMany(group);
+    const take = async (lease: Lease, i: number): Promise<Lease | undefined> => {
+      if (isHeld.has(i)) return undefined;
+      const { key, watch } = wanted[i];
+      // Taken over from one who may come back: that is seen to key by key.
+      if (others[i] !== undefined) return await Lease.take(leases, key, options, watch);
+      if (!await leases.compareAndSet(lease.#key, undefined, lease.#entry())) {
+        await lease.#dropBeat();
+        return undefined;
+      }
+      lease.#arm(begin);
+      return lease;
+    };
+    // What one key meets is no other's: who has been given a lease has to be told, to release it.
+    return await forEach(own, async (lease, i) => (await Promise.allSettled([take(lease, i)]))[0]);
+  }
+
   /** The lease as it stands in the store, if it is still this one. */
   async current(): Promise<Entry | undefined> {
-    const entry = await this.#leases.get(this.#key);
+    const foreseen = this.#foreseen;
+    this.#foreseen = undefined;
+    return foreseen ?? this.#ownOf(await this.#leases.get(this.#key));
+  }
+
+  /** Looks at many leases of one store at once: what is seen is the next that `current` gives. */
+  static async foresee(own: readonly Lease[]): Promise<void> {
+    const entries = await readAll(own[0].#leases, own.map((lease) => lease.#key));
+    for (const [i, lease] of own.entries()) lease.#foreseen = lease.#ownOf(entries[i]);
+  }
+
+  #ownOf(entry: Entry | undefined): Entry | undefined {
     return entry !== undefined && stateOf(entry)?.token === this.#token ? entry : undefined;
   }
 
@@ -141,15 +208,27 @@ export class Lease implements AsyncDisposable {
 
   /** Lets the next one have it. Idempotent, and it rejects never. */
   async release(): Promise<void> {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    stopTimer(this.#timer);
-    await this.#renewing;
+    await Lease.releaseEach([this]);
+  }
+
+  /** Releases the leases of one store. */
+  static async releaseEach(all: readonly Lease[]): Promise<void> {
+    const own = all.filter((lease) => !lease.#isReleased);
+    if (own.length === 0) return;
+    for (const lease of own) {
+      lease.#isReleased = true;
+      stopTimer(lease.#timer);
+    }
+    for (const lease of own) await lease.#renewing;
+    const leases = own[0].#leases;
     try {
-      const current = await this.current();
+      await Lease.foresee(own);
       await Promise.all([
-        current && this.#leases.compareAndSet(this.#key, current, undefined),
-        this.#dropBeat(),
+        forEach(own, async (lease) => {
+          const current = lease.#foreseen;
+          if (current !== undefined) await leases.compareAndSet(lease.#key, current, undefined);
+        }),
+        removeAll(leases, own.map((lease) => beatKey(lease.#token))),
       ]);
     } catch {
       // What the holder had to do is done: the next one only has to wait until the beat ends.
@@ -174,13 +253,17 @@ export class Lease implements AsyncDisposable {
   }
 
   async #beat(): Promise<void> {
+    await this.#leases.set(...this.#nextBeat());
+  }
+
+  #nextBeat(): [key: string, beat: NewEntry] {
     const timestamp = Date.now();
-    await this.#leases.set(beatKey(this.#token), {
+    return [beatKey(this.#token), {
       // A count, as who waits must see a beat from the next one whatever the clocks say.
       value: encoder.encode(String(++this.#beats)),
       timestamp,
       expiresAt: timestamp + this.#options.ms,
-    });
+    }];
   }
 
   async #dropBeat(): Promise<void> {

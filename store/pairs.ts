@@ -66,10 +66,13 @@ export function isPlainObject(value: unknown): value is object {
  * characters are hardly meant.
  */
 export function keyTexts(keys: Iterable<unknown>): string[] {
-  if (typeof keys !== "object" || keys === null || !(Symbol.iterator in keys)) {
-    throw new TypeError(`Expected an iterable of keys, got ${described(keys)}`);
-  }
-  return Array.from(keys, (key) => encodeKey(key));
+  return Array.from(checkIterable(keys), (key) => encodeKey(key));
+}
+
+/** Refuses what is no iterable of keys. */
+export function checkIterable<T>(keys: Iterable<T>): Iterable<T> {
+  if (typeof keys === "object" && keys !== null && Symbol.iterator in keys) return keys;
+  throw new TypeError(`Expected an iterable of keys, got ${described(keys)}`);
 }
 
 async function* asyncPairs<K, V>(
