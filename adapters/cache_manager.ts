@@ -86,9 +86,7 @@ export class CacheManagerStash extends EventEmitter {
 
   /** All keys that are strings, as cache-manager's are. */
   async keys(): Promise<string[]> {
-    const keys: string[] = [];
-    for await (const key of this.#stash.keys()) if (typeof key === "string") keys.push(key);
-    return keys;
+    return await Array.fromAsync(this.#stash.keys({ prefix: "" })) as string[];
   }
 
   /** Removes all entries. */

@@ -261,8 +261,8 @@ export class KeyvStash extends EventEmitter {
 
   /** The pairs of the namespace, those with keys that Keyv can have stored. */
   async *iterator<Value>(): AsyncGenerator<(string | Awaited<Value> | undefined)[], void> {
-    for await (const [key, value] of this.#current.entries()) {
-      if (typeof key === "string") yield [key, value as Awaited<Value>];
+    for await (const [key, value] of this.#current.entries({ prefix: "" })) {
+      yield [key as string, value as Awaited<Value>];
     }
   }
 

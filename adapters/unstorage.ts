@@ -17,7 +17,7 @@
  *
  * @module
  */
-import type { HashStash } from "../mod.ts";
+import type { HashStash, SetOptions } from "../mod.ts";
 
 /** What unstorage takes for a value. */
 export type StorageValue = null | string | number | boolean | object;
@@ -29,6 +29,8 @@ export interface StashDriverOptions {
    * the stash's own `ttl`.
    */
   ttl?: number;
+  /** The entry's tags, for `invalidate` of the stash: `getInstance()` of the driver. */
+  tags?: string[];
 }
 
 /** unstorage's driver interface over a stash. */
@@ -75,18 +77,13 @@ export interface StashDriver {
  */
 export function stashDriver(stash: HashStash): StashDriver {
   // No lifetime, or one of 0, is none of unstorage's: the stash's own holds. One below has ended.
-  const setOptions = ({ ttl }: StashDriverOptions = {}) =>
-    !ttl ? undefined : ttl < 0 ? { expiresAt: 0 } : { ttl: ttl * 1_000 };
+  const setOptions = ({ ttl, tags }: StashDriverOptions = {}): SetOptions =>
+    !ttl ? { tags } : ttl < 0 ? { tags, expiresAt: 0 } : { tags, ttl: ttl * 1_000 };
   const get = async (key: string) => await stash.get(key, null) as StorageValue;
   const set = (key: string, value: unknown, options?: StashDriverOptions) =>
     stash.set(key, value, setOptions(options));
-  const getKeys = async (base = "") => {
-    const keys: string[] = [];
-    for await (const key of stash.keys()) {
-      if (typeof key === "string" && key.startsWith(base)) keys.push(key);
-    }
-    return keys;
-  };
+  // Of all keys of a stash only those that are strings are unstorage's.
+  const getKeys = (base = "") => Array.fromAsync(stash.keys({ prefix: base })) as Promise<string[]>;
   return {
     name: "hashstash",
     flags: { ttl: true },
@@ -102,12 +99,13 @@ export function stashDriver(stash: HashStash): StashDriver {
     async setItems(items, common) {
       // Of items with one key the last, whatever their lifetimes.
       const latest = new Map(items.map((item) => [item.key, item]));
-      const byTtl = Map.groupBy(
-        latest.values(),
-        ({ options }) => ({ ...common, ...options }).ttl,
-      );
-      for (const [ttl, group] of byTtl) {
-        await stash.setMany(group.map(({ key, value }) => [key, value]), setOptions({ ttl }));
+      const byOptions = Map.groupBy(latest.values(), ({ options }) => {
+        const { ttl, tags } = { ...common, ...options };
+        return JSON.stringify([String(ttl), tags]);
+      });
+      for (const group of byOptions.values()) {
+        const options = { ...common, ...group[0].options };
+        await stash.setMany(group.map(({ key, value }) => [key, value]), setOptions(options));
       }
     },
     setItemRaw: set,
@@ -122,7 +120,7 @@ export function stashDriver(stash: HashStash): StashDriver {
     getKeys,
     async clear(base = "") {
       if (base === "") await stash.clear();
-      else await stash.deleteMany(await getKeys(base));
+      else await stash.invalidate({ prefix: base });
     },
     dispose: () => stash.close(),
   };

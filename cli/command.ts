@@ -6,6 +6,7 @@ import { isNotFound } from "../platform/errors.ts";
 import { stat } from "../platform/files.ts";
 import { env } from "../platform/system.ts";
 import { isInputTerminal } from "../platform/terminal.ts";
+import { checkTags } from "../store/options.ts";
 
 /** Exit status: the command did what it says. */
 export const OK = 0;
@@ -26,6 +27,8 @@ type OptionConfigs = NonNullable<ParseArgsConfig["options"]>;
 export interface Option {
   readonly type: "string" | "boolean";
   readonly short?: string;
+  /** Whether it may be given several times. */
+  readonly multiple?: boolean;
   /** What stands for the value in the help: `MS`. */
   readonly value?: string;
   readonly help: string;
@@ -34,7 +37,7 @@ export interface Option {
 /** The parsed command line of a command. */
 export interface Invocation {
   readonly positionals: string[];
-  readonly values: Record<string, string | boolean | undefined>;
+  readonly values: Record<string, string | boolean | string[] | undefined>;
   /** Whether output is for machines. */
   readonly json: boolean;
 }
@@ -128,8 +131,8 @@ export function optionsOf(command: Command): Record<string, Option> {
  */
 export function parse(command: Command, args: string[]): Invocation {
   const options: OptionConfigs = {};
-  for (const [name, { type, short }] of Object.entries(optionsOf(command))) {
-    options[name] = short === undefined ? { type } : { type, short };
+  for (const [name, { type, short, multiple = false }] of Object.entries(optionsOf(command))) {
+    options[name] = short === undefined ? { type, multiple } : { type, short, multiple };
   }
   try {
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
@@ -304,6 +307,24 @@ export function numberOption(
     throw new UsageError(`Expected --${name} to be a number of at least ${min}, got "${text}"`);
   }
   return number;
+}
+
+/** An option that names tags. */
+export function tagOption(help: string): Record<string, Option> {
+  return { tag: { type: "string", multiple: true, value: "TAG", help } };
+}
+
+/**
+ * The tags that `tagOption` was given; `undefined` without any.
+ *
+ * @throws {UsageError} When one is empty, or there are more than 100.
+ */
+export function tagsOf({ values }: Invocation): string[] | undefined {
+  try {
+    return checkTags(values.tag);
+  } catch (error) {
+    throw usageErrorOf(error);
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The commands on single entries: ls, get, set, rm. */
+import { DecodeError, type HashStash } from "../mod.ts";
 import {
   type Command,
   FAILED,
@@ -7,6 +8,8 @@ import {
   onlyPositionals,
   orEmpty,
   stashOf,
+  tagOption,
+  tagsOf,
   UsageError,
   YES,
 } from "./command.ts";
@@ -34,31 +37,61 @@ export const ls: Command = {
     "With a PREFIX, the text keys that begin with it. With --json, a key's canonical text a line:\n" +
     "what --json-key takes, and what export writes.",
   options: {
+    prefix: { type: "string", value: "PREFIX", help: "The same as the argument" },
+    ...tagOption("Only entries with the tag"),
     limit: { type: "string", short: "l", value: "N", help: "At most N keys" },
-    long: { type: "boolean", help: "Also when each entry ends" },
+    long: { type: "boolean", help: "Also when each entry ends, and its tags" },
   },
   async run(invocation) {
     const limit = numberOption(invocation, "limit") ?? Infinity;
-    const [prefix] = onlyPositionals(invocation.positionals, 1);
+    const [argument] = onlyPositionals(invocation.positionals, 1);
+    const option = invocation.values.prefix as string | undefined;
+    if (argument !== undefined && option !== undefined) {
+      throw new UsageError("Expected PREFIX or --prefix, got both");
+    }
+    const [tag, another] = tagsOf(invocation) ?? [];
+    if (another !== undefined) throw new UsageError("Expected one --tag, got several");
     await using stash = await orEmpty(stashOf(invocation));
     let listed = 0;
-    for await (const key of stash.keys()) {
+    for await (const key of stash.keys({ prefix: argument ?? option, tag })) {
       if (listed >= limit) break;
-      if (prefix !== undefined && !(typeof key === "string" && key.startsWith(prefix))) continue;
       listed++;
-      const expiresAt = invocation.values.long ? await stash.expiresAt(key) : undefined;
-      const ends = expiresAt === undefined || expiresAt === Infinity ? undefined : expiresAt;
-      if (invocation.json) {
-        const text = stash.encodeKey(key);
-        await printJSON(invocation.values.long ? { key: text, expiresAt: ends } : text);
-      } else {
-        const end = ends === undefined ? "forever" : new Date(ends).toISOString();
-        await print(invocation.values.long ? `${end.padEnd(24)}  ${showKey(key)}` : showKey(key));
-      }
+      await (invocation.values.long ? listLong : list)(stash, key, invocation.json);
     }
     return OK;
   },
 };
+
+async function list(stash: HashStash, key: unknown, json: boolean): Promise<void> {
+  if (json) await printJSON(stash.encodeKey(key));
+  else await print(showKey(key));
+}
+
+async function listLong(stash: HashStash, key: unknown, json: boolean): Promise<void> {
+  const { expiresAt, tags } = await factsOf(stash, key);
+  if (json) {
+    const shown = tags.length === 0 ? undefined : tags;
+    await printJSON({ key: stash.encodeKey(key), expiresAt, tags: shown });
+  } else {
+    const end = expiresAt === undefined ? "forever" : new Date(expiresAt).toISOString();
+    const shown = tags.length === 0 ? "" : `  [${tags.map(showKey).join(", ")}]`;
+    await print(`${end.padEnd(24)}  ${showKey(key)}${shown}`);
+  }
+}
+
+async function factsOf(
+  stash: HashStash,
+  key: unknown,
+): Promise<{ expiresAt?: number; tags: string[] }> {
+  try {
+    return await stash.entry(key) ?? { tags: [] };
+  } catch (error) {
+    // A value that can't be read is listed too.
+    if (!(error instanceof DecodeError)) throw error;
+    const expiresAt = await stash.expiresAt(key);
+    return { expiresAt: expiresAt === Infinity ? undefined : expiresAt, tags: [] };
+  }
+}
 
 /** Prints a value. */
 export const get: Command = {
@@ -101,14 +134,16 @@ export const set: Command = {
     ...KEY_OPTIONS,
     ...VALUE_OPTIONS,
     ttl: { type: "string", value: "MS", help: "How long it lives, ms" },
+    ...tagOption("A tag of the entry, for invalidate; may be given several times"),
   },
   async run(invocation) {
     const [text, argument] = onlyPositionals(invocation.positionals, 2);
     const key = await keyOf(text, invocation);
     const ttl = numberOption(invocation, "ttl");
+    const tags = tagsOf(invocation);
     await using stash = stashOf(invocation);
     const value = await valueOf(argument, invocation);
-    await stash.set(key, value, ttl === undefined ? undefined : { ttl });
+    await stash.set(key, value, { ttl, tags });
     if (invocation.json) await printJSON({ key: stash.encodeKey(key) });
     return OK;
   },

@@ -32,7 +32,7 @@ import {
 } from "./command.ts";
 import { get, ls, rm, set } from "./entries.ts";
 import { isSystemCode, output, print, ReaderGone, warn } from "./io.ts";
-import { check, clear, prune, stats, stores } from "./maintenance.ts";
+import { check, clear, invalidate, prune, stats, stores } from "./maintenance.ts";
 import { profile } from "./profile.ts";
 import { copy, exportEntries, importEntries } from "./transfer.ts";
 
@@ -43,6 +43,7 @@ const COMMANDS: readonly Command[] = [
   set,
   rm,
   clear,
+  invalidate,
   stats,
   stores,
   copy,

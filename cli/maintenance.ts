@@ -1,4 +1,5 @@
-/** The commands on whole stashes: clear, stats, stores, check, prune. */
+/** The commands on whole stashes: clear, invalidate, stats, stores, check, prune. */
+import { checkInvalidate } from "../store/selection.ts";
 import {
   type Command,
   confirmed,
@@ -7,6 +8,10 @@ import {
   onlyPositionals,
   orEmpty,
   stashOf,
+  tagOption,
+  tagsOf,
+  UsageError,
+  usageErrorOf,
   YES,
 } from "./command.ts";
 import { print, printJSON, showKey, showText } from "./io.ts";
@@ -36,6 +41,43 @@ export const clear: Command = {
     await stash.clear({ deep });
     if (invocation.json) await printJSON(deep ? { deep } : { removed });
     else await print(`Removed ${deep ? "all entries" : entries}`);
+    return OK;
+  },
+};
+
+/** Removes what has a tag, or begins with a prefix. */
+export const invalidate: Command = {
+  name: "invalidate",
+  usage: "--tag TAG... | --prefix PREFIX",
+  summary: "Removes the entries that have a tag, or whose keys begin with a prefix",
+  details:
+    "With --tag those of the stash and of its functions, with --prefix the text keys of the stash. When it ends,\n" +
+    "no process is served one of them any more, and a result that was being computed is not kept. It does not ask:\n" +
+    "what is named is meant.",
+  options: {
+    ...tagOption("Entries with the tag; given several times, with one of the tags"),
+    prefix: { type: "string", value: "PREFIX", help: "Entries whose key is text that begins so" },
+  },
+  async run(invocation) {
+    onlyPositionals(invocation.positionals, 0);
+    const what = {
+      tags: tagsOf(invocation),
+      prefix: invocation.values.prefix as string | undefined,
+    };
+    if (what.tags === undefined && what.prefix === undefined) {
+      throw new UsageError("Expected --tag or --prefix");
+    }
+    try {
+      checkInvalidate(what);
+    } catch (error) {
+      throw usageErrorOf(error);
+    }
+    const named = stashOf(invocation);
+    // Functions of the stash can have results though it has no entries of its own.
+    await using stash = what.tags === undefined ? await orEmpty(named) : named;
+    const removed = await stash.invalidate(what);
+    if (invocation.json) await printJSON({ removed });
+    else await print(`Removed ${removed} entries`);
     return OK;
   },
 };

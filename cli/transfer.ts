@@ -2,6 +2,7 @@
 import { encodeBase64 } from "@std/encoding/base64";
 import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
 import { isErrorTerminal } from "../platform/terminal.ts";
+import { checkTags } from "../store/options.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import {
   type Command,
@@ -28,7 +29,7 @@ export const copy: Command = {
   usage: "[--to-engine ENGINE]",
   summary: "Copies all entries to another stash, of any engine",
   details:
-    "Values are copied as they are stored, with their deadlines; with --to-append every version, else the latest.\n" +
+    "Values are copied as they are stored, with deadlines and tags; with --to-append every version, else the latest.\n" +
     "What is not said of the other stash is as in this one. An entry that is there already is replaced, or with\n" +
     "--resume left: a copy that was cut off goes on.",
   options: {
@@ -73,7 +74,7 @@ interface Line extends Omit<StoredRecord, "value" | "version"> {
 export const exportEntries: Command = {
   name: "export",
   usage: "[FILE]",
-  summary: "Writes all entries as lines of JSON, with types, deadlines and versions",
+  summary: "Writes all entries as lines of JSON, with types, deadlines, versions and tags",
   details:
     "To the standard output, unless there is a FILE. import reads it, into a stash of any engine.",
   options: PROGRESS,
@@ -168,7 +169,7 @@ async function* importRecords(
 }
 
 /** The fields of a line. */
-const FIELDS = ["key", "version", "timestamp", "expiresAt", "stale", "value", "stored"];
+const FIELDS = ["key", "version", "timestamp", "expiresAt", "stale", "tags", "value", "stored"];
 
 async function toRecord(line: unknown, stash: HashStash): Promise<StoredRecord> {
   if (!isObject(line)) throw new TypeError("it is not a JSON object");
@@ -191,6 +192,7 @@ async function toRecord(line: unknown, stash: HashStash): Promise<StoredRecord> 
     // What no clock reaches is no deadline.
     expiresAt: expiresAt < Number.MAX_SAFE_INTEGER ? Math.ceil(expiresAt) : undefined,
     stale,
+    tags: checkTags(line.tags ?? undefined),
     value: await valueIn(line, stash),
   };
 }

@@ -10,6 +10,7 @@ import { Output } from "../cli/io.ts";
 import type { EngineName } from "../engines/mod.ts";
 import { HashStash, type StoreInfo } from "../mod.ts";
 import { ARGUMENTS } from "../profile/bench/arguments.ts";
+import { damage } from "./support/adapters.ts";
 import { runScript } from "./support/child.ts";
 import { hashstash, hashstashArguments, MAIN } from "./support/cli.ts";
 import { ENGINES, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
@@ -21,6 +22,7 @@ const COMMANDS = [
   "set",
   "rm",
   "clear",
+  "invalidate",
   "stats",
   "stores",
   "copy",
@@ -152,6 +154,85 @@ for (const engine of PERSISTENT) {
   });
 }
 
+for (const engine of ["pairtree", "sqlite", "redis"] satisfies EngineName[]) {
+  Deno.test(`tags and prefixes: set, ls, invalidate on ${engine}`, async () => {
+    await using bed = await TestBed.create(engine);
+    const run = (...args: string[]) => hashstash([...args, ...optionsOf(bed)]);
+    const lines = async (...args: string[]) =>
+      (await run(...args)).stdout.split("\n").filter((line) => line !== "").sort();
+    assertEquals((await run("set", "user:7:name", "1", "--tag", "users", "--tag", "a b")).code, 0);
+    assertEquals((await run("set", "user:7:mail", "2", "--tag", "mail")).code, 0);
+    assertEquals((await run("set", "user:70", "3", "--tag", "users", "--ttl", "3600000")).code, 0);
+    assertEquals((await run("set", '["user:7:"]', "4", "-k", "--tag", "users")).code, 0);
+    assertEquals((await run("set", "none", "5")).code, 0);
+    await using stash = bed.stash({ name: "cli" });
+    const f = stash.stashedResult((x: number) => x, { name: "f", tags: ["users"] });
+    await f(1);
+    assertEquals((await stash.entry("user:7:name"))?.tags, ["users", "a b"]);
+
+    assertEquals(await lines("ls", "--prefix", "user:7:"), ["user:7:mail", "user:7:name"]);
+    assertEquals(await lines("ls", "user:7:"), ["user:7:mail", "user:7:name"]);
+    assertEquals(await lines("ls", "--tag", "users", "--prefix", "user:"), [
+      "user:70",
+      "user:7:name",
+    ]);
+    assertEquals(await lines("ls", "--tag", "users"), ['[ "user:7:" ]', "user:70", "user:7:name"]);
+    assertEquals(await lines("ls", "--tag", "never"), []);
+    const long = (await run("ls", "--long")).stdout;
+    assertMatch(long, /^forever +none$/m);
+    assertMatch(long, /^forever +user:7:name {2}\[users, a b\]$/m);
+    assertMatch(long, /^2\S+Z +user:70 {2}\[users\]$/m);
+    const facts = (await lines("ls", "--long", "--json", "--prefix", "user:7:"))
+      .map((line) => JSON.parse(line));
+    assertEquals(facts, [
+      { key: "user:7:mail", tags: ["mail"] },
+      { key: "user:7:name", tags: ["users", "a b"] },
+    ]);
+    assertEquals((await run("ls", "--long", "--json", "none")).stdout, '{"key":"none"}\n');
+
+    assertEquals((await run("invalidate", "--prefix", "user:7:")).stdout, "Removed 2 entries\n");
+    assertEquals(await lines("ls"), ['[ "user:7:" ]', "none", "user:70"]);
+    const removed = await run("invalidate", "--tag", "users", "--tag", "mail", "--json");
+    assertEquals([removed.code, removed.stdout], [0, '{"removed":3}\n']);
+    assertEquals(await f.peek(1), undefined);
+    assertEquals(await lines("ls"), ["none"]);
+    // Nothing to remove is no failure: whoever computes from before is told all the same.
+    const again = await run("invalidate", "--tag", "users");
+    assertEquals([again.code, again.stdout], [0, "Removed 0 entries\n"]);
+    for (
+      const [args, message] of [
+        [["invalidate"], "Expected --tag or --prefix"],
+        [["invalidate", "users"], 'Unexpected argument "users"'],
+        [["invalidate", "--tag", ""], "Expected tags that are not empty"],
+        [["invalidate", "--prefix", ""], "Expected a prefix that is not empty"],
+        [["invalidate", "--tag", "a", "--prefix", "b"], "got both"],
+        [["set", "k", "1", "--tag", ""], "Expected tags that are not empty"],
+        [["ls", "--tag", ""], "Expected tags that are not empty"],
+        [["ls", "--tag", "a", "--tag", "b"], "Expected one --tag"],
+        [["ls", "a", "--prefix", "b"], "Expected PREFIX or --prefix, got both"],
+      ] as [string[], string][]
+    ) {
+      const { code, stderr, stdout } = await run(...args);
+      assertEquals([args, code, stdout], [args, 2, ""], stderr);
+      assertStringIncludes(stderr, message);
+    }
+    assertEquals(await lines("ls"), ["none"]);
+  });
+}
+
+Deno.test("ls --long lists what can't be read, too", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  await stash.set("good", 1, { tags: ["t"] });
+  await damage(bed, stash, "bad");
+  const { code, stdout } = await hashstash(["ls", "--long", ...optionsOf(bed)]);
+  assertEquals(code, 0);
+  assertEquals(stdout.trimEnd().split("\n").map((line) => line.slice(26)).sort(), [
+    "bad",
+    "good  [t]",
+  ]);
+});
+
 Deno.test("clear --deep claims no number: the stashes inside have entries too", async () => {
   await using bed = await TestBed.create("sqlite");
   await using stash = bed.stash({ name: "cli" });
@@ -269,7 +350,7 @@ for (const engine of PERSISTENT) {
     await using stash = bed.stash({ name: "cli", appendMode: true });
     await stash.setMany(values);
     await stash.set("plain", "second version");
-    await stash.set("ends", 1, { expiresAt: ends });
+    await stash.set("ends", 1, { expiresAt: ends, tags: ["t", "\ud800"] });
     await stash.getOrSet("stale", () => 1, { ttl: 60_000, staleIfError: 90_000 });
     const exported = `${bed.root}/export.ndjson`;
     assertEquals((await hashstash(["export", exported, ...optionsOf(bed)])).code, 0);
@@ -293,6 +374,8 @@ for (const engine of PERSISTENT) {
       for (const [key, value] of values.slice(1)) assertEquals(await other.get(key), value);
       assertEquals(await other.getAll("plain"), [{ a: [1, "x", null] }, "second version"]);
       assertEquals(await other.expiresAt("ends"), ends);
+      assertEquals((await other.entry("ends"))?.tags, ["t", "\ud800"]);
+      assertEquals((await other.entry("plain"))?.tags, []);
       const [moved, own] = [await other.entry("stale"), await stash.entry("stale")];
       assertEquals([moved?.expiresAt, moved?.freshUntil], [own?.expiresAt, own?.freshUntil]);
       assertEquals(
@@ -394,6 +477,9 @@ Deno.test("import refuses a line whose fields are not what they should be", asyn
     ['{"key":"k","value":1,"version":"two"}', "version"],
     ['{"key":"k","value":1,"version":0}', "version"],
     ['{"key":"k","value":1,"ttl":5}', "ttl"],
+    ['{"key":"k","value":1,"tags":"t"}', "tags"],
+    ['{"key":"k","value":1,"tags":[1]}', "tags"],
+    ['{"key":"k","value":1,"tags":[""]}', "tags"],
     ['{"key":"k","value":1,"stored":"MQ=="}', "twice"],
     ['{"key":"k","stored":5}', "base64"],
     ['{"key":"k","stored":"*"}', "line 1"],
@@ -415,7 +501,7 @@ Deno.test("import refuses a line whose fields are not what they should be", asyn
   assertEquals(await stash.size(), 0);
   const ends = Date.now() + 60_000.5;
   const lines = [
-    { key: "some", value: null, expiresAt: ends, timestamp: 1.5, version: null },
+    { key: "some", value: null, expiresAt: ends, timestamp: 1.5, version: null, tags: null },
     { key: "none", value: 1, expiresAt: null },
     { key: "past", value: 1, expiresAt: 0 },
   ].map((line) => JSON.stringify(line));
@@ -825,6 +911,8 @@ for (const engine of ENGINES.filter((engine) => engine !== "redis")) {
     const looks: [args: string[], code: number, stdout?: string][] = [
       [["stats", "--json"], 0],
       [["ls"], 0, ""],
+      [["ls", "--tag", "t"], 0, ""],
+      [["invalidate", "--prefix", "k"], 0, "Removed 0 entries\n"],
       [["get", "k"], 1, ""],
       [["get", "k", "--all", "--append"], 1, ""],
       [["rm", "k", "--yes"], 1, ""],

@@ -186,3 +186,54 @@ onEngines("unstorage: the stash's ttl, and lifetimes of 0 and below", async (bed
   assertEquals(await storage.getKeys(), ["zero"]);
   await storage.dispose();
 });
+
+onEngines("unstorage: a base is about its keys alone", async (bed) => {
+  const stash = bed.stash();
+  const driver = stashDriver(stash);
+  const storage = createStorage({ driver });
+  for (const key of ["user:7:a", "user:7:b:c", "user:70:a", "other"]) await storage.setItem(key, 1);
+  await stash.set(["user:7:a"], "not unstorage's");
+  await stash.set(7, "nor this");
+  assertEquals(await sorted(storage.getKeys("user:7")), ["user:7:a", "user:7:b:c"]);
+  assertEquals(await sorted(storage.getKeys()), ["other", "user:70:a", "user:7:a", "user:7:b:c"]);
+  assertEquals(await sorted(driver.getKeys()), ["other", "user:70:a", "user:7:a", "user:7:b:c"]);
+  await driver.clear("user:7:");
+  assertEquals(await sorted(storage.getKeys()), ["other", "user:70:a"]);
+  assertEquals(await stash.size(), 4);
+  await storage.clear();
+  assertEquals(await stash.size(), 0);
+  // What was being computed before is not kept after, as little as what was stored.
+  const gate = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const result = stash.getOrSet("user:7:a", async () => {
+    begun.resolve();
+    await gate.promise;
+    return "2";
+  });
+  await begun.promise;
+  await driver.clear("user:7:");
+  gate.resolve();
+  assertEquals([await result, await storage.getItem("user:7:a")], ["2", null]);
+  await storage.dispose();
+});
+
+onEngines("unstorage: tags go to the stash", async (bed) => {
+  const stash = bed.stash();
+  const storage = createStorage({ driver: stashDriver(stash) });
+  await storage.setItem("one", 1, { tags: ["a"], ttl: 60 });
+  await storage.setItemRaw("raw", new Uint8Array([1]), { tags: ["a", "b"] });
+  await storage.setItems([
+    { key: "many:1", value: "1" },
+    { key: "many:2", value: "2", options: { tags: ["c"] } },
+    { key: "many:3", value: "3", options: { ttl: 60, tags: ["c"] } },
+  ], { tags: ["a"] });
+  const { expiresAt, tags } = (await stash.entry("one"))!;
+  assertEquals([expiresAt !== undefined, tags], [true, ["a"]]);
+  assertEquals((await stash.entry("many:3"))?.tags, ["c"]);
+  assertEquals(await stash.invalidate({ tags: ["a"] }), 3);
+  assertEquals(await sorted(storage.getKeys()), ["many:2", "many:3"]);
+  await assertRejects(() => storage.setItem("bad", 1, { tags: "a" }), TypeError, "tags");
+  await assertRejects(() => storage.setItems([{ key: "bad", value: "1" }], { tags: [""] }));
+  assertEquals(await storage.hasItem("bad"), false);
+  await storage.dispose();
+});

@@ -1,4 +1,4 @@
-/** The examples about functions do what they say. */
+/** The examples about functions and freshness do what they say. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { REPOSITORY } from "../support/child.ts";
 
@@ -40,6 +40,29 @@ Deno.test("examples: parallel_map.ts counts once", async () => {
     assertStringIncludes(forced.stderr, "countPrimes: 40 of 40 (100 %)");
     const again = await example("parallel_map.ts", root);
     assertStringIncludes(again.stdout, "148933 primes below 2000000");
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+Deno.test("examples: fresh_api.ts serves what is right, and what is there while nothing else is", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    const { stdout, stderr } = await example("fresh_api.ts", root);
+    assertEquals(stdout.trimEnd().split("\n"), [
+      "20 times two baskets: ann pays 13, bob 9 (requests: 4)",
+      "Tea costs more, and nobody knows: ann pays 13, bob 9 (requests: 0)",
+      "2 entries with Tea invalidated: ann pays 14, bob 9 (requests: 2)",
+      "Who asked for Cup before it changed gets 9; then it is 7 (requests: 2)",
+      "2 pages invalidated by their prefix (requests: 0)",
+      "In stock: 50 Tea, 8 Cup (requests: 2)",
+      "The shop is out of order, asked 20 times: still 50 Tea (requests: 1)",
+      "and for 10 s it is not asked again: 50 Tea (requests: 0)",
+      "It does not answer within 2 s: still 8 Cup (requests: 1)",
+      'What has not been kept can\'t be served: "The shop answered 503" (requests: 1)',
+      "It is back, and asked at once: 49 Tea (requests: 1)",
+    ]);
+    assertEquals(stderr, "");
   } finally {
     await Deno.remove(root, { recursive: true });
   }
