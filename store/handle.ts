@@ -856,7 +856,7 @@ export class Handle implements AsyncDisposable {
     try {
       return await this.side(LEASES);
     } catch (error) {
-      if (error instanceof EngineError && isDiskFull(error.cause)) return undefined;
+      if (isDiskFull(error)) return undefined;
       throw error;
     }
   }
