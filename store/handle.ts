@@ -22,7 +22,7 @@ import {
   valueOf,
   withHeader,
 } from "./header.ts";
-import { LEASES, revokeLeases, revokeLeasesOf } from "./leases.ts";
+import { revokeLeases, revokeLeasesOf } from "./leases.ts";
 import { decorated, isInside, mayBeThere, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
@@ -361,7 +361,7 @@ export class Handle implements AsyncDisposable {
   /** The side store of leases; `undefined` where no other process can use the store. */
   async leases(): Promise<Store | undefined> {
     return (this.#store ?? await this.#open()).supports.shared
-      ? await this.side(LEASES)
+      ? await this.side(RESERVED_DBNAMES.leases)
       : undefined;
   }
 
@@ -854,7 +854,7 @@ export class Handle implements AsyncDisposable {
   async #knownLeases(store: Pick<Store, "supports">): Promise<Store | undefined> {
     if (!store.supports.shared) return undefined;
     try {
-      return await this.side(LEASES);
+      return await this.side(RESERVED_DBNAMES.leases);
     } catch (error) {
       if (isDiskFull(error)) return undefined;
       throw error;

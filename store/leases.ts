@@ -21,9 +21,6 @@ import {
   unrefTimer,
 } from "../platform/timers.ts";
 
-/** The name of the side store. */
-export const LEASES = ".leases";
-
 /** After so long, ms, a lease whose holder was killed goes by itself. */
 const KEPT = 86_400_000;
 /** How much longer than a lease who waits for it watches a beat that does not change. */

@@ -19,6 +19,7 @@ import { inTime } from "../../platform/timers.ts";
 import { Lease, LeaseWatch } from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
+import { beatOf, leaseOf, leasesOf } from "../support/leases.ts";
 import { testOnMemory } from "../support/on_engines.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -61,8 +62,8 @@ async function filesIn(folder: string): Promise<string[]> {
 }
 
 /** What holds of results, whether or not the engine obeys guards. */
-const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
-  async "who has lost the lease stores nothing, and its callers have its result"(opened) {
+const FENCED: Record<string, (stash: HashStash, bed: TestBed) => Promise<void>> = {
+  async "who has lost the lease stores nothing, and its callers have its result"(opened, bed) {
     await using stash = opened;
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
@@ -71,14 +72,14 @@ const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
       await gate.promise;
       return "late";
     }, { name: "slow" });
-    await using leases = slow.stash.sub<string, unknown>(".leases");
+    const leases = await leasesOf(bed, slow.stash);
     const late = slow();
     try {
       await begun.promise;
       const lease = `l/${slow.stash.encodeKey([])}`;
       assertEquals((await Array.fromAsync(leases.keys())).includes(lease), true);
       // As if this process had been stopped until its lease lapsed, and another had taken over.
-      await leases.set(lease, { token: "another", ms: 60_000 });
+      await leases.set(lease, leaseOf({ token: "another", ms: 60_000 }));
       gate.resolve();
       assertEquals(await late, "late");
       assertEquals(await slow.peek(), undefined);
@@ -88,7 +89,7 @@ const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
     }
   },
 
-  async "who holds the lease gives it back, and stores nothing over a newer value"(opened) {
+  async "who holds the lease gives it back, and stores nothing over a newer value"(opened, bed) {
     await using stash = opened;
     let isSet = false;
     const slow: { stash: HashStash; peek(): Promise<unknown> } & (() => Promise<unknown>) = stash
@@ -102,7 +103,7 @@ const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
     isSet = true;
     assertEquals(await slow(), "mine");
     assertEquals(await slow.peek(), "in between");
-    await using leases = slow.stash.sub<string, unknown>(".leases");
+    const leases = await leasesOf(bed, slow.stash);
     assertEquals(await leases.size(), 0);
   },
 };
@@ -173,16 +174,16 @@ for (const engine of PERSISTENT) {
       });
 
       for (const [name, claim] of Object.entries(FENCED)) {
-        await t.step(name, () => claim(bed.stash()));
+        await t.step(name, () => claim(bed.stash(), bed));
       }
 
       await t.step("an abandoned wait for another process ends", async () => {
         await using stash = bed.stash();
         let count = 0;
         const f = stash.stashedResult(() => ++count, { name: "f" });
-        await using leases = f.stash.sub<string, unknown>(".leases");
-        await leases.set(`l/${f.stash.encodeKey([])}`, { token: "another", ms: 60_000 });
-        await leases.set("b/another", 1, { ttl: 60_000 });
+        const leases = await leasesOf(bed, f.stash);
+        await leases.set(`l/${f.stash.encodeKey([])}`, leaseOf({ token: "another", ms: 60_000 }));
+        await leases.set("b/another", beatOf(60_000));
         const controller = new AbortController();
         const waiting = f.with({ signal: controller.signal })();
         setTimeout(() => controller.abort(new RangeError("enough")), 20);
@@ -197,10 +198,10 @@ for (const engine of PERSISTENT) {
         const f = stash.stashedResult(async function* () {
           yield ++count;
         }, { name: "endless" });
-        await using leases = f.stash.sub<string, unknown>(".leases");
+        const leases = await leasesOf(bed, f.stash);
         const holdLease = async (): Promise<void> => {
-          await leases.set(`l/${f.stash.encodeKey([])}`, { token: "another", ms: 60_000 });
-          await leases.set("b/another", 1, { ttl: 60_000 });
+          await leases.set(`l/${f.stash.encodeKey([])}`, leaseOf({ token: "another", ms: 60_000 }));
+          await leases.set("b/another", beatOf(60_000));
         };
         const abandon = async (): Promise<void> => {
           const controller = new AbortController();
@@ -231,7 +232,7 @@ for (const engine of PERSISTENT) {
         for (const lock of ["process", false] as const) {
           let held = 0;
           const f = stash.stashedResult(async () => {
-            await using leases = f.stash.sub<string, unknown>(".leases");
+            const leases = await leasesOf(bed, f.stash);
             held = await leases.size();
             return 1;
           }, { name: `lock ${lock}`, lock });
@@ -271,7 +272,7 @@ Deno.test("single flight: an async generator whose caller has left does not begi
   const f = stash.stashedResult(async function* () {
     yield ++count;
   }, { name: "f" });
-  await using leases = f.stash.sub<string, unknown>(".leases");
+  const leases = await leasesOf(bed, f.stash);
   await assertRejects(() => f.with({ signal: controller.signal })(), RangeError, "enough");
   for (let i = 0; i < 1_000 && await leases.size() > 0; i++) await sleep(5);
   assertEquals(await leases.size(), 0, "its lease is free");
@@ -287,7 +288,7 @@ for (const [name, claim] of Object.entries(FENCED)) {
     async fn() {
       await using bed = await TestBed.create("sqlite");
       const engine: EngineFactory = (location) => new WithoutGuards(complete(sqlite(location)));
-      await claim(bed.stash({ engine }));
+      await claim(bed.stash({ engine }), bed);
     },
   });
 }
@@ -486,7 +487,7 @@ Deno.test({
   async fn() {
     await using bed = await TestBed.create("sqlite");
     await using other = bed.stash({ name: "left" });
-    await using leases = other.sub("slow/.leases");
+    const leases = await leasesOf(bed, { name: other.name, dbname: "main/slow" });
     const gate = Promise.withResolvers<number>();
     {
       await using stash = bed.stash({ name: "left" });
