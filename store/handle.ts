@@ -22,7 +22,7 @@ import {
   valueOf,
   withHeader,
 } from "./header.ts";
-import { revokeLeases, revokeLeasesOf } from "./leases.ts";
+import { pruneLeases, revokeLeases, revokeLeasesOf } from "./leases.ts";
 import { decorated, isInside, mayBeThere, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
@@ -756,6 +756,7 @@ export class Handle implements AsyncDisposable {
     return await this.#onAll("prune", async (store) => {
       const pruned = await store.prune();
       for (const side of this.#others.values()) await (await side).prune();
+      await this.#pruneLeases(store);
       return pruned;
     });
   }
@@ -764,6 +765,7 @@ export class Handle implements AsyncDisposable {
   async check(fix: boolean): Promise<StashCheck> {
     return await this.#onAll("check", async (store) => {
       const { appendMode } = this.options;
+      if (fix) await this.#pruneLeases(store);
       const earlier = appendMode ? await this.side(RESERVED_DBNAMES.versions) : undefined;
       return await checkStore(this, store, fix, earlier);
     });
@@ -858,6 +860,19 @@ export class Handle implements AsyncDisposable {
     } catch (error) {
       if (isDiskFull(error)) return undefined;
       throw error;
+    }
+  }
+
+  /** Drops the leases of processes that were killed. */
+  async #pruneLeases(store: Store): Promise<void> {
+    const { options } = this;
+    if (!mayBeThere(options, `${options.dbname}/${RESERVED_DBNAMES.leases}`)) return;
+    try {
+      const leases = await this.#knownLeases(store);
+      if (leases !== undefined) await pruneLeases(leases);
+    } catch (error) {
+      // Where nothing may be written nobody can have left one; and after a day they go by themselves.
+      if (!(error instanceof EngineError)) throw error;
     }
   }
 

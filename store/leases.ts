@@ -21,8 +21,13 @@ import {
   unrefTimer,
 } from "../platform/timers.ts";
 
-/** After so long, ms, a lease whose holder was killed goes by itself. */
+/** After so long, ms, a lease whose holder was killed goes by itself; … */
 const KEPT = 86_400_000;
+/**
+ * … and already after so long `prune` takes it: a holder that was stopped for a while, or kept its
+ * thread busy, may still store its result.
+ */
+const SILENT = 3_600_000;
 /** How much longer than a lease who waits for it watches a beat that does not change. */
 const PATIENCE = 1.5;
 
@@ -34,6 +39,8 @@ interface LeaseState {
   readonly token: string;
   /** How long it lasts without a beat, ms. */
   readonly ms: number;
+  /** When its holder last wrote it, by his clock: not every engine keeps the time of an entry. */
+  readonly at?: number;
   /**
    * The holder is storing its result, where the engine can't check the lease in the same step:
    * whoever would remove the lease waits.
@@ -161,8 +168,9 @@ export class Lease implements AsyncDisposable {
 
   #entry(storing?: boolean): NewEntry {
     this.#taken = Date.now();
-    const state: LeaseState = { token: this.#token, ms: this.#options.ms, storing };
-    const kept = Math.max(KEPT, 10 * this.#options.ms);
+    const { ms } = this.#options;
+    const state: LeaseState = { token: this.#token, ms, at: this.#taken, storing };
+    const kept = Math.max(KEPT, 10 * ms);
     return {
       value: encoder.encode(JSON.stringify(state)),
       timestamp: this.#taken,
@@ -207,7 +215,7 @@ export class Lease implements AsyncDisposable {
         const current = await this.current();
         isHeld = current !== undefined;
         if (current !== undefined) {
-          if (Date.now() - this.#taken > KEPT / 2) {
+          if (Date.now() - this.#taken > SILENT / 2) {
             await this.#leases.compareAndSet(this.#key, current, this.#entry());
           }
           await this.#beat();
@@ -241,6 +249,21 @@ export async function revokeLeases(leases: Store, keys: readonly string[]): Prom
   const held = await leases.getValues(keys.map(leaseKey));
   for (const [i, entry] of held.entries()) {
     if (entry !== undefined) await revoke(leases, leaseKey(keys[i]));
+  }
+}
+
+/**
+ * Drops what holders that were killed have left. Of those that live, however long they compute, it
+ * takes nothing.
+ */
+export async function pruneLeases(leases: Store): Promise<void> {
+  await leases.prune();
+  for await (const [key, lease] of leases.entries("l/")) {
+    const state = stateOf(lease);
+    if (state?.at === undefined || Date.now() - state.at < SILENT) continue;
+    if (await leases.has(beatKey(state.token))) continue;
+    // One that has been renewed or taken over meanwhile stays.
+    await leases.compareAndSet(key, lease, undefined);
   }
 }
 

@@ -12,6 +12,7 @@ import type {
   Guard,
   NewEntry,
 } from "../../engines/engine.ts";
+import { EngineError } from "../../engines/errors.ts";
 import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
@@ -19,6 +20,7 @@ import { inTime } from "../../platform/timers.ts";
 import { Lease, LeaseWatch } from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
+import { keysOf, textOf } from "../support/entries.ts";
 import { beatOf, leaseOf, leasesOf } from "../support/leases.ts";
 import { testOnMemory } from "../support/on_engines.ts";
 
@@ -59,6 +61,14 @@ async function finish(callers: WorkerProcess[]): Promise<string[]> {
 
 async function filesIn(folder: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+}
+
+/** Makes a lease one that its holder wrote an hour ago. */
+async function age(leases: Store, key: string): Promise<void> {
+  const lease = await leases.get(key);
+  const state = JSON.parse(textOf(lease)!);
+  const next = { ...leaseOf({ ...state, at: state.at - 3_600_000 }), expiresAt: lease!.expiresAt };
+  assert(await leases.compareAndSet(key, lease, next));
 }
 
 /** What holds of results, whether or not the engine obeys guards. */
@@ -156,6 +166,52 @@ for (const engine of PERSISTENT) {
         assertEquals(more, []);
         assertEquals(results, new Array(12).fill(run));
       });
+
+      await t.step(
+        "what a killed holder left is pruned, and what a living one has is not",
+        async () => {
+          await using stash = bed.stash();
+          const options = {
+            ...await orders({ lease: 500 }),
+            options: bed.options({ name: stash.name }),
+          };
+          const leases = await leasesOf(bed, { name: stash.name, dbname: "main/run" });
+          const [killed] = await start(1, { ...options, outcome: "hang" });
+          await killed.endInput();
+          while ((await filesIn(runs)).length === 0) await sleep(5);
+          killed.kill();
+          await killed[Symbol.asyncDispose]();
+          const living = Promise.withResolvers<string>();
+          const run = stash.stashedResult((_key: string) => living.promise, {
+            name: "run",
+            lease: 500,
+          });
+          const result = run("other");
+          while ((await keysOf(leases, "l/")).length < 2) await sleep(5);
+          while ((await keysOf(leases, "b/")).length > 1) await sleep(50);
+          const [other, key] = ["other", "key"].map((key) => `l/${run.stash.encodeKey([key])}`);
+          for (const prune of [() => run.stash.prune(), () => run.stash.check({ fix: true })]) {
+            await prune();
+            assertEquals(
+              (await keysOf(leases, "l/")).sort(),
+              [key, other].sort(),
+              "it may be back",
+            );
+          }
+          for (const text of [key, other]) await age(leases, text);
+          await run.stash.check();
+          assertEquals((await keysOf(leases, "l/")).length, 2);
+          const before = await leases.get(key);
+          await run.stash.prune();
+          assertEquals(await keysOf(leases, "l/"), [other]);
+          await leases.set(key, { ...before!, timestamp: Date.now() });
+          assertEquals((await run.stash.check({ fix: true })).problems, []);
+          assertEquals(await keysOf(leases, "l/"), [other]);
+          living.resolve("made");
+          assertEquals([await result, await run.peek("other")], ["made", "made"]);
+          assertEquals(await leases.size(), 0);
+        },
+      );
 
       await t.step("when it throws, who waits in another process runs it itself", async () => {
         const common = await orders({ callers: 2 });
@@ -278,6 +334,21 @@ Deno.test("single flight: an async generator whose caller has left does not begi
   assertEquals(await leases.size(), 0, "its lease is free");
   assertEquals(count, 0);
   assertEquals(await Array.fromAsync(await f()), [1]);
+});
+
+Deno.test("single flight: where no lease can be written there is none to be pruned", async () => {
+  await using bed = await TestBed.create("sqlite");
+  const engine: EngineFactory = (location) => {
+    const made = sqlite(location);
+    if (!location.dbname.endsWith("/.leases")) return made;
+    made.open = () => Promise.reject(new Deno.errors.PermissionDenied("not here"));
+    return made;
+  };
+  await using stash = bed.stash({ engine });
+  await stash.set("key", 1);
+  assertEquals(await stash.prune(), 0);
+  assertEquals((await stash.check({ fix: true })).ok, true);
+  await assertRejects(() => stash.getOrSet("other", () => 1), EngineError, "not here");
 });
 
 for (const [name, claim] of Object.entries(FENCED)) {
