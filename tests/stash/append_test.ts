@@ -57,6 +57,40 @@ testOnEngines("append mode", {
     assertEquals(await side.has("of another program"), true);
   },
 
+  async "versions whose key has ended are no damage, and go at prune and fix"(_, bed) {
+    await using stash = bed.stash({ appendMode: true });
+    const side = await bed.open({}, { name: stash.name, dbname: "main/.versions" });
+    const end = async (...steps: (() => unknown)[]) => {
+      for (const step of steps) await step();
+      while (await stash.has("k")) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const short = { ttl: 40 };
+    const ways = [
+      // Deadlines of their own: none, a later one, one that came before; moved by touch.
+      [() => stash.set("k", 1), () => stash.set("k", 2, short)],
+      [() => stash.set("k", 1, { ttl: 60_000 }), () => stash.set("k", 2, short)],
+      [() => stash.set("k", 1), () => stash.set("k", 2, short), () => stash.set("k", 3, short)],
+      [() => stash.set("k", 1), () => stash.set("k", 2), () => stash.touch("k", short)],
+    ];
+    for (const steps of ways) {
+      await end(...steps);
+      const { ok, problems } = await stash.check();
+      assertEquals([ok, problems], [true, []]);
+      await stash.set("k", "a new life");
+      await stash.set("k", "goes on");
+      assertEquals((await stash.check()).problems, []);
+      for (const tidy of [() => stash.prune(), () => stash.check({ fix: true })]) {
+        await tidy();
+        assertEquals(await stash.getAll("k"), ["a new life", "goes on"]);
+        assertEquals(await side.size(), 1);
+      }
+      await stash.delete("k");
+      await end(...steps);
+      assertEquals((await stash.check({ fix: true })).problems, []);
+      assertEquals(await side.size(), 0);
+    }
+  },
+
   async "keys that are removed while versions are added leave nothing behind"(_, bed) {
     await using first = bed.stash({ appendMode: true });
     await using second = bed.stash({ appendMode: true, name: first.name });
@@ -71,5 +105,9 @@ testOnEngines("append mode", {
       ]);
     }
     assertEquals((await first.check()).problems, []);
+    const side = await bed.open({}, { name: first.name, dbname: "main/.versions" });
+    const left = await side.size();
+    await first.prune();
+    assertEquals(await side.size(), left, "there was nothing to drop");
   },
 });
