@@ -22,7 +22,7 @@ import {
   valueOf,
   withHeader,
 } from "./header.ts";
-import { pruneLeases, revokeLeases, revokeLeasesOf } from "./leases.ts";
+import { pruneLeases, revokeAllLeases, revokeLeases, revokeLeasesOf } from "./leases.ts";
 import { decorated, isInside, mayBeThere, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
@@ -1031,7 +1031,7 @@ export class Handle implements AsyncDisposable {
     const place = storeIdentity(this.options, store.path);
     if (hasRuns()) overtakeRuns(place);
     const leases = await this.#knownLeases(store);
-    if (leases !== undefined) await revokeLeasesOf(leases);
+    if (leases !== undefined) await revokeAllLeases(leases);
     await store.clear(deep);
     if (!hasRuns()) return;
     overtakeRuns(place);

@@ -9,8 +9,10 @@
  * itself, which stays: whoever takes it over or removes the key replaces or removes it, so that a
  * holder that was stopped for an hour, and goes on, stores only if nobody has decided otherwise.
  */
+import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
 import type { Entry, Guard, NewEntry } from "../engines/engine.ts";
+import { EngineError } from "../engines/errors.ts";
 import {
   delay,
   LONGEST_TIMER,
@@ -237,6 +239,16 @@ export async function revokeLeasesOf(
 ): Promise<void> {
   for await (const key of leases.keys(leaseKey(prefix))) {
     if (isMeant(key.slice(leaseKey("").length))) await revoke(leases, key);
+  }
+}
+
+/** Takes all leases away, also where their store is damaged: without it nobody holds one. */
+export async function revokeAllLeases(leases: Store): Promise<void> {
+  try {
+    await revokeLeasesOf(leases);
+  } catch (error) {
+    if (!(error instanceof EngineError || error instanceof DecodeError)) throw error;
+    await leases.clear();
   }
 }
 

@@ -32,8 +32,9 @@ import { DatabaseHandle } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
 import { checkSize, withoutGarbled } from "./format.ts";
 import { isDiskFull } from "../file_failures.ts";
+import { isSmallAndDamaged, rewrite } from "./rescue.ts";
 import { EntryTable } from "./store.ts";
-import { explainSql, transact } from "./transaction.ts";
+import { explainSql, isDamaged, transact } from "./transaction.ts";
 import { countRows } from "./usage.ts";
 import { folderMode, makeFolder } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -178,8 +179,19 @@ class SqliteEngine implements Engine {
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#database.change((table) => table.clear(deep));
+    const makeAnew = () => this.#database.remove((table) => table.makeAnew(deep));
+    if (await this.#database.run((table) => table.isDamaged(deep))) return await makeAnew();
+    try {
+      await this.#database.change((table) => table.clear(deep));
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      return await makeAnew();
+    }
     await this.#giveBack();
+    const { connection } = this.#database;
+    await this.#afterwards(() =>
+      this.#database.remove(() => isSmallAndDamaged(connection) && rewrite(connection))
+    );
   }
 
   async prune(): Promise<number> {
@@ -260,14 +272,20 @@ class SqliteEngine implements Engine {
 
   /** Gives the pages that are no longer used back to the file system. */
   async #giveBack(): Promise<void> {
-    try {
-      await this.#database.removeAll(VACUUM_PAGES, (table, limit) => {
+    await this.#afterwards(() =>
+      this.#database.removeAll(VACUUM_PAGES, (table, limit) => {
         const removed = table.giveBack(limit);
         return { taken: removed, removed };
-      });
+      })
+    );
+  }
+
+  /** Tidies up after what the caller wanted, which is done: where it can't be, all stays as it is. */
+  async #afterwards(tidy: () => Awaitable<unknown>): Promise<void> {
+    try {
+      await tidy();
     } catch (error) {
-      // They are of use here too, and what the caller wanted is done.
-      if (!isDiskFull(error)) throw error;
+      if (!isDiskFull(error) && !isDamaged(error)) throw error;
     }
   }
 }

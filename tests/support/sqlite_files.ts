@@ -77,6 +77,45 @@ export function sqliteFileTests(files: SqliteFiles): void {
     assertGreater(named, checks * 0.7);
   });
 
+  test("is cleared whatever page of it is overwritten", async (bed) => {
+    const path = files.path(bed);
+    const database = files.database(path);
+    const entries = (engine: Store) =>
+      engine.setMany(
+        Array.from({ length: 60 }, (_, i) => [
+          `key ${i}`,
+          entryOf("v".repeat(i * 20), i % 2 === 0 ? undefined : Date.now() + 1e9),
+        ]),
+      );
+    const large = entryOf("w".repeat(30_000));
+    const writer = await openIn(bed);
+    await entries(writer);
+    await writer.set("large", large);
+    await writer.close();
+    const whole = await Deno.readFile(database);
+    const page = (number: number) => whole.subarray(number * 4_096, (number + 1) * 4_096);
+    const pages = whole.byteLength / 4_096;
+    for (let number = 1; number < pages; number++) {
+      for (const content of [new Uint8Array(4_096).fill(0xFF), page(number % (pages - 1) + 1)]) {
+        const damaged = whole.slice();
+        damaged.set(content, number * 4_096);
+        await Deno.writeFile(database, damaged);
+        const engine = await openIn(bed);
+        const other = await openIn(bed);
+        await engine.clear();
+        assertEquals([await engine.size(), await keysOf(engine)], [0, []], `page ${number}`);
+        await engine.set("new", entryOf("value"));
+        assertEquals(await textAt(other, "new"), "value");
+        assertEquals((await other.check({ fix: false })).problems, [], `page ${number}`);
+        await entries(other);
+        await engine.set("large", large);
+        assertEquals(await engine.size(), 62);
+        await engine.close();
+        await other.close();
+      }
+    }
+  });
+
   test("is not blocked by one row, whatever is in it", async (bed) => {
     for (const [i, column] of files.columns.entries()) {
       for (const [j, odd] of ODD.entries()) {
