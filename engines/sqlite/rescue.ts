@@ -45,6 +45,9 @@ export function makeTablesAnew(
     transact(connection, () => {
       const strike = connection.prepare("DELETE FROM sqlite_schema WHERE tbl_name = ?");
       for (const table of tables) strike.run(table);
+      // Whoever has the file open must look at the schema again.
+      const [version] = connection.prepare("PRAGMA schema_version").get()!;
+      connection.exec(`PRAGMA schema_version = ${Number(version) + 1}`);
     });
   } finally {
     connection.exec("PRAGMA writable_schema = RESET");
