@@ -219,7 +219,7 @@ class CacheCheck {
         continue;
       }
       if (fix) {
-        await database.run(() =>
+        await database.remove(() =>
           database.connection.prepare(
             `INSERT OR REPLACE INTO Settings (key, value) VALUES (?, (${sql}))`,
           )

@@ -84,7 +84,7 @@ export async function integrityProblems<T>(
   const found = await look();
   let left = found;
   if (found.length > 0 && reindex !== undefined) {
-    await database.run((table) => tryToReindex(() => reindex(table)));
+    await database.remove((table) => tryToReindex(() => reindex(table)));
     left = await look();
   }
   return found.map((detail) => ({ kind: "damaged", detail, fixed: !left.includes(detail) }));

@@ -68,6 +68,7 @@ sqliteFileTests({
   path: directoryOf,
   database: (path) => join(path, "cache.db"),
   table: "Cache",
+  index: "Cache_expire_time",
   columns: ["key", "raw", "store_time", "expire_time", "size", "mode", "filename", "value"],
   unjudged: ["value"],
 });

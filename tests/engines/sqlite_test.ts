@@ -76,6 +76,7 @@ const FILES: SqliteFiles = {
   path: fileOf,
   database: (path) => path,
   table: "main",
+  index: "main:expires_at",
   columns: ["key", "value", "timestamp", "expires_at", "revision"],
   unjudged: [],
 };
