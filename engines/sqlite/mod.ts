@@ -22,6 +22,7 @@ import type {
 } from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { SqliteEngineOptions } from "../engine_options.ts";
+import { groupsOf } from "../each.ts";
 import { guardStore } from "../guard.ts";
 import { holdNames, type NamedPath, sharedNames } from "../names.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, modeOption } from "../options.ts";
@@ -139,10 +140,11 @@ class SqliteEngine implements Engine {
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
     for (const [key, entry] of pairs) checkSize(key, entry);
     const turns = new Turns();
-    for (const { start, end, bytes } of transactions(pairs)) {
+    for (const group of groupsOf(pairs, BATCH.entries, BATCH.bytes, bytesOf)) {
+      const bytes = group.reduce((sum, pair) => sum + bytesOf(pair), 0);
       await this.#database.store(bytes, (table) =>
         transact(this.#database.connection, () => {
-          for (let i = start; i < end; i++) table.set(...pairs[i]);
+          for (const pair of group) table.set(...pair);
         }));
       if (turns.due()) await turns.next();
     }
@@ -290,18 +292,9 @@ class SqliteEngine implements Engine {
   }
 }
 
-/** Which of the pairs go into a transaction together, and about how many bytes they take. */
-function* transactions(pairs: [string, NewEntry][]) {
-  for (let start = 0, end = 0; start < pairs.length; start = end) {
-    let bytes = 0;
-    while (end < pairs.length && end - start < BATCH.entries) {
-      const more = pairs[end][1].value.byteLength + ROW;
-      if (bytes + more > BATCH.bytes && end > start) break;
-      bytes += more;
-      end++;
-    }
-    yield { start, end, bytes };
-  }
+/** About how many bytes an entry takes. */
+function bytesOf([, { value }]: [string, NewEntry]): number {
+  return value.byteLength + ROW;
 }
 
 /** Sets up a connection, and a file that is new. */
