@@ -7,7 +7,7 @@
  */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { ROOT } from "./run.ts";
+import { outputOf, ROOT } from "./run.ts";
 import config from "../deno.json" with { type: "json" };
 
 /** Where the text is kept. */
@@ -88,12 +88,10 @@ interface Docs {
 /** The text for all entry points. */
 export async function apiText(): Promise<string> {
   const entries = Object.entries(config.exports);
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["doc", "--json", ...entries.map(([, file]) => file)],
-    cwd: ROOT,
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  const { nodes }: Docs = JSON.parse(new TextDecoder().decode(stdout));
+  const files = entries.map(([, file]) => file);
+  const { success, stdout, stderr } = await outputOf(["doc", "--json", ...files]);
+  if (!success) throw new Error(stderr);
+  const { nodes }: Docs = JSON.parse(stdout);
   const home = new Map<string, string>();
   const symbolsOf = (file: string) => nodes[pathToFileURL(join(ROOT, file)).href].symbols;
   for (const [entry, file] of entries) {

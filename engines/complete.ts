@@ -15,7 +15,7 @@ import type {
   NewEntry,
   StoreUsage,
 } from "./engine.ts";
-import { EngineError, engineError, messageOf, unreadable } from "./errors.ts";
+import { EngineError, engineError, messageOf, unreadable, UsageError } from "./errors.ts";
 import { type Hold, SharedResources } from "./shared.ts";
 import { Tally, utf8Length } from "./tally.ts";
 
@@ -49,6 +49,12 @@ export interface CompleteOptions {
    */
   nestedKey?: (rest: string) => [dbname: string, key: string] | undefined;
 }
+
+/** What stores values: a `RangeError` of theirs says that one is more than the engine takes. */
+const STORING: readonly EngineOperation[] = ["set", "setMany", "compareAndSet"];
+
+/** What `explain` may give that the caller gets as it is. */
+const MEANT = [EngineError, TypeError, RangeError];
 
 /** How many entries a derived iteration reads at once. */
 const PAGE = 128;
@@ -499,8 +505,10 @@ export class CompleteEngine implements Store {
   }
 
   /**
-   * What the caller is told: errors of arguments pass as they are, damaged bytes are a
-   * `DecodeError` with engine and key, everything else is an `EngineError`.
+   * What the caller is told: that he has used the engine wrongly, or that it can't take a value,
+   * passes as it is, and so does the error that `explain` gives; damaged bytes are a `DecodeError`
+   * with engine and key; everything else is an `EngineError`. So is a `TypeError`: it is what a
+   * mistake in an engine throws, and a `fetch` that reaches no server.
    */
   #worded(error: unknown, operation: EngineOperation, key?: string): unknown {
     const engine = this.#engine;
@@ -517,9 +525,10 @@ export class CompleteEngine implements Store {
       }
       return key === undefined ? error : unreadable(error, engine.name, key);
     }
-    if (
-      error instanceof EngineError || error instanceof TypeError || error instanceof RangeError
-    ) return error;
+    const isMeant = explained instanceof Error
+      ? MEANT.some((type) => error instanceof type)
+      : error instanceof UsageError || error instanceof RangeError && STORING.includes(operation);
+    if (isMeant) return error;
     const because = typeof explained === "string" ? explained : messageOf(error);
     return engineError(engine.name, operation, because, error);
   }
@@ -535,6 +544,6 @@ function isStore(engine: Engine): engine is Store {
   return "guardOn" in engine;
 }
 
-function notOpen({ name }: Engine): TypeError {
-  return new TypeError(`Engine "${name}" is not open`);
+function notOpen({ name }: Engine): UsageError {
+  return new UsageError(`Engine "${name}" is not open`);
 }

@@ -84,10 +84,26 @@ export async function* batches<T>(
   if (batch.length > 0) yield batch;
 }
 
-/** Items in groups of at most `size`, in their order. */
-export function groupsOf<T>(items: readonly T[], size: number): T[][] {
+/** As `batches`, of what is in memory already: without a promise for each. */
+export function groupsOf<T>(
+  items: readonly T[],
+  count: number,
+  weight: number = Infinity,
+  weigh: (item: T) => number = () => 0,
+): T[][] {
   const groups: T[][] = [];
-  for (let i = 0; i < items.length; i += size) groups.push(items.slice(i, i + size));
+  let start = 0;
+  let sum = 0;
+  for (let i = 0; i < items.length; i++) {
+    const own = weigh(items[i]);
+    if (i > start && (i - start === count || sum + own > weight)) {
+      groups.push(items.slice(start, i));
+      start = i;
+      sum = 0;
+    }
+    sum += own;
+  }
+  if (start < items.length) groups.push(items.slice(start));
   return groups;
 }
 

@@ -166,9 +166,10 @@ export interface EngineCheck {
  * loop.
  *
  * An engine throws what its backend throws: the stash makes an `EngineError` of it, with engine,
- * operation and what `explain` says. Two errors are the engine's own to throw: `DecodeError` for
- * stored bytes that are damaged (never a miss), and `TypeError` or `RangeError` for what it can't
- * take.
+ * operation and what `explain` says; also of a `TypeError`, which a mistake or a `fetch` that
+ * reaches no server throws. Two errors are the engine's own to throw: `DecodeError` for stored bytes
+ * that are damaged (never a miss), and, of what stores values, `RangeError` for one that it can't
+ * take. Others that are meant for the caller come from `explain`.
  *
  * `set` (and `delete`, `compareAndSet`, the batches) resolve once other processes can see the
  * change and a crash of this process cannot lose it. No lock is held between calls, nor while a

@@ -47,6 +47,9 @@ export class EngineError extends Error {
   }
 }
 
+/** The caller used an engine as one must not: no failure of its backend. */
+export class UsageError extends TypeError {}
+
 /** What an operation does and where, for messages. */
 const DOING: Record<EngineOperation, string> = {
   open: "open",

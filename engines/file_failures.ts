@@ -1,5 +1,5 @@
 import { errorCode, isPermissionDenied } from "../platform/errors.ts";
-import { messageOf } from "./errors.ts";
+import { EngineError, messageOf } from "./errors.ts";
 
 /** What the file system's own codes mean for a person, and what to do. */
 const MEANING: Record<string, (path: string) => string> = {
@@ -36,10 +36,14 @@ export function isReadOnly(error: unknown): boolean {
   return isPermissionDenied(error) || ["EACCES", "EPERM", "EROFS"].includes(errorCode(error) ?? "");
 }
 
-/** Whether an error, of the system or of SQLite, says that there is no space left. */
+/**
+ * Whether an error, of the system, a library, a server or an engine, says that there is no space
+ * left: on a disk, or in a server's memory.
+ */
 export function isDiskFull(error: unknown): boolean {
+  if (error instanceof EngineError) return isDiskFull(error.cause);
   return ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "") ||
-    /disk is full/.test(messageOf(error));
+    /disk is full|No space left on device|^OOM /.test(messageOf(error));
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Engine, Guard } from "./engine.ts";
+import { UsageError } from "./errors.ts";
 
 /**
  * The store that a guard is on.
@@ -11,7 +12,7 @@ export function guardStore<T extends Engine>(
   { engine }: Guard,
 ): T {
   if (engine instanceof kind) return engine;
-  throw new TypeError(
+  throw new UsageError(
     `The guard of compareAndSet is on a store of engine "${engine.name}"; it must be one of the ` +
       `engine that is to obey it`,
   );

@@ -1,7 +1,7 @@
 /** Which stores are functions', and doing away with those of sources and versions that have been replaced. */
 import { FUNCTION, parseFunctionName } from "../store/function_names.ts";
 import type { Handle } from "../store/handle.ts";
-import { LEASES } from "../store/leases.ts";
+import { RESERVED_DBNAMES } from "../store/options.ts";
 import { functionNamesIn, hasContent } from "../store/stores.ts";
 
 const KEY = "function";
@@ -55,7 +55,12 @@ export async function retire(parent: Handle, own: Handle, isNamed: boolean): Pro
     let retired = 0;
     for (const other of others) {
       await using handle = parent.sub(other, {}, "function");
-      if (await handle.run("retire", (store) => hasContent(store, [LEASES, FUNCTION]))) retired++;
+      if (
+        await handle.run(
+          "retire",
+          (store) => hasContent(store, [RESERVED_DBNAMES.leases, FUNCTION]),
+        )
+      ) retired++;
       // Also where nothing is yet: what is being computed is not to be stored.
       await handle.clear(true);
     }

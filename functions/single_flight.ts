@@ -9,6 +9,7 @@
  */
 import type { Store } from "../engines/complete.ts";
 import type { Entry, EntryValue, NewEntry } from "../engines/engine.ts";
+import { isDiskFull } from "../engines/file_failures.ts";
 import { backoff, isNested, Operation, waitingFor } from "../store/contention.ts";
 import { startTimer, stopTimer } from "../platform/timers.ts";
 import { ABSENT, type Handle } from "../store/handle.ts";
@@ -608,8 +609,28 @@ function openedIdentity({ target, text, options }: Job): string {
   return options.lock === false ? `alone ${++alone}` : target.place + text;
 }
 
-/** Gets the right to compute, waiting while another process has it; or finds the result. */
+/**
+ * Gets the right to compute, waiting while another process has it; or finds the result. Where the
+ * disk has no room for a lease, everybody may compute, and nobody store.
+ */
 export async function claim(
+  store: Store,
+  job: Job,
+  wish: Wish,
+  signal: AbortSignal,
+  isActive?: () => boolean,
+): Promise<Claimed> {
+  try {
+    return await claimWithLease(store, job, wish, signal, isActive);
+  } catch (error) {
+    // A refresh that could not be stored would be of use to nobody.
+    if (!isDiskFull(error) || wish === "refresh") throw error;
+    reportTo(job, error);
+    return await grant(store, job, wish, undefined, true);
+  }
+}
+
+async function claimWithLease(
   store: Store,
   job: Job,
   wish: Wish,

@@ -460,7 +460,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Stores all pairs, in batches.
+   * Stores all pairs, in batches, as `setMany` does.
    *
    * @param other A Map, an iterable or async iterable of pairs, a plain object, or another stash.
    */
@@ -541,7 +541,10 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /**
    * Stores many pairs: in one round trip or transaction a batch, where the engine has one. Of pairs
-   * with one key the last wins; in append mode each is a version.
+   * with one key the last wins; in append mode each is a version. What is in memory is stored as it
+   * is at the call, before what is called later. What a generator or an async iterable yields is
+   * stored when it has come, a batch at a time: no later call waits for it, as nobody knows its keys,
+   * and it may wait for later calls itself.
    *
    * @param pairs A Map, an iterable or async iterable of pairs, a plain object, or another stash.
    * @param options When the entries end, if not by the stash's `ttl`.
@@ -953,7 +956,9 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * Stores what `dump` yielded: in append mode every version, else the latest of each key.
+   * Stores what `dump` yielded: in append mode every version, else the latest of each key. The
+   * versions of a key take the place of those that are there, once all of them have come; until then
+   * they are held in memory.
    *
    * @param records The records; those of one key follow each other.
    * @returns How many were stored.

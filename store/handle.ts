@@ -22,7 +22,7 @@ import {
   valueOf,
   withHeader,
 } from "./header.ts";
-import { LEASES, revokeLeases, revokeLeasesOf } from "./leases.ts";
+import { pruneLeases, revokeAllLeases, revokeLeases, revokeLeasesOf } from "./leases.ts";
 import { decorated, isInside, mayBeThere, openStore, storeIdentity, storePathOf } from "./open.ts";
 import {
   checkDeadline,
@@ -361,7 +361,7 @@ export class Handle implements AsyncDisposable {
   /** The side store of leases; `undefined` where no other process can use the store. */
   async leases(): Promise<Store | undefined> {
     return (this.#store ?? await this.#open()).supports.shared
-      ? await this.side(LEASES)
+      ? await this.side(RESERVED_DBNAMES.leases)
       : undefined;
   }
 
@@ -756,6 +756,7 @@ export class Handle implements AsyncDisposable {
     return await this.#onAll("prune", async (store) => {
       const pruned = await store.prune();
       for (const side of this.#others.values()) await (await side).prune();
+      await this.#pruneLeases(store);
       return pruned;
     });
   }
@@ -764,6 +765,7 @@ export class Handle implements AsyncDisposable {
   async check(fix: boolean): Promise<StashCheck> {
     return await this.#onAll("check", async (store) => {
       const { appendMode } = this.options;
+      if (fix) await this.#pruneLeases(store);
       const earlier = appendMode ? await this.side(RESERVED_DBNAMES.versions) : undefined;
       return await checkStore(this, store, fix, earlier);
     });
@@ -854,10 +856,23 @@ export class Handle implements AsyncDisposable {
   async #knownLeases(store: Pick<Store, "supports">): Promise<Store | undefined> {
     if (!store.supports.shared) return undefined;
     try {
-      return await this.side(LEASES);
+      return await this.side(RESERVED_DBNAMES.leases);
     } catch (error) {
-      if (error instanceof EngineError && isDiskFull(error.cause)) return undefined;
+      if (isDiskFull(error)) return undefined;
       throw error;
+    }
+  }
+
+  /** Drops the leases of processes that were killed. */
+  async #pruneLeases(store: Store): Promise<void> {
+    const { options } = this;
+    if (!mayBeThere(options, `${options.dbname}/${RESERVED_DBNAMES.leases}`)) return;
+    try {
+      const leases = await this.#knownLeases(store);
+      if (leases !== undefined) await pruneLeases(leases);
+    } catch (error) {
+      // Where nothing may be written nobody can have left one; and after a day they go by themselves.
+      if (!(error instanceof EngineError)) throw error;
     }
   }
 
@@ -1016,7 +1031,7 @@ export class Handle implements AsyncDisposable {
     const place = storeIdentity(this.options, store.path);
     if (hasRuns()) overtakeRuns(place);
     const leases = await this.#knownLeases(store);
-    if (leases !== undefined) await revokeLeasesOf(leases);
+    if (leases !== undefined) await revokeAllLeases(leases);
     await store.clear(deep);
     if (!hasRuns()) return;
     overtakeRuns(place);

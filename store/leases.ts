@@ -9,9 +9,11 @@
  * itself, which stays: whoever takes it over or removes the key replaces or removes it, so that a
  * holder that was stopped for an hour, and goes on, stores only if nobody has decided otherwise.
  */
+import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
 import { groupsOf } from "../engines/each.ts";
 import type { Entry, EntryValue, Guard, NewEntry } from "../engines/engine.ts";
+import { EngineError } from "../engines/errors.ts";
 import {
   delay,
   LONGEST_TIMER,
@@ -25,11 +27,13 @@ import { forEach, readAll, removeAll } from "./groups.ts";
 
 /** Beats written at once. */
 const BEATS = 500;
-/** The name of the side store. */
-export const LEASES = ".leases";
-
-/** After so long, ms, a lease whose holder was killed goes by itself. */
+/** After so long, ms, a lease whose holder was killed goes by itself; … */
 const KEPT = 86_400_000;
+/**
+ * … and already after so long `prune` takes it: a holder that was stopped for a while, or kept its
+ * thread busy, may still store its result.
+ */
+const SILENT = 3_600_000;
 /** How much longer than a lease who waits for it watches a beat that does not change. */
 const PATIENCE = 1.5;
 
@@ -41,6 +45,8 @@ interface LeaseState {
   readonly token: string;
   /** How long it lasts without a beat, ms. */
   readonly ms: number;
+  /** When its holder last wrote it, by his clock: not every engine keeps the time of an entry. */
+  readonly at?: number;
   /**
    * The holder is storing its result, where the engine can't check the lease in the same step:
    * whoever would remove the lease waits.
@@ -243,8 +249,9 @@ export class Lease implements AsyncDisposable {
 
   #entry(storing?: boolean): NewEntry {
     this.#taken = Date.now();
-    const state: LeaseState = { token: this.#token, ms: this.#options.ms, storing };
-    const kept = Math.max(KEPT, 10 * this.#options.ms);
+    const { ms } = this.#options;
+    const state: LeaseState = { token: this.#token, ms, at: this.#taken, storing };
+    const kept = Math.max(KEPT, 10 * ms);
     return {
       value: encoder.encode(JSON.stringify(state)),
       timestamp: this.#taken,
@@ -293,7 +300,7 @@ export class Lease implements AsyncDisposable {
         const current = await this.current();
         isHeld = current !== undefined;
         if (current !== undefined) {
-          if (Date.now() - this.#taken > KEPT / 2) {
+          if (Date.now() - this.#taken > SILENT / 2) {
             await this.#leases.compareAndSet(this.#key, current, this.#entry());
           }
           await this.#beat();
@@ -318,6 +325,16 @@ export async function revokeLeasesOf(
   }
 }
 
+/** Takes all leases away, also where their store is damaged: without it nobody holds one. */
+export async function revokeAllLeases(leases: Store): Promise<void> {
+  try {
+    await revokeLeasesOf(leases);
+  } catch (error) {
+    if (!(error instanceof EngineError || error instanceof DecodeError)) throw error;
+    await leases.clear();
+  }
+}
+
 /**
  * Takes the leases of keys away from whoever computes their results: what they bring is then not
  * stored.
@@ -327,6 +344,21 @@ export async function revokeLeases(leases: Store, keys: readonly string[]): Prom
   const held = await leases.getValues(keys.map(leaseKey));
   for (const [i, entry] of held.entries()) {
     if (entry !== undefined) await revoke(leases, leaseKey(keys[i]));
+  }
+}
+
+/**
+ * Drops what holders that were killed have left. Of those that live, however long they compute, it
+ * takes nothing.
+ */
+export async function pruneLeases(leases: Store): Promise<void> {
+  await leases.prune();
+  for await (const [key, lease] of leases.entries("l/")) {
+    const state = stateOf(lease);
+    if (state?.at === undefined || Date.now() - state.at < SILENT) continue;
+    if (await leases.has(beatKey(state.token))) continue;
+    // One that has been renewed or taken over meanwhile stays.
+    await leases.compareAndSet(key, lease, undefined);
   }
 }
 

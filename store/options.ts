@@ -153,6 +153,7 @@ const MOST_TAGS = 100;
 export const RESERVED_DBNAMES = {
   versions: ".versions",
   errors: ".errors",
+  leases: ".leases",
   tags: ".tags",
 } as const;
 
@@ -407,8 +408,8 @@ function checkDbname(dbname: unknown): string {
     if (segment === "") {
       throw new TypeError(`Expected dbname without empty parts, got ${JSON.stringify(dbname)}`);
     }
-    // What others write in there would be taken for versions.
-    if (segment === RESERVED_DBNAMES.versions) {
+    // What others write in there would be taken for versions, or leases, ….
+    if (Object.values<string>(RESERVED_DBNAMES).includes(segment)) {
       throw new TypeError(`Expected another dbname: the stash keeps "${segment}" for itself`);
     }
   }

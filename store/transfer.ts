@@ -2,6 +2,7 @@
  * Moving entries between stashes as they are stored: no value is decoded, so none can be changed or
  * lost.
  */
+import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
 import { batches, mapped } from "../engines/each.ts";
 import type { NewEntry } from "../engines/engine.ts";
@@ -43,18 +44,7 @@ export async function* dumpStore(
   wanted?: (keys: string[]) => Promise<string[]>,
 ): AsyncGenerator<StoredRecord> {
   for await (const [key, head] of wanted ? chosen(handle, wanted) : all(handle)) {
-    for await (const entry of handle.versions(key, head)) {
-      const { value, header, expiresAt, timestamp } = entry;
-      yield {
-        key,
-        value,
-        version: header?.version ?? 1,
-        timestamp: header?.timestamp ?? timestamp,
-        expiresAt,
-        stale: header?.stale,
-        tags: header?.tags && [...header.tags],
-      };
-    }
+    for await (const entry of handle.versions(key, head)) yield recordOf(key, entry);
   }
 }
 
@@ -87,10 +77,12 @@ export async function loadStore(
   const loading = new Loading(handle);
   if (typeof records !== "object" || records === null || isLazy(records)) {
     return await handle.run("load", async () => {
+      const inPlace = (keys: readonly string[], body: (store: Store) => Promise<void>) =>
+        handle.onKeys("load", keys, "write", body, true);
       for await (const batch of batches(mapped(records, checked), BATCH, BATCH_BYTES, sizeOf)) {
-        const keys = batch.map(({ key }) => key);
-        await handle.onKeys("load", keys, "write", (store) => loading.store(store, batch), true);
+        await inPlace(loading.keysWith(batch), (store) => loading.store(store, batch));
       }
+      await inPlace(loading.keysWith([]), (store) => loading.end(store));
       return loading.count;
     });
   }
@@ -100,6 +92,7 @@ export async function loadStore(
     for await (const batch of batches(all, BATCH, BATCH_BYTES, sizeOf)) {
       await loading.store(store, batch);
     }
+    await loading.end(store);
     return loading.count;
   });
 }
@@ -108,10 +101,22 @@ export async function loadStore(
 class Loading {
   count = 0;
   readonly #handle: Handle;
-  #last: string | undefined;
+  /** In append mode, the key whose versions come. */
+  #key: string | undefined;
+  /**
+   * Where that key was there before, all that has come of it: until the last one nobody knows
+   * whether they are another history, and they may be read from just what they are to replace.
+   */
+  #held: StoredRecord[] | undefined;
 
   constructor(handle: Handle) {
     this.#handle = handle;
+  }
+
+  /** The keys that it is about to store a batch of them. */
+  keysWith(batch: readonly StoredRecord[]): string[] {
+    const keys = batch.map(({ key }) => key);
+    return this.#held === undefined ? keys : [this.#held[0].key, ...keys];
   }
 
   async store(store: Store, batch: readonly StoredRecord[]): Promise<void> {
@@ -121,15 +126,72 @@ class Loading {
       handle.refuseInModify(key, "load entry inside the modify of its key");
     }
     if (handle.options.appendMode) {
-      const begun = keys.filter((key) => key !== this.#last);
-      await handle.decideOtherwise(begun);
-      await store.deleteMany(begun);
-    }
-    await store.setMany(batch.map((record) => [record.key, entryOf(record)]));
+      await handle.decideOtherwise(keys.filter((key) => key !== this.#key));
+      for (const record of batch) await this.#append(store, record);
+    } else await store.setMany(batch.map(pairOf));
     if (hasRuns()) { for (const key of keys) overtakeRuns(handle.place, key); }
-    this.#last = batch[batch.length - 1].key;
     this.count += batch.length;
   }
+
+  /** Stores what is held: no more records come. */
+  async end(store: Store): Promise<void> {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined || await this.#isStored(store, held)) return;
+    await store.delete(held[0].key);
+    await store.setMany(held.map(pairOf));
+  }
+
+  async #append(store: Store, record: StoredRecord): Promise<void> {
+    if (record.key !== this.#key) {
+      await this.end(store);
+      this.#key = record.key;
+      this.#held = await store.has(record.key) ? [] : undefined;
+    }
+    if (this.#held === undefined) await store.set(...pairOf(record));
+    else this.#held.push(record);
+  }
+
+  /** Whether the records are all that is stored under their key. */
+  async #isStored(store: Store, records: readonly StoredRecord[]): Promise<boolean> {
+    const [{ key }] = records;
+    try {
+      const head = await store.get(key);
+      if (head === undefined) return false;
+      let count = 0;
+      for await (const entry of this.#handle.versions(key, head)) {
+        const record = records.at(count++);
+        if (record === undefined || !isSame(record, recordOf(key, entry))) return false;
+      }
+      return count === records.length;
+    } catch (error) {
+      // What is damaged is replaced.
+      if (error instanceof DecodeError) return false;
+      throw error;
+    }
+  }
+}
+
+function isSame(a: StoredRecord, b: StoredRecord): boolean {
+  return a.timestamp === b.timestamp && a.stale === b.stale && endOf(a) === endOf(b) &&
+    JSON.stringify(a.tags ?? []) === JSON.stringify(b.tags ?? []) &&
+    a.value.length === b.value.length && a.value.every((byte, i) => byte === b.value[i]);
+}
+
+function recordOf(key: string, { value, header, expiresAt, timestamp }: StoredEntry): StoredRecord {
+  return {
+    key,
+    value,
+    version: header?.version ?? 1,
+    timestamp: header?.timestamp ?? timestamp,
+    expiresAt,
+    stale: header?.stale,
+    tags: header?.tags && [...header.tags],
+  };
+}
+
+function pairOf(record: StoredRecord): [string, NewEntry] {
+  return [record.key, entryOf(record)];
 }
 
 function sizeOf({ key, value }: StoredRecord): number {

@@ -15,7 +15,6 @@ import { groupsOf } from "../engines/each.ts";
 import type {
   EngineCheck,
   EngineCheckOptions,
-  EngineProblem,
   Entry,
   EntryValue,
   Guard,
@@ -144,17 +143,18 @@ export class Versions extends Decorator {
     const pruned = await this.inner.prune();
     const side = await this.#openSide();
     await side.prune();
-    await this.#orphans(side, true);
+    await this.#dropOrphans(side);
     return pruned;
   }
 
-  /** Of the side store only which versions have lost their key; `checkStore` looks at the rest. */
-  override async check({ fix }: EngineCheckOptions): Promise<EngineCheck> {
-    const { checked, problems } = await this.inner.check({ fix });
-    return {
-      checked,
-      problems: [...problems, ...await this.#orphans(await this.#openSide(), fix)],
-    };
+  /**
+   * With `fix`, versions whose key is gone go as at `prune`. They are no problem that is named: of
+   * most keys the deadline came, and nobody can tell those whose removal was cut off.
+   */
+  override async check(options: EngineCheckOptions): Promise<EngineCheck> {
+    const report = await this.inner.check(options);
+    if (options.fix) await this.#dropOrphans(await this.#openSide());
+    return report;
   }
 
   override async byteSize(): Promise<number> {
@@ -224,9 +224,8 @@ export class Versions extends Decorator {
     }
   }
 
-  /** Finds, and removes with `fix`, versions whose key is gone or lives another life. */
-  async #orphans(side: Store, fix: boolean): Promise<EngineProblem[]> {
-    const problems: EngineProblem[] = [];
+  /** Removes versions whose key is gone or lives another life: nobody can read them. */
+  async #dropOrphans(side: Store): Promise<void> {
     for await (const text of side.keys()) {
       const parsed = parseSideKey(text);
       // What another program wrote belongs to nobody here.
@@ -242,11 +241,8 @@ export class Versions extends Decorator {
         if (error instanceof DecodeError) continue;
         throw error;
       }
-      const fixed = fix && await side.delete(text);
-      const detail = `Version ${version} of a key that is gone`;
-      problems.push({ kind: "orphan", key, detail, fixed });
+      await side.delete(text);
     }
-    return problems;
   }
 }
 

@@ -6,7 +6,8 @@ import { fromSqlKey, MODE } from "./format.ts";
 import { type CacheTable, KEY, keyOf } from "./store.ts";
 import type { DatabaseHandle } from "../sqlite/database.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { integrityProblems, textOf, unlessDamaged } from "../sqlite/check.ts";
+import { integrityProblems, textOf } from "../sqlite/check.ts";
+import { unlessDamaged } from "../sqlite/transaction.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import { type FolderEntry, openFileSync, readFolderSync } from "../../platform/files.ts";
 import { delay, Turns } from "../../platform/timers.ts";
@@ -218,7 +219,7 @@ class CacheCheck {
         continue;
       }
       if (fix) {
-        await database.run(() =>
+        await database.remove(() =>
           database.connection.prepare(
             `INSERT OR REPLACE INTO Settings (key, value) VALUES (?, (${sql}))`,
           )

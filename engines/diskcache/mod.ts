@@ -39,6 +39,7 @@ import {
   configureCache,
   DEFAULTS,
   EVICTION_POLICIES,
+  makeCacheAnew,
   NO_LIMIT,
   readSettings,
   type SettingValues,
@@ -68,7 +69,8 @@ import { DatabaseHandle, type Step } from "../sqlite/database.ts";
 import type { SqlValue } from "../sqlite/driver.ts";
 import { countRows } from "../sqlite/usage.ts";
 import { withoutGarbled } from "../sqlite/format.ts";
-import { explainSql, RefusedError, snapshot, transact } from "../sqlite/transaction.ts";
+import { isSmallAndDamaged } from "../sqlite/rescue.ts";
+import { explainSql, isDamaged, RefusedError, snapshot, transact } from "../sqlite/transaction.ts";
 import { giveMode, makeFolderSync, statSync } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
@@ -266,10 +268,22 @@ class DiskcacheEngine implements Engine {
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#removeAll(BATCH.removed, (table, garbage, limit) => {
-      const removed = table.removeSome(limit, garbage);
-      return { taken: removed, removed };
-    });
+    let isLeft: boolean;
+    try {
+      await this.#removeAll(BATCH.removed, (table, garbage, limit) => {
+        const removed = table.removeSome(limit, garbage);
+        return { taken: removed, removed };
+      });
+      isLeft = await this.#database.run(() => isSmallAndDamaged(this.#database.connection));
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      isLeft = true;
+    }
+    if (isLeft) {
+      await this.#database.remove(() => makeCacheAnew(this.#database.connection));
+      // No row is left that names the files.
+      await this.check({ fix: true });
+    }
     if (!deep) return;
     for (const { path } of this.#nested()) await inStore(path, (store) => store.clear());
   }

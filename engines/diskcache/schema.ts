@@ -1,7 +1,7 @@
 /** The database of a DiskCache directory, as Python's DiskCache 5.4 makes and opens it. */
-import { unlessDamaged } from "../sqlite/check.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
-import { RefusedError, transact } from "../sqlite/transaction.ts";
+import { makeTablesAnew } from "../sqlite/rescue.ts";
+import { RefusedError, transact, unlessDamaged } from "../sqlite/transaction.ts";
 
 /** Which entries go first when the directory is larger than its limit. */
 export const EVICTION_POLICIES = [
@@ -109,6 +109,17 @@ export function changeSettings(connection: SqlConnection, changes: SettingValues
   const set = connection.prepare("INSERT OR REPLACE INTO Settings (key, value) VALUES (?, ?)");
   for (const [key, value] of changes) set.run(key, value);
   createPolicyIndex(connection);
+}
+
+/** Makes the tables anew, empty, where pages of them are damaged; with the settings that can be read. */
+export function makeCacheAnew(connection: SqlConnection): void {
+  const settings = readSettings(connection) ?? new Map();
+  makeTablesAnew(connection, ["Cache", "Settings"], () => {
+    transact(connection, () => {
+      create(connection);
+      changeSettings(connection, new Map([...settings, ["count", 0n], ["size", 0n]]));
+    });
+  });
 }
 
 function create(connection: SqlConnection): void {

@@ -134,12 +134,8 @@ class LmdbEngine implements Engine {
   }
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
-    for (let start = 0, end = 0; start < pairs.length; start = end) {
-      for (let bytes = 0; end < pairs.length && end - start < BATCH_ENTRIES; end++) {
-        bytes += pairs[end][1].value.length;
-        if (bytes > BATCH_BYTES && end > start) break;
-      }
-      const batch = packEntries(pairs.slice(start, end));
+    for (const group of groupsOf(pairs, BATCH_ENTRIES, BATCH_BYTES, bytesOf)) {
+      const batch = packEntries(group);
       await this.#write((store) => {
         // Writes that share a commit have one promise.
         const writes = new Set<Promise<boolean>>();
@@ -370,6 +366,10 @@ async function remove(store: LmdbStore, lmdbKey: Uint8Array): Promise<boolean> {
     // Another call of this process may have been faster.
     if (await store.remove(lmdbKey, state.version)) return isLive;
   }
+}
+
+function bytesOf([, { value }]: [string, NewEntry]): number {
+  return value.byteLength;
 }
 
 /**

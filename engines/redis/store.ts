@@ -113,7 +113,8 @@ export class RedisStore {
 
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
     this.#afterReads();
-    for (const batch of batches([...new Map(pairs)])) {
+    // Grouped at once: what is called later must not be sent earlier.
+    for (const batch of groupsOf([...new Map(pairs)], BATCH_KEYS, BATCH_BYTES, bytesOf)) {
       const commands: RedisCommand[] = [];
       // MSET takes half the time of as many SETs, but no deadlines, and in a cluster not keys of
       // several servers.
@@ -446,19 +447,6 @@ function certain<T>(found: Found<T>): T | undefined {
   return found;
 }
 
-/** Grouped at once, without a promise for each: what is called later must not be sent earlier. */
-function* batches(pairs: [string, NewEntry][]): Generator<[string, NewEntry][]> {
-  let batch: [string, NewEntry][] = [];
-  let bytes = 0;
-  for (const pair of pairs) {
-    const size = pair[1].value.byteLength;
-    if (batch.length > 0 && (batch.length === BATCH_KEYS || bytes + size > BATCH_BYTES)) {
-      yield batch;
-      batch = [];
-      bytes = 0;
-    }
-    batch.push(pair);
-    bytes += size;
-  }
-  if (batch.length > 0) yield batch;
+function bytesOf([, { value }]: [string, NewEntry]): number {
+  return value.byteLength;
 }

@@ -160,33 +160,24 @@ export class KvStore {
 
   /** Stores entries in as few commits as Deno KV allows. A later pair of the same key wins. */
   async writeMany(pairs: Pair[]): Promise<void> {
-    const large: Pair[] = [];
-    const groups: Pair[][] = [[]];
+    const distinct = [...new Map(pairs)];
+    const small = distinct.filter((pair) => this.#bytesOf(pair) <= INLINE);
+    const large = distinct.filter((pair) => this.#bytesOf(pair) > INLINE);
     const limit = this.#marked ? this.#client.checksPerCommit : SETS_PER_COMMIT;
-    let bytes = 0;
-    for (const pair of new Map(pairs)) {
-      const [key, { value }] = pair;
-      const size = value.byteLength + 6 * key.length + this.keys.overhead;
-      if (size > INLINE) {
-        large.push(pair);
-        continue;
-      }
-      bytes += size;
-      if (groups[0].length === limit || bytes > BYTES_PER_COMMIT) {
-        groups.unshift([]);
-        bytes = size;
-      }
-      groups[0].push(pair);
-    }
+    const groups = groupsOf(small, limit, BYTES_PER_COMMIT, (pair) => this.#bytesOf(pair));
     await each(groups, (group) => {
       return this.#client.commitChecked(group, (part) => this.#writeGroup(part));
     });
     await each(large, ([key, entry]) => this.write(key, entry));
   }
 
+  /** About how many bytes an entry takes in a commit. */
+  #bytesOf([key, { value }]: Pair): number {
+    return value.byteLength + 6 * key.length + this.keys.overhead;
+  }
+
   /** Stores small entries of different keys in one commit. */
   async #writeGroup(group: Pair[]): Promise<void> {
-    if (group.length === 0) return;
     const marked = this.#marked;
     const operation = this.#client.atomic();
     // One check tells that nothing in the store lies in chunks. Where some does, each entry takes a

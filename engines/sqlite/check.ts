@@ -4,7 +4,7 @@ import type { DatabaseHandle } from "./database.ts";
 import { Turns } from "../../platform/timers.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
 import type { EntryTable } from "./store.ts";
-import { isDamaged } from "./transaction.ts";
+import { unlessDamaged } from "./transaction.ts";
 
 /** How many rows are looked at without a break. */
 const PAGE = 500;
@@ -84,20 +84,10 @@ export async function integrityProblems<T>(
   const found = await look();
   let left = found;
   if (found.length > 0 && reindex !== undefined) {
-    await database.run((table) => tryToReindex(() => reindex(table)));
+    await database.remove((table) => tryToReindex(() => reindex(table)));
     left = await look();
   }
   return found.map((detail) => ({ kind: "damaged", detail, fixed: !left.includes(detail) }));
-}
-
-/** The result of an action; the error, where the file is too damaged for it. */
-export function unlessDamaged<T>(action: () => T): T | Error {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof Error && isDamaged(error)) return error;
-    throw error;
-  }
 }
 
 /** Makes indexes anew where the table that they are of has nothing against it. */

@@ -22,6 +22,7 @@ import type {
 } from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { SqliteEngineOptions } from "../engine_options.ts";
+import { groupsOf } from "../each.ts";
 import { guardStore } from "../guard.ts";
 import { holdNames, type NamedPath, sharedNames } from "../names.ts";
 import { checkOptionNames, choiceOption, type EngineOptions, modeOption } from "../options.ts";
@@ -32,8 +33,9 @@ import { DatabaseHandle } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
 import { checkSize, withoutGarbled } from "./format.ts";
 import { isDiskFull } from "../file_failures.ts";
+import { isSmallAndDamaged, rewrite } from "./rescue.ts";
 import { EntryTable } from "./store.ts";
-import { explainSql, transact } from "./transaction.ts";
+import { explainSql, isDamaged, transact } from "./transaction.ts";
 import { countRows } from "./usage.ts";
 import { folderMode, makeFolder } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
@@ -138,10 +140,11 @@ class SqliteEngine implements Engine {
   async setMany(pairs: [string, NewEntry][]): Promise<void> {
     for (const [key, entry] of pairs) checkSize(key, entry);
     const turns = new Turns();
-    for (const { start, end, bytes } of transactions(pairs)) {
+    for (const group of groupsOf(pairs, BATCH.entries, BATCH.bytes, bytesOf)) {
+      const bytes = group.reduce((sum, pair) => sum + bytesOf(pair), 0);
       await this.#database.store(bytes, (table) =>
         transact(this.#database.connection, () => {
-          for (let i = start; i < end; i++) table.set(...pairs[i]);
+          for (const pair of group) table.set(...pair);
         }));
       if (turns.due()) await turns.next();
     }
@@ -178,8 +181,19 @@ class SqliteEngine implements Engine {
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#database.change((table) => table.clear(deep));
+    const makeAnew = () => this.#database.remove((table) => table.makeAnew(deep));
+    if (await this.#database.run((table) => table.isDamaged(deep))) return await makeAnew();
+    try {
+      await this.#database.change((table) => table.clear(deep));
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      return await makeAnew();
+    }
     await this.#giveBack();
+    const { connection } = this.#database;
+    await this.#afterwards(() =>
+      this.#database.remove(() => isSmallAndDamaged(connection) && rewrite(connection))
+    );
   }
 
   async prune(): Promise<number> {
@@ -260,30 +274,27 @@ class SqliteEngine implements Engine {
 
   /** Gives the pages that are no longer used back to the file system. */
   async #giveBack(): Promise<void> {
-    try {
-      await this.#database.removeAll(VACUUM_PAGES, (table, limit) => {
+    await this.#afterwards(() =>
+      this.#database.removeAll(VACUUM_PAGES, (table, limit) => {
         const removed = table.giveBack(limit);
         return { taken: removed, removed };
-      });
+      })
+    );
+  }
+
+  /** Tidies up after what the caller wanted, which is done: where it can't be, all stays as it is. */
+  async #afterwards(tidy: () => Awaitable<unknown>): Promise<void> {
+    try {
+      await tidy();
     } catch (error) {
-      // They are of use here too, and what the caller wanted is done.
-      if (!isDiskFull(error)) throw error;
+      if (!isDiskFull(error) && !isDamaged(error)) throw error;
     }
   }
 }
 
-/** Which of the pairs go into a transaction together, and about how many bytes they take. */
-function* transactions(pairs: [string, NewEntry][]) {
-  for (let start = 0, end = 0; start < pairs.length; start = end) {
-    let bytes = 0;
-    while (end < pairs.length && end - start < BATCH.entries) {
-      const more = pairs[end][1].value.byteLength + ROW;
-      if (bytes + more > BATCH.bytes && end > start) break;
-      bytes += more;
-      end++;
-    }
-    yield { start, end, bytes };
-  }
+/** About how many bytes an entry takes. */
+function bytesOf([, { value }]: [string, NewEntry]): number {
+  return value.byteLength + ROW;
 }
 
 /** Sets up a connection, and a file that is new. */

@@ -56,12 +56,15 @@ class NodeConnection implements SqlConnection {
   readonly #database: DatabaseSync;
 
   constructor(path: string, { access = "write", busyTimeout }: ConnectOptions) {
-    // Python's DiskCache wrote its triggers with "count" for 'count'.
-    this.#database = new DatabaseSync(access === "immutable" ? immutable(path) : path, {
+    const options = {
       readOnly: access !== "write",
       timeout: busyTimeout,
+      // Python's DiskCache wrote its triggers with "count" for 'count'.
       enableDoubleQuotedStringLiterals: true,
-    });
+      // What is damaged beyond repair is struck from the schema.
+      defensive: false,
+    };
+    this.#database = new DatabaseSync(access === "immutable" ? immutable(path) : path, options);
   }
 
   prepare(sql: string, { wide = false } = {}): SqlStatement {

@@ -3,6 +3,7 @@ import type { Entry, NewEntry } from "../engine.ts";
 import { nameInside } from "../nested.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "./driver.ts";
 import { dbnameOf, firstAfter, LAST_TIME, noteOf, quote, tableName, toEntry } from "./format.ts";
+import { isSmallAndDamaged, makeTablesAnew } from "./rescue.ts";
 import { RefusedError, transact } from "./transaction.ts";
 import { bytesOf, pageOfRows } from "./usage.ts";
 
@@ -186,11 +187,21 @@ export class EntryTable {
 
   /** Removes everything, with `deep` from the tables of nested stores too. */
   clear(deep: boolean): void {
-    this.#run(this.#queries.clear);
-    if (!deep) return;
-    for (const { name } of nestedTables(this.#connection, this.#name)) {
-      this.#connection.exec(tableQueries(name).clear);
-    }
+    for (const { name } of this.#tables(deep)) this.#connection.exec(tableQueries(name).clear);
+  }
+
+  /** Whether what `clear` would remove is known to be on damaged pages. */
+  isDamaged(deep: boolean): boolean {
+    return isSmallAndDamaged(this.#connection, this.#tables(deep).map(({ name }) => name));
+  }
+
+  /** Does what `clear` does where pages are damaged. */
+  makeAnew(deep: boolean): void {
+    const connection = this.#connection;
+    const tables = this.#tables(deep);
+    makeTablesAnew(connection, tables.map(({ name }) => name), () => {
+      for (const { name, note } of tables) openTable(connection, name, false, note);
+    });
   }
 
   /** The tables of this store and of those nested in it, with their dbnames inside this one. */
@@ -247,6 +258,15 @@ export class EntryTable {
 
   #run(sql: string, ...params: SqlValue[]): number {
     return this.#statement(sql).run(...params);
+  }
+
+  /** The table, with `deep` also those of nested stores; with what is noted in their definitions. */
+  #tables(deep: boolean): { name: string; note: string }[] {
+    const nested = deep ? nestedTables(this.#connection, this.#name) : [];
+    return [
+      { name: this.#name, note: noteOf(this.#dbname) },
+      ...nested.map(({ name, sql }) => ({ name, note: noteOf(dbnameOf(name, sql) ?? name) })),
+    ];
   }
 
   #number(sql: string, ...params: SqlValue[]): number {

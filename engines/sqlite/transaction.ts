@@ -82,6 +82,16 @@ export function isDamaged(error: unknown): boolean {
   return DAMAGED.test(messageOf(error));
 }
 
+/** The result of an action; the error, where the file is too damaged for it. */
+export function unlessDamaged<T>(action: () => T): T | Error {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof Error && isDamaged(error)) return error;
+    throw error;
+  }
+}
+
 /**
  * What an error of SQLite or of the file system means and what to do about it; `undefined` when its
  * own message says all there is to say.

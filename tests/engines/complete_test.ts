@@ -1,13 +1,20 @@
 /**
  * The contract on engines that have only what the interface requires: everything else is derived.
  */
-import { assertEquals, assertGreater, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { DecodeError } from "../../codec/errors.ts";
 import { complete } from "../../engines/complete.ts";
 import { engineContract } from "../../engines/contract/mod.ts";
-import type { Engine, EngineLocation } from "../../engines/engine.ts";
+import type { Engine, EngineLocation, EngineOperation } from "../../engines/engine.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { memory as createEngine } from "../../engines/memory/mod.ts";
+import { entryOf } from "../support/entries.ts";
 
 /** Memory without its optional methods. */
 function required(location: EngineLocation): Engine {
@@ -115,6 +122,53 @@ Deno.test("closed while it is opened, an engine does not stay open", async () =>
   const rejected = assertRejects(async () => await failing, EngineError, "not now");
   await store.close();
   await rejected;
+});
+
+Deno.test("a mistake in an engine's code is no error of its caller's arguments", async () => {
+  const mistake = () => (undefined as unknown as { rows: string[] }).rows;
+  const late = async () => {
+    await 0;
+    throw new RangeError("Invalid array length");
+  };
+  const engine: Engine = {
+    ...required({ name: "mistaken", dbname: crypto.randomUUID() }),
+    get: mistake as unknown as Engine["get"],
+    getValue: late,
+    has: late,
+    keys: mistake,
+    entries: mistake as unknown as Engine["entries"],
+    // What fetch says when no server is there.
+    set: () => Promise.reject(new TypeError("error sending request")),
+    delete: () => Promise.reject(new TypeError("error sending request")),
+    compareAndSet: () => Promise.reject(new RangeError("It is too large")),
+    setMany: () => Promise.reject(new RangeError("They are too large")),
+    explain: (error, operation) =>
+      operation === "delete" ? new TypeError("Not this key", { cause: error }) : undefined,
+  };
+  const store = complete(engine);
+  await store.open();
+  const entry = entryOf("value");
+  const faults: [EngineOperation, () => unknown][] = [
+    ["get", () => store.get("key")],
+    ["get", () => store.getValue("key")],
+    ["has", () => store.has("key")],
+    ["keys", () => Array.fromAsync(store.keys())],
+    ["entries", () => Array.fromAsync(store.entries())],
+    ["set", () => store.set("key", entry)],
+  ];
+  for (const [operation, fault] of faults) {
+    const error = await assertRejects(async () => await fault(), EngineError);
+    assertEquals([error.engine, error.operation], ["required", operation]);
+    assert(error.cause instanceof TypeError || error.cause instanceof RangeError, String(error));
+    assertStringIncludes(error.message, error.cause.message);
+  }
+  const told = async (call: () => unknown, type: new () => Error, message: string) => {
+    await assertRejects(async () => await call(), type, message);
+  };
+  await told(() => store.compareAndSet("key", undefined, entry), RangeError, "It is too large");
+  await told(() => store.setMany([["key", entry]]), RangeError, "They are too large");
+  await told(() => store.delete("key"), TypeError, "Not this key");
+  await store.close();
 });
 
 Deno.test("derived batches keep a bounded number of calls in flight", async () => {

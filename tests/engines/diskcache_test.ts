@@ -21,7 +21,8 @@ import type { EngineFactory } from "../../engines/engine.ts";
 import { diskcache } from "../../engines/diskcache/mod.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
-import { REPOSITORY, runScript, WorkerProcess } from "../support/child.ts";
+import { ROOT } from "../../dev/run.ts";
+import { runScript, WorkerProcess } from "../support/child.ts";
 import { answerOf, python, startPython } from "../support/python.ts";
 import { bedTests, type Options, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -68,6 +69,7 @@ sqliteFileTests({
   path: directoryOf,
   database: (path) => join(path, "cache.db"),
   table: "Cache",
+  index: "Cache_expire_time",
   columns: ["key", "raw", "store_time", "expire_time", "size", "mode", "filename", "value"],
   unjudged: ["value"],
 });
@@ -709,7 +711,7 @@ test("opens no more files than a process may have, however many it is asked for 
   const child = new Deno.Command("sh", {
     args: ["-c", 'ulimit -n 128 && exec "$0" "$@"', Deno.execPath(), "run", "-A", "--no-check"]
       .concat("--ext=ts", "-"),
-    cwd: REPOSITORY,
+    cwd: ROOT,
     stdin: "piped",
     stdout: "piped",
   }).spawn();

@@ -23,7 +23,8 @@ import { EngineError } from "../../engines/errors.ts";
 import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
 import { bedTests, complete, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
-import { REPOSITORY, runScript, type ScriptResult } from "../support/child.ts";
+import { ROOT } from "../../dev/run.ts";
+import { runScript, type ScriptResult } from "../support/child.ts";
 import { whileReadOnly } from "../support/read_only.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -87,7 +88,7 @@ async function programOf({ root }: TestBed, script: string): Promise<string[]> {
   const path = join(root, `${crypto.randomUUID()}.ts`);
   const engines = new URL("../../engines", import.meta.url).href;
   await Deno.writeTextFile(path, script.replaceAll("./engines", engines));
-  const config = join(REPOSITORY, "deno.json");
+  const config = join(ROOT, "deno.json");
   return [Deno.execPath(), "run", "-A", "--no-check", "--config", config, path, root];
 }
 

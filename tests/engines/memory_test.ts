@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { outputOf } from "../../dev/run.ts";
 import { memory as createEngine } from "../../engines/memory/mod.ts";
 import type { Engine, Entry } from "../../engines/engine.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -96,12 +97,10 @@ Deno.test("memory: byteSize tells what the process grew by", async () => {
     console.log((Deno.memoryUsage().rss - before) / engine.byteSize());
   `;
   for (const [count, bytes] of [[500_000, 5], [500_000, 100], [50_000, 4_000]]) {
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--v8-flags=--expose-gc", program, `${count}`, `${bytes}`],
-    }).output();
-    const decoder = new TextDecoder();
-    const ratio = Number(decoder.decode(stdout));
-    assert(ratio > 0.6 && ratio < 1.7, `${count} × ${bytes}: ${ratio}${decoder.decode(stderr)}`);
+    const args = ["eval", "--v8-flags=--expose-gc", program, `${count}`, `${bytes}`];
+    const { stdout, stderr } = await outputOf(args);
+    const ratio = Number(stdout);
+    assert(ratio > 0.6 && ratio < 1.7, `${count} × ${bytes}: ${ratio}${stderr}`);
   }
 });
 

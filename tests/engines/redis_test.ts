@@ -8,7 +8,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { outputOf, ROOT } from "../../dev/run.ts";
 import type { Awaitable, EntryValue } from "../../engines/engine.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
@@ -64,7 +65,7 @@ stashProcessesTest("redis");
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
 
-const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
+const CONFIG = join(ROOT, "deno.json");
 
 /** How many clients the server has besides the one that asks. */
 async function clients(server: RedisServer): Promise<number> {
@@ -571,12 +572,9 @@ Deno.test("redis: a program ends though it closes nothing", strict, async () => 
     { cluster: cluster.urls },
   ];
   for (const options of ways) {
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--config", CONFIG, program, JSON.stringify(options)],
-      signal: AbortSignal.timeout(20_000),
-    }).output();
-    const decoder = new TextDecoder();
-    assertEquals(decoder.decode(stdout) + decoder.decode(stderr), "1 1\n");
+    const args = ["eval", "--config", CONFIG, program, JSON.stringify(options)];
+    const { stdout, stderr } = await outputOf(args, { signal: AbortSignal.timeout(20_000) });
+    assertEquals(stdout + stderr, "1 1\n");
   }
 });
 
@@ -601,21 +599,17 @@ Deno.test("redis: it needs the network and the environment, no more", strict, as
     `;
     const file = `${folder}/program.ts`;
     await Deno.writeTextFile(file, program);
-    const run = async (...flags: string[]) => {
-      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "--no-prompt", "--config", CONFIG, ...flags, file, server.urlWith("secret")],
-        env: { NO_COLOR: "1" },
-      }).output();
-      const decoder = new TextDecoder();
-      return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
-    };
+    const run = (...flags: string[]) =>
+      outputOf(
+        ["run", "--no-prompt", "--config", CONFIG, ...flags, file, server.urlWith("secret")],
+      );
     const net = `--allow-net=127.0.0.1:${server.port}`;
-    assertEquals((await run(net, "--allow-env")).out, "1 1\n");
+    assertEquals((await run(net, "--allow-env")).stdout, "1 1\n");
     const refused = await run("--allow-net=127.0.0.1:1", "--allow-env");
     assertNotEquals(refused.code, 0);
-    assert(refused.err.includes("--allow-net"), refused.err);
-    assert(refused.err.includes("EngineError"), refused.err);
-    assert(!refused.err.includes("secret@"), refused.err);
+    assert(refused.stderr.includes("--allow-net"), refused.stderr);
+    assert(refused.stderr.includes("EngineError"), refused.stderr);
+    assert(!refused.stderr.includes("secret@"), refused.stderr);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { delay } from "../../platform/timers.ts";
 import { whenFree } from "../../engines/sqlite/transaction.ts";
 import { EngineError } from "../../engines/errors.ts";
+import { HashStash } from "../../mod.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { runScript } from "../support/child.ts";
@@ -75,6 +76,7 @@ const FILES: SqliteFiles = {
   path: fileOf,
   database: (path) => path,
   table: "main",
+  index: "main:expires_at",
   columns: ["key", "value", "timestamp", "expires_at", "revision"],
   unjudged: [],
 };
@@ -201,6 +203,63 @@ test("finds a damaged page, says so, and reads the rest", async (bed) => {
     const { problems } = await engine.check({ fix });
     assertGreater(problems.length, 0);
     for (const { kind, fixed } of problems) assertEquals([kind, fixed], ["damaged", false]);
+  }
+});
+
+test("clears a damaged store, and keeps the others in the file", async (bed) => {
+  const writer = await openIn(bed);
+  const other = await openIn(bed, "other");
+  for (const engine of [writer, other]) {
+    await engine.setMany(
+      Array.from({ length: 200 }, (_, i) => [`key ${i}`, entryOf("v".repeat(1_000))]),
+    );
+  }
+  await bed.close();
+  const size = Number(await shell(fileOf(bed), "PRAGMA page_size"));
+  const pages = await shell(fileOf(bed), "SELECT pageno FROM dbstat WHERE name = 'main'");
+  const whole = await Deno.readFile(fileOf(bed));
+  for (const content of [0xFF, 0]) {
+    const bytes = whole.slice();
+    for (const page of pages.split("\n").map(Number)) {
+      bytes.fill(content, (page - 1) * size, page * size);
+    }
+    await Deno.writeFile(fileOf(bed), bytes);
+    const engine = await openIn(bed);
+    const there = await openIn(bed, "other");
+    assertEquals(await textAt(there, "key 7"), "v".repeat(1_000));
+    await assertRejects(async () => await engine.set("key 5", entryOf("value")), EngineError);
+    await engine.clear();
+    await engine.set("new", entryOf("value"));
+    assertEquals([await engine.size(), await there.size()], [1, 200]);
+    assertEquals(await textAt(there, "key 7"), "v".repeat(1_000));
+    await there.set("key 7", entryOf("changed"));
+    assertEquals((await engine.check({ fix: false })).problems, []);
+    await bed.close();
+  }
+});
+
+test("makes a damaged stash usable again by clear, whatever of it is damaged", async (bed) => {
+  const options = bed.options({ appendMode: true });
+  {
+    await using stash = new HashStash(options);
+    for (let i = 0; i < 40; i++) await stash.set(`key ${i % 20}`, "v".repeat(500));
+    await stash.getOrSet("computed", () => 1);
+  }
+  const file = join(bed.root, String(options.name), "sqlite.db");
+  const whole = await Deno.readFile(file);
+  for (let page = 1; page < whole.byteLength / 4_096; page++) {
+    await Deno.writeFile(file, whole);
+    const bytes = whole.slice();
+    bytes.fill(0xFF, page * 4_096, (page + 1) * 4_096);
+    await Deno.writeFile(file, bytes);
+    await using stash = new HashStash(options);
+    // What the stash keeps for itself is among the stores inside.
+    await stash.clear({ deep: true });
+    await stash.set("key 1", "new");
+    await stash.set("key 1", "newer");
+    assertEquals(await stash.getOrSet("computed", () => 2), 2);
+    assertEquals(await stash.getAll("key 1"), ["new", "newer"]);
+    assertEquals((await stash.check()).problems, [], `page ${page}`);
   }
 });
 

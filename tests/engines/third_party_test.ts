@@ -12,7 +12,7 @@ import {
   type EngineFactory,
 } from "../../engines/mod.ts";
 import { DecodeError, EngineError, HashStash } from "../../mod.ts";
-import { REPOSITORY } from "../support/child.ts";
+import { outputOf, ROOT } from "../../dev/run.ts";
 
 /** What the page's first program exports. */
 interface JsonFileModule {
@@ -37,11 +37,9 @@ Deno.test("the page's engine has fewer than 100 lines, and its programs compile"
   assertEquals(programs.length, 2);
   const files = programs.map((_, i) => join(folder, `program_${i}.ts`));
   for (const [i, program] of programs.entries()) await Deno.writeTextFile(files[i], program);
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["check", "--config", join(REPOSITORY, "deno.json"), ...files],
-    env: { NO_COLOR: "1" },
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
+  const args = ["check", "--config", join(ROOT, "deno.json"), ...files];
+  const { success, stderr } = await outputOf(args);
+  assert(success, stderr);
 });
 
 // It makes parts of an engine object that supports prefixes: what a stash makes of the object, too.

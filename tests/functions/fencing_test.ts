@@ -7,6 +7,7 @@ import type { HashStash } from "../../mod.ts";
 import { ENGINES, PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { ACTIONS, REMOVALS, WRITES } from "../support/fence_actions.ts";
+import { beatOf, leaseOf, leasesOf } from "../support/leases.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -215,9 +216,9 @@ for (const engine of PERSISTENT) {
         "124: a holder that was killed while it stored delays a delete no longer than its lease",
         async () => {
           const way = WAYS.getOrSet(stash);
-          await using leases = stash.sub<string, unknown>(".leases");
-          await leases.set("l/k", { token: "killed", ms: 300, storing: true });
-          await leases.set("b/killed", 1, { ttl: 300 });
+          const leases = await leasesOf(bed, stash);
+          await leases.set("l/k", leaseOf({ token: "killed", ms: 300, storing: true }));
+          await leases.set("b/killed", beatOf(300));
           await stash.set("k", "stored");
           const begin = performance.now();
           await there(way, "delete", undefined);
@@ -230,9 +231,9 @@ for (const engine of PERSISTENT) {
       await t.step(
         "a holder that stores is waited for, and what it stored is removed",
         async () => {
-          await using leases = stash.sub<string, unknown>(".leases");
-          await leases.set("l/k", { token: "alive", ms: 60_000, storing: true });
-          await leases.set("b/alive", 1, { ttl: 60_000 });
+          const leases = await leasesOf(bed, stash);
+          await leases.set("l/k", leaseOf({ token: "alive", ms: 60_000, storing: true }));
+          await leases.set("b/alive", beatOf(60_000));
           let isDeleted = false;
           const deleting = stash.delete("k").then((was) => (isDeleted = true, was));
           await sleep(50);

@@ -12,6 +12,7 @@ import type {
   Guard,
   NewEntry,
 } from "../../engines/engine.ts";
+import { EngineError } from "../../engines/errors.ts";
 import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
@@ -19,6 +20,8 @@ import { inTime } from "../../platform/timers.ts";
 import { Lease, LeaseWatch } from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
+import { keysOf, textOf } from "../support/entries.ts";
+import { beatOf, leaseOf, leasesOf } from "../support/leases.ts";
 import { testOnMemory } from "../support/on_engines.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -60,9 +63,17 @@ async function filesIn(folder: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
 }
 
+/** Makes a lease one that its holder wrote an hour ago. */
+async function age(leases: Store, key: string): Promise<void> {
+  const lease = await leases.get(key);
+  const state = JSON.parse(textOf(lease)!);
+  const next = { ...leaseOf({ ...state, at: state.at - 3_600_000 }), expiresAt: lease!.expiresAt };
+  assert(await leases.compareAndSet(key, lease, next));
+}
+
 /** What holds of results, whether or not the engine obeys guards. */
-const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
-  async "who has lost the lease stores nothing, and its callers have its result"(opened) {
+const FENCED: Record<string, (stash: HashStash, bed: TestBed) => Promise<void>> = {
+  async "who has lost the lease stores nothing, and its callers have its result"(opened, bed) {
     await using stash = opened;
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
@@ -71,14 +82,14 @@ const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
       await gate.promise;
       return "late";
     }, { name: "slow" });
-    await using leases = slow.stash.sub<string, unknown>(".leases");
+    const leases = await leasesOf(bed, slow.stash);
     const late = slow();
     try {
       await begun.promise;
       const lease = `l/${slow.stash.encodeKey([])}`;
       assertEquals((await Array.fromAsync(leases.keys())).includes(lease), true);
       // As if this process had been stopped until its lease lapsed, and another had taken over.
-      await leases.set(lease, { token: "another", ms: 60_000 });
+      await leases.set(lease, leaseOf({ token: "another", ms: 60_000 }));
       gate.resolve();
       assertEquals(await late, "late");
       assertEquals(await slow.peek(), undefined);
@@ -88,7 +99,7 @@ const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
     }
   },
 
-  async "who holds the lease gives it back, and stores nothing over a newer value"(opened) {
+  async "who holds the lease gives it back, and stores nothing over a newer value"(opened, bed) {
     await using stash = opened;
     let isSet = false;
     const slow: { stash: HashStash; peek(): Promise<unknown> } & (() => Promise<unknown>) = stash
@@ -102,7 +113,7 @@ const FENCED: Record<string, (stash: HashStash) => Promise<void>> = {
     isSet = true;
     assertEquals(await slow(), "mine");
     assertEquals(await slow.peek(), "in between");
-    await using leases = slow.stash.sub<string, unknown>(".leases");
+    const leases = await leasesOf(bed, slow.stash);
     assertEquals(await leases.size(), 0);
   },
 };
@@ -156,6 +167,52 @@ for (const engine of PERSISTENT) {
         assertEquals(results, new Array(12).fill(run));
       });
 
+      await t.step(
+        "what a killed holder left is pruned, and what a living one has is not",
+        async () => {
+          await using stash = bed.stash();
+          const options = {
+            ...await orders({ lease: 500 }),
+            options: bed.options({ name: stash.name }),
+          };
+          const leases = await leasesOf(bed, { name: stash.name, dbname: "main/run" });
+          const [killed] = await start(1, { ...options, outcome: "hang" });
+          await killed.endInput();
+          while ((await filesIn(runs)).length === 0) await sleep(5);
+          killed.kill();
+          await killed[Symbol.asyncDispose]();
+          const living = Promise.withResolvers<string>();
+          const run = stash.stashedResult((_key: string) => living.promise, {
+            name: "run",
+            lease: 500,
+          });
+          const result = run("other");
+          while ((await keysOf(leases, "l/")).length < 2) await sleep(5);
+          while ((await keysOf(leases, "b/")).length > 1) await sleep(50);
+          const [other, key] = ["other", "key"].map((key) => `l/${run.stash.encodeKey([key])}`);
+          for (const prune of [() => run.stash.prune(), () => run.stash.check({ fix: true })]) {
+            await prune();
+            assertEquals(
+              (await keysOf(leases, "l/")).sort(),
+              [key, other].sort(),
+              "it may be back",
+            );
+          }
+          for (const text of [key, other]) await age(leases, text);
+          await run.stash.check();
+          assertEquals((await keysOf(leases, "l/")).length, 2);
+          const before = await leases.get(key);
+          await run.stash.prune();
+          assertEquals(await keysOf(leases, "l/"), [other]);
+          await leases.set(key, { ...before!, timestamp: Date.now() });
+          assertEquals((await run.stash.check({ fix: true })).problems, []);
+          assertEquals(await keysOf(leases, "l/"), [other]);
+          living.resolve("made");
+          assertEquals([await result, await run.peek("other")], ["made", "made"]);
+          assertEquals(await leases.size(), 0);
+        },
+      );
+
       await t.step("when it throws, who waits in another process runs it itself", async () => {
         const common = await orders({ callers: 2 });
         const [holder] = await start(1, { ...common, outcome: "throw" });
@@ -173,16 +230,16 @@ for (const engine of PERSISTENT) {
       });
 
       for (const [name, claim] of Object.entries(FENCED)) {
-        await t.step(name, () => claim(bed.stash()));
+        await t.step(name, () => claim(bed.stash(), bed));
       }
 
       await t.step("an abandoned wait for another process ends", async () => {
         await using stash = bed.stash();
         let count = 0;
         const f = stash.stashedResult(() => ++count, { name: "f" });
-        await using leases = f.stash.sub<string, unknown>(".leases");
-        await leases.set(`l/${f.stash.encodeKey([])}`, { token: "another", ms: 60_000 });
-        await leases.set("b/another", 1, { ttl: 60_000 });
+        const leases = await leasesOf(bed, f.stash);
+        await leases.set(`l/${f.stash.encodeKey([])}`, leaseOf({ token: "another", ms: 60_000 }));
+        await leases.set("b/another", beatOf(60_000));
         const controller = new AbortController();
         const waiting = f.with({ signal: controller.signal })();
         setTimeout(() => controller.abort(new RangeError("enough")), 20);
@@ -197,10 +254,10 @@ for (const engine of PERSISTENT) {
         const f = stash.stashedResult(async function* () {
           yield ++count;
         }, { name: "endless" });
-        await using leases = f.stash.sub<string, unknown>(".leases");
+        const leases = await leasesOf(bed, f.stash);
         const holdLease = async (): Promise<void> => {
-          await leases.set(`l/${f.stash.encodeKey([])}`, { token: "another", ms: 60_000 });
-          await leases.set("b/another", 1, { ttl: 60_000 });
+          await leases.set(`l/${f.stash.encodeKey([])}`, leaseOf({ token: "another", ms: 60_000 }));
+          await leases.set("b/another", beatOf(60_000));
         };
         const abandon = async (): Promise<void> => {
           const controller = new AbortController();
@@ -231,7 +288,7 @@ for (const engine of PERSISTENT) {
         for (const lock of ["process", false] as const) {
           let held = 0;
           const f = stash.stashedResult(async () => {
-            await using leases = f.stash.sub<string, unknown>(".leases");
+            const leases = await leasesOf(bed, f.stash);
             held = await leases.size();
             return 1;
           }, { name: `lock ${lock}`, lock });
@@ -271,12 +328,27 @@ Deno.test("single flight: an async generator whose caller has left does not begi
   const f = stash.stashedResult(async function* () {
     yield ++count;
   }, { name: "f" });
-  await using leases = f.stash.sub<string, unknown>(".leases");
+  const leases = await leasesOf(bed, f.stash);
   await assertRejects(() => f.with({ signal: controller.signal })(), RangeError, "enough");
   for (let i = 0; i < 1_000 && await leases.size() > 0; i++) await sleep(5);
   assertEquals(await leases.size(), 0, "its lease is free");
   assertEquals(count, 0);
   assertEquals(await Array.fromAsync(await f()), [1]);
+});
+
+Deno.test("single flight: where no lease can be written there is none to be pruned", async () => {
+  await using bed = await TestBed.create("sqlite");
+  const engine: EngineFactory = (location) => {
+    const made = sqlite(location);
+    if (!location.dbname.endsWith("/.leases")) return made;
+    made.open = () => Promise.reject(new Deno.errors.PermissionDenied("not here"));
+    return made;
+  };
+  await using stash = bed.stash({ engine });
+  await stash.set("key", 1);
+  assertEquals(await stash.prune(), 0);
+  assertEquals((await stash.check({ fix: true })).ok, true);
+  await assertRejects(() => stash.getOrSet("other", () => 1), EngineError, "not here");
 });
 
 for (const [name, claim] of Object.entries(FENCED)) {
@@ -287,7 +359,7 @@ for (const [name, claim] of Object.entries(FENCED)) {
     async fn() {
       await using bed = await TestBed.create("sqlite");
       const engine: EngineFactory = (location) => new WithoutGuards(complete(sqlite(location)));
-      await claim(bed.stash({ engine }));
+      await claim(bed.stash({ engine }), bed);
     },
   });
 }
@@ -486,7 +558,7 @@ Deno.test({
   async fn() {
     await using bed = await TestBed.create("sqlite");
     await using other = bed.stash({ name: "left" });
-    await using leases = other.sub("slow/.leases");
+    const leases = await leasesOf(bed, { name: other.name, dbname: "main/slow" });
     const gate = Promise.withResolvers<number>();
     {
       await using stash = bed.stash({ name: "left" });

@@ -4,25 +4,16 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
-
-const ROOT_URL = new URL("../../", import.meta.url);
-const ROOT = fileURLToPath(ROOT_URL);
+import { outputOf, ROOT, ROOT_URL } from "../../dev/run.ts";
 
 async function deno(
   args: string[],
   cwd: string,
   env: Record<string, string> = {},
 ): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args,
-    cwd,
-    env: { NO_COLOR: "1", ...env },
-  }).output();
-  const decoder = new TextDecoder();
-  const output = decoder.decode(stdout);
-  assert(success, `deno ${args.join(" ")}\n${output}\n${decoder.decode(stderr)}`);
-  return output + decoder.decode(stderr);
+  const { success, stdout, stderr } = await outputOf(args, { cwd, env });
+  assert(success, `deno ${args.join(" ")}\n${stdout}\n${stderr}`);
+  return stdout + stderr;
 }
 
 /** Copies what would be published; the names of the files. */

@@ -3,9 +3,10 @@
  * graph holds.
  */
 import { assert, assertEquals } from "@std/assert";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { outputOf, ROOT, ROOT_URL } from "../../dev/run.ts";
 
-const EXAMPLE = fileURLToPath(new URL("../../examples/deploy.ts", import.meta.url));
+const EXAMPLE = join(ROOT, "examples/deploy.ts");
 
 /** The service as another process, with a KV of its own. */
 class Service implements AsyncDisposable {
@@ -99,11 +100,9 @@ Deno.test("the service computes once, answers from memory, keeps in KV, forgets"
 });
 
 Deno.test("its graph holds our files alone: no npm package, no FFI", async () => {
-  const { stdout, success } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", EXAMPLE],
-  }).output();
+  const { stdout, success } = await outputOf(["info", "--json", EXAMPLE]);
   assert(success);
-  const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
+  const { modules } = JSON.parse(stdout) as {
     modules: { specifier: string; dependencies?: { code?: { specifier?: string } }[] }[];
   };
   const run = new Set([
@@ -113,7 +112,7 @@ Deno.test("its graph holds our files alone: no npm package, no FFI", async () =>
     const module = modules.find((module) => module.specifier === specifier);
     for (const { code } of module?.dependencies ?? []) if (code?.specifier) run.add(code.specifier);
   }
-  const ours = new URL("../../", import.meta.url).href;
+  const ours = ROOT_URL.href;
   const others = [...run].filter((specifier) =>
     !specifier.startsWith(ours) && !specifier.startsWith("node:")
   );

@@ -1,16 +1,13 @@
 /** The examples about functions and freshness do what they say. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { REPOSITORY } from "../support/child.ts";
+import { outputOf } from "../../dev/run.ts";
 
 async function example(name: string, root: string, ...args: string[]) {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `examples/${name}`, ...args],
-    cwd: REPOSITORY,
-    env: { HASHSTASH_DIR: root, NO_COLOR: "1" },
-  }).output();
-  const decoder = new TextDecoder();
-  assertEquals(success, true, decoder.decode(stderr));
-  return { stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  const output = await outputOf(["run", "-A", `examples/${name}`, ...args], {
+    env: { HASHSTASH_DIR: root },
+  });
+  assertEquals(output.success, true, output.stderr);
+  return output;
 }
 
 Deno.test("examples: llm_cache.ts asks each question once", async () => {

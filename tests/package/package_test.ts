@@ -5,10 +5,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-
-const ROOT_URL = new URL("../../", import.meta.url);
-const ROOT = fileURLToPath(ROOT_URL);
+import { outputOf, ROOT, ROOT_URL } from "../../dev/run.ts";
 
 interface Graph {
   modules: {
@@ -18,10 +15,9 @@ interface Graph {
 }
 
 async function run(command: string, args: string[], env?: Record<string, string>): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, { args, env, cwd: ROOT })
-    .output();
-  assert(success, `${command} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-  return new TextDecoder().decode(stdout);
+  const { success, stdout, stderr } = await outputOf(args, { env }, command);
+  assert(success, `${command} ${args.join(" ")}: ${stderr}`);
+  return stdout;
 }
 
 async function graphOf(file: string): Promise<Graph> {

@@ -1,24 +1,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { outputOf, ROOT } from "../../dev/run.ts";
 import { benchNames, profileOfBenches } from "../../profile/bench/bench_json.ts";
 import { Profile, type ProfileJSON } from "../../profile/mod.ts";
 import { withChromium } from "../support/chromium.ts";
 import { inventRows } from "../support/profile_rows.ts";
 import { startRedis } from "../support/redis_server.ts";
-
-const ROOT = new URL("../../", import.meta.url);
-
-async function deno(args: string[], env: Record<string, string> = {}) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ...env },
-  }).output();
-  return {
-    code,
-    stdout: new TextDecoder().decode(stdout),
-    stderr: new TextDecoder().decode(stderr),
-  };
-}
 
 async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "hashstash_report_" });
@@ -38,10 +24,10 @@ Deno.test("deno task profile: writes the report of a run, and leaves nothing els
   withFolder(async (folder) => {
     const dir = `${folder}/data`;
     await Deno.mkdir(dir);
-    const { code, stdout, stderr } = await deno(
+    const { code, stdout, stderr } = await outputOf(
       ["task", "--quiet", "profile", "--engine", "memory,pairtree,redis", "--compress", "false"]
         .concat(["--redis", "redis://127.0.0.1:1", "--out", `${folder}/out`, "--dir", dir]),
-      { HASHSTASH_BENCH_SIZE: "500,2000", HASHSTASH_BENCH_ITERATIONS: "2" },
+      { env: { HASHSTASH_BENCH_SIZE: "500,2000", HASHSTASH_BENCH_ITERATIONS: "2" } },
     );
     assertEquals(code, 0, stderr);
     assertEquals([...Deno.readDirSync(dir)], []);
@@ -88,7 +74,7 @@ Deno.test("deno task profile: the same report of what deno bench printed", () =>
   withFolder(async (folder) => {
     const files = [`${folder}/1.json`, `${folder}/2.json`];
     for (const file of files) {
-      const { code, stdout, stderr } = await deno(
+      const { code, stdout, stderr } = await outputOf(
         ["bench", "-A", "--quiet", "--json", "profile/bench/profile_bench.ts", "--"]
           .concat(["--engine", "memory,sqlite", "--size", "500", "--compress", "true"])
           .concat(["--iterations", "3", "--operation", "write,decode value"]),
@@ -96,7 +82,7 @@ Deno.test("deno task profile: the same report of what deno bench printed", () =>
       assertEquals(code, 0, stderr);
       await Deno.writeTextFile(file, stdout);
     }
-    const { code, stderr } = await deno(
+    const { code, stderr } = await outputOf(
       ["run", "-A", "profile/bench/report.ts", ...files, "--out", folder],
     );
     assertEquals(code, 0, stderr);
@@ -126,13 +112,13 @@ Deno.test("deno task profile: wrong arguments end with 2 and a word about them",
       [["--color", "red"], "--color"],
     ] as const
   ) {
-    const { code, stderr } = await deno(["run", "-A", "profile/bench/report.ts", ...args]);
+    const { code, stderr } = await outputOf(["run", "-A", "profile/bench/report.ts", ...args]);
     assertEquals(code, 2, stderr);
     assertStringIncludes(stderr, message);
     assertStringIncludes(stderr, "--help");
     assert(!stderr.includes("    at "), stderr);
   }
-  const { code, stdout } = await deno(["run", "-A", "profile/bench/report.ts", "--help"]);
+  const { code, stdout } = await outputOf(["run", "-A", "profile/bench/report.ts", "--help"]);
   assertEquals(code, 0);
   assertStringIncludes(stdout, "Usage: deno task profile");
 });

@@ -122,3 +122,67 @@ for (const engine of obstacle === undefined ? FILLED : []) {
     });
   }
 }
+
+/** Functions whose results can't be stored, nor the lease that says who makes them. */
+const COMPUTING = (engine: EngineName) => `
+  import { HashStash } from "./mod.ts";
+  const options = { name: "n", engine: "${engine}", rootDir: Deno.args[0] };
+  await using stash = new HashStash(options);
+  await stash.set("opened", true);
+  const twice = stash.stashedResult((x) => x + x, { name: "twice" });
+  const each = stash.stashedResult(async function* (x) { yield x; yield x; }, { name: "each" });
+  await twice("stored");
+  await Array.fromAsync(each("stored"));
+  const large = "x".repeat(200_000);
+  const plus = (x) => x + large;
+  await stash.map(plus, [0]).results();
+  let errors = 0;
+  stash.events.addEventListener("error", ({ detail: { error } }) => {
+    if (!/the disk of .* is full/.test(String(error))) console.log("unexpected", error);
+    errors++;
+  });
+  const filler = Deno.openSync(Deno.args[0] + "/filler", { write: true, create: true });
+  for (let size = 65_536; size > 0; size >>= 3) {
+    try {
+      for (;;) filler.writeSync(new Uint8Array(size));
+    } catch (error) {
+      if (error.code !== "ENOSPC") throw error;
+    }
+    for (let i = 0;; i++) {
+      const value = crypto.getRandomValues(new Uint8Array(size));
+      if (await stash.set(size + " " + i, value).then(() => false, () => true)) break;
+    }
+  }
+  const tell = (what, ...found) => {
+    console.log(what, ...found, errors > 0);
+    errors = 0;
+  };
+  tell("getOrSet", await stash.getOrSet("new", () => large) === large);
+  const both = await Promise.all([twice(large), twice(large)]);
+  tell("function", both.every((value) => value === large + large));
+  tell("force", await twice.force(large) === large + large);
+  tell("generator", (await Array.fromAsync(each(large))).join("") === large + large);
+  const mapped = stash.map(plus, [1, 2, 3]);
+  const found = await mapped.results().catch(String);
+  tell("map", Array.isArray(found) && found.join() === [1 + large, 2 + large, 3 + large].join());
+  console.log("stored:", await twice("stored"), (await twice.peek(large))?.length);
+`;
+
+for (const engine of obstacle === undefined ? FILLED : []) {
+  Deno.test(`soak: ${engine}: functions run on a full disk`, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      assertEquals((await runOnSmallDisk(folder, 5_000_000, COMPUTING(engine)))!.split("\n"), [
+        "getOrSet true true",
+        "function true true",
+        "force true true",
+        "generator true true",
+        "map true true",
+        "stored: storedstored undefined",
+        "",
+      ]);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}

@@ -17,10 +17,14 @@ Deno.test("the constructor takes a name and options, options alone, or an absent
   assertThrows(() => new Make({ engine: "memory" }, { name: "n" }), TypeError, "options twice");
 });
 
-Deno.test("the dbname of earlier versions is refused", () => {
+Deno.test("the dbnames that a stash keeps for itself are refused", () => {
   const stash = loose("reserved");
-  for (const name of [".versions", "a/.versions"]) {
-    assertThrows(() => stash.sub(name), TypeError, "for itself");
+  for (const reserved of [".versions", ".errors", ".leases", ".tags"]) {
+    for (const name of [reserved, `a/${reserved}`, `${reserved}/a`]) {
+      assertThrows(() => stash.sub(name), TypeError, `keeps "${reserved}" for itself`);
+    }
+    const named = stash.stashedResult(() => 1, { name: reserved });
+    assertEquals(named.stash.dbname, `main/%2e${reserved.slice(1)}`);
   }
   assertEquals(stash.sub(".version").dbname, "main/.version");
 });

@@ -5,6 +5,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { outputOf, ROOT_URL } from "../../dev/run.ts";
 import { ENGINE_NAMES } from "../../engines/mod.ts";
 import { DecodeError, HashStash, type HashStashOptions } from "../../mod.ts";
 
@@ -60,17 +61,14 @@ Deno.test("55: the defaults", () => {
 });
 
 Deno.test("55: the default root is $HASHSTASH_DIR, else below the cache folder", async () => {
-  const code = `import { HashStash } from ${
-    JSON.stringify(new URL("../../mod.ts", import.meta.url).href)
-  };
+  const code = `import { HashStash } from ${JSON.stringify(new URL("mod.ts", ROOT_URL).href)};
     console.log(new HashStash().path);`;
   const pathWith = async (env: Record<string, string>) => {
-    const { stdout, success } = await new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--no-lock", code],
+    const { stdout, success } = await outputOf(["eval", "--no-lock", code], {
       env: { HASHSTASH_DIR: "", XDG_CACHE_HOME: "", ...env },
-    }).output();
+    });
     assert(success);
-    return new TextDecoder().decode(stdout).trim();
+    return stdout.trim();
   };
   assert((await pathWith({ HASHSTASH_DIR: "/own/place" })).startsWith("/own/place/unnamed/"));
   if (Deno.build.os === "windows") return;

@@ -154,6 +154,29 @@ testOnEngines("125, 126: calls in a row", {
     assertEquals(await stash.get("object"), { n: 1 });
   },
 
+  async "what a generator yields takes its place when it is written"(stash) {
+    let gate: PromiseWithResolvers<void>;
+    async function* late() {
+      // Its own code may wait for calls that were made after the one that reads it.
+      await stash.set("first", "in the generator");
+      await gate.promise;
+      yield* ["first", "k"].map((key) => [key, "yielded"] as const);
+    }
+    for (const store of [() => stash.setMany(late()), () => stash.update(late())]) {
+      gate = Promise.withResolvers<void>();
+      const storing = store();
+      const calls = [stash.set("k", "later"), stash.get("k"), stash.size(), stash.delete("other")];
+      const [, found, , deleted] = await Promise.all(calls);
+      assertEquals([found, deleted], ["later", false]);
+      gate.resolve();
+      const last = storing.then(() => stash.getMany(["first", "k"]));
+      assertEquals(await last, ["yielded", "yielded"]);
+    }
+    const stored = [stash.setMany(new Map([["k", "of a Map"]])), stash.set("k", "later")];
+    await Promise.all(stored);
+    assertEquals(await stash.get("k"), "later");
+  },
+
   async "popItem takes nothing that was set after it"(stash) {
     await stash.set("k", 1);
     const [taken] = await Promise.all([stash.popItem(), stash.set("k", 2)]);

@@ -1,5 +1,5 @@
 /** Other processes: scripts with permissions of their own, and workers that are told what to do. */
-import { fileURLToPath } from "node:url";
+import { ROOT } from "../../dev/run.ts";
 
 /** How a script ended. */
 export interface ScriptResult {
@@ -7,9 +7,6 @@ export interface ScriptResult {
   readonly stdout: string;
   readonly stderr: string;
 }
-
-/** The repository's folder. */
-export const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 
 /**
  * Runs TypeScript in a child `deno run` with these flags. Imports are relative to the repository's
@@ -22,7 +19,7 @@ export async function runScript(
 ): Promise<ScriptResult> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "--ext=ts", ...flags, "-"],
-    cwd: REPOSITORY,
+    cwd: ROOT,
     env: { ...env, NO_COLOR: "1" },
     stdin: "piped",
     stdout: "piped",

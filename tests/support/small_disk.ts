@@ -1,6 +1,6 @@
 /** A disk that is full after a few megabytes. */
 import { join } from "node:path";
-import { REPOSITORY } from "./child.ts";
+import { ROOT, ROOT_URL } from "../../dev/run.ts";
 
 /** Why nobody can have a small disk here; `undefined`: one can. */
 export async function smallDiskError(): Promise<string | undefined> {
@@ -35,7 +35,7 @@ export async function runOnSmallDisk(
     return undefined;
   }
   const file = join(folder, "script.ts");
-  const imports = script.replaceAll(/from "\.\//g, `from "${new URL("../../", import.meta.url)}`);
+  const imports = script.replaceAll(/from "\.\//g, `from "${ROOT_URL}`);
   const mounted = join(folder, "disk");
   await Deno.mkdir(mounted);
   await Deno.writeTextFile(file, imports);
@@ -49,7 +49,7 @@ export async function runOnSmallDisk(
       "sh",
       mounted,
       Deno.execPath(),
-      ...["run", "-A", "--quiet", "--no-check", "--config", join(REPOSITORY, "deno.json"), file],
+      ...["run", "-A", "--quiet", "--no-check", "--config", join(ROOT, "deno.json"), file],
       mounted,
     ],
     env: { NO_COLOR: "1" },

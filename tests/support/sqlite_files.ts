@@ -25,6 +25,8 @@ export interface SqliteFiles {
   database(path: string): string;
   /** The table of the dbname "main". */
   readonly table: string;
+  /** Its index of deadlines. */
+  readonly index: string;
   /** Its columns. */
   readonly columns: readonly string[];
   /** Those of which `check` does not judge all that may be in them. */
@@ -75,6 +77,45 @@ export function sqliteFileTests(files: SqliteFiles): void {
     }
     // Nobody watches over the bytes of values and over pages that are free.
     assertGreater(named, checks * 0.7);
+  });
+
+  test("is cleared whatever page of it is overwritten", async (bed) => {
+    const path = files.path(bed);
+    const database = files.database(path);
+    const entries = (engine: Store) =>
+      engine.setMany(
+        Array.from({ length: 60 }, (_, i) => [
+          `key ${i}`,
+          entryOf("v".repeat(i * 20), i % 2 === 0 ? undefined : Date.now() + 1e9),
+        ]),
+      );
+    const large = entryOf("w".repeat(30_000));
+    const writer = await openIn(bed);
+    await entries(writer);
+    await writer.set("large", large);
+    await writer.close();
+    const whole = await Deno.readFile(database);
+    const page = (number: number) => whole.subarray(number * 4_096, (number + 1) * 4_096);
+    const pages = whole.byteLength / 4_096;
+    for (let number = 1; number < pages; number++) {
+      for (const content of [new Uint8Array(4_096).fill(0xFF), page(number % (pages - 1) + 1)]) {
+        const damaged = whole.slice();
+        damaged.set(content, number * 4_096);
+        await Deno.writeFile(database, damaged);
+        const engine = await openIn(bed);
+        const other = await openIn(bed);
+        await engine.clear();
+        assertEquals([await engine.size(), await keysOf(engine)], [0, []], `page ${number}`);
+        await engine.set("new", entryOf("value"));
+        assertEquals(await textAt(other, "new"), "value");
+        assertEquals((await other.check({ fix: false })).problems, [], `page ${number}`);
+        await entries(other);
+        await engine.set("large", large);
+        assertEquals(await engine.size(), 62);
+        await engine.close();
+        await other.close();
+      }
+    }
   });
 
   test("is not blocked by one row, whatever is in it", async (bed) => {
@@ -148,6 +189,12 @@ export function sqliteFileTests(files: SqliteFiles): void {
     });
   }
 
+  test("mends an index on a full disk", async (bed) => {
+    const script = mendOnFullDisk(files);
+    const printed = await runOnSmallDisk(bed.root, 5_000_000, script);
+    if (printed !== undefined) assertEquals(printed, "true true\ntrue 0\n");
+  });
+
   for (const isClosed of [true, false]) {
     test(`reads and checks a store that may not be written, ${isClosed ? "" : "not "}closed by its writer`, async (bed) => {
       const engine = await openIn(bed);
@@ -207,6 +254,51 @@ const fillDisk = (engine: string, size: number) => `
   await engine.clear();
   await engine.set("key", { value: new Uint8Array(${size}), timestamp: Date.now() });
   console.log(await engine.size(), (await engine.check({ fix: false })).problems.length);
+  await engine.close();`;
+
+/** Checks a store with a row that an index does not know, where no byte is free on the disk. */
+const mendOnFullDisk = ({ engine, index }: SqliteFiles) => `
+  import { DatabaseSync } from "node:sqlite";
+  import { complete } from "./engines/complete.ts";
+  import { loadEngine } from "./engines/registry.ts";
+  const createEngine = await loadEngine("${engine}");
+  const engine = complete(createEngine({ rootDir: Deno.args[0], name: "test", dbname: "main" }, {}));
+  await engine.open();
+  const entry = (size) => ({
+    value: crypto.getRandomValues(new Uint8Array(size)),
+    timestamp: Date.now(),
+    expiresAt: Date.now() + 1e9,
+  });
+  const file = engine.path.endsWith(".db") ? engine.path : engine.path + "/cache.db";
+  const other = new DatabaseSync(file, { defensive: false });
+  other.exec(\`PRAGMA writable_schema = ON;
+    CREATE TEMP TABLE saved AS SELECT * FROM sqlite_schema WHERE name = '${index}';
+    DELETE FROM sqlite_schema WHERE name = '${index}';
+    PRAGMA schema_version = 1001;
+    PRAGMA writable_schema = RESET;\`);
+  await engine.set("unknown to the index", entry(10));
+  other.exec(\`PRAGMA writable_schema = ON;
+    INSERT INTO sqlite_schema SELECT * FROM saved;
+    PRAGMA schema_version = 1002;
+    PRAGMA writable_schema = RESET;\`);
+  other.close();
+  for (const size of [2_000, 10]) {
+    try {
+      for (let i = 0;; i++) await engine.set(size + " " + i, entry(size));
+    } catch {
+      continue;
+    }
+  }
+  const rest = await Deno.open(Deno.args[0] + "/rest", { createNew: true, write: true });
+  try {
+    for (;;) await rest.write(new Uint8Array(1));
+  } catch {
+    rest.close();
+  }
+  const mended = await engine.check({ fix: true });
+  console.log(mended.problems.length > 0, mended.problems.every(({ fixed }) => fixed));
+  const { problems } = await engine.check({ fix: false });
+  console.log(await engine.has("unknown to the index"), problems.length);
   await engine.close();`;
 
 /** Reads all there is in a store, and tries each way of writing. */

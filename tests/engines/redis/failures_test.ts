@@ -1,5 +1,12 @@
 /** What the redis engine does when the server does not do what it should. */
-import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertLess,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { Redis, type RedisOptions } from "ioredis";
 import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
@@ -65,6 +72,25 @@ Deno.test("redis: a server that accepts and does not answer", strict, async () =
   server.thaw();
   await eventually(() => engine.set("key", entryOf("after")));
   assertEquals(await textAt(engine, "key"), "after");
+});
+
+Deno.test("redis: functions run while the server is out of memory", strict, async () => {
+  await using server = await startRedis();
+  await using stash = new HashStash({ engine: "redis", engineOptions: { url: server.url } });
+  const twice = stash.stashedResult((x: number) => 2 * x, { name: "twice" });
+  await server.cli("CONFIG", "SET", "maxmemory", "100kb");
+  const errors: string[] = [];
+  stash.events.addEventListener("error", (event) => {
+    errors.push(String((event as CustomEvent).detail.error));
+  });
+  assertEquals(await stash.getOrSet("key", () => "made"), "made");
+  assertEquals(await twice(2), 4);
+  assertEquals(errors.length, 2);
+  for (const error of errors) assertStringIncludes(error, "is out of memory (OOM");
+  await server.cli("CONFIG", "SET", "maxmemory", "0");
+  assertEquals(await twice(2), 4);
+  assertEquals(await twice.peek(2), 4);
+  assertEquals(errors.length, 2);
 });
 
 Deno.test("redis: a link that is open and dead", strict, async () => {
