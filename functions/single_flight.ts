@@ -671,10 +671,8 @@ export async function claimEach(
   store: Store,
   claimants: readonly Claimant[],
 ): Promise<PromiseSettledResult<Claimed>[]> {
-  const [{ job: { target, options } }] = claimants;
-  const leases = options.lock === "shared" ? await target.leases() : undefined;
-  const keys = claimants.map(({ job, watch }) => ({ key: job.text, watch }));
-  const taken = leases && await Lease.takeEach(leases, keys, { ms: options.lease });
+  const [{ job: { target } }] = claimants;
+  const taken = await takeLeases(claimants);
   const fulfilled = (value: Claimed): PromiseSettledResult<Claimed> => ({
     status: "fulfilled",
     value,
@@ -683,9 +681,12 @@ export async function claimEach(
   const free: { readonly i: number; readonly claimed: Claim }[] = [];
   for (const [i, { job }] of claimants.entries()) {
     const outcome = taken?.[i];
-    if (outcome?.status === "rejected") outcomes[i] = outcome;
-    else if (taken !== undefined && outcome?.value === undefined) outcomes[i] = fulfilled(CLAIMED);
-    else free.push({ i, claimed: begin(store, job, outcome?.value, false) });
+    if (outcome?.status === "rejected") {
+      if (isDiskFull(outcome.reason)) free.push({ i, claimed: begin(store, job, undefined, true) });
+      else outcomes[i] = outcome;
+    } else if (taken !== undefined && outcome?.value === undefined) {
+      outcomes[i] = fulfilled(CLAIMED);
+    } else free.push({ i, claimed: begin(store, job, outcome?.value, false) });
   }
   const needless: Claim[] = [];
   try {
@@ -708,6 +709,24 @@ export async function claimEach(
   }
   await Claim.releaseEach(needless);
   return outcomes;
+}
+
+/** The leases of many keys, one result for each; `undefined`: there is no need of them. */
+async function takeLeases(
+  claimants: readonly Claimant[],
+): Promise<PromiseSettledResult<Lease | undefined>[] | undefined> {
+  const [{ job }] = claimants;
+  const { target, options: { lock, lease } } = job;
+  if (lock !== "shared") return undefined;
+  const keys = claimants.map(({ job, watch }) => ({ key: job.text, watch }));
+  try {
+    const leases = await target.leases();
+    return leases && await Lease.takeEach(leases, keys, { ms: lease });
+  } catch (reason) {
+    if (!isDiskFull(reason)) throw reason;
+    reportTo(job, reason);
+    return claimants.map(() => ({ status: "rejected", reason }));
+  }
 }
 
 /** The claim, or the result that its last holder may just have stored. */

@@ -165,6 +165,8 @@ const COMPUTING = (engine: EngineName) => `
   const mapped = stash.map(plus, [1, 2, 3]);
   const found = await mapped.results().catch(String);
   tell("map", Array.isArray(found) && found.join() === [1 + large, 2 + large, 3 + large].join());
+  const many = await stash.getOrSetMany([1, 2, 3], (ids) => ids.map((id) => id + large));
+  tell("batch", many.join() === [1 + large, 2 + large, 3 + large].join());
   console.log("stored:", await twice("stored"), (await twice.peek(large))?.length);
 `;
 
@@ -178,6 +180,7 @@ for (const engine of obstacle === undefined ? FILLED : []) {
         "force true true",
         "generator true true",
         "map true true",
+        "batch true true",
         "stored: storedstored undefined",
         "",
       ]);
