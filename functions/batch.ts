@@ -233,11 +233,9 @@ export function stashedBatch(
       };
     },
     text: (id) => memo.text(undefined, [id]),
-    call: async (ids) => {
-      // Before it runs: who retires it meanwhile has to know of it.
-      await markFunction(memo.handle);
-      return await fn(ids);
-    },
+    // Before it runs: who retires it meanwhile has to know of it.
+    prepare: () => markFunction(memo.handle),
+    call: (ids) => fn(ids),
   };
   const one = new Batch(work, wait);
   const { name } = fn;

@@ -42,6 +42,8 @@ export interface BatchWork {
   job(id: unknown): Job;
   /** The canonical text of the key of an id. */
   text(id: unknown): string;
+  /** What is to be done before calls, once for those that begin together; it does not fail. */
+  prepare?(): Promise<void> | undefined;
   /** Calls the function. */
   call(ids: unknown[]): unknown;
 }
@@ -184,6 +186,7 @@ export class Round {
         void this.#goAlone(member);
       } else member.resolve(outcome.value);
     });
+    if (granted.length > 0) await this.#work.prepare?.();
     for (const group of groupsOf(granted, this.#work.maxBatch)) {
       void new Call(this.#work, group).go();
     }
@@ -195,6 +198,7 @@ export class Round {
       const claimed = await member.asCaller(() => claim(store, job, wish, signal));
       if (!(claimed instanceof Claim)) return member.resolve(claimed);
       member.claimed = claimed;
+      await this.#work.prepare?.();
       void member.asCaller(() => new Call(this.#work, [member]).go());
     } catch (error) {
       member.reject(error);
