@@ -15,6 +15,7 @@ import { type BatchOptions, computation, HashStash } from "../../mod.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { ACTIONS, REMOVALS, WRITES } from "../support/fence_actions.ts";
+import { beatOf, leaseOf, leasesOf } from "../support/leases.ts";
 import { type Claims, testOnEngines, testOnMemory } from "../support/on_engines.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -51,7 +52,7 @@ async function begun(ask: (make: (ids: unknown[]) => Promise<unknown[]>) => Prom
 }
 
 const CLAIMS: Claims = {
-  async "100 in a tick with 40 stored are one call with the 60 that are missing"(stash) {
+  async "100 in a tick with 40 stored are one call with the 60 that are missing"(stash, bed) {
     const { calls, one } = counted(stash);
     await one.many(upTo(100).filter((id) => id % 5 < 2));
     calls.length = 0;
@@ -59,7 +60,7 @@ const CLAIMS: Claims = {
     assertEquals(got, [...upTo(100), ...upTo(100)].map((id) => ({ id })));
     assertEquals(calls, [upTo(100).filter((id) => id % 5 >= 2)]);
     assertEquals(await one.stash.size(), 100);
-    await using leases = one.stash.sub(".leases");
+    const leases = await leasesOf(bed, one.stash);
     assertEquals(await leases.size(), 0, "none is left behind");
   },
 
@@ -474,9 +475,10 @@ for (const engine of PERSISTENT) {
       await t.step("a value that is to be new is waited for by itself", async () => {
         await using stash = bed.stash();
         const { calls, one } = counted(stash);
-        await using leases = one.stash.sub<string, unknown>(".leases");
-        await leases.set(`l/${one.stash.encodeKey([1])}`, { token: "another", ms: 60_000 });
-        await leases.set("b/another", 1, { ttl: 60_000 });
+        const leases = await leasesOf(bed, one.stash);
+        const lease = leaseOf({ token: "another", ms: 60_000 });
+        await leases.set(`l/${one.stash.encodeKey([1])}`, lease);
+        await leases.set("b/another", beatOf(60_000));
         const waiting = one.force(1);
         assertEquals(await one.force(2), { id: 2 }, "the others go on");
         assertEquals(calls, [[2]]);
