@@ -28,6 +28,7 @@ const products = new Map<string, Product>([
 ]);
 const baskets = new Map<string, number[]>([["ann", [1, 2]], ["bob", [2]]]);
 const stocks = new Map<string, number>([["1", 50], ["2", 8]]);
+const stars = new Map<string, number>([["1", 5], ["2", 4], ["3", 3]]);
 
 let isBroken = false;
 let requests = 0;
@@ -38,7 +39,9 @@ async function answer(request: Request): Promise<Response> {
   requests++;
   const [, what, id] = new URL(request.url).pathname.split("/");
   if (isBroken) return new Response("Out of order", { status: 503 });
-  const found = { products, baskets, stocks }[what]?.get(id);
+  const found = what === "stars"
+    ? id.split(",").map((id) => stars.get(id))
+    : { products, baskets, stocks }[what]?.get(id);
   const body = JSON.stringify(found);
   await gate;
   return new Response(body, { status: body === undefined ? 404 : 200 });
@@ -76,6 +79,12 @@ const basket = stash.stashedResult(async (user: string): Promise<Basket> => {
   ttl: 3_600_000,
   tags: ({ user, products }) => [`user:${user}`, ...products.map((id) => `product:${id}`)],
 });
+
+/** Asked for together: one request for all that are missing. */
+const rating = stash.stashedBatch(
+  (ids: number[]) => ask<number[]>(`stars/${ids}`),
+  { name: "rating", ttl: 3_600_000, tags: (_stars, id) => [`product:${id}`] },
+);
 
 /** Asked for at each call, but better an hour old than none. */
 const stock = stash.stashedResult(
@@ -121,6 +130,14 @@ await stash.invalidate({ tags: ["product:2"] });
 held.resolve();
 const { price } = await before;
 say(`Who asked for Cup before it changed gets ${price}; then it is ${(await product(2)).price}`);
+
+// ---- Many in one request ----
+
+const ratings = async () => (await Promise.all([rating(1), rating(2), rating(3)])).join(", ");
+say(`Three products have ${await ratings()} stars`);
+stars.set("3", 2);
+await stash.invalidate({ tags: ["product:3"] });
+say(`One is asked for again: ${await ratings()}`);
 
 // ---- By how keys begin ----
 

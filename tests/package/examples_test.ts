@@ -51,6 +51,8 @@ Deno.test("examples: fresh_api.ts serves what is right, and what is there while 
       "Tea costs more, and nobody knows: ann pays 13, bob 9 (requests: 0)",
       "2 entries with Tea invalidated: ann pays 14, bob 9 (requests: 2)",
       "Who asked for Cup before it changed gets 9; then it is 7 (requests: 2)",
+      "Three products have 5, 4, 3 stars (requests: 1)",
+      "One is asked for again: 5, 4, 2 (requests: 1)",
       "2 pages invalidated by their prefix (requests: 0)",
       "In stock: 50 Tea, 8 Cup (requests: 2)",
       "The shop is out of order, asked 20 times: still 50 Tea (requests: 1)",
