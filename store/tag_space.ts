@@ -20,6 +20,7 @@ import { decodeKey, encodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
 import { each } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
+import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
 import { backoff } from "./contention.ts";
 import { taggedOf } from "./header.ts";
@@ -411,7 +412,17 @@ export class TagSpace {
   /** The side store, unless nobody has made it. */
   #known(): Awaitable<Store | undefined> {
     if (this.#side !== undefined) return this.#side;
-    return this.#options.mayBeThere() ? this.#make() : undefined;
+    return this.#options.mayBeThere() ? this.#makeIfThereIsRoom() : undefined;
+  }
+
+  /** Where the disk has no room to make it, nobody has; and what is removed must go all the same. */
+  async #makeIfThereIsRoom(): Promise<Store | undefined> {
+    try {
+      return await this.#make();
+    } catch (error) {
+      if (isDiskFull(error)) return undefined;
+      throw error;
+    }
   }
 
   async #make(): Promise<Store> {
