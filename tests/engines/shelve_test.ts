@@ -92,7 +92,12 @@ test("options are checked when the engine is made", () => {
 test("memory is neither persistent nor shared, and lives as long as a handle", async () => {
   const first = make({ path: ":memory:" });
   assertEquals(first.supports, { persistent: false, shared: false, guard: true, stores: true });
-  assertEquals(make({ path: "default" }).supports, { persistent: true, shared: true, guard: true, stores: true });
+  assertEquals(make({ path: "default" }).supports, {
+    persistent: true,
+    shared: true,
+    guard: true,
+    stores: true,
+  });
   await first.open();
   await first.set("key", entryOf("value"));
   const second = make({ path: ":memory:" });
