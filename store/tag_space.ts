@@ -7,7 +7,7 @@
  * All of it stands in one side store of the stash, made by the first tagged entry or invalidation:
  *
  * - `c`: the number of the last invalidation. It begins with the time, so that it goes on above its
- *   earlier numbers where it is lost.
+ *   earlier numbers where it is lost. While not all may know yet that there is one, it says `new`.
  * - `t/TAG`: the number of the tag's last invalidation, from which on it counts.
  * - `i/TAG/STORE/KEY`: an entry that has the tag, until the entry's own deadline: written before the
  *   entry, and removed after it. What it says the entry says too, so that who removes an entry
@@ -22,14 +22,25 @@ import { each } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
+import { delay, now } from "../platform/timers.ts";
 import { backoff } from "./contention.ts";
 import { taggedOf } from "./header.ts";
 
 /** After so long, ms, nobody writes any more what was begun before. */
 const KEPT = 86_400_000;
+/**
+ * For so long, ms, a process goes by having seen that nothing was ever invalidated: where tags are not
+ * used, nothing is asked for them. The first who invalidates waits until all look again.
+ */
+const UNUSED = 50;
+const UNTIL_ALL_LOOK = 1.5 * UNUSED;
+/** How often it may have been the first, in this process. */
+let firsts = 0;
+
 /** Rows of the index that are taken in one step. */
 const PAGE = 256;
 
+const ZERO = 0x30;
 const CLOCK = "c";
 const PENDING = "p";
 const FLOOR = "f";
@@ -91,6 +102,11 @@ export class TagSpace {
   readonly dbname: string;
   readonly #options: TagSpaceOptions;
   #side: Store | undefined;
+  /** Whether anything has ever been invalidated; and until when, if not, that need not be asked. */
+  #isUsed = false;
+  #unusedUntil = -Infinity;
+  /** What `firsts` was when it was asked, where no other process can be the first. */
+  #unusedAt: number | undefined;
 
   /** @param dbname The dbname of the stash that they are of. */
   constructor(dbname: string, options: TagSpaceOptions) {
@@ -100,33 +116,29 @@ export class TagSpace {
 
   /** The number of the last invalidation; 0 when there has been none. */
   clock(): Awaitable<number> {
-    return this.#read(CLOCK, 0, numberOf);
+    return this.#whereUsed(0, () => this.#read(CLOCK, 0, numberOf));
   }
 
   /** The number of the last invalidation of any of these tags. */
   lastOf(tags: readonly string[]): Awaitable<number> {
-    if (tags.length === 1) return this.#read(markKey(tags[0]), 0, numberOf);
-    return whenReady(this.#known(), (side) => {
-      if (side === undefined) return 0;
-      const found = side.getValues(tags.map(markKey));
-      return whenReady(found, (marks) => Math.max(...marks.map(numberOf)));
-    });
+    return whenReady(this.#known(), (side) => side === undefined ? 0 : lastIn(side, tags));
   }
 
-  /** Which of the entries are there: none of their tags has been invalidated since their number. */
-  areLive(entries: readonly TaggedEntry[]): Awaitable<boolean[]> {
-    if (entries.length === 1) {
-      const [{ tags, seq = 0 }] = entries;
-      return whenReady(this.lastOf(tags), (last) => [last <= seq]);
-    }
-    return whenReady(this.#known(), (side) => {
-      if (side === undefined) return entries.map(() => true);
-      const tags = [...new Set(entries.flatMap(({ tags }) => tags))];
-      return whenReady(side.getValues(tags.map(markKey)), (found) => {
-        const last = new Map(tags.map((tag, i) => [tag, numberOf(found[i])]));
-        return entries.map(({ tags, seq = 0 }) => tags.every((tag) => last.get(tag)! <= seq));
-      });
-    });
+  /** Whether the entry is there: none of its tags has been invalidated since its number. */
+  isLive({ tags, seq = 0 }: TaggedEntry): Awaitable<boolean> {
+    // As lastOf, without a function to be made for each read: it shows in one of a microsecond.
+    const last = this.#side === undefined ? this.lastOf(tags) : lastIn(this.#side, tags);
+    return last instanceof Promise ? last.then((last) => last <= seq) : last <= seq;
+  }
+
+  /** Which of the entries are there, with one look at the marks of all their tags. */
+  async areLive(entries: readonly TaggedEntry[]): Promise<boolean[]> {
+    const side = await this.#known();
+    if (side === undefined) return entries.map(() => true);
+    const tags = [...new Set(entries.flatMap(({ tags }) => tags))];
+    const found = await side.getValues(tags.map(markKey));
+    const last = new Map(tags.map((tag, i) => [tag, numberOf(found[i])]));
+    return entries.map(({ tags, seq = 0 }) => tags.every((tag) => last.get(tag)! <= seq));
   }
 
   /** Writes that entries have tags, before they are stored. */
@@ -193,8 +205,9 @@ export class TagSpace {
   async invalidate(tags: readonly string[]): Promise<number> {
     if (tags.length === 0) return 0;
     const side = await this.#make();
+    await this.#use(side);
     // Taken before it counts, so that what is read from here on may be kept.
-    const number = await this.#raise(side, CLOCK, (last) => last === 0 ? Date.now() : last + 1);
+    const number = await this.#raise(side, CLOCK, (last) => (last || Date.now()) + 1);
     // Said before it counts: whoever lists entries brings one that is cut off to its end, all tags.
     await this.#change(side, PENDING, (entry) => {
       const pending = pendingOf(entry);
@@ -209,15 +222,19 @@ export class TagSpace {
    * can be written, it is not.
    */
   settle(): Awaitable<boolean> {
-    return this.#read(PENDING, true, (entry, side) => {
-      if (entry === undefined) return true;
-      return this.#finish(side, pendingOf(entry)).then(() => true, () => false);
-    });
+    return this.#whereUsed(true, () =>
+      this.#read(PENDING, true, (entry, side) => {
+        if (entry === undefined) return true;
+        return this.#finish(side, pendingOf(entry)).then(() => true, () => false);
+      }));
   }
 
   /** Whether an invalidation is under way. */
   isPending(): Awaitable<boolean> {
-    return this.#read(PENDING, false, (entry) => entry !== undefined);
+    return this.#whereUsed(
+      false,
+      () => this.#read(PENDING, false, (entry) => entry !== undefined),
+    );
   }
 
   /**
@@ -397,6 +414,37 @@ export class TagSpace {
     return { key, tag: unescape(tag), dbname: this.dbname + unescape(dbname), text };
   }
 
+  /** What is said where there have been invalidations; `absent` where there has been none. */
+  #whereUsed<T>(absent: T, say: () => Awaitable<T>): Awaitable<T> {
+    if (this.#isUsed) return say();
+    if (this.#unusedAt === firsts) return absent;
+    const asked = now();
+    if (asked < this.#unusedUntil) return absent;
+    const before = firsts;
+    return whenReady(this.#known(), (side) =>
+      whenReady(side?.getValue(CLOCK), (clock) => {
+        if (clock !== undefined) {
+          this.#isUsed = true;
+          return say();
+        }
+        if (side?.supports.shared === false) this.#unusedAt = before;
+        else this.#unusedUntil = asked + UNUSED;
+        return absent;
+      }));
+  }
+
+  /** Makes it known that there are invalidations, and waits until nobody goes by there being none. */
+  async #use(side: Store): Promise<void> {
+    let isNew = false;
+    if (!this.#isUsed) firsts++;
+    await this.#change(side, CLOCK, (entry) => {
+      isNew = entry === undefined || textOf(entry).endsWith(" new");
+      return entry === undefined ? `${Date.now()} new` : undefined;
+    });
+    this.#isUsed = true;
+    if (isNew && side.supports.shared) await delay(UNTIL_ALL_LOOK);
+  }
+
   /** What an entry of the side store says; `absent` where there is no side store. */
   #read<T>(
     key: string,
@@ -464,8 +512,29 @@ export class TagSpace {
   }
 }
 
+/** The number of the last invalidation of any of these tags, in a side store. */
+function lastIn(side: Store, tags: readonly string[]): Awaitable<number> {
+  if (tags.length > 1) {
+    return whenReady(
+      side.getValues(tags.map(markKey)),
+      (marks) => Math.max(...marks.map(numberOf)),
+    );
+  }
+  const mark = side.getValue(markKey(tags[0]));
+  return mark instanceof Promise ? mark.then(numberOf) : numberOf(mark);
+}
+
+/** The keys of the marks of tags that were asked for of late: each read of a tagged entry asks. */
+const markKeys = new Map<string, string>();
+const MARK_KEYS = 1_000;
+
 function markKey(tag: string): string {
-  return `t/${escape(tag)}`;
+  let key = markKeys.get(tag);
+  if (key === undefined) {
+    if (markKeys.size === MARK_KEYS) markKeys.clear();
+    markKeys.set(tag, key = `t/${escape(tag)}`);
+  }
+  return key;
 }
 
 /** A part of a key that has no slash, and nothing that an engine could not keep in a key. */
@@ -481,14 +550,21 @@ function textOf(entry: EntryValue | undefined): string {
   return entry === undefined ? "" : decoder.decode(entry.value);
 }
 
-/** The numbers that a text begins with. */
+/** The two numbers that a text begins with. */
 function numbersOf(entry: EntryValue | undefined): [number, number] {
   const [first, second] = textOf(entry).split(" ").map(Number);
   return [first || 0, second || 0];
 }
 
+/** The first of them; by its digits, as this is done at each read of a tagged entry. */
 function numberOf(entry: EntryValue | undefined): number {
-  return numbersOf(entry)[0];
+  let number = 0;
+  if (entry === undefined) return number;
+  for (const byte of entry.value) {
+    if (byte < ZERO || byte > ZERO + 9) break;
+    number = 10 * number + byte - ZERO;
+  }
+  return number;
 }
 
 /** The row of an entry. */

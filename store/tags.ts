@@ -82,16 +82,35 @@ export class Tags extends Decorator {
     yield* await this.#livePairs(page);
   }
 
-  override async *keys(prefix?: string): AsyncGenerator<string> {
-    if (await this.#space.settle()) yield* this.inner.keys(prefix);
+  override keys(prefix?: string): AsyncIterable<string> {
+    return { [Symbol.asyncIterator]: () => this.#keys(prefix) };
+  }
+
+  /** The inner store's own where that is known at once: another one around it shows in each key. */
+  #keys(prefix?: string): AsyncIterator<string> {
+    const settled = this.#space.settle();
+    if (settled !== true) return this.#settledKeys(settled, prefix);
+    const keys = this.inner.keys(prefix);
+    return Symbol.asyncIterator in keys ? keys[Symbol.asyncIterator]() : listed(keys);
+  }
+
+  async *#settledKeys(settled: Awaitable<boolean>, prefix?: string): AsyncGenerator<string> {
+    if (await settled) yield* this.inner.keys(prefix);
     // Nothing can be written here: what has been invalidated is still there, and is passed over.
     else for await (const [key] of this.entries(prefix)) yield key;
   }
 
-  override async size(): Promise<number> {
-    // Asked together, and in this order: what is counted is what was there afterwards.
-    const [isPending, size] = await Promise.all([this.#space.isPending(), this.inner.size()]);
-    if (!isPending) return size;
+  override size(): Awaitable<number> {
+    // Asked before: what is counted is what was there afterwards.
+    const isPending = this.#space.isPending();
+    const size = this.inner.size();
+    if (isPending === false) return size;
+    return Promise.all([isPending, size]).then(([isPending, size]) =>
+      isPending ? this.#settledSize() : size
+    );
+  }
+
+  async #settledSize(): Promise<number> {
     if (await this.#space.settle()) return await this.inner.size();
     let count = 0;
     for await (const _ of this.entries()) count++;
@@ -107,6 +126,7 @@ export class Tags extends Decorator {
     // Likewise.
     const isPending = this.#space.isPending();
     const found = this.inner.has(key);
+    if (isPending === false) return found;
     return isPending instanceof Promise || found instanceof Promise
       ? Promise.all([isPending, found]).then((answers) => this.#has(key, answers))
       : this.#has(key, [isPending, found]);
@@ -163,10 +183,12 @@ export class Tags extends Decorator {
     const read = openedIfWhole(entry);
     const tagged = taggedOf(read);
     if (tagged === undefined) return read;
-    return whenReady(
-      this.#spaceOf(tagged).areLive([tagged]),
-      ([isLive]) => isLive ? read : undefined,
-    );
+    const isLive = this.#spaceOf(tagged).isLive(tagged);
+    return isLive instanceof Promise
+      ? isLive.then((isLive) => isLive ? read : undefined)
+      : isLive
+      ? read
+      : undefined;
   }
 
   /** The same for many, with one look at the marks of all their tags. */
@@ -264,6 +286,10 @@ export class Tags extends Decorator {
     for (const [space, entries] of indexed) await space.index(entries);
     return { numbered, indexed };
   }
+}
+
+async function* listed<T>(items: Iterable<T>): AsyncGenerator<T> {
+  yield* items;
 }
 
 /** The entry with its header apart; one whose header is damaged as it is, for its reader to say. */
