@@ -29,6 +29,11 @@ import { taggedOf } from "./header.ts";
 /** After so long, ms, nobody writes any more what was begun before. */
 const KEPT = 86_400_000;
 /**
+ * For so long, ms, a row of the index stays without its entry: it may be about to be stored. Who
+ * takes longer writes it again.
+ */
+const ROW_KEPT = 60_000;
+/**
  * For so long, ms, a process goes by having seen that nothing was ever invalidated: where tags are not
  * used, nothing is asked for them. The first who invalidates waits until all look again.
  */
@@ -217,6 +222,12 @@ export class TagSpace {
     return await this.#finish(side, Object.fromEntries(tags.map((tag) => [tag, number])));
   }
 
+  /** Removes an entry that has been invalidated, if it is still as it was, with what hangs on it. */
+  async remove(dbname: string, text: string, entry: Entry): Promise<boolean> {
+    const { store } = await this.#options.storeOf(dbname);
+    return await store.compareAndSet(text, entry, undefined);
+  }
+
   /**
    * Brings invalidations that are under way to their end; whether that was possible: where nothing
    * can be written, it is not.
@@ -238,8 +249,8 @@ export class TagSpace {
   }
 
   /**
-   * Drops the rows of entries that are gone, and the marks that no entry needs, where both are so
-   * old that nobody writes any more what was begun before them.
+   * Drops the rows of entries that are gone or have other tags, and the marks that are so old that
+   * nobody writes any more what was begun before them.
    */
   async prune(): Promise<void> {
     const side = await this.#known();
@@ -267,7 +278,9 @@ export class TagSpace {
       const states = await side.getMany(rows.map(({ key }) => key));
       const aged = rows.flatMap((row, i) => {
         const state = states[i];
-        return state === undefined || numberOf(state) >= end ? [] : [{ ...row, state }];
+        return state === undefined || numberOf(state) >= Date.now() - ROW_KEPT
+          ? []
+          : [{ ...row, state }];
       });
       for (const [dbname, ofStore] of Map.groupBy(aged, ({ dbname }) => dbname)) {
         const { plain } = await this.#options.storeOf(dbname);
@@ -346,12 +359,12 @@ export class TagSpace {
 
   /**
    * Removes rows that no entry needs. One may have been written for an entry that is about to be
-   * stored: unless it is that of an entry that is gone, it stays until nobody can be about to.
+   * stored: unless it is that of an entry that is gone, it stays for a while.
    */
   async #dropRows(side: Store, needless: ReadonlyMap<string, string | undefined>): Promise<void> {
     const keys = [...needless.keys()];
     if (keys.length === 0) return;
-    const end = Date.now() - KEPT;
+    const end = Date.now() - ROW_KEPT;
     await each(await side.getMany(keys), (state, i) => {
       if (state === undefined) return;
       const isOfGone = rowOf(state) === (needless.get(keys[i]) ?? null);
@@ -361,11 +374,10 @@ export class TagSpace {
 
   /** Removes an entry that was overtaken while it was being stored. */
   async #takeBack({ dbname, text, row }: IndexedEntry): Promise<void> {
-    const { plain, store } = await this.#options.storeOf(dbname);
+    const { plain } = await this.#options.storeOf(dbname);
     const entry = await plain.get(text);
     // What somebody else has stored meanwhile is for him to take back.
-    if (entry === undefined || taggedOf(entry)?.row !== row) return;
-    await store.compareAndSet(text, entry, undefined);
+    if (entry !== undefined && taggedOf(entry)?.row === row) await this.remove(dbname, text, entry);
   }
 
   /** Has rows last at least as long as their entry. */

@@ -250,7 +250,8 @@ export class Tags extends Decorator {
   async #replaceGone(key: string, next: NewEntry | undefined, guard?: Guard): Promise<boolean> {
     const entry = await this.inner.get(key);
     if (entry === undefined || await this.#live(entry) !== undefined) return false;
-    return await this.inner.compareAndSet(key, entry, next, guard);
+    await this.#space.remove(this.#dbname, key, entry);
+    return await this.inner.compareAndSet(key, undefined, next, guard);
   }
 
   /** Gives the entry that could not be replaced the rows that were written over its own. */

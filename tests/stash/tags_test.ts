@@ -356,6 +356,7 @@ testOnEngines("tags", {
   async "prune drops the marks and rows that nobody needs"(stash, bed) {
     await stash.set("gone", 1, { tags: ["a"] });
     await stash.delete("gone");
+    await stash.set("there", 2, { tags: ["before"] });
     await stash.set("there", 2, { tags: ["b"] });
     await stash.invalidate({ tags: ["c"] });
     const side = await bed.open({}, { name: stash.name, dbname: "main/.tags" });
