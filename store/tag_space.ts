@@ -214,11 +214,14 @@ export class TagSpace {
     // Taken before it counts, so that what is read from here on may be kept.
     const number = await this.#raise(side, CLOCK, (last) => (last || Date.now()) + 1);
     // Said before it counts: whoever lists entries brings one that is cut off to its end, all tags.
+    let pending: Record<string, number> = {};
     await this.#change(side, PENDING, (entry) => {
-      const pending = pendingOf(entry);
+      pending = pendingOf(entry);
       for (const tag of tags) pending[tag] = Math.max(pending[tag] ?? 0, number);
       return JSON.stringify(pending);
     });
+    // Those of others too, that none of them is left half done where nobody lists anything.
+    await this.#mark(side, pending);
     return await this.#finish(side, Object.fromEntries(tags.map((tag) => [tag, number])));
   }
 
@@ -236,7 +239,7 @@ export class TagSpace {
     return this.#whereUsed(true, () =>
       this.#read(PENDING, true, (entry, side) => {
         if (entry === undefined) return true;
-        return this.#finish(side, pendingOf(entry)).then(() => true, () => false);
+        return this.#complete(side, pendingOf(entry)).then(() => true, () => false);
       }));
   }
 
@@ -256,7 +259,7 @@ export class TagSpace {
     const side = await this.#known();
     if (side === undefined) return;
     const pending = await side.getValue(PENDING);
-    if (pending !== undefined) await this.#finish(side, pendingOf(pending));
+    if (pending !== undefined) await this.#complete(side, pendingOf(pending));
     const end = Date.now() - KEPT;
     let floor = 0;
     const old: string[] = [];
@@ -293,9 +296,8 @@ export class TagSpace {
     }
   }
 
-  /** Lets invalidations count, removes what they have overtaken, and says that they are no more. */
-  async #finish(side: Store, pending: Readonly<Record<string, number>>): Promise<number> {
-    // All tags first, also by who finishes for another that was cut off: all of it or nothing.
+  /** Lets invalidations count, from which moment on nobody is served what they are about. */
+  async #mark(side: Store, pending: Readonly<Record<string, number>>): Promise<void> {
     await each(
       Object.entries(pending),
       ([tag, number]) =>
@@ -305,6 +307,16 @@ export class TagSpace {
           (entry) => numberOf(entry) < number ? `${number} ${Date.now()}` : undefined,
         ),
     );
+  }
+
+  /** Brings to its end what another may have been cut off in: all its tags, then what they are of. */
+  async #complete(side: Store, pending: Readonly<Record<string, number>>): Promise<void> {
+    await this.#mark(side, pending);
+    await this.#finish(side, pending);
+  }
+
+  /** Removes what invalidations have overtaken, and says that they are under way no more. */
+  async #finish(side: Store, pending: Readonly<Record<string, number>>): Promise<number> {
     let removed = 0;
     for (const tag of Object.keys(pending)) removed += await this.#finishTag(side, tag);
     await this.#change(side, PENDING, (entry) => {

@@ -131,6 +131,8 @@ Deno.test("tags: an invalidation that is stopped before it counts is brought to 
   for (const gate of gates) await gate.reached;
   gates[0].open();
   while (await other.get("k") !== undefined);
+  await other.invalidate({ tags: ["another"] });
+  assertEquals(await other.get("l"), undefined);
   assertEquals(await seen(other), ["stays"]);
   await other.set("k", 4, { tags: ["t"] });
   gates[1].open();
