@@ -63,23 +63,13 @@ export class Tags extends Decorator {
     return whenReady(found, (entries) => this.#allLive(entries));
   }
 
-  override async *entries(prefix?: string): AsyncGenerator<[string, StoredEntry]> {
-    let page: [string, Entry][] = [];
-    let bytes = 0;
-    for await (const [key, entry] of this.inner.entries(prefix)) {
-      // What has no tags waits only behind what has.
-      if (page.length === 0 && !hasHeader(entry)) {
-        yield [key, entry];
-        continue;
-      }
-      page.push([key, entry]);
-      bytes += entry.value.length;
-      if (page.length < PAGE && bytes < PAGE_BYTES) continue;
-      yield* await this.#livePairs(page);
-      page = [];
-      bytes = 0;
-    }
-    yield* await this.#livePairs(page);
+  override entries(prefix?: string): AsyncIterable<[string, StoredEntry]> {
+    return {
+      [Symbol.asyncIterator]: () => {
+        const judge = (page: readonly [string, Entry][]) => this.#livePairs(page);
+        return new LiveEntries(iteratorOf(this.inner.entries(prefix)), judge);
+      },
+    };
   }
 
   override keys(prefix?: string): AsyncIterable<string> {
@@ -90,8 +80,7 @@ export class Tags extends Decorator {
   #keys(prefix?: string): AsyncIterator<string> {
     const settled = this.#space.settle();
     if (settled !== true) return this.#settledKeys(settled, prefix);
-    const keys = this.inner.keys(prefix);
-    return Symbol.asyncIterator in keys ? keys[Symbol.asyncIterator]() : listed(keys);
+    return iteratorOf(this.inner.keys(prefix));
   }
 
   async *#settledKeys(settled: Awaitable<boolean>, prefix?: string): AsyncGenerator<string> {
@@ -287,6 +276,75 @@ export class Tags extends Decorator {
     for (const [space, entries] of indexed) await space.index(entries);
     return { numbered, indexed };
   }
+}
+
+/**
+ * The entries of a listing that are there: what has a header is judged a page at a time, and what
+ * comes after it waits for it. Not a generator, which would show in a listing of entries without
+ * tags.
+ */
+class LiveEntries implements AsyncIterator<[string, StoredEntry]> {
+  readonly #inner: AsyncIterator<[string, Entry]>;
+  readonly #judge: (page: readonly [string, Entry][]) => Promise<[string, StoredEntry][]>;
+  #page: [string, Entry][] = [];
+  #bytes = 0;
+  #live: Iterator<[string, StoredEntry]> | undefined;
+  #isDone = false;
+
+  constructor(
+    inner: AsyncIterator<[string, Entry]>,
+    judge: (page: readonly [string, Entry][]) => Promise<[string, StoredEntry][]>,
+  ) {
+    this.#inner = inner;
+    this.#judge = judge;
+  }
+
+  next(): Promise<IteratorResult<[string, StoredEntry]>> {
+    const ready = this.#live?.next();
+    if (ready?.done === false) return Promise.resolve(ready);
+    this.#live = undefined;
+    if (this.#isDone) return Promise.resolve({ done: true, value: undefined });
+    return this.#inner.next().then(this.#take);
+  }
+
+  async return(): Promise<IteratorResult<[string, StoredEntry]>> {
+    await this.#inner.return?.();
+    return { done: true, value: undefined };
+  }
+
+  readonly #take = (
+    result: IteratorResult<[string, Entry]>,
+  ): Awaitable<IteratorResult<[string, StoredEntry]>> => {
+    if (result.done) this.#isDone = true;
+    else if (this.#page.length === 0 && !hasHeader(result.value[1])) return result;
+    else {
+      this.#page.push(result.value);
+      this.#bytes += result.value[1].value.length;
+      if (this.#page.length < PAGE && this.#bytes < PAGE_BYTES) return this.next();
+    }
+    const page = this.#page;
+    this.#page = [];
+    this.#bytes = 0;
+    return this.#judged(page);
+  };
+
+  async #judged(
+    page: readonly [string, Entry][],
+  ): Promise<IteratorResult<[string, StoredEntry]>> {
+    try {
+      this.#live = (await this.#judge(page)).values();
+    } catch (error) {
+      // Whoever is told so goes on no more: what the listing holds is to be let go.
+      if (!this.#isDone) await this.return();
+      this.#isDone = true;
+      throw error;
+    }
+    return await this.next();
+  }
+}
+
+function iteratorOf<T>(items: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> {
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : listed(items);
 }
 
 async function* listed<T>(items: Iterable<T>): AsyncGenerator<T> {

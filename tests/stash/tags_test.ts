@@ -425,8 +425,11 @@ for (const engine of PERSISTENT) {
     assertEquals(await worker.line(), "ready");
     await worker.write("invalidate");
     const side = await bed.open({}, { name: stash.name, dbname: "main/.tags" });
-    // From the moment that it counts.
-    while (!await side.has("t/t")) await new Promise((resolve) => setTimeout(resolve, 1));
+    // From the moment that it counts; before, this process has just seen that there was none.
+    while (!await side.has("t/t")) {
+      await stash.has("k0");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     worker.kill();
     await worker.status;
     const [first, last] = [await stash.get("k0"), await stash.get(`k${COUNT - 1}`)];
