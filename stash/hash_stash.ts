@@ -918,11 +918,13 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * Removes the entries that have one of the tags, of this stash and its functions, or those of this
    * stash whose key is a string that begins with the prefix. When it resolves, no process is served
    * one of them any more, whatever its clock says; what was computed from before, and ends later, is
-   * given to its callers and not kept. Where the process is killed in the middle, all entries with the
-   * tags are gone or none.
+   * given to its callers and not kept. Where the process is killed in the middle, all entries with a
+   * tag are gone or none; what it has not come to is done by whoever invalidates, lists or counts
+   * next.
    *
    * Cost: that of the entries that go, where the engine can list keys by how they begin (pairtree
-   * and pickledb go through all tagged entries, redis through the names of all).
+   * and pickledb go through all tagged entries, redis through the names of all). The first one of a stash takes 75 ms,
+   * until all processes know that there are any.
    *
    * @param what Up to 100 tags, or a prefix that is not empty.
    * @returns How many entries it removed.

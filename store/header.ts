@@ -44,15 +44,30 @@ export interface StoredEntry extends Entry {
 
 const MARK = Uint8Array.from(ENTRY_MARK);
 const LINE_FEED = 0x0a;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * The headers of bytes that were written here: an engine in memory keeps the bytes themselves, and
+ * to parse the header at each read takes longer than the read.
+ */
+const written = new WeakMap<Uint8Array, { readonly header: Header; readonly start: number }>();
+
+function hasMark(stored: Uint8Array): boolean {
+  for (let i = 0; i < MARK.length; i++) if (stored[i] !== MARK[i]) return false;
+  return true;
+}
 
 /** The bytes with a header in front of them, or with these fields in the header they have. */
 export function withHeader(stored: Uint8Array, fields: Header): Uint8Array {
   const { header, value } = openHeader(stored);
-  const line = new TextEncoder().encode(`${JSON.stringify({ ...header, ...fields })}\n`);
+  const whole: Header = { ...header, ...fields };
+  const line = encoder.encode(`${JSON.stringify(whole)}\n`);
   const sealed = new Uint8Array(MARK.length + line.length + value.length);
   sealed.set(MARK);
   sealed.set(line, MARK.length);
   sealed.set(value, MARK.length + line.length);
+  written.set(sealed, { header: whole, start: MARK.length + line.length });
   return sealed;
 }
 
@@ -63,15 +78,14 @@ export function withHeader(stored: Uint8Array, fields: Header): Uint8Array {
  */
 export function openHeader(stored: Uint8Array): { header?: Header; value: Uint8Array } {
   // The first byte alone tells almost every value from a header: this is done at each read.
-  if (stored[0] !== MARK[0] || !MARK.every((byte, i) => stored[i] === byte)) {
-    return { value: stored };
-  }
+  if (stored[0] !== MARK[0] || !hasMark(stored)) return { value: stored };
+  const known = written.get(stored);
+  if (known !== undefined) return { header: known.header, value: stored.subarray(known.start) };
   const end = stored.indexOf(LINE_FEED, MARK.length);
   if (end === -1) throw new DecodeError("The header of its entry has no end");
   let header: unknown;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true });
-    header = JSON.parse(text.decode(stored.subarray(MARK.length, end)));
+    header = JSON.parse(decoder.decode(stored.subarray(MARK.length, end)));
   } catch (cause) {
     throw new DecodeError("The header of its entry is damaged", { cause });
   }

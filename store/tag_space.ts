@@ -7,7 +7,7 @@
  * All of it stands in one side store of the stash, made by the first tagged entry or invalidation:
  *
  * - `c`: the number of the last invalidation. It begins with the time, so that it goes on above its
- *   earlier numbers where it is lost.
+ *   earlier numbers where it is lost. While not all may know yet that there is one, it says `new`.
  * - `t/TAG`: the number of the tag's last invalidation, from which on it counts.
  * - `i/TAG/STORE/KEY`: an entry that has the tag, until the entry's own deadline: written before the
  *   entry, and removed after it. What it says the entry says too, so that who removes an entry
@@ -22,14 +22,30 @@ import { each } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
+import { delay, now } from "../platform/timers.ts";
 import { backoff } from "./contention.ts";
 import { taggedOf } from "./header.ts";
 
 /** After so long, ms, nobody writes any more what was begun before. */
 const KEPT = 86_400_000;
+/**
+ * For so long, ms, a row of the index stays without its entry: it may be about to be stored. Who
+ * takes longer writes it again.
+ */
+const ROW_KEPT = 60_000;
+/**
+ * For so long, ms, a process goes by having seen that nothing was ever invalidated: where tags are not
+ * used, nothing is asked for them. The first who invalidates waits until all look again.
+ */
+const UNUSED = 50;
+const UNTIL_ALL_LOOK = 1.5 * UNUSED;
+/** How often it may have been the first, in this process. */
+let firsts = 0;
+
 /** Rows of the index that are taken in one step. */
 const PAGE = 256;
 
+const ZERO = 0x30;
 const CLOCK = "c";
 const PENDING = "p";
 const FLOOR = "f";
@@ -91,6 +107,11 @@ export class TagSpace {
   readonly dbname: string;
   readonly #options: TagSpaceOptions;
   #side: Store | undefined;
+  /** Whether anything has ever been invalidated; and until when, if not, that need not be asked. */
+  #isUsed = false;
+  #unusedUntil = -Infinity;
+  /** What `firsts` was when it was asked, where no other process can be the first. */
+  #unusedAt: number | undefined;
 
   /** @param dbname The dbname of the stash that they are of. */
   constructor(dbname: string, options: TagSpaceOptions) {
@@ -100,33 +121,29 @@ export class TagSpace {
 
   /** The number of the last invalidation; 0 when there has been none. */
   clock(): Awaitable<number> {
-    return this.#read(CLOCK, 0, numberOf);
+    return this.#whereUsed(0, () => this.#read(CLOCK, 0, numberOf));
   }
 
   /** The number of the last invalidation of any of these tags. */
   lastOf(tags: readonly string[]): Awaitable<number> {
-    if (tags.length === 1) return this.#read(markKey(tags[0]), 0, numberOf);
-    return whenReady(this.#known(), (side) => {
-      if (side === undefined) return 0;
-      const found = side.getValues(tags.map(markKey));
-      return whenReady(found, (marks) => Math.max(...marks.map(numberOf)));
-    });
+    return whenReady(this.#known(), (side) => side === undefined ? 0 : lastIn(side, tags));
   }
 
-  /** Which of the entries are there: none of their tags has been invalidated since their number. */
-  areLive(entries: readonly TaggedEntry[]): Awaitable<boolean[]> {
-    if (entries.length === 1) {
-      const [{ tags, seq = 0 }] = entries;
-      return whenReady(this.lastOf(tags), (last) => [last <= seq]);
-    }
-    return whenReady(this.#known(), (side) => {
-      if (side === undefined) return entries.map(() => true);
-      const tags = [...new Set(entries.flatMap(({ tags }) => tags))];
-      return whenReady(side.getValues(tags.map(markKey)), (found) => {
-        const last = new Map(tags.map((tag, i) => [tag, numberOf(found[i])]));
-        return entries.map(({ tags, seq = 0 }) => tags.every((tag) => last.get(tag)! <= seq));
-      });
-    });
+  /** Whether the entry is there: none of its tags has been invalidated since its number. */
+  isLive({ tags, seq = 0 }: TaggedEntry): Awaitable<boolean> {
+    // As lastOf, without a function to be made for each read: it shows in one of a microsecond.
+    const last = this.#side === undefined ? this.lastOf(tags) : lastIn(this.#side, tags);
+    return last instanceof Promise ? last.then((last) => last <= seq) : last <= seq;
+  }
+
+  /** Which of the entries are there, with one look at the marks of all their tags. */
+  async areLive(entries: readonly TaggedEntry[]): Promise<boolean[]> {
+    const side = await this.#known();
+    if (side === undefined) return entries.map(() => true);
+    const tags = [...new Set(entries.flatMap(({ tags }) => tags))];
+    const found = await side.getValues(tags.map(markKey));
+    const last = new Map(tags.map((tag, i) => [tag, numberOf(found[i])]));
+    return entries.map(({ tags, seq = 0 }) => tags.every((tag) => last.get(tag)! <= seq));
   }
 
   /** Writes that entries have tags, before they are stored. */
@@ -193,15 +210,25 @@ export class TagSpace {
   async invalidate(tags: readonly string[]): Promise<number> {
     if (tags.length === 0) return 0;
     const side = await this.#make();
+    await this.#use(side);
     // Taken before it counts, so that what is read from here on may be kept.
-    const number = await this.#raise(side, CLOCK, (last) => last === 0 ? Date.now() : last + 1);
+    const number = await this.#raise(side, CLOCK, (last) => (last || Date.now()) + 1);
     // Said before it counts: whoever lists entries brings one that is cut off to its end, all tags.
+    let pending: Record<string, number> = {};
     await this.#change(side, PENDING, (entry) => {
-      const pending = pendingOf(entry);
+      pending = pendingOf(entry);
       for (const tag of tags) pending[tag] = Math.max(pending[tag] ?? 0, number);
       return JSON.stringify(pending);
     });
+    // Those of others too, that none of them is left half done where nobody lists anything.
+    await this.#mark(side, pending);
     return await this.#finish(side, Object.fromEntries(tags.map((tag) => [tag, number])));
+  }
+
+  /** Removes an entry that has been invalidated, if it is still as it was, with what hangs on it. */
+  async remove(dbname: string, text: string, entry: Entry): Promise<boolean> {
+    const { store } = await this.#options.storeOf(dbname);
+    return await store.compareAndSet(text, entry, undefined);
   }
 
   /**
@@ -209,26 +236,30 @@ export class TagSpace {
    * can be written, it is not.
    */
   settle(): Awaitable<boolean> {
-    return this.#read(PENDING, true, (entry, side) => {
-      if (entry === undefined) return true;
-      return this.#finish(side, pendingOf(entry)).then(() => true, () => false);
-    });
+    return this.#whereUsed(true, () =>
+      this.#read(PENDING, true, (entry, side) => {
+        if (entry === undefined) return true;
+        return this.#complete(side, pendingOf(entry)).then(() => true, () => false);
+      }));
   }
 
   /** Whether an invalidation is under way. */
   isPending(): Awaitable<boolean> {
-    return this.#read(PENDING, false, (entry) => entry !== undefined);
+    return this.#whereUsed(
+      false,
+      () => this.#read(PENDING, false, (entry) => entry !== undefined),
+    );
   }
 
   /**
-   * Drops the rows of entries that are gone, and the marks that no entry needs, where both are so
-   * old that nobody writes any more what was begun before them.
+   * Drops the rows of entries that are gone or have other tags, and the marks that are so old that
+   * nobody writes any more what was begun before them.
    */
   async prune(): Promise<void> {
     const side = await this.#known();
     if (side === undefined) return;
     const pending = await side.getValue(PENDING);
-    if (pending !== undefined) await this.#finish(side, pendingOf(pending));
+    if (pending !== undefined) await this.#complete(side, pendingOf(pending));
     const end = Date.now() - KEPT;
     let floor = 0;
     const old: string[] = [];
@@ -250,7 +281,9 @@ export class TagSpace {
       const states = await side.getMany(rows.map(({ key }) => key));
       const aged = rows.flatMap((row, i) => {
         const state = states[i];
-        return state === undefined || numberOf(state) >= end ? [] : [{ ...row, state }];
+        return state === undefined || numberOf(state) >= Date.now() - ROW_KEPT
+          ? []
+          : [{ ...row, state }];
       });
       for (const [dbname, ofStore] of Map.groupBy(aged, ({ dbname }) => dbname)) {
         const { plain } = await this.#options.storeOf(dbname);
@@ -263,9 +296,8 @@ export class TagSpace {
     }
   }
 
-  /** Lets invalidations count, removes what they have overtaken, and says that they are no more. */
-  async #finish(side: Store, pending: Readonly<Record<string, number>>): Promise<number> {
-    // All tags first, also by who finishes for another that was cut off: all of it or nothing.
+  /** Lets invalidations count, from which moment on nobody is served what they are about. */
+  async #mark(side: Store, pending: Readonly<Record<string, number>>): Promise<void> {
     await each(
       Object.entries(pending),
       ([tag, number]) =>
@@ -275,6 +307,16 @@ export class TagSpace {
           (entry) => numberOf(entry) < number ? `${number} ${Date.now()}` : undefined,
         ),
     );
+  }
+
+  /** Brings to its end what another may have been cut off in: all its tags, then what they are of. */
+  async #complete(side: Store, pending: Readonly<Record<string, number>>): Promise<void> {
+    await this.#mark(side, pending);
+    await this.#finish(side, pending);
+  }
+
+  /** Removes what invalidations have overtaken, and says that they are under way no more. */
+  async #finish(side: Store, pending: Readonly<Record<string, number>>): Promise<number> {
     let removed = 0;
     for (const tag of Object.keys(pending)) removed += await this.#finishTag(side, tag);
     await this.#change(side, PENDING, (entry) => {
@@ -329,12 +371,12 @@ export class TagSpace {
 
   /**
    * Removes rows that no entry needs. One may have been written for an entry that is about to be
-   * stored: unless it is that of an entry that is gone, it stays until nobody can be about to.
+   * stored: unless it is that of an entry that is gone, it stays for a while.
    */
   async #dropRows(side: Store, needless: ReadonlyMap<string, string | undefined>): Promise<void> {
     const keys = [...needless.keys()];
     if (keys.length === 0) return;
-    const end = Date.now() - KEPT;
+    const end = Date.now() - ROW_KEPT;
     await each(await side.getMany(keys), (state, i) => {
       if (state === undefined) return;
       const isOfGone = rowOf(state) === (needless.get(keys[i]) ?? null);
@@ -344,11 +386,10 @@ export class TagSpace {
 
   /** Removes an entry that was overtaken while it was being stored. */
   async #takeBack({ dbname, text, row }: IndexedEntry): Promise<void> {
-    const { plain, store } = await this.#options.storeOf(dbname);
+    const { plain } = await this.#options.storeOf(dbname);
     const entry = await plain.get(text);
     // What somebody else has stored meanwhile is for him to take back.
-    if (entry === undefined || taggedOf(entry)?.row !== row) return;
-    await store.compareAndSet(text, entry, undefined);
+    if (entry !== undefined && taggedOf(entry)?.row === row) await this.remove(dbname, text, entry);
   }
 
   /** Has rows last at least as long as their entry. */
@@ -395,6 +436,37 @@ export class TagSpace {
     if (match === null) return undefined;
     const [, tag, dbname, text] = match;
     return { key, tag: unescape(tag), dbname: this.dbname + unescape(dbname), text };
+  }
+
+  /** What is said where there have been invalidations; `absent` where there has been none. */
+  #whereUsed<T>(absent: T, say: () => Awaitable<T>): Awaitable<T> {
+    if (this.#isUsed) return say();
+    if (this.#unusedAt === firsts) return absent;
+    const asked = now();
+    if (asked < this.#unusedUntil) return absent;
+    const before = firsts;
+    return whenReady(this.#known(), (side) =>
+      whenReady(side?.getValue(CLOCK), (clock) => {
+        if (clock !== undefined) {
+          this.#isUsed = true;
+          return say();
+        }
+        if (side?.supports.shared === false) this.#unusedAt = before;
+        else this.#unusedUntil = asked + UNUSED;
+        return absent;
+      }));
+  }
+
+  /** Makes it known that there are invalidations, and waits until nobody goes by there being none. */
+  async #use(side: Store): Promise<void> {
+    let isNew = false;
+    if (!this.#isUsed) firsts++;
+    await this.#change(side, CLOCK, (entry) => {
+      isNew = entry === undefined || textOf(entry).endsWith(" new");
+      return entry === undefined ? `${Date.now()} new` : undefined;
+    });
+    this.#isUsed = true;
+    if (isNew && side.supports.shared) await delay(UNTIL_ALL_LOOK);
   }
 
   /** What an entry of the side store says; `absent` where there is no side store. */
@@ -464,8 +536,29 @@ export class TagSpace {
   }
 }
 
+/** The number of the last invalidation of any of these tags, in a side store. */
+function lastIn(side: Store, tags: readonly string[]): Awaitable<number> {
+  if (tags.length > 1) {
+    return whenReady(
+      side.getValues(tags.map(markKey)),
+      (marks) => Math.max(...marks.map(numberOf)),
+    );
+  }
+  const mark = side.getValue(markKey(tags[0]));
+  return mark instanceof Promise ? mark.then(numberOf) : numberOf(mark);
+}
+
+/** The keys of the marks of tags that were asked for of late: each read of a tagged entry asks. */
+const markKeys = new Map<string, string>();
+const MARK_KEYS = 1_000;
+
 function markKey(tag: string): string {
-  return `t/${escape(tag)}`;
+  let key = markKeys.get(tag);
+  if (key === undefined) {
+    if (markKeys.size === MARK_KEYS) markKeys.clear();
+    markKeys.set(tag, key = `t/${escape(tag)}`);
+  }
+  return key;
 }
 
 /** A part of a key that has no slash, and nothing that an engine could not keep in a key. */
@@ -481,14 +574,21 @@ function textOf(entry: EntryValue | undefined): string {
   return entry === undefined ? "" : decoder.decode(entry.value);
 }
 
-/** The numbers that a text begins with. */
+/** The two numbers that a text begins with. */
 function numbersOf(entry: EntryValue | undefined): [number, number] {
   const [first, second] = textOf(entry).split(" ").map(Number);
   return [first || 0, second || 0];
 }
 
+/** The first of them; by its digits, as this is done at each read of a tagged entry. */
 function numberOf(entry: EntryValue | undefined): number {
-  return numbersOf(entry)[0];
+  let number = 0;
+  if (entry === undefined) return number;
+  for (const byte of entry.value) {
+    if (byte < ZERO || byte > ZERO + 9) break;
+    number = 10 * number + byte - ZERO;
+  }
+  return number;
 }
 
 /** The row of an entry. */

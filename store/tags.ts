@@ -63,35 +63,43 @@ export class Tags extends Decorator {
     return whenReady(found, (entries) => this.#allLive(entries));
   }
 
-  override async *entries(prefix?: string): AsyncGenerator<[string, StoredEntry]> {
-    let page: [string, Entry][] = [];
-    let bytes = 0;
-    for await (const [key, entry] of this.inner.entries(prefix)) {
-      // What has no tags waits only behind what has.
-      if (page.length === 0 && !hasHeader(entry)) {
-        yield [key, entry];
-        continue;
-      }
-      page.push([key, entry]);
-      bytes += entry.value.length;
-      if (page.length < PAGE && bytes < PAGE_BYTES) continue;
-      yield* await this.#livePairs(page);
-      page = [];
-      bytes = 0;
-    }
-    yield* await this.#livePairs(page);
+  override entries(prefix?: string): AsyncIterable<[string, StoredEntry]> {
+    return {
+      [Symbol.asyncIterator]: () => {
+        const judge = (page: readonly [string, Entry][]) => this.#livePairs(page);
+        return new LiveEntries(iteratorOf(this.inner.entries(prefix)), judge);
+      },
+    };
   }
 
-  override async *keys(prefix?: string): AsyncGenerator<string> {
-    if (await this.#space.settle()) yield* this.inner.keys(prefix);
+  override keys(prefix?: string): AsyncIterable<string> {
+    return { [Symbol.asyncIterator]: () => this.#keys(prefix) };
+  }
+
+  /** The inner store's own where that is known at once: another one around it shows in each key. */
+  #keys(prefix?: string): AsyncIterator<string> {
+    const settled = this.#space.settle();
+    if (settled !== true) return this.#settledKeys(settled, prefix);
+    return iteratorOf(this.inner.keys(prefix));
+  }
+
+  async *#settledKeys(settled: Awaitable<boolean>, prefix?: string): AsyncGenerator<string> {
+    if (await settled) yield* this.inner.keys(prefix);
     // Nothing can be written here: what has been invalidated is still there, and is passed over.
     else for await (const [key] of this.entries(prefix)) yield key;
   }
 
-  override async size(): Promise<number> {
-    // Asked together, and in this order: what is counted is what was there afterwards.
-    const [isPending, size] = await Promise.all([this.#space.isPending(), this.inner.size()]);
-    if (!isPending) return size;
+  override size(): Awaitable<number> {
+    // Asked before: what is counted is what was there afterwards.
+    const isPending = this.#space.isPending();
+    const size = this.inner.size();
+    if (isPending === false) return size;
+    return Promise.all([isPending, size]).then(([isPending, size]) =>
+      isPending ? this.#settledSize() : size
+    );
+  }
+
+  async #settledSize(): Promise<number> {
     if (await this.#space.settle()) return await this.inner.size();
     let count = 0;
     for await (const _ of this.entries()) count++;
@@ -107,6 +115,7 @@ export class Tags extends Decorator {
     // Likewise.
     const isPending = this.#space.isPending();
     const found = this.inner.has(key);
+    if (isPending === false) return found;
     return isPending instanceof Promise || found instanceof Promise
       ? Promise.all([isPending, found]).then((answers) => this.#has(key, answers))
       : this.#has(key, [isPending, found]);
@@ -163,10 +172,12 @@ export class Tags extends Decorator {
     const read = openedIfWhole(entry);
     const tagged = taggedOf(read);
     if (tagged === undefined) return read;
-    return whenReady(
-      this.#spaceOf(tagged).areLive([tagged]),
-      ([isLive]) => isLive ? read : undefined,
-    );
+    const isLive = this.#spaceOf(tagged).isLive(tagged);
+    return isLive instanceof Promise
+      ? isLive.then((isLive) => isLive ? read : undefined)
+      : isLive
+      ? read
+      : undefined;
   }
 
   /** The same for many, with one look at the marks of all their tags. */
@@ -228,7 +239,8 @@ export class Tags extends Decorator {
   async #replaceGone(key: string, next: NewEntry | undefined, guard?: Guard): Promise<boolean> {
     const entry = await this.inner.get(key);
     if (entry === undefined || await this.#live(entry) !== undefined) return false;
-    return await this.inner.compareAndSet(key, entry, next, guard);
+    await this.#space.remove(this.#dbname, key, entry);
+    return await this.inner.compareAndSet(key, undefined, next, guard);
   }
 
   /** Gives the entry that could not be replaced the rows that were written over its own. */
@@ -264,6 +276,79 @@ export class Tags extends Decorator {
     for (const [space, entries] of indexed) await space.index(entries);
     return { numbered, indexed };
   }
+}
+
+/**
+ * The entries of a listing that are there: what has a header is judged a page at a time, and what
+ * comes after it waits for it. Not a generator, which would show in a listing of entries without
+ * tags.
+ */
+class LiveEntries implements AsyncIterator<[string, StoredEntry]> {
+  readonly #inner: AsyncIterator<[string, Entry]>;
+  readonly #judge: (page: readonly [string, Entry][]) => Promise<[string, StoredEntry][]>;
+  #page: [string, Entry][] = [];
+  #bytes = 0;
+  #live: Iterator<[string, StoredEntry]> | undefined;
+  #isDone = false;
+
+  constructor(
+    inner: AsyncIterator<[string, Entry]>,
+    judge: (page: readonly [string, Entry][]) => Promise<[string, StoredEntry][]>,
+  ) {
+    this.#inner = inner;
+    this.#judge = judge;
+  }
+
+  next(): Promise<IteratorResult<[string, StoredEntry]>> {
+    const ready = this.#live?.next();
+    if (ready?.done === false) return Promise.resolve(ready);
+    this.#live = undefined;
+    if (this.#isDone) return Promise.resolve({ done: true, value: undefined });
+    return this.#inner.next().then(this.#take);
+  }
+
+  async return(): Promise<IteratorResult<[string, StoredEntry]>> {
+    await this.#inner.return?.();
+    return { done: true, value: undefined };
+  }
+
+  readonly #take = (
+    result: IteratorResult<[string, Entry]>,
+  ): Awaitable<IteratorResult<[string, StoredEntry]>> => {
+    if (result.done) this.#isDone = true;
+    else if (this.#page.length === 0 && !hasHeader(result.value[1])) return result;
+    else {
+      this.#page.push(result.value);
+      this.#bytes += result.value[1].value.length;
+      if (this.#page.length < PAGE && this.#bytes < PAGE_BYTES) return this.next();
+    }
+    const page = this.#page;
+    this.#page = [];
+    this.#bytes = 0;
+    return this.#judged(page);
+  };
+
+  async #judged(
+    page: readonly [string, Entry][],
+  ): Promise<IteratorResult<[string, StoredEntry]>> {
+    try {
+      this.#live = (await this.#judge(page)).values();
+    } catch (error) {
+      // Whoever is told so goes on no more: what the listing holds is to be let go.
+      if (!this.#isDone) await this.return();
+      this.#isDone = true;
+      throw error;
+    }
+    return await this.next();
+  }
+}
+
+function iteratorOf<T>(items: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> {
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : listed(items);
+}
+
+async function* listed<T>(items: Iterable<T>): AsyncGenerator<T> {
+  yield* items;
 }
 
 /** The entry with its header apart; one whose header is damaged as it is, for its reader to say. */

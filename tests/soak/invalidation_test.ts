@@ -1,6 +1,6 @@
 /**
- * Four processes store, read and invalidate at random; some are killed, and others take their
- * places. Nothing that was invalidated before a read began is read: the rule is in freshness.ts.
+ * Four processes store, read and invalidate at random; some are stopped for a while, some are
+ * killed, and others take their places. Nothing that was invalidated before a read began is read: the rule is in freshness.ts.
  * `HASHSTASH_SOAK_SECONDS` (`deno task soak`) makes it longer than the seconds per engine of the
  * ordinary run.
  */
@@ -13,8 +13,10 @@ import { type Act, type Made, staleRead } from "./freshness.ts";
 const PROCESSES = 4;
 const TAGS = ["r", "s", "t"];
 const seconds = Number(Deno.env.get("HASHSTASH_SOAK_SECONDS") ?? 1.5);
-/** How often a process is killed, ms, about. */
+/** How often a process is stopped or killed, ms, about. */
 const EVERY = 500;
+/** For how long, ms: longer than a lease lasts. */
+const STOPPED = 400;
 
 Deno.test("the judge of freshness finds what was invalidated before it was read", () => {
   const made: Made = {
@@ -85,11 +87,18 @@ for (const engine of PERSISTENT) {
     };
     const running = await Promise.all(Array.from({ length: PROCESSES }, start));
     const end = performance.now() + 1_000 * seconds;
-    let kills = 0;
-    while (performance.now() < end || kills === 0) {
+    let [kills, stops] = [0, 0];
+    while (performance.now() < end || stops === 0) {
       await new Promise((resolve) => setTimeout(resolve, EVERY * (0.5 + Math.random())));
       const i = Math.floor(Math.random() * PROCESSES);
       const { by, worker, ended } = running[i];
+      if (kills > stops) {
+        stops++;
+        worker.stop();
+        await new Promise((resolve) => setTimeout(resolve, STOPPED));
+        worker.resume();
+        continue;
+      }
       worker.kill();
       await ended;
       deaths.set(by, clock.after());
@@ -139,7 +148,8 @@ for (const engine of PERSISTENT) {
     const removals = acts.filter(({ kind }) => kind === "remove").length;
     assertGreater(removals, 10);
     console.log(
-      `${engine}: ${acts.length} operations, ${removals} of them removals, ${kills} kills, 0 violations`,
+      `${engine}: ${acts.length} operations, ${removals} of them removals, ${kills} kills, ` +
+        `${stops} stops, 0 violations`,
     );
   });
 }

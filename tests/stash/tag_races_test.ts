@@ -131,11 +131,30 @@ Deno.test("tags: an invalidation that is stopped before it counts is brought to 
   for (const gate of gates) await gate.reached;
   gates[0].open();
   while (await other.get("k") !== undefined);
+  await other.invalidate({ tags: ["another"] });
+  assertEquals(await other.get("l"), undefined);
   assertEquals(await seen(other), ["stays"]);
   await other.set("k", 4, { tags: ["t"] });
   gates[1].open();
   await invalidating;
   assertEquals(await seen(other), ["stays", "k"]);
+});
+
+Deno.test("tags: what takes the place of an invalidated key leaves none of its versions", async () => {
+  const engine = new GatedEngine();
+  const open = stashes(engine, { appendMode: true });
+  await using stash = open();
+  await using other = open();
+  for (const value of [1, 2, 3]) await stash.set("k", value, { tags: ["t"] });
+  const listing = engine.gate(({ operation, key }) => operation === "keys" && key.includes("i/"));
+  const invalidating = stash.invalidate({ tags: ["t"] });
+  await listing.reached;
+  await other.set("k", 4, { tags: ["t"] });
+  assertEquals(await other.getAll("k"), [4]);
+  listing.open();
+  await invalidating;
+  assertEquals(await other.getAll("k"), [4]);
+  assertEquals((await other.check()).problems, []);
 });
 
 Deno.test("tags: what is pending where nothing can be written is passed over", async () => {

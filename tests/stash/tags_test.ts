@@ -320,6 +320,7 @@ testOnEngines("tags", {
 
   async "an entry that is invalidated when it is read anew is in nobody's way"(stash, bed) {
     // As a process leaves it that was killed between the moment that counts and the removal.
+    await stash.invalidate({ tags: ["before"] });
     await stash.set("k", 1, { tags: ["t"] });
     await stash.set("l", 2, { tags: ["t"] });
     const side = await bed.open({}, { name: stash.name, dbname: "main/.tags" });
@@ -355,6 +356,7 @@ testOnEngines("tags", {
   async "prune drops the marks and rows that nobody needs"(stash, bed) {
     await stash.set("gone", 1, { tags: ["a"] });
     await stash.delete("gone");
+    await stash.set("there", 2, { tags: ["before"] });
     await stash.set("there", 2, { tags: ["b"] });
     await stash.invalidate({ tags: ["c"] });
     const side = await bed.open({}, { name: stash.name, dbname: "main/.tags" });
@@ -423,8 +425,11 @@ for (const engine of PERSISTENT) {
     assertEquals(await worker.line(), "ready");
     await worker.write("invalidate");
     const side = await bed.open({}, { name: stash.name, dbname: "main/.tags" });
-    // From the moment that it counts.
-    while (!await side.has("t/t")) await new Promise((resolve) => setTimeout(resolve, 1));
+    // From the moment that it counts; before, this process has just seen that there was none.
+    while (!await side.has("t/t")) {
+      await stash.has("k0");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
     worker.kill();
     await worker.status;
     const [first, last] = [await stash.get("k0"), await stash.get(`k${COUNT - 1}`)];

@@ -84,6 +84,16 @@ export class WorkerProcess implements AsyncDisposable {
     await this.#input.close();
   }
 
+  /** Stops it, as if it got no time, until `resume`. */
+  stop(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.#child.kill("SIGCONT");
+  }
+
   /** Kills it, as a crash would. */
   kill(): void {
     this.#child.kill("SIGKILL");
