@@ -84,7 +84,17 @@ Deno.test({
       });
       assertEquals(
         [...new Set(profile.rows.map(({ engine }) => engine))].sort(),
-        ["diskcache", "lmdb", "memory", "pairtree", "pickledb", "redis", "shelve", "sqlite"],
+        [
+          "diskcache",
+          "lmdb",
+          "memory",
+          "pairtree",
+          "pickledb",
+          "postgres",
+          "redis",
+          "shelve",
+          "sqlite",
+        ],
       );
       assertEquals(
         [...new Set(profile.rows.map(({ encoding }) => encoding))].sort(),
