@@ -632,7 +632,7 @@ Deno.test("copy goes to the same server and path unless told otherwise", async (
   for (const variable of ["HASHSTASH_URL", "DATABASE_URL"]) {
     const get = ["get", "--engine", "postgres", "--name", "e", "k"];
     const { stdout, stderr } = await hashstash(get, { env: { ...env, [variable]: other } });
-    assertEquals([stdout, stderr], ['"sqlite"\n', ""]);
+    assertEquals([stdout, stderr], ["sqlite\n", ""]);
   }
 });
 

@@ -145,10 +145,14 @@ function oneServer(value: unknown, variable?: string): Server {
   if (typeof value !== "string" && !(value instanceof URL)) {
     throw isWrong(`must be a URL, got ${typeof value}`);
   }
+  // As Postgres' own programs take it: a login, and no host where the socket's folder is named.
+  if (typeof value === "string") {
+    value = value.replace(/^(\w+:\/\/[^/?#@]*@)(?=[/?#]|$)/, "$1localhost");
+  }
   if (typeof value === "string" && !URL.canParse(value)) {
     throw isWrong(`must be a URL such as ${EXAMPLE}; user and password are percent-encoded`);
   }
-  const url = new URL(value);
+  const url = new URL(value as string | URL);
   if (url.protocol !== "postgres:" && url.protocol !== "postgresql:") {
     throw isWrong("must be a URL that begins with postgres: or postgresql:");
   }

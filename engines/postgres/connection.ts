@@ -3,16 +3,20 @@ import { inTime, startTimer, stopTimer, type Timer, unrefTimer } from "../../pla
 import { Clocks } from "../clocks.ts";
 import { type Hold, objectId, SharedResources } from "../shared.ts";
 import type { PostgresAddress } from "./address.ts";
-import { type Client, type ClientResult, makePool, type Pool } from "./client.ts";
-import { isStopped, isTableAbsent, NoAnswer, PostgresError, postgresError } from "./errors.ts";
+import type { ClientResult, UserPool } from "./client.ts";
+import {
+  isStopped,
+  isTableAbsent,
+  NoAnswer,
+  NoConnection,
+  PostgresError,
+  postgresError,
+} from "./errors.ts";
 import type { PostgresValue } from "./format.ts";
+import { Borrowed, type GiveBack, type Lender, Pool } from "./pool.ts";
 import { type PostgresQueries, type PostgresQuery, tableQueries } from "./queries.ts";
 import { checkColumns, tableColumns, tableCreation } from "./table.ts";
 
-/** How long a connection that nobody uses is kept, ms. */
-const IDLE = 30_000;
-/** How long the server has to end its side of a connection, ms. */
-const LINGER = 200;
 /** How long opening waits for the server to tell its time, ms. */
 const CLOCK_WAIT = 300;
 /** In how many steps the time for an answer runs out. */
@@ -23,10 +27,11 @@ const AGAIN = 10_000;
 /** After these a connection is of no use any more, or leads to where another server should be. */
 const LEAVE = /^(57P|25006|08)/;
 
-/** An answer that is awaited. */
+/** A statement whose answer is awaited. */
 interface Waiting {
   steps: number;
-  late(): void;
+  /** The time is up. */
+  end(): void;
 }
 
 /**
@@ -39,45 +44,34 @@ export class PostgresConnection {
   /** Whether the server's clock shows the same as ours. */
   readonly clocks = new Clocks(() => [() => this.#time()]);
   readonly #address: PostgresAddress;
-  readonly #pool: Pool;
-  readonly #clients = new Set<Client>();
+  readonly #lender: Lender;
   readonly #waiting = new Set<Waiting>();
   #clock: Timer | undefined;
   #making: Promise<void> | undefined;
-  // A statement that is under way when its connection breaks is told of it; without a listener the
-  // program would end.
-  readonly #onError = () => {};
-  readonly #onConnect = (client: Client) => {
-    // After all of them have ended it may be another server than before.
-    if (this.#clients.size === 0) this.clocks.forget();
-    this.#clients.add(client);
-    client.on("error", this.#onError);
-  };
-  readonly #onRemove = (client: Client) => void this.#clients.delete(client);
 
   private constructor(address: PostgresAddress) {
     this.#address = address;
     this.queries = tableQueries(address.table);
     const { host, port, database, user, password, tls, timeout, pool, applicationName } = address;
-    // The option was checked to be one, as far as that goes.
-    this.#pool = address.client as Pool | undefined ?? makePool({
-      host,
-      port,
-      database,
-      user,
-      password,
-      ssl: tls ?? false,
-      application_name: applicationName,
-      max: pool,
-      connectionTimeoutMillis: timeout,
-      idleTimeoutMillis: IDLE,
-      // The program ends by itself while no answer is awaited, though connections are open.
-      allowExitOnIdle: true,
-      keepAlive: true,
-    });
-    this.#pool.on("error", this.#onError);
-    this.#pool.on("connect", this.#onConnect);
-    this.#pool.on("remove", this.#onRemove);
+    this.#lender = address.client === undefined
+      ? new Pool(
+        {
+          host,
+          port,
+          database,
+          user,
+          password,
+          ssl: tls ?? false,
+          application_name: applicationName,
+          connectionTimeoutMillis: timeout,
+          keepAlive: true,
+        },
+        pool,
+        // It may be another server than before.
+        () => this.clocks.forget(),
+      )
+      // The option was checked to be one, as far as that goes.
+      : new Borrowed(address.client as UserPool);
   }
 
   /** Connects, and makes the table where there is none. */
@@ -86,7 +80,7 @@ export class PostgresConnection {
     try {
       await connection.#makeTable();
       // Not for long, and it is no reason to fail: until it is known, deadlines are told otherwise.
-      await inTime(connection.clocks.compare(), CLOCK_WAIT, () => new NoAnswer("no time"))
+      await inTime(connection.clocks.compare(), CLOCK_WAIT, () => new NoAnswer())
         .catch(() => undefined);
       return connection;
     } catch (error) {
@@ -112,18 +106,9 @@ export class PostgresConnection {
 
   /** Ends the connections; a pool of the user's stays as it is. */
   async close(): Promise<void> {
+    await this.#lender.close();
+    for (const waiting of this.#waiting) waiting.end();
     stopTimer(this.#clock);
-    const pool = this.#pool;
-    if (pool !== this.#address.client) {
-      for (const { late } of this.#waiting) late();
-      const clients = [...this.#clients];
-      await inTime(pool.end(), LINGER, () => new NoAnswer("no end")).catch(() => {
-        for (const client of clients) client.connection?.stream?.destroy();
-      });
-    }
-    pool.off("error", this.#onError);
-    pool.off("connect", this.#onConnect);
-    pool.off("remove", this.#onRemove);
   }
 
   /** One making for all who find that there is none. */
@@ -158,53 +143,52 @@ export class PostgresConnection {
     values: PostgresValue[],
   ): Promise<ClientResult<Row>> {
     return new Promise((resolve, reject) => {
-      this.#pool.connect((refused, client, release) => {
-        if (refused || client === undefined) {
-          reject(postgresError(refused, false, this.#address));
-          return;
-        }
-        const end = (isBroken: boolean) => {
-          this.#waiting.delete(waiting);
-          release(isBroken);
-        };
-        let isOver = false;
-        const waiting: Waiting = {
-          steps: 0,
-          late: () => {
+      const { isBusy } = this.#lender;
+      let giveBack: GiveBack | undefined;
+      let isOver = false;
+      const fail = (error: unknown) => {
+        isOver = true;
+        this.#waiting.delete(waiting);
+        const told = postgresError(error, giveBack !== undefined, this.#address);
+        giveBack?.(!(told instanceof PostgresError) || LEAVE.test(told.code ?? "08"));
+        reject(told);
+      };
+      const waiting: Waiting = {
+        steps: 0,
+        // A connection that is left could bring the answer yet, and somebody else would get it.
+        end: () => fail(giveBack === undefined && isBusy ? new NoConnection() : new NoAnswer()),
+      };
+      this.#waiting.add(waiting);
+      this.#clock ??= this.#startClock();
+      this.#lender.borrow((refused, client, give) => {
+        if (isOver) {
+          give(false);
+        } else if (client === undefined) {
+          fail(refused);
+        } else {
+          giveBack = give;
+          const query = name === "" ? { text } : { name, text, values };
+          client.query<Row>({ ...query, rowMode: "array" }, (failed, result) => {
+            if (isOver) return;
+            if (failed) {
+              fail(failed);
+              return;
+            }
             isOver = true;
-            // The answer could come yet, and be taken for that of another statement.
-            end(true);
-            reject(postgresError(new NoAnswer("no answer in time"), true, this.#address));
-          },
-        };
-        this.#begin(waiting);
-        const query = name === "" ? { text } : { name, text, values };
-        client.query<Row>({ ...query, rowMode: "array" }, (failed, result) => {
-          if (isOver) return;
-          isOver = true;
-          if (!failed) {
-            end(false);
+            this.#waiting.delete(waiting);
+            give(false);
             resolve(result);
-            return;
-          }
-          const error = postgresError(failed, true, this.#address);
-          end(!(error instanceof PostgresError) || LEAVE.test(error.code ?? "08"));
-          reject(error);
-        });
+          });
+        }
       });
     });
-  }
-
-  #begin(waiting: Waiting): void {
-    this.#waiting.add(waiting);
-    this.#clock ??= this.#startClock();
   }
 
   /** One timer for all that is awaited: one for each would cost more. */
   #startClock(): Timer {
     const clock = startTimer(() => {
       this.#clock = undefined;
-      for (const waiting of [...this.#waiting]) if (++waiting.steps > STEPS) waiting.late();
+      for (const waiting of [...this.#waiting]) if (++waiting.steps > STEPS) waiting.end();
       if (this.#waiting.size > 0) this.#clock = this.#startClock();
     }, this.#address.timeout / STEPS);
     // The connection keeps the program running, if need be.

@@ -42,6 +42,9 @@ const CODES: Record<string, Meaning> = {
   "42804": otherShape,
   "42809": otherShape,
   shape: otherShape,
+  busy: ({ path, pool, timeout }) =>
+    `all ${pool} connections to ${path} were busy for ${timeout} ms; raise the option "pool" or ` +
+    `"timeout", or see what keeps them busy (pg_stat_activity)`,
   "25006": ({ path }, message) =>
     `${path} takes no changes (${message}): it is a standby, or read only; after a failover try ` +
     `again, the connection is made anew; else name the primary in the URL`,
@@ -147,6 +150,14 @@ export class PostgresError extends Error {
 /** No answer came in time. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
+  override readonly message = "No answer in time";
+}
+
+/** All connections were in use for as long as one may wait. */
+export class NoConnection extends Error {
+  override readonly name = "NoConnection";
+  override readonly message = "No connection in time";
+  readonly code = "busy";
 }
 
 /**
@@ -163,7 +174,8 @@ export function postgresError(
   if (error instanceof Error && isPermissionDenied(error)) return error;
   const [first] = error instanceof AggregateError ? error.errors : [error];
   const code = errorCode(first);
-  const isLate = error instanceof NoAnswer;
+  const isLate = error instanceof NoAnswer ||
+    /^(timeout expired|.*due to connection timeout)$/.test(messageOf(error));
   // Of several addresses of a host each had an error: then the message is empty.
   let message = messageOf(first) || String(code);
   if (password) message = message.replaceAll(password, "***");
@@ -195,14 +207,10 @@ export function explainPostgres(
 }
 
 function meaningOf({ code, message, isLate }: PostgresError, address: PostgresAddress): string {
-  const { path, timeout, pool } = address;
-  if (isLate || /due to connection timeout/.test(message)) {
+  const { path, timeout } = address;
+  if (isLate) {
     return `${path} does not answer within ${timeout} ms; see how busy it is and what locks the rows ` +
       `(pg_stat_activity), or raise the option "timeout"`;
-  }
-  if (/exceeded when trying to connect/.test(message)) {
-    return `all ${pool} connections to ${path} were busy for ${timeout} ms; raise the option "pool" ` +
-      `or "timeout", or see what keeps them busy (pg_stat_activity)`;
   }
   const meaning = code !== undefined && Object.hasOwn(CODES, code)
     ? CODES[code]

@@ -187,7 +187,12 @@ export function tableQueries(parts: readonly string[]) {
         `OFFSET $5 LIMIT 1`,
     ),
     /** range */
-    clear: statement("clear", `DELETE FROM ${table} e WHERE ${RANGE}`),
+    clear: statement(
+      "clear",
+      `WITH locked AS MATERIALIZED (SELECT e.store, e.key FROM ${table} e WHERE ${RANGE} ` +
+        `ORDER BY e.store, e.key FOR UPDATE) ` +
+        `DELETE FROM ${table} e USING locked l WHERE e.store = l.store AND e.key = l.key`,
+    ),
     /** range, store, limit */
     prune: statement(
       "prune",

@@ -48,3 +48,16 @@ export function freePort(): number {
     }
   }
 }
+
+/** Tries until it works: after an outage a client takes a moment. */
+export async function eventually(work: () => unknown): Promise<void> {
+  for (const end = Date.now() + 20_000;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

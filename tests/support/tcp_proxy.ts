@@ -35,6 +35,8 @@ export class TcpProxy implements AsyncDisposable {
     try {
       const server = await Deno.connect({ hostname: HOST, port: this.target });
       this.#connections.add(server);
+      // Cut meanwhile.
+      if (!this.#connections.has(client)) this.#close(server);
       await Promise.all([this.#pump(client, server), this.#pump(server, client)]);
     } catch {
       // The server is not there.
