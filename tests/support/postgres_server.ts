@@ -17,6 +17,8 @@ export interface PostgresOptions {
   tls?: boolean;
   /** More settings: `["max_connections=5"]`. */
   settings?: string[];
+  /** Has a disk of so many bytes at `server.disk`, which only the server sees: for a tablespace. */
+  disk?: number;
 }
 
 /** The superuser, who is also whom tests connect as. */
@@ -40,6 +42,13 @@ const RUN_AS = Deno.build.os !== "windows" && Deno.uid() === 0 ? { uid: NOBODY, 
 const COMMAND = "log=$1; shift; exec 3<&0; ( { cat <&3; kill -CONT $$; kill -QUIT $$; } " +
   '>/dev/null 2>&1 & ); exec "$@" </dev/null >>"$log" 2>&1 3<&-';
 
+/**
+ * Mounts a file system of $1 bytes at $2, as root of a user namespace, and goes on as somebody else:
+ * also there Postgres refuses to run as root.
+ */
+const DISK_COMMAND = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && ' +
+  `exec unshare --user --map-user=${NOBODY} --map-group=${NOBODY} "$@"`;
+
 /** Starts a server that ends, and takes its folder away, when process $1 is gone. */
 const SHARED_COMMAND = "parent=$1; folder=$2; shift 2; ( " +
   '"$@" </dev/null >>"$folder/log" 2>&1 & server=$!; ' +
@@ -59,14 +68,16 @@ export class PostgresServer implements AsyncDisposable {
   readonly url: string;
   readonly #folder: string;
   readonly #settings: string[];
+  readonly #diskSize: number | undefined;
   #process: Deno.ChildProcess | undefined;
 
   private constructor(
     folder: string,
     port: number,
     ca: string | undefined,
-    { settings = [], tls }: PostgresOptions,
+    { settings = [], tls, disk }: PostgresOptions,
   ) {
+    this.#diskSize = disk;
     this.#folder = folder;
     this.port = port;
     this.socketFolder = folder;
@@ -84,6 +95,10 @@ export class PostgresServer implements AsyncDisposable {
     const folder = await makeFolder();
     try {
       await initialize(folder);
+      if (options.disk !== undefined) {
+        await Deno.mkdir(join(folder, "disk"));
+        await giveAway(join(folder, "disk"));
+      }
       const ca = options.tls ? await makeCertificate(folder) : undefined;
       for (const file of ca === undefined ? [] : ["cert.pem", "key.pem"]) {
         await giveAway(join(folder, file));
@@ -112,6 +127,11 @@ export class PostgresServer implements AsyncDisposable {
       await Deno.remove(folder, { recursive: true });
       throw error;
     }
+  }
+
+  /** The folder of its small disk. */
+  get disk(): string {
+    return join(this.#folder, "disk");
   }
 
   /** The URL with a password in it; with `user` and `database` also those. */
@@ -182,8 +202,13 @@ export class PostgresServer implements AsyncDisposable {
     for (const end = Date.now() + START_MS;;) {
       await Deno.writeTextFile(log, "");
       await giveAway(log);
+      const args = serverArgs(this.#folder, this.port, this.#settings);
+      const command = this.#diskSize === undefined ? args : [
+        ...["unshare", "--map-root-user", "--mount", "sh", "-c", DISK_COMMAND, "sh"],
+        ...[String(this.#diskSize), this.disk, ...args],
+      ];
       this.#process = new Deno.Command("sh", {
-        args: ["-c", COMMAND, "sh", log, ...serverArgs(this.#folder, this.port, this.#settings)],
+        args: ["-c", COMMAND, "sh", log, ...command],
         ...RUN_AS,
         stdin: "piped",
         stdout: "null",

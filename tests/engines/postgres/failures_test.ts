@@ -7,6 +7,7 @@ import { entryOf, pair, textAt } from "../../support/entries.ts";
 import { openPostgres, postgresAt } from "../../support/postgres.ts";
 import { makeDatabase, type PostgresServer, startPostgres } from "../../support/postgres_server.ts";
 import { eventually } from "../../support/servers.ts";
+import { smallDiskError } from "../../support/small_disk.ts";
 import { TcpProxy } from "../../support/tcp_proxy.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -446,6 +447,35 @@ Deno.test("postgres: a failover to another server behind the same address", stri
   });
   assertEquals(await next.sql("SELECT count(*) FROM hashstash WHERE key = 'written'"), "1");
   assertEquals(await old.sql("SELECT count(*) FROM hashstash WHERE key = 'written'"), "0");
+});
+
+Deno.test("postgres: a full disk", strict, async () => {
+  const obstacle = await smallDiskError();
+  if (obstacle !== undefined) {
+    console.log(`NO DISK IS FILLED: ${obstacle}`);
+    return;
+  }
+  await using server = await startPostgres({ disk: 4_000_000 });
+  await using engine = await openPostgres({ url: server.url });
+  await server.sql(`CREATE TABLESPACE small LOCATION '${server.disk}'`);
+  await server.sql("ALTER TABLE hashstash SET TABLESPACE small");
+  await engine.set("key", entryOf("before"));
+  const value = new Uint8Array(500_000);
+  let count = 0;
+  const error = await assertRejects(async () => {
+    for (; count < 20; count++) await engine.set(`key ${count}`, entryOf(value));
+  }, EngineError);
+  assert(/the disk of .* is full .*; free some space/.test(error.message), error.message);
+  assert(!error.message.includes("is not known"), error.message);
+  assert(count > 2);
+  await fails(() => engine.set("key", entryOf(value)), "is full", "set");
+  await fails(() => engine.setMany([["key", entryOf(value)]]), "is full", "setMany");
+  assertEquals(await textAt(engine, "key"), "before");
+  assertEquals(await engine.size(), count + 1);
+  // To remove needs no room in the table.
+  assertEquals(await engine.delete("key 0"), true);
+  await engine.clear();
+  assertEquals(await engine.size(), 0);
 });
 
 Deno.test("postgres: a value that is too large", strict, async () => {
