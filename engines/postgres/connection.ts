@@ -94,14 +94,20 @@ export class PostgresConnection {
    * the database is as new. So is one that Postgres stopped because two waited for each other.
    */
   run<Row>(query: PostgresQuery, values: PostgresValue[]): Promise<ClientResult<Row>> {
-    return this.#send<Row>(query, values).catch(async (error) => {
-      if (isTableAbsent(error)) {
-        await this.#makeTable();
-        return await this.#send<Row>(query, values);
-      }
-      if (!isStopped(error)) throw error;
-      return await tryAgain(() => this.#send<Row>(query, values), isStopped, AGAIN);
-    });
+    return this.#send(query, values, (error) => this.#again<Row>(query, values, error));
+  }
+
+  async #again<Row>(
+    query: PostgresQuery,
+    values: PostgresValue[],
+    error: Error,
+  ): Promise<ClientResult<Row>> {
+    if (isTableAbsent(error)) {
+      await this.#makeTable();
+      return await this.#send(query, values);
+    }
+    if (!isStopped(error)) throw error;
+    return await tryAgain(() => this.#send<Row>(query, values), isStopped, AGAIN);
   }
 
   /** Ends the connections; a pool of the user's stays as it is. */
@@ -138,9 +144,11 @@ export class PostgresConnection {
     return [Number(seconds), 0];
   }
 
+  /** @param onError What to do about an error, instead of rejecting with it. */
   #send<Row>(
     { name, text }: PostgresQuery,
     values: PostgresValue[],
+    onError?: (error: Error) => Promise<ClientResult<Row>>,
   ): Promise<ClientResult<Row>> {
     return new Promise((resolve, reject) => {
       const { isBusy } = this.#lender;
@@ -151,7 +159,8 @@ export class PostgresConnection {
         this.#waiting.delete(waiting);
         const told = postgresError(error, giveBack !== undefined, this.#address);
         giveBack?.(!(told instanceof PostgresError) || LEAVE.test(told.code ?? "08"));
-        reject(told);
+        if (onError === undefined) reject(told);
+        else resolve(onError(told));
       };
       const waiting: Waiting = {
         steps: 0,
@@ -167,8 +176,7 @@ export class PostgresConnection {
           fail(refused);
         } else {
           giveBack = give;
-          const query = name === "" ? { text } : { name, text, values };
-          client.query<Row>({ ...query, rowMode: "array" }, (failed, result) => {
+          client.query<Row>({ name, text, values, rowMode: "array" }, (failed, result) => {
             if (isOver) return;
             if (failed) {
               fail(failed);
