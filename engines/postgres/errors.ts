@@ -180,7 +180,8 @@ export function postgresError(
   let message = messageOf(first) || String(code);
   if (password) message = message.replaceAll(password, "***");
   // What the server itself refuses has not been done.
-  const isServers = code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith("57P");
+  const isServers = code !== undefined && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) &&
+    !code.startsWith("57P");
   return new PostgresError(message, { code, isLate, isUnsure: sent && (isLate || !isServers) });
 }
 

@@ -6,7 +6,7 @@
 import { now, startTimer, stopTimer, type Timer, unrefTimer } from "../../platform/timers.ts";
 import { type Client, type ClientOptions, makeClient, type UserPool } from "./client.ts";
 
-/** How long a connection that nobody uses is kept, ms. */
+/** How long a connection that nobody uses is kept beside another one, ms. */
 const IDLE = 30_000;
 /** How long the server has to end its side of a connection, ms. */
 const LINGER = 200;
@@ -41,6 +41,7 @@ export class Pool implements Lender {
   readonly #options: ClientOptions;
   readonly #max: number;
   readonly #onFirst: () => void;
+  readonly #idleTime: number;
   readonly #clients = new Set<Client>();
   readonly #connecting = new Set<Client>();
   #idle: Idle[] = [];
@@ -51,11 +52,13 @@ export class Pool implements Lender {
   /**
    * @param max The most connections.
    * @param onFirst Is called when there was none before.
+   * @param idleTime How long one that nobody uses is kept beside another one, ms.
    */
-  constructor(options: ClientOptions, max: number, onFirst: () => void) {
+  constructor(options: ClientOptions, max: number, onFirst: () => void, idleTime = IDLE) {
     this.#options = options;
     this.#max = max;
     this.#onFirst = onFirst;
+    this.#idleTime = idleTime;
   }
 
   get isBusy(): boolean {
@@ -143,7 +146,7 @@ export class Pool implements Lender {
     // The program ends by itself while no answer is awaited, though connections are open.
     client.unref();
     this.#idle.push({ client, since: now() });
-    this.#sweeping ??= this.#sweepLater();
+    if (this.#idle.length > 1) this.#sweeping ??= this.#sweepLater();
   }
 
   #forget(client: Client): void {
@@ -154,13 +157,14 @@ export class Pool implements Lender {
   #sweepLater(): Timer {
     const timer = startTimer(() => {
       this.#sweeping = undefined;
-      const since = now() - IDLE;
-      for (const idle of this.#idle.filter((idle) => idle.since <= since)) {
-        this.#forget(idle.client);
-        idle.client.end(() => {});
+      const since = now() - this.#idleTime;
+      // The last one is that which was used last; it stays, for whoever comes next.
+      for (const { client } of this.#idle.slice(0, -1).filter((idle) => idle.since <= since)) {
+        this.#forget(client);
+        client.end(() => {});
       }
-      if (this.#idle.length > 0) this.#sweeping = this.#sweepLater();
-    }, IDLE);
+      if (this.#idle.length > 1) this.#sweeping = this.#sweepLater();
+    }, this.#idleTime);
     unrefTimer(timer);
     return timer;
   }

@@ -27,7 +27,7 @@ export function tableCreation(parts: readonly string[]): string {
   const table = parts.map(quote).join(".");
   const [name, schema] = parts.toReversed();
   // Not by to_regclass: a session remembers for a while what it has not found.
-  return `DO $hashstash$ BEGIN
+  const body = `BEGIN
     PERFORM pg_advisory_xact_lock(${LOCK});
     IF NOT EXISTS (
       SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -47,7 +47,8 @@ export function tableCreation(parts: readonly string[]): string {
       ALTER TABLE ${table} ALTER COLUMN value SET STORAGE EXTERNAL;
       CREATE INDEX ON ${table} (store, expires_at) WHERE expires_at IS NOT NULL;
     END IF;
-  END $hashstash$`;
+  END`;
+  return `DO ${literal(body)}`;
 }
 
 /** The columns that a table of this name has: name, type, collation, whether it must be given. */

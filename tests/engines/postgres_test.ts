@@ -13,6 +13,7 @@ import pg from "pg";
 import { hash } from "../../codec/hash.ts";
 import { complete } from "../../engines/complete.ts";
 import { postgres as createEngine } from "../../engines/postgres/mod.ts";
+import { type GiveBack, Pool } from "../../engines/postgres/pool.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { HashStash } from "../../mod.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -489,6 +490,52 @@ Deno.test("postgres: handles share a pool and let go of it", strict, async () =>
   for (let i = 0; i < 3; i++) await assertRejects(async () => await failing.open());
   await failing.close();
   await gone(wrong);
+});
+
+Deno.test("postgres: connections that nobody uses are ended, but for one", strict, async () => {
+  await using server = await startPostgres();
+  const options = {
+    host: server.socketFolder,
+    port: server.port,
+    user: "postgres",
+    ssl: false,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+  } as const;
+  let firsts = 0;
+  const pool = new Pool(options, 3, () => void firsts++, 200);
+  const borrow = () =>
+    new Promise<GiveBack>((resolve, reject) =>
+      pool.borrow((error, _client, giveBack) => error ? reject(error) : resolve(giveBack))
+    );
+  for (let round = 0; round < 2; round++) {
+    const lent = await Promise.all([borrow(), borrow(), borrow()]);
+    assertEquals([pool.isBusy, await connections(server)], [true, 3]);
+    const fourth = borrow();
+    for (const giveBack of lent) giveBack(false);
+    (await fourth)(false);
+    assertEquals(pool.isBusy, false);
+    await eventually(async () => assertEquals(await connections(server), 1));
+  }
+  // One that broke makes room for another.
+  const broken = await Promise.all([borrow(), borrow(), borrow()]);
+  const next = borrow();
+  broken[0](true);
+  (await next)(false);
+  assertEquals(firsts, 1);
+  await pool.close();
+  await assertRejects(borrow, Error, "closed");
+  await gone(server);
+});
+
+Deno.test("postgres: a unix socket", strict, async () => {
+  await using server = await startPostgres({ password: "not asked for there" });
+  const url = `postgres://postgres@localhost:${server.port}/postgres?host=${server.socketFolder}`;
+  await using engine = await openPostgres({ url });
+  await engine.set("key", entryOf("value"));
+  assertEquals(await textAt(engine, "key"), "value");
+  const path = `postgres://localhost:${server.port}/postgres?host=${server.socketFolder}`;
+  assertEquals(engine.path, path);
 });
 
 Deno.test("postgres: a pool of the user's is used and left open", strict, async () => {
