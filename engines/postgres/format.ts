@@ -25,6 +25,16 @@ export function storeText({ name, dbname }: EngineLocation): string {
   );
 }
 
+/**
+ * The dbname of a store nested in another one, inside it; `undefined` for one that has none of our
+ * names.
+ */
+export function nestedName(outer: string, store: string): string | undefined {
+  const inside = store.slice(outer.length + 1);
+  const dbname = inside.replace(/%(25|3A)/g, decodeURIComponent);
+  return inside !== "" && segment(dbname) === inside ? dbname : undefined;
+}
+
 function segment(name: string): string {
   return name.replace(/[%:]/g, encodeURIComponent);
 }

@@ -21,6 +21,7 @@ import type {
   EngineOperation,
   Entry,
   EntryValue,
+  FoundStore,
   Guard,
   NewEntry,
 } from "../engine.ts";
@@ -37,7 +38,7 @@ import { PostgresStore } from "./store.ts";
 class PostgresEngine implements Engine {
   readonly name = "postgres";
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, prefix: true, guard: true };
+  readonly supports = { persistent: true, shared: true, prefix: true, guard: true, stores: true };
   readonly #address: PostgresAddress;
   readonly #storeText: string;
   /** Set by `open`, before which no other method is called. */
@@ -142,6 +143,10 @@ class PostgresEngine implements Engine {
 
   byteSize(prefix = ""): Promise<number> {
     return this.#store.byteSize(prefix);
+  }
+
+  stores(counted: boolean): AsyncIterable<FoundStore> {
+    return this.#store.stores(counted);
   }
 }
 

@@ -171,6 +171,23 @@ export function tableQueries(parts: readonly string[]) {
         `(SELECT count(*) FROM ${table} e WHERE e.store = $5 AND e.expires_at <= (SELECT ${NOW}) ` +
         `AND ${RANGE})`,
     ),
+    /** from this store on, before that one */
+    stores: statement(
+      "stores",
+      // From each to the next by the index: not by all their rows.
+      `WITH RECURSIVE found AS ((SELECT e.store FROM ${table} e ` +
+        `WHERE e.store >= $1 AND e.store < $2 ORDER BY e.store LIMIT 1) ` +
+        `UNION ALL SELECT (SELECT e.store FROM ${table} e ` +
+        `WHERE e.store > f.store AND e.store < $2 ORDER BY e.store LIMIT 1) ` +
+        `FROM found f WHERE f.store IS NOT NULL) SELECT store FROM found WHERE store IS NOT NULL`,
+    ),
+    /** range */
+    usage: statement(
+      "usage",
+      `SELECT count(*), coalesce(sum(octet_length(coalesce(e.long_key, e.key)) + ` +
+        `octet_length(e.value)), 0), max(e.timestamp) FROM ${table} e WHERE ${RANGE} ` +
+        `AND ${isLive("e")}`,
+    ),
     /** range */
     byteSize: statement(
       "byteSize",

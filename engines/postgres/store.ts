@@ -1,7 +1,7 @@
 import type { Buffer } from "node:buffer";
 import { DecodeError } from "../../codec/errors.ts";
 import { groupsOf } from "../each.ts";
-import type { Entry, EntryValue, NewEntry } from "../engine.ts";
+import type { Entry, EntryValue, FoundStore, NewEntry, StoreUsage } from "../engine.ts";
 import { Together } from "../together.ts";
 import type { ClientResult } from "./client.ts";
 import type { PostgresConnection } from "./connection.ts";
@@ -9,6 +9,7 @@ import {
   type EntryRow,
   isExactRange,
   type KeyRow,
+  nestedName,
   nestedRange,
   type PostgresKey,
   type PostgresRange,
@@ -176,6 +177,26 @@ export class PostgresStore {
 
   async byteSize(prefix: string): Promise<number> {
     return await this.#number("byteSize", rangeOf(this.#store, prefix));
+  }
+
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
+    const [from, , to] = nestedRange(this.#store);
+    const { rows } = await this.#run<[store: string]>("stores", [from, to]);
+    for (const store of [this.#store, ...rows.map(([store]) => store)]) {
+      const dbname = store === this.#store ? "" : nestedName(this.#store, store);
+      if (dbname !== undefined) {
+        yield { dbname, usage: counted ? await this.#usage(store) : undefined };
+      }
+    }
+  }
+
+  async #usage(store: string): Promise<StoreUsage> {
+    const { rows: [[entries, bytes, lastWrite]] } = await this.#run<(string | null)[]>(
+      "usage",
+      rangeOf(store, ""),
+    );
+    const counts = { entries: Number(entries), bytes: Number(bytes) };
+    return lastWrite === null ? counts : { ...counts, lastWrite: Number(lastWrite) };
   }
 
   async #clear(range: PostgresRange): Promise<void> {
