@@ -113,8 +113,9 @@ export class Pool implements Lender {
       // Of its socket nothing is needed any more, whether it broke or the server said no.
       destroy(client);
       this.#clients.delete(client);
-      // While there are others it can wait for one of those: the server may have no more.
-      if (this.#clients.size > 0 && !this.#isClosed) this.#waiting.unshift(borrower);
+      // While there are others it can have one of those: the server may have no more.
+      if (this.#idle.length > 0) this.borrow(borrower);
+      else if (this.#clients.size > 0 && !this.#isClosed) this.#waiting.unshift(borrower);
       else {
         const waiting = this.#waiting;
         this.#waiting = [];

@@ -378,6 +378,23 @@ Deno.test("postgres: too many connections", strict, async () => {
   // Who has one goes on.
   assertEquals(await textAt(engine, "key"), "value");
   for (const other of others) await other.end();
+  // Who could have more goes on with those that there are.
+  await using wide = await openPostgres({ url, pool: 4 });
+  const late: { end(): Promise<void> }[] = [];
+  for (let i = 0; i < 3; i++) {
+    const client = new pg.Client({ connectionString: url });
+    client.on("error", () => {});
+    await client.connect();
+    late.push(client);
+  }
+  for (let round = 0; round < 20; round++) {
+    const [key, ...all] = await Promise.all([
+      textAt(wide, "key"),
+      ...Array.from({ length: 10 }, (_, i) => wide.has(i % 2 === 0 ? "key" : "none")),
+    ]);
+    assertEquals([key, ...all], ["value", ...Array.from({ length: 10 }, (_, i) => i % 2 === 0)]);
+  }
+  for (const other of late) await other.end();
   await eventually(async () => await openPostgres({ url }).then((engine) => engine.close()));
 });
 
