@@ -82,7 +82,11 @@ export const STASH_OPTIONS: Record<string, Option> = {
     help: "The store in the stash; $HASHSTASH_DBNAME, else main",
   },
   path: { type: "string", value: "PATH", help: "An existing store of the engine, wherever it is" },
-  url: { type: "string", value: "URL", help: "The redis server; $HASHSTASH_URL" },
+  url: {
+    type: "string",
+    value: "URL",
+    help: "The redis or postgres server; $HASHSTASH_URL, for postgres else $DATABASE_URL",
+  },
   serializer: {
     type: "string",
     value: "NAME",
@@ -159,7 +163,7 @@ export function onlyPositionals(positionals: string[], most: number): string[] {
 /** The options that say where an engine's store is, and the engines that have them. */
 const PLACES: Record<"path" | "url", readonly string[]> = {
   path: ["sqlite", "shelve", "pickledb", "diskcache", "lmdb"],
-  url: ["redis"],
+  url: ["redis", "postgres"],
 };
 
 /** Engines whose stores are files and folders. */
@@ -183,12 +187,18 @@ interface Defaults {
  * @throws {UsageError} When no stash can have these options.
  */
 export function stashOf(invocation: Invocation): HashStash {
+  const engine = env("HASHSTASH_ENGINE") ?? "pairtree";
   return makeStash(invocation, "", {
     name: env("HASHSTASH_NAME"),
     dbname: env("HASHSTASH_DBNAME"),
-    engine: env("HASHSTASH_ENGINE") ?? "pairtree",
-    place: { url: env("HASHSTASH_URL") },
+    engine,
+    place: { url: urlFor(String(invocation.values.engine ?? engine), env("HASHSTASH_URL")) },
   });
+}
+
+/** A URL, if it is one for this engine: of postgres by its beginning, else of redis. */
+export function urlFor(engine: string, url: string | undefined): string | undefined {
+  return (engine === "postgres") === /^postgres(ql)?:/.test(url ?? "") ? url : undefined;
 }
 
 /**
@@ -200,7 +210,7 @@ export function stashOf(invocation: Invocation): HashStash {
 export function secondStashOf(invocation: Invocation, first: HashStash): HashStash {
   const { engine, name, dbname, rootDir, engineOptions } = first.toJSON();
   const toEngine = invocation.values["to-engine"] ?? engine;
-  const url = env("HASHSTASH_URL");
+  const url = urlFor(String(toEngine), env("HASHSTASH_URL"));
   const place = { url, ...(toEngine === engine ? engineOptions : {}) } as Defaults["place"];
   const second = makeStash(invocation, "to-", {
     name,
@@ -210,7 +220,7 @@ export function secondStashOf(invocation: Invocation, first: HashStash): HashSta
     place: invocation.values["to-root"] === undefined ? place : { url: place.url },
   });
   // On other engines the path tells stores of different names apart, or they are one store.
-  const holdsManyNames = ["memory", "redis", "shelve"].includes(engine);
+  const holdsManyNames = ["memory", "redis", "shelve", "postgres"].includes(engine);
   if (
     second.engine === engine && second.path === first.path && second.dbname === dbname &&
     (second.name === name || !holdsManyNames)

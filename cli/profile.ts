@@ -13,6 +13,7 @@ import {
   onlyPositionals,
   type Option,
   stashOf,
+  urlFor,
   UsageError,
   usageErrorOf,
 } from "./command.ts";
@@ -40,6 +41,11 @@ export const profile: Command = {
     operation: list("Which operations (write, read, …); by default all"),
     iterations: { type: "string", short: "i", value: "N", help: "How often each is timed; 5" },
     redis: { type: "string", value: "URL", help: "The redis server; --url, $HASHSTASH_URL" },
+    postgres: {
+      type: "string",
+      value: "URL",
+      help: "The postgres server; --url, $HASHSTASH_URL, $DATABASE_URL",
+    },
     output: { type: "string", short: "o", value: "FILE", help: "Also writes the result to a file" },
     quiet: { type: "boolean", short: "q", help: "Shows no progress" },
   },
@@ -86,7 +92,10 @@ function profileOptions(invocation: Invocation): ProfileOptions {
     if ((ENGINE_NAMES as string[]).includes(name)) continue;
     throw new UsageError(`Unknown engine "${name}", expected some of: ${ENGINE_NAMES.join(", ")}`);
   }
-  const url = values.redis ?? values.url ?? env("HASHSTASH_URL");
+  const urlOf = (engine: "redis" | "postgres") =>
+    values[engine] ?? urlFor(engine, values.url as string | undefined) ??
+      urlFor(engine, env("HASHSTASH_URL"));
+  const [redis, postgres] = [urlOf("redis"), urlOf("postgres")];
   return {
     engine: engine as ProfileOptions["engine"],
     serializer: listOf("serializer") as ProfileOptions["serializer"],
@@ -98,7 +107,8 @@ function profileOptions(invocation: Invocation): ProfileOptions {
     operation: listOf("operation") as ProfileOptions["operation"],
     iterations: numberOption(invocation, "iterations", 1),
     engineOptions: {
-      ...(url === undefined ? {} : { redis: { url } }),
+      ...(redis === undefined ? {} : { redis: { url: redis } }),
+      ...(postgres === undefined ? {} : { postgres: { url: postgres } }),
       // Only shelve has places that are no files: temporary stashes have files of their own.
       ...(values.path === undefined ? {} : { shelve: { path: values.path } }),
     },

@@ -23,6 +23,17 @@ const TOOLS: Tool[] = [
     elsewhere: "`redis-server` on the PATH (macOS: `brew install redis`)",
   },
   {
+    name: "Postgres server",
+    // Debian has its programs in no folder of the PATH.
+    probes: [["initdb", "--version"], [
+      "sh",
+      "-c",
+      "ls /usr/lib/postgresql/*/bin/initdb && psql --version",
+    ]],
+    debianPackage: "postgresql",
+    elsewhere: "`initdb`, `postgres` and `psql` on the PATH (macOS: `brew install postgresql`)",
+  },
+  {
     name: "Python's DiskCache",
     // Debian's own Python, whatever other one comes first on the PATH: apt installs modules for it.
     probes: [[

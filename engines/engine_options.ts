@@ -1,10 +1,11 @@
 /**
- * What `engineOptions` takes, engine by engine; those of redis are in redis/address.ts. The compiler
- * refuses unknown names and bad values where it knows the engine, and the engine does when it is
+ * What `engineOptions` takes, engine by engine; those of redis and postgres are in their
+ * address.ts. The compiler refuses unknown names and bad values where it knows the engine, and the engine does when it is
  * made.
  */
 import type { Kv } from "../platform/kv.ts";
 import type { Engine, EngineLocation } from "./engine.ts";
+import type { PostgresEngineOptions } from "./postgres/address.ts";
 import type { RedisEngineOptions } from "./redis/address.ts";
 
 /** Options of an engine whose store may be anywhere. */
@@ -154,6 +155,8 @@ export interface EngineOptionsByName {
   diskcache: DiskcacheEngineOptions;
   /** Of the engine "lmdb". */
   lmdb: LmdbEngineOptions;
+  /** Of the engine "postgres". */
+  postgres: PostgresEngineOptions;
 }
 
 /**

@@ -59,4 +59,5 @@ export type {
   ShelveEngineOptions,
   SqliteEngineOptions,
 } from "./engine_options.ts";
+export type { PostgresEngineOptions } from "./postgres/address.ts";
 export type { RedisEngineOptions, RedisNode } from "./redis/address.ts";

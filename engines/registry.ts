@@ -1,6 +1,7 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
 import { memory } from "./memory/mod.ts";
 import { memoryPath, sharedPath, storePath } from "./paths.ts";
+import { postgresPath } from "./postgres/address.ts";
 import { redisPath } from "./redis/address.ts";
 import { shelve } from "./shelve/mod.ts";
 import { shelvePath } from "./shelve/place.ts";
@@ -14,7 +15,8 @@ export type EngineName =
   | "redis"
   | "pickledb"
   | "diskcache"
-  | "lmdb";
+  | "lmdb"
+  | "postgres";
 
 type Options = Record<string, unknown>;
 
@@ -65,6 +67,7 @@ const ENGINES: Record<EngineName, EngineFacts> = {
     path: (location, options) => sharedPath("lmdb", location, options),
     load: () => loadByAddress("lmdb"),
   },
+  postgres: { keepsFiles: false, path: postgresPath, load: () => loadByAddress("postgres") },
 };
 
 /** The names of the built-in engines, for messages and loops. */

@@ -184,3 +184,17 @@ export function fileIdentity(path: string): string | undefined {
     throw error;
   }
 }
+
+const objectIds = new WeakMap<object, number>();
+let objectCount = 0;
+
+/**
+ * A number for an object that is a part of what a resource is opened with, for its key; 0 for one
+ * without properties.
+ */
+export function objectId(object: object | undefined): number | undefined {
+  if (object === undefined || Object.keys(object).length === 0) return object && 0;
+  let id = objectIds.get(object);
+  if (id === undefined) objectIds.set(object, id = ++objectCount);
+  return id;
+}

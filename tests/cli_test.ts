@@ -13,7 +13,7 @@ import { ARGUMENTS } from "../profile/bench/arguments.ts";
 import { damage } from "./support/adapters.ts";
 import { runScript } from "./support/child.ts";
 import { hashstash, hashstashArguments, MAIN } from "./support/cli.ts";
-import { ENGINES, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
+import { ENGINES, hasServer, makeEngine, PERSISTENT, TestBed } from "./support/bed.ts";
 import { runPython } from "./support/python.ts";
 
 const COMMANDS = [
@@ -47,7 +47,7 @@ function optionsOf(bed: TestBed, name = "cli"): string[] {
   ];
 }
 
-for (const engine of ["pairtree", "sqlite", "redis"] satisfies EngineName[]) {
+for (const engine of ["pairtree", "sqlite", "redis", "postgres"] satisfies EngineName[]) {
   Deno.test(`ls, get, set, rm, clear, stats, check, prune on ${engine}`, async () => {
     await using bed = await TestBed.create(engine);
     const where = optionsOf(bed);
@@ -618,14 +618,31 @@ Deno.test("copy goes to the same server and path unless told otherwise", async (
     env,
   );
   assertEquals([fromRedis.code, fromRedis.stderr], [0, ""]);
+
+  // Nor for another kind of server than its URL is of.
+  await using postgres = await TestBed.create("postgres");
+  const { url: other } = postgres.options().engineOptions as { url: string };
+  const toPostgres = await copy(
+    ["--engine", "redis", "--name", "e", "--to-engine", "postgres", "--to-url", other],
+    env,
+  );
+  assertEquals([toPostgres.code, toPostgres.stderr], [0, ""]);
+  await using there = postgres.stash({ name: "e" });
+  assertEquals(await there.get("k"), "sqlite");
+  for (const variable of ["HASHSTASH_URL", "DATABASE_URL"]) {
+    const get = ["get", "--engine", "postgres", "--name", "e", "k"];
+    const { stdout, stderr } = await hashstash(get, { env: { ...env, [variable]: other } });
+    assertEquals([stdout, stderr], ["sqlite\n", ""]);
+  }
 });
 
 Deno.test("--path and --url are for the engines that have them, a variable for redis", async () => {
   await using bed = await TestBed.create("memory");
   const place = { path: `${bed.root}/place`, url: "redis://127.0.0.1:1" };
+  const postgres = { ...place, url: "postgres://127.0.0.1:1/d" };
   await Promise.all(
     ENGINES.flatMap((engine) =>
-      Object.entries(place).map(async ([option, value]) => {
+      Object.entries(engine === "postgres" ? postgres : place).map(async ([option, value]) => {
         let isKnown = true;
         try {
           await makeEngine(
@@ -652,6 +669,7 @@ Deno.test("--path and --url are for the engines that have them, a variable for r
     const args of [
       ["ls", "--engine", "redis", "--url", "http://127.0.0.1:1"],
       ["ls", "--engine", "redis", "--url", "nonsense"],
+      ["ls", "--engine", "postgres", "--url", place.url],
       ["ls", "--engine", "shelve", "--path", "https://"],
       ["ls", "--engine", "sqlite", "--path", ""],
       ["copy", "--engine", "memory", "--to-engine", "sqlite", "--to-url", place.url],
@@ -904,7 +922,7 @@ Deno.test("--version is the package's", async () => {
   }
 });
 
-for (const engine of ENGINES.filter((engine) => engine !== "redis")) {
+for (const engine of ENGINES.filter((engine) => !hasServer(engine))) {
   Deno.test(`looking for what is not there makes no folder on ${engine}`, async () => {
     await using bed = await TestBed.create(engine);
     const root = `${bed.root}/root`;

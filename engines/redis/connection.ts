@@ -1,9 +1,9 @@
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import type { Buffer } from "node:buffer";
 import { delay, inTime, type Timer, unrefTimer } from "../../platform/timers.ts";
-import { type Hold, SharedResources } from "../shared.ts";
+import { type Hold, objectId, SharedResources } from "../shared.ts";
 import type { RedisAddress, RedisSentinels } from "./address.ts";
-import { Clocks } from "./clock.ts";
+import { Clocks } from "../clocks.ts";
 import { NoAnswer, redisError } from "./errors.ts";
 import type { DeadlineCommand } from "./format.ts";
 
@@ -321,13 +321,11 @@ export class RedisConnection {
 }
 
 const connections = new SharedResources<RedisConnection>((connection) => connection.close());
-const identities = new WeakMap<object, number>();
-let identified = 0;
 
 /** Connects, or joins those who are connected to the same server with the same options. */
 export function connect(address: RedisAddress): Promise<Hold<RedisConnection>> {
   const { client, tls, ...rest } = address;
-  const key = JSON.stringify({ ...rest, client: identity(client), tls: identity(tls) });
+  const key = JSON.stringify({ ...rest, client: objectId(client), tls: objectId(tls) });
   return connections.acquire(key, () => RedisConnection.open(address));
 }
 
@@ -347,14 +345,6 @@ function watched(
     sentinelRetryStrategy: pause,
     sentinelCommandTimeout: address.timeout,
   };
-}
-
-function identity(object: object | undefined): number | undefined {
-  if (object === undefined || Object.keys(object).length === 0) return object && 0;
-  const known = identities.get(object);
-  if (known !== undefined) return known;
-  identities.set(object, ++identified);
-  return identified;
 }
 
 /** Tells the two kinds of client apart. */

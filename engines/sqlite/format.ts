@@ -2,6 +2,7 @@
 import { DecodeError } from "../../codec/errors.ts";
 import type { Entry, NewEntry } from "../engine.ts";
 import { encodeSegment } from "../location.ts";
+import { textAfter } from "../text_range.ts";
 import type { SqlValue } from "./driver.ts";
 
 /** SQLite's limit for a row, less what is in it besides the value. */
@@ -48,12 +49,7 @@ export function quote(name: string): string {
  * points, and any blob after any text.
  */
 export function firstAfter(prefix: string): SqlValue {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
-  while (points.at(-1) === 0x10FFFF) points.pop();
-  const last = points.pop();
-  if (last === undefined) return new Uint8Array(0);
-  // Surrogates are no code points of their own.
-  return String.fromCodePoint(...points, last === 0xD7FF ? 0xE000 : last + 1);
+  return textAfter(prefix) ?? new Uint8Array(0);
 }
 
 /**

@@ -11,7 +11,8 @@ export const ARGUMENTS = `\
   --size 1000,100000           bytes of JSON; default: 1000,10000,100000
   --operation write,read       default: all
   --iterations 10              default: 5
-  --redis redis://HOST:PORT    default: redis://127.0.0.1:6379`;
+  --redis redis://HOST:PORT    default: redis://127.0.0.1:6379
+  --postgres postgres://…      default: $DATABASE_URL`;
 
 const NAMES = [
   "engine",
@@ -22,6 +23,7 @@ const NAMES = [
   "operation",
   "iterations",
   "redis",
+  "postgres",
 ];
 
 /**
@@ -45,7 +47,9 @@ export function profileArguments(
     const text = values[name] ?? process.env[`HASHSTASH_BENCH_${name.toUpperCase()}`];
     return text === undefined || text === "" ? undefined : String(text).split(",");
   };
-  const redis = given("redis")?.join();
+  const urls = ["redis", "postgres"].map((name) => [name, given(name)?.join()] as const)
+    .filter(([, url]) => url !== undefined)
+    .map(([name, url]) => [name, { url }]);
   const options = {
     engine: given("engine"),
     serializer: given("serializer"),
@@ -54,7 +58,7 @@ export function profileArguments(
     size: given("size")?.map(Number),
     operation: given("operation"),
     iterations: given("iterations")?.map(Number)[0],
-    engineOptions: redis === undefined ? undefined : { redis: { url: redis } },
+    engineOptions: urls.length === 0 ? undefined : Object.fromEntries(urls),
   } as ProfileOptions;
   const rest = Object.fromEntries(
     others.flatMap((name) => values[name] === undefined ? [] : [[name, String(values[name])]]),

@@ -11,6 +11,7 @@
  * - database: a killed process loses nothing, a power failure may lose the last writes.
  * - flushed database: on the disk when set resolves.
  * - redis: one private server for all, which flushes nothing.
+ * - postgres: likewise.
  *
  * ```sh
  * deno bench -A profile/bench/peers_bench.ts
@@ -20,6 +21,7 @@
 import { deepStrictEqual } from "node:assert";
 import { dirname, join } from "node:path";
 import { type EngineName, HashStash } from "../../mod.ts";
+import { makeDatabase } from "../../tests/support/postgres_server.ts";
 import { startRedis } from "../../tests/support/redis_server.ts";
 import { benchNames } from "./bench_json.ts";
 import { sampleOf } from "../cases.ts";
@@ -33,6 +35,7 @@ interface Store {
 
 const root = await Deno.makeTempDir({ prefix: "hashstash_peers_" });
 const redis = await startRedis();
+const postgres = await makeDatabase();
 addEventListener("unload", () => {
   for (const folder of [root, dirname(redis.socket)]) Deno.removeSync(folder, { recursive: true });
 });
@@ -40,7 +43,8 @@ let folders = 0;
 const folder = () => join(root, String(++folders));
 
 async function stash(engine: EngineName): Promise<Store> {
-  const engineOptions = engine === "redis" ? { url: redis.url } : {};
+  const server = engine === "redis" ? redis : engine === "postgres" ? postgres : undefined;
+  const engineOptions = server === undefined ? {} : { url: server.url };
   const stash = new HashStash<string, object>({ engine, rootDir: folder(), engineOptions });
   return await stash.open();
 }
@@ -161,6 +165,14 @@ const STORES: Record<string, Record<string, () => Promise<Store>>> = {
         get: (key) => storage.getItem(key),
         delete: (key) => storage.removeItem(key),
       };
+    },
+  },
+  postgres: {
+    "stash postgres": () => stash("postgres"),
+    "@keyv/postgres": async () => {
+      const { default: Keyv } = await import("npm:keyv@^5.6.0");
+      const { default: KeyvPostgres } = await import("npm:@keyv/postgres@^2.2.3");
+      return new Keyv(new KeyvPostgres({ uri: postgres.url, table: "keyv" }));
     },
   },
 };

@@ -15,6 +15,7 @@
  */
 import { dirname } from "node:path";
 import { HashStash } from "../../mod.ts";
+import { makeDatabase } from "../../tests/support/postgres_server.ts";
 import { startRedis } from "../../tests/support/redis_server.ts";
 import { profileArguments } from "./arguments.ts";
 import { benchNames } from "./bench_json.ts";
@@ -33,6 +34,7 @@ const stash = new HashStash({ engine: "memory", rootDir });
 const { cases, operations, sizes, iterations } = planOf(stash, { iterations: 50, ...options });
 const engines = cases.map(({ about }) => about.engine);
 const redis = engines.includes("redis") ? await startRedis() : undefined;
+const postgres = engines.includes("postgres") ? await makeDatabase() : undefined;
 if (redis) folders.push(dirname(redis.socket));
 
 for (const size of sizes) {
@@ -49,7 +51,8 @@ async function open(
   sample: Sample,
 ): Promise<Case[]> {
   const { engine } = about;
-  const engineOptions = engine === "redis" ? { url: redis?.url } : undefined;
+  const server = engine === "redis" ? redis : engine === "postgres" ? postgres : undefined;
+  const engineOptions = server && { url: server.url };
   const shown = operations.filter((name) =>
     name === "write" || name === "read" || engine === engines[0]
   );

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { encodeSegment } from "../../engines/location.ts";
 import { claimNames, compareNames, sharedNames, storeNames } from "../../engines/names.ts";
 import { EngineError, HashStash } from "../../mod.ts";
-import { PERSISTENT, TestBed } from "../support/bed.ts";
+import { hasServer, PERSISTENT, TestBed } from "../support/bed.ts";
 
 const MODE = 0o600;
 
@@ -94,7 +94,7 @@ async function nameFiles(folder: string): Promise<string[]> {
   return found;
 }
 
-for (const engine of PERSISTENT.filter((engine) => engine !== "redis")) {
+for (const engine of PERSISTENT.filter((engine) => !hasServer(engine))) {
   Deno.test(`${engine}: a place that belongs to another name is refused`, async () => {
     await using bed = await TestBed.create(engine);
     const options = bed.options({ name: NAME });

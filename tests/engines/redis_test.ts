@@ -14,8 +14,9 @@ import type { Awaitable, EntryValue } from "../../engines/engine.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
 import { HashStash } from "../../mod.ts";
-import { entryOf, keysOf } from "../support/entries.ts";
-import { eventually, LOCATION, openRedis, pair, redisAt } from "../support/redis.ts";
+import { entryOf, keysOf, pair } from "../support/entries.ts";
+import { LOCATION, openRedis, redisAt } from "../support/redis.ts";
+import { eventually } from "../support/servers.ts";
 import {
   type RedisCluster,
   type RedisServer,

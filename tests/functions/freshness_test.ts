@@ -94,7 +94,8 @@ testOnEngines("freshness", {
     begin = performance.now();
     assertEquals(await Promise.all([g(), g()]), ["value 1", "value 1"]);
     assertLess(performance.now() - begin, 390);
-    assertEquals(source.runs, 2, "the run goes on, once");
+    // On a busy machine it may begin after they have given up.
+    await until(() => source.runs === 2);
     await until(async () => await g.peek() === "value 2");
     assertEquals([await g(), source.runs], ["value 2", 2]);
   },

@@ -106,7 +106,7 @@ Deno.test("deno task profile: the same report of what deno bench printed", () =>
 Deno.test("deno task profile: wrong arguments end with 2 and a word about them", async () => {
   for (
     const [args, message] of [
-      [["--engine", "postgres"], 'Unknown engine "postgres"'],
+      [["--engine", "mysql"], 'Unknown engine "mysql"'],
       [["--iterations", "many"], "integers from 1 on, got NaN"],
       [["--b64", "yes"], "b64"],
       [["--color", "red"], "--color"],

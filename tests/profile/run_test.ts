@@ -84,7 +84,17 @@ Deno.test({
       });
       assertEquals(
         [...new Set(profile.rows.map(({ engine }) => engine))].sort(),
-        ["diskcache", "lmdb", "memory", "pairtree", "pickledb", "redis", "shelve", "sqlite"],
+        [
+          "diskcache",
+          "lmdb",
+          "memory",
+          "pairtree",
+          "pickledb",
+          "postgres",
+          "redis",
+          "shelve",
+          "sqlite",
+        ],
       );
       assertEquals(
         [...new Set(profile.rows.map(({ encoding }) => encoding))].sort(),
@@ -283,7 +293,7 @@ Deno.test("stash.profile: options that make no sense are refused before anything
     const refuse = async (options: object, type: typeof TypeError, message: string) => {
       await assertRejects(() => stash.profile(options), type, message);
     };
-    await refuse({ engine: "postgres" }, TypeError, 'Unknown engine "postgres"');
+    await refuse({ engine: "mysql" }, TypeError, 'Unknown engine "mysql"');
     await refuse({ serializer: ["yaml"] }, TypeError, 'Unknown serializer "yaml"');
     await refuse({ operation: "delete" }, TypeError, 'Unknown operation "delete", expected one of');
     await refuse({ iterations: 0 }, RangeError, "integers from 1 on, got 0");

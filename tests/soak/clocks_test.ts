@@ -3,7 +3,7 @@
  * it, as it goes by its server's clock, and must show so here.
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { type EngineName, PERSISTENT, TestBed } from "../support/bed.ts";
+import { type EngineName, hasServer, PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { movedClocks } from "../support/clocks.ts";
 
@@ -15,11 +15,6 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 const clocks = await movedClocks();
 if (typeof clocks === "string") console.log(`NO CLOCK IS MOVED: ${clocks}`);
 else for (const engine of PERSISTENT) register(engine, clocks);
-
-/** Which engines have a clock of their own. */
-function hasServer(engine: EngineName): boolean {
-  return engine === "redis";
-}
 
 function register(engine: EngineName, environment: (ms: number) => Record<string, string>): void {
   Deno.test({

@@ -6,6 +6,7 @@ import { complete, type Store } from "../../engines/complete.ts";
 import type { Engine, EngineLocation } from "../../engines/engine.ts";
 import { type EngineName, loadEngine } from "../../engines/registry.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { makeDatabase } from "./postgres_server.ts";
 import { startRedis } from "./redis_server.ts";
 
 export { complete, type EngineName, type Store };
@@ -20,6 +21,7 @@ export const ENGINES: readonly EngineName[] = [
   "pickledb",
   "diskcache",
   "lmdb",
+  "postgres",
 ];
 
 /** Engines whose data outlives the process, and that several processes can use at once. */
@@ -41,6 +43,22 @@ export interface Place {
 async function startOwnRedis() {
   const server = await startRedis();
   return { options: { url: server.url }, stop: () => server[Symbol.asyncDispose]() };
+}
+
+async function makeOwnDatabase() {
+  const database = await makeDatabase();
+  return { options: { url: database.url }, stop: () => database[Symbol.asyncDispose]() };
+}
+
+/** Engines that need a server. */
+const SERVERS: Partial<Record<EngineName, Setup>> = {
+  redis: startOwnRedis,
+  postgres: makeOwnDatabase,
+};
+
+/** Whether an engine keeps its data in a server, and nothing below the root folder. */
+export function hasServer(engine: EngineName): boolean {
+  return Object.hasOwn(SERVERS, engine);
 }
 
 /** Makes an engine, which isn't opened. */
@@ -87,9 +105,9 @@ export class TestBed implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Makes a bed; for redis, with a server of its own unless `setup` says otherwise. */
+  /** Makes a bed; with a server or database of its own, unless `setup` says otherwise. */
   static async create(engine: EngineName, setup?: Setup): Promise<TestBed> {
-    setup ??= engine === "redis" ? startOwnRedis : {};
+    setup ??= SERVERS[engine] ?? {};
     const { options, stop } = typeof setup === "function"
       ? await setup()
       : { options: setup, stop: undefined };

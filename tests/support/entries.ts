@@ -26,3 +26,8 @@ export async function keysOf(engine: Engine, prefix?: string): Promise<string[]>
   for await (const key of engine.keys(prefix)) keys.push(key);
   return keys.sort();
 }
+
+/** An entry of text, and its key. */
+export function pair(key: string, text: string, expiresAt?: number): [string, NewEntry] {
+  return [key, entryOf(text, expiresAt)];
+}

@@ -1,8 +1,7 @@
 /** Handles on Redis servers that a test starts itself. */
-import type { EngineLocation, NewEntry } from "../../engines/engine.ts";
+import type { EngineLocation } from "../../engines/engine.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
 import { disposable, type Options, type Store } from "./bed.ts";
-import { entryOf } from "./entries.ts";
 
 export const LOCATION = { name: "name", dbname: "main" };
 
@@ -22,22 +21,4 @@ export async function openRedis(
   const engine = redisAt(options, location);
   await engine.open();
   return engine;
-}
-
-/** An entry of text, and its key. */
-export function pair(key: string, text: string, expiresAt?: number): [string, NewEntry] {
-  return [key, entryOf(text, expiresAt)];
-}
-
-/** Tries until it works: after an outage a client takes a moment. */
-export async function eventually(work: () => unknown): Promise<void> {
-  for (const end = Date.now() + 20_000;;) {
-    try {
-      await work();
-      return;
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import { join } from "node:path";
+import { freePort, HOST, makeCertificate, requireProgram } from "./servers.ts";
 
 /** How to start a server. */
 export interface RedisOptions {
@@ -33,7 +34,6 @@ export interface RedisOptions {
 const COMMAND = "exec 3<&0; { cat <&3; kill -CONT $$; kill $$; } >/dev/null 2>&1 & " +
   'exec redis-server "$@" </dev/null 3<&-';
 const START_MS = 10_000;
-const HOST = "127.0.0.1";
 
 /** A running server; `await using` stops it and removes its folder. */
 export class RedisServer implements AsyncDisposable {
@@ -304,47 +304,4 @@ function serverArgs(
     all.push("--port", String(port));
   }
   return [...all, ...args];
-}
-
-/** A self-made certificate for 127.0.0.1 and localhost in `cert.pem`, its key in `key.pem`. */
-async function makeCertificate(folder: string): Promise<string> {
-  await requireProgram("openssl", "openssl");
-  const certificate = join(folder, "cert.pem");
-  const { success, stderr } = await new Deno.Command("openssl", {
-    args: ["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"].concat(
-      ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
-      ["-addext", `subjectAltName=DNS:localhost,IP:${HOST}`],
-      ["-addext", "basicConstraints=critical,CA:FALSE"],
-      ["-keyout", join(folder, "key.pem"), "-out", certificate],
-    ),
-  }).output();
-  if (!success) throw new Error(`openssl failed: ${new TextDecoder().decode(stderr)}`);
-  return await Deno.readTextFile(certificate);
-}
-
-async function requireProgram(program: string, debianPackage: string): Promise<void> {
-  try {
-    await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" })
-      .output();
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new Error(
-      `The program ${program} is needed and not installed: run apt-get install ${debianPackage}`,
-      { cause },
-    );
-  }
-}
-
-function freePort(): number {
-  for (;;) {
-    // Below those that the system hands out itself: it would give the port of a server that a test
-    // has just killed to the next program, and that would answer in its place.
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    try {
-      using listener = Deno.listen({ hostname: HOST, port });
-      return listener.addr.port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
 }

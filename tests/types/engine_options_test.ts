@@ -86,6 +86,7 @@ Deno.test("types: every built-in engine takes the options that its type names", 
       evictionPolicy: "none",
       minFileSize: 1,
     },
+    postgres: { url: "postgres://localhost/db", table: "t", timeout: 1, pool: 1 },
     lmdb: { path: "x", mapSize: 1, maxReaders: 1, mode: 0o600 },
   };
   assertEquals([named, Object.keys(ofEach).sort()], [true, ENGINES.toSorted()]);

@@ -11,6 +11,7 @@ export const BARE: Partial<Record<EngineName, () => Promise<{ openBare: OpenBare
   memory: () => import("./memory.ts"),
   pairtree: () => import("./pairtree.ts"),
   pickledb: () => import("./pickledb.ts"),
+  postgres: () => import("./postgres.ts"),
   redis: () => import("./redis.ts"),
   shelve: () => import("./shelve.ts"),
   sqlite: () => import("./sqlite.ts"),

@@ -11,8 +11,9 @@ import { Redis, type RedisOptions } from "ioredis";
 import { DecodeError } from "../../../codec/errors.ts";
 import { EngineError } from "../../../engines/errors.ts";
 import { HashStash } from "../../../mod.ts";
-import { entryOf, textAt } from "../../support/entries.ts";
-import { eventually, openRedis, pair, redisAt } from "../../support/redis.ts";
+import { entryOf, pair, textAt } from "../../support/entries.ts";
+import { openRedis, redisAt } from "../../support/redis.ts";
+import { eventually } from "../../support/servers.ts";
 import { RedisProxy } from "../../support/redis_proxy.ts";
 import {
   type RedisCluster,
