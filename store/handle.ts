@@ -112,7 +112,7 @@ export class Handle implements AsyncDisposable {
   #place: string | undefined;
   /** Where the data will live, as the engine says before it is opened. */
   #pathBefore: string | undefined;
-  /** How many entries the engine has said that it dropped after their deadline. */
+  /** How many entries that had ended the engine has named as it dropped them. */
   #expired = 0;
   #closing: Promise<void> | undefined;
   /** Whether its stores have been closed, or are just being. */
@@ -781,7 +781,10 @@ export class Handle implements AsyncDisposable {
   /** Drops what has expired; how many entries. */
   async prune(): Promise<number> {
     return await this.#onAll("prune", async (store) => {
-      const pruned = await this.#watchedPrune(store);
+      const named = this.#expired;
+      const pruned = await store.prune();
+      const count = pruned - (this.#expired - named);
+      if (count > 0) this.watch.tell("expire", undefined, { count });
       for (const side of this.#others.values()) await (await side).prune();
       await this.#pruneLeases(store);
       return pruned;
@@ -936,15 +939,6 @@ export class Handle implements AsyncDisposable {
     if (why === "expire") this.#expired++;
     this.watch.tell(why, text);
   };
-
-  async #watchedPrune(store: Store): Promise<number> {
-    const before = this.#expired;
-    const pruned = await store.prune();
-    // Those that the engine did not name.
-    const count = pruned - (this.#expired - before);
-    if (count > 0) this.watch.tell("expire", undefined, { count });
-    return pruned;
-  }
 
   #encoded([text, value]: readonly [string, unknown]): [string, Awaitable<Uint8Array>] {
     const encoding = this.codec.encode(value);

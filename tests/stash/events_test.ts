@@ -192,6 +192,22 @@ testOnEngines("events", {
     assertEquals(types(), ["hit"]);
   },
 
+  async "batches: one run for all, a hit or miss for each"(stash) {
+    const told = listen(stash);
+    const many = stash.stashedBatch((ids: number[]) => ids.map((id) => id * 2), { name: "many" });
+    assertEquals(await many.many([1, 2]), [2, 4]);
+    const compute = told.find(({ type }) => type === "compute")!;
+    assertEquals([compute.key, compute.count, compute.outcome], [undefined, 2, "ok"]);
+    const keyed = (wanted: StashEventType) =>
+      taken(told.filter(({ type }) => type === wanted)).map(([, key]) => key);
+    for (const type of ["miss", "set"] as const) assertEquals(keyed(type), [[1], [2]]);
+    assertEquals(told.length, 5);
+    told.length = 0;
+    assertEquals(await many(1), 2);
+    assertEquals(told.map(({ type, key }) => [type, key]), [["hit", [1]]]);
+    assertGreaterOrEqual(told[0].ms!, 0);
+  },
+
   async "156: listeners that throw or reject harm nobody"(stash) {
     const called: string[] = [];
     for (const type of EVENT_TYPES) {

@@ -1,24 +1,19 @@
 /** OpenTelemetry and the channels, in programs of their own: acceptance cases 155 and 156. */
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
-import { fileURLToPath } from "node:url";
+import { outputOf, ROOT_URL } from "../../dev/run.ts";
 import { ENGINES, TestBed } from "../support/bed.ts";
-import { REPOSITORY } from "../support/child.ts";
+import { runScript } from "../support/child.ts";
 import { SECRET } from "../support/telemetry_worker.ts";
 
 /** Deno's own OpenTelemetry, which writes what it would export to stderr. */
 const CONSOLE = { OTEL_DENO: "true", OTEL_EXPORTER_OTLP_PROTOCOL: "console" };
 
 async function run(worker: string, options: unknown, env: Record<string, string> = {}) {
-  const script = fileURLToPath(new URL(`../support/${worker}`, import.meta.url));
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "--unstable-kv", script, JSON.stringify(options)],
-    cwd: REPOSITORY,
-    env: { ...env, NO_COLOR: "1" },
-  }).output();
-  const decoder = new TextDecoder();
-  const [out, exported] = [decoder.decode(stdout), decoder.decode(stderr)];
-  assert(success, exported);
-  return { out, exported };
+  const script = `tests/support/${worker}`;
+  const args = ["run", "-A", "--no-check", "--unstable-kv", script, JSON.stringify(options)];
+  const { success, stdout, stderr } = await outputOf(args, { env });
+  assert(success, stderr);
+  return { out: stdout, exported: stderr };
 }
 
 interface ExportedSpan {
@@ -82,8 +77,8 @@ for (const engine of ENGINES) {
           `engine=${engine}, name=watched, operation=${operation}, outcome=${outcome}`;
         return countOf(exported, "hashstash.operation.duration", attributes);
       };
-      // The function f; the generator, what was asked for twice together, and what fails miss.
-      assertEquals([operation("get", "hit"), operation("get", "miss")], [1, 5]);
+      // The functions, what was asked for twice together, and what fails miss.
+      assertEquals([operation("get", "hit"), operation("get", "miss")], [2, 6]);
       for (const name of ["setMany", "getMany", "pop", "deleteMany", "prune", "clear"]) {
         assertEquals([name, operation(name, "ok")], [name, 1]);
       }
@@ -93,7 +88,7 @@ for (const engine of ENGINES) {
       assertEquals(count("hashstash.operation.duration", "operation=modify, outcome=error"), 1);
       assertEquals(count("hashstash.compute.duration", "outcome=error"), 1);
       const computed = `engine=${engine}, name=watched, outcome=ok`;
-      assertEquals(countOf(exported, "hashstash.compute.duration", computed), 3);
+      assertEquals(countOf(exported, "hashstash.compute.duration", computed), 4);
       assertGreater(countOf(exported, "hashstash.evictions", "engine=memory, name=small"), 0);
       assertStringIncludes(exported, "bounds:  [1e-5, 2.5e-5,");
       assertStringIncludes(exported, "(Histogram, unit=s)");
@@ -151,7 +146,7 @@ Deno.test("155, 156: an SDK of OpenTelemetry that the program has registered", a
     engine: "memory",
     name: "watched",
   });
-  assertEquals([hits.value.count, hits.value.buckets.boundaries[0]], [1, 1e-5]);
+  assertEquals([hits.value.count, hits.value.buckets.boundaries[0]], [2, 1e-5]);
   const names = all.map(({ descriptor }) => descriptor.name).sort();
   assertEquals(names, [
     "hashstash.compute.duration",
@@ -168,7 +163,39 @@ Deno.test("telemetry: without OpenTelemetry nothing is exported", async () => {
     await stash.getOrSet("a", () => 1);
     console.log(Reflect.get(globalThis, Symbol.for("opentelemetry.js.api.1")));
   `;
-  const { runScript } = await import("../support/child.ts");
   const { success, stdout, stderr } = await runScript(script, [], env);
   assertEquals([success, stdout, stderr], [true, "undefined\n", ""]);
+});
+
+Deno.test("telemetry: the dashboard asks for what there is", async () => {
+  const dashboard = JSON.parse(await Deno.readTextFile(new URL("docs/grafana.json", ROOT_URL)));
+  const { exported } = await run("telemetry_worker.ts", { engine: "memory" }, CONSOLE);
+  const metrics = exported.split(/^(?=SPAN|METRIC|LOG)/m).filter((part) => /^METRIC/.test(part));
+  const [names, labels] = [new Set<string>(), new Set(["le"])];
+  for (const metric of metrics) {
+    const [, name, kind] = metric.match(/^METRIC (\S+) \((\w+)/)!;
+    // As Prometheus has them.
+    const base = name.replaceAll(".", "_");
+    if (kind === "Sum") names.add(`${base}_total`);
+    else for (const end of ["bucket", "count", "sum"]) names.add(`${base}_seconds_${end}`);
+    for (const [, list] of metric.matchAll(/^ {2}\{(.*)\} /gm)) {
+      for (const pair of list.split(", ")) labels.add(pair.split("=")[0].replace(".", "_"));
+    }
+  }
+  interface Panel {
+    readonly title: string;
+    readonly targets: { readonly expr: string }[];
+  }
+  const panels: Panel[] = dashboard.panels;
+  assertGreater(panels.length, 5);
+  for (const { title, targets } of panels) {
+    for (const { expr } of targets) {
+      const asked = [...expr.matchAll(/hashstash_\w+/g)].map(([name]) => name);
+      assertGreater(asked.length, 0, title);
+      assertEquals(asked.filter((name) => !names.has(name)), [], title);
+      const by = [...expr.matchAll(/by \(([^)]*)\)/g)].flatMap(([, list]) => list.split(", "));
+      const matched = [...expr.matchAll(/(\w+)=~?"/g)].map(([, label]) => label);
+      assertEquals([...by, ...matched].filter((label) => !labels.has(label)), [], title);
+    }
+  }
 });

@@ -7,7 +7,6 @@
 import { subscribe } from "node:diagnostics_channel";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
 import { EVENT_TYPES } from "../../store/events.ts";
-import { Watch } from "../../store/watch.ts";
 
 /** The word that no exported byte may have. */
 export const SECRET = "hunter2";
@@ -56,11 +55,12 @@ export async function work(options: HashStashOptions): Promise<void> {
     yield 2;
   }, { name: "numbers" });
   await inSpan("outside the generator", async () => await Array.fromAsync(numbers(key)));
-  const { engine, name, dbname } = stash;
-  const watch = new Watch({ engine, options: { name, dbname, telemetry: { keys: false } } });
-  await inSpan("outside the batch", async () => {
-    await watch.batch(2, async () => await inSpan("inside the batch", async () => {}));
-  });
+  const many = stash.stashedBatch(async (keys: string[]) => {
+    await inSpan("inside the batch", async () => {});
+    return keys.map(() => value);
+  }, { name: "many" });
+  await inSpan("outside the batch", async () => void await many(key));
+  await many(key);
   await inSpan("together", async () => {
     const slow = async () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
