@@ -38,6 +38,7 @@ import {
   RESERVED_DBNAMES,
   rootDirOf,
   type SetOptions,
+  TEMPORARY,
   type TouchOptions,
   withoutFilePath,
 } from "./options.ts";
@@ -335,7 +336,7 @@ export class Handle implements AsyncDisposable {
 
   /** A handle on a store of its own with the same options, removed when it is closed. */
   tmp(changes: HashStashOptions): Handle {
-    const name = `.tmp-${crypto.randomUUID()}`;
+    const name = TEMPORARY + crypto.randomUUID();
     const merged = this.#derivedOptions({ name, ...changes });
     merged.engineOptions = withoutFilePath(merged.engineOptions);
     const checked = checkOptions(merged);

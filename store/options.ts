@@ -164,6 +164,9 @@ const SET_OPTION_NAMES = [...DEADLINE_NAMES, "tags"];
 /** The most tags of one entry, and of one invalidation. */
 const MOST_TAGS = 100;
 
+/** What the names of temporary stashes begin with. */
+export const TEMPORARY = ".tmp-";
+
 /** Names of stores that a stash keeps for itself inside a dbname. */
 export const RESERVED_DBNAMES = {
   versions: ".versions",

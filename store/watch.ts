@@ -15,6 +15,7 @@ import {
   StashEvents,
   type StashEventType,
 } from "./events.ts";
+import { TEMPORARY } from "./options.ts";
 import {
   type Attributes,
   errorType,
@@ -272,7 +273,9 @@ export class Watch {
   #attributes(): Attributes;
   #attributes(operation: string, outcome: string): Attributes;
   #attributes(operation?: string, outcome?: string): Attributes {
-    const { engine, options: { name } } = this.#of;
+    const { engine, options } = this.#of;
+    // One series of a metric for all that are temporary: each has a name of its own.
+    const name = options.name.startsWith(TEMPORARY) ? `${TEMPORARY}*` : options.name;
     return operation === undefined
       ? { engine, name }
       : { operation, outcome: outcome!, engine, name };

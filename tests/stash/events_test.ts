@@ -1,5 +1,5 @@
 /** The events of a stash: acceptance case 156, and each type on each engine that it can concern. */
-import { assertEquals, assertGreater, assertGreaterOrEqual } from "@std/assert";
+import { assertEquals, assertGreater, assertGreaterOrEqual, assertThrows } from "@std/assert";
 import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
 import {
   HashStash,
@@ -353,6 +353,15 @@ testOnMemory("events: channels have no key and no error's message unless asked t
   assertGreaterOrEqual(ms!, 0);
   assertEquals(failed, { type: "compute", ...where, outcome: "error", errorType: "RangeError" });
   assertEquals(channel("hashstash:hit").hasSubscribers, false);
+});
+
+Deno.test("events: the option telemetry is checked", () => {
+  for (const telemetry of [null, true, [1], { keys: 1 }, { keys: null }, { key: true }]) {
+    const options = { engine: "memory", telemetry } as unknown as HashStashOptions;
+    assertThrows(() => new HashStash(options), TypeError);
+  }
+  const { telemetry } = new HashStash({ engine: "memory", telemetry: {} }).toJSON();
+  assertEquals(telemetry, undefined);
 });
 
 testOnMemory("events: channels have keys with telemetry.keys", async (stash) => {

@@ -89,6 +89,8 @@ for (const engine of ENGINES) {
       assertEquals(count("hashstash.compute.duration", "outcome=error"), 1);
       const computed = `engine=${engine}, name=watched, outcome=ok`;
       assertEquals(countOf(exported, "hashstash.compute.duration", computed), 4);
+      const temporary = `engine=${engine}, name=.tmp-*, operation=set, outcome=ok`;
+      assertEquals(countOf(exported, "hashstash.operation.duration", temporary), 1);
       assertGreater(countOf(exported, "hashstash.evictions", "engine=memory, name=small"), 0);
       assertStringIncludes(exported, "bounds:  [1e-5, 2.5e-5,");
       assertStringIncludes(exported, "(Histogram, unit=s)");

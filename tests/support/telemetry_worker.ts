@@ -80,6 +80,8 @@ export async function work(options: HashStashOptions): Promise<void> {
   await stash.invalidate({ prefix: SECRET });
   await stash.prune();
   await stash.clear({ deep: true });
+  await using temporary = stash.tmp();
+  await temporary.set(key, value);
   // A result that can't be stored, an entry that can't be read.
   await using small = new HashStash({
     name: "small",
