@@ -51,7 +51,14 @@ export type {
   Version,
 } from "./store/types.ts";
 export type { StoreInfo } from "./store/stores.ts";
-export type { StashEventDetail, StashEvents } from "./store/events.ts";
+export type {
+  StashEvent,
+  StashEventDetail,
+  StashEventListener,
+  StashEventMessage,
+  StashEvents,
+  StashEventType,
+} from "./store/events.ts";
 export { type Computation, computation, type KeepOptions } from "./functions/computation.ts";
 export type { FlightOptions } from "./functions/options.ts";
 export type { BatchOptions, BatchResult, GetOrSetManyOptions } from "./functions/batch.ts";
@@ -76,6 +83,7 @@ export type {
   HashStashJSON,
   HashStashOptions,
   SetOptions,
+  TelemetryOptions,
   TouchOptions,
 } from "./store/options.ts";
 export type { InvalidateOptions, SelectOptions } from "./store/selection.ts";

@@ -2,6 +2,7 @@ import { DecodeError } from "../codec/errors.ts";
 import { batches, each, mapped } from "./each.ts";
 import type {
   Awaitable,
+  DropListener,
   Engine,
   EngineCheck,
   EngineCheckOptions,
@@ -24,7 +25,8 @@ import { Tally, utf8Length } from "./tally.ts";
  * works on. Decorators are stores, too.
  */
 export interface Store
-  extends Required<Omit<Engine, "explain" | "size" | "clear" | "prune" | "byteSize">> {
+  extends
+    Required<Omit<Engine, "explain" | "watchDrops" | "size" | "clear" | "prune" | "byteSize">> {
   /** How many live entries there are. */
   size(): Awaitable<number>;
   /** Removes all entries, with `deep` also those of nested stores. */
@@ -48,6 +50,8 @@ export interface CompleteOptions {
    * `undefined` when it is none. Without it `stores` tells of this part alone.
    */
   nestedKey?: (rest: string) => [dbname: string, key: string] | undefined;
+  /** Told of the entries of this part that the engine drops by itself, where it says which. */
+  onDrop?: DropListener;
 }
 
 /** What stores values: a `RangeError` of theirs says that one is more than the engine takes. */
@@ -66,6 +70,21 @@ const BATCH = 256;
  * last.
  */
 const opened = new SharedResources<Engine, Engine>((engine) => engine.close());
+
+/** Who is told of what an engine drops: each of the parts that are made of it and open. */
+const dropListeners = new WeakMap<Engine, Set<DropListener>>();
+
+function listenersOf(engine: Engine): Set<DropListener> {
+  let listeners = dropListeners.get(engine);
+  if (listeners === undefined) {
+    const all = listeners = new Set<DropListener>();
+    dropListeners.set(engine, all);
+    engine.watchDrops?.((key, why) => {
+      for (const listener of all) listener(key, why);
+    });
+  }
+  return listeners;
+}
 
 /**
  * An engine with every method of the interface: those that it lacks are made of those it has. It
@@ -107,16 +126,23 @@ export class CompleteEngine implements Store {
   readonly #nestedKey: CompleteOptions["nestedKey"];
   /** What the methods that may be about a part are given; the whole engine needs no prefix. */
   readonly #part: string | undefined;
+  readonly #onDrop: DropListener | undefined;
   /** This one's share of the engine, from the first `open` to `close`. */
   #hold: Promise<Hold<Engine>> | undefined;
   #isOpen = false;
 
-  constructor(engine: Engine, { prefix = "", nestedPrefix, nestedKey }: CompleteOptions = {}) {
+  constructor(
+    engine: Engine,
+    { prefix = "", nestedPrefix, nestedKey, onDrop }: CompleteOptions = {},
+  ) {
     this.#engine = engine;
     this.#prefix = prefix;
     this.#nestedPrefix = nestedPrefix;
     this.#nestedKey = nestedKey;
     this.#part = prefix === "" ? undefined : prefix;
+    this.#onDrop = onDrop && ((key, why) => {
+      if (key.startsWith(prefix)) onDrop(this.#own(key), why);
+    });
   }
 
   get name(): string {
@@ -141,6 +167,7 @@ export class CompleteEngine implements Store {
   }
 
   async open(): Promise<void> {
+    if (this.#onDrop !== undefined) listenersOf(this.#engine).add(this.#onDrop);
     const hold = this.#hold ??= opened.acquire(this.#engine, async () => {
       await this.#engine.open();
       return this.#engine;
@@ -156,6 +183,7 @@ export class CompleteEngine implements Store {
   }
 
   async close(): Promise<void> {
+    if (this.#onDrop !== undefined) listenersOf(this.#engine).delete(this.#onDrop);
     this.#isOpen = false;
     const hold = this.#hold;
     this.#hold = undefined;

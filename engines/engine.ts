@@ -235,6 +235,13 @@ export interface Engine {
    */
   explain?(error: unknown, operation: EngineOperation, key?: string): string | Error | undefined;
 
+  /**
+   * Has the listener told of each entry that this handle drops by itself: to keep within its limits,
+   * or as it finds that the deadline has passed. Called once, before `open`; the listener neither
+   * throws nor calls the engine. Default: nobody is told which entries those were.
+   */
+  watchDrops?(listener: DropListener): void;
+
   /** Whether the key is there. Default: `get`. */
   has?(key: string): Awaitable<boolean>;
   /** Entries in the order of the keys. Default: `get` of each. */
@@ -274,6 +281,9 @@ export interface Engine {
    */
   stores?(counted: boolean): Iterable<FoundStore> | AsyncIterable<FoundStore>;
 }
+
+/** Told of an entry that an engine dropped by itself, and why. */
+export type DropListener = (key: string, why: "evict" | "expire") => void;
 
 /** Where an engine keeps the store that it is made for. */
 export interface EngineLocation {

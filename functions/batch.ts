@@ -15,7 +15,7 @@ import type { Job } from "./job.ts";
 import { type FunctionOptions, Memo } from "./memoize.ts";
 import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
 import { markFunction } from "./retire.ts";
-import { CLAIMED, fly, hit } from "./single_flight.ts";
+import { CLAIMED, elapsed, fly, hit, missed, type Wish } from "./single_flight.ts";
 
 /**
  * How `getOrSetMany` keeps what it makes.
@@ -100,9 +100,10 @@ class Batch {
     const { target } = job;
     const asked = [{ job, isForced }];
     target.enter("get");
+    const begin = target.watch.beginGet();
     try {
       const [found] = isForced ? await this.#window.join(asked) : await this.#find(asked);
-      return await this.#take(asked[0], found);
+      return await this.#take(asked[0], found, begin);
     } finally {
       target.leave();
     }
@@ -145,25 +146,37 @@ class Batch {
     return this.#work.target.onKeys("get", texts, "read", () => this.#window.join(asked), true);
   }
 
-  /** The value that is there, or the one that is made: here or, waited for, elsewhere. */
-  async #take({ job, isForced }: Asked, found: Found): Promise<unknown> {
-    if ("round" in found && !isForced) job.target.stats.misses++;
+  /**
+   * The value that is there, or the one that is made: here or, waited for, elsewhere.
+   *
+   * @param begin When the caller asked for it; 0: that is not to be told.
+   */
+  async #take({ job, isForced }: Asked, found: Found, begin = 0): Promise<unknown> {
+    if ("entry" in found) return await hit(job, found.entry, begin);
+    if ("round" in found && !isForced) missed(job, elapsed(begin));
     const wish = isForced ? "new" : isNested() ? "any" : "unclaimed";
-    let member: Member | undefined;
-    for (let attempt = 0;; attempt++) {
-      if ("entry" in found) return await hit(job, found.entry);
-      if ("error" in found) throw found.error;
-      const { round, place } = found;
-      member ??= new Member(job);
-      member.enter(round, place);
-      try {
-        const made = await fly(job, wish, undefined, member);
+    const member = new Member(job);
+    const made = await this.#make(member, found, wish);
+    if (made !== CLAIMED) return made;
+    return await job.target.watch.during("wait", job.text, async () => {
+      for (let attempt = 0;; attempt++) {
+        if ("round" in found) await found.round.pause(attempt);
+        [found] = await this.#again.join([{ job, isForced }]);
+        const made = await this.#make(member, found, wish);
         if (made !== CLAIMED) return made;
-      } finally {
-        member.waits();
       }
-      await round.pause(attempt);
-      [found] = await this.#again.join([{ job, isForced }]);
+    });
+  }
+
+  /** The value, or `CLAIMED` when another process is at it. */
+  async #make(member: Member, found: Found, wish: Wish): Promise<unknown> {
+    if ("entry" in found) return await hit(member.job, found.entry);
+    if ("error" in found) throw found.error;
+    member.enter(found.round, found.place);
+    try {
+      return await fly(member.job, wish, undefined, member);
+    } finally {
+      member.waits();
     }
   }
 

@@ -260,7 +260,8 @@ class Call {
     const jobs = new Map(this.#members.map(({ job }) => [job.text, job]));
     const ids = Array.from(jobs.values(), (job) => job.compute());
     try {
-      const made = await this.#run.within(() => this.#operation.run(() => this.#work.call(ids)));
+      const calling = () => this.#run.within(() => this.#operation.run(() => this.#work.call(ids)));
+      const made = await this.#work.target.watch.batch(ids.length, calling);
       return this.#slotsOf(made, [...jobs.keys()]);
     } finally {
       this.#run.end();

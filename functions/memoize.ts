@@ -40,6 +40,7 @@ import type { Job } from "./job.ts";
 import {
   fly,
   type Found,
+  missed,
   newerOrStale,
   recallOrCompute,
   refresh,
@@ -232,7 +233,11 @@ export class Memo {
       return await this.handle.run("get entries", async (store) => {
         const entries = await store.getMany(texts);
         return await Promise.all(
-          entries.map((entry, i) => entry === undefined ? ABSENT : serve(jobs[i], entry)),
+          entries.map(async (entry, i) => {
+            const found = entry === undefined ? ABSENT : await serve(jobs[i], entry);
+            if (found === ABSENT) missed(jobs[i]);
+            return found;
+          }),
         );
       });
     } catch {

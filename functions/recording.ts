@@ -22,6 +22,7 @@ import {
   storeResult,
   type Wish,
 } from "./single_flight.ts";
+import type { Started } from "../store/watch.ts";
 import { orAborted } from "./waiting.ts";
 
 type Source = AsyncGenerator<unknown, unknown, unknown>;
@@ -78,7 +79,7 @@ async function find(
     const running = openings.get(id);
     const joins = running !== undefined && (wish === "any" || running.isNew);
     const reader = joins
-      ? await running.join(signal, job)
+      ? await job.target.watch.during("wait", job.text, running.join.bind(running, signal, job))
       : await new Opening(job, start, wish, id).join(signal);
     if (reader !== undefined) return reader;
   }
@@ -194,6 +195,8 @@ class Recording {
   readonly #source: Source;
   readonly #run: ComputedRun;
   readonly #operation: Operation;
+  /** Tells of the run; the generator's own spans are below its. */
+  readonly #told: Started | undefined;
   /**
    * What it yielded, encoded at the yield: a generator may change what it has yielded, and so may
    * each reader, who therefore gets values of its own.
@@ -213,6 +216,7 @@ class Recording {
     this.#claim = claim;
     this.#onEnd = onEnd;
     this.#source = source;
+    this.#told = job.target.watch.start("compute", job.text);
   }
 
   /** The last invalidation of tags before it was begun. */
@@ -302,7 +306,9 @@ class Recording {
 
   async #nextItem(): Promise<IteratorResult<unknown, unknown>> {
     try {
-      return await this.#run.within(() => this.#operation.within(() => this.#source.next()));
+      const next = () => this.#operation.within(() => this.#source.next());
+      const told = this.#told;
+      return await this.#run.within(told === undefined ? next : () => told.within(next));
     } catch (error) {
       if (!this.#run.isLate) await keepError(this.#job, error);
       await spareRefreshes(this.#job, this.#claim);
@@ -347,6 +353,7 @@ class Recording {
 
   async #close(end: End): Promise<void> {
     this.#end = end;
+    this.#told?.end("error" in end ? { thrown: end.error } : undefined);
     this.#run.end();
     this.#operation.end();
     this.#onEnd();

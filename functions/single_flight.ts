@@ -17,6 +17,7 @@ import { opened, openHeader, type StoredEntry, valueOf } from "../store/header.t
 import { Lease, LeaseWatch } from "../store/leases.ts";
 import { readEach } from "../store/groups.ts";
 import { registerRun } from "../store/runs.ts";
+import { since } from "../store/telemetry.ts";
 import { ComputedRun, type KeepOptions } from "./computation.ts";
 import { isAhead, isFresh, isSpared, keeping, staleSince, tagsOf } from "./freshness.ts";
 import { type Job, WITHDRAWN } from "./job.ts";
@@ -355,7 +356,8 @@ class Flight {
       this.#waiting.signal.throwIfAborted();
       this.#stage = "computing";
       claimed.onOvertaken(() => this.#end());
-      const value = await run.within(() => this.operation.run(() => compute(job, run)));
+      const computing = () => run.within(() => this.operation.run(() => compute(job, run)));
+      const value = await job.target.watch.during("compute", job.text, computing, WITHDRAWN);
       run.end();
       const bytes = await job.target.codec.encode(value);
       if (!this.#isLeft) this.#stage = "storing";
@@ -404,10 +406,13 @@ export class Stale {
   readonly entry: Entry;
   /** Whether it is served when the run fails, and not only when it is late. */
   readonly isForErrors: boolean;
+  /** How long looking it up took, ms, where that is known. */
+  readonly ms: number | undefined;
 
-  constructor(entry: Entry, isForErrors: boolean) {
+  constructor(entry: Entry, isForErrors: boolean, ms?: number) {
     this.entry = entry;
     this.isForErrors = isForErrors;
+    this.ms = ms;
   }
 }
 
@@ -416,30 +421,44 @@ export type Found = { readonly value: unknown; readonly isDue: boolean } | Stale
 
 /** The stored result, or what to fall back on, or `ABSENT`; one that is due sets off a refresh. */
 export async function recall(job: Job): Promise<unknown> {
-  const entry = await job.target.getEntry(job.text);
-  const found = entry === undefined ? ABSENT : await serve(job, entry);
-  if (found === ABSENT) job.target.stats.misses++;
+  const { target, text } = job;
+  const begin = target.watch.beginGet();
+  let found: Found;
+  try {
+    const entry = await target.getEntry(text);
+    found = entry === undefined ? ABSENT : await serve(job, entry, begin);
+  } catch (thrown) {
+    if (begin !== 0) target.watch.count("get", begin, { thrown });
+    throw thrown;
+  }
+  if (found === ABSENT) missed(job, elapsed(begin));
   if (found === ABSENT || found instanceof Stale) return found;
   if (found.isDue) void refresh(job);
   return found.value;
 }
 
-/** What a stored result is for a caller of the job, and whether it is due for a refresh. */
-export async function serve(job: Job, entry: Entry): Promise<Found> {
+/**
+ * What a stored result is for a caller of the job, and whether it is due for a refresh.
+ *
+ * @param begin When the caller began to look it up; 0: that is not to be told.
+ */
+export async function serve(job: Job, entry: Entry, begin = 0): Promise<Found> {
   const { staleWhileRevalidate, staleIfError, softTimeout } = job.options;
   const age = staleSince(entry);
-  if (age < 0) return { value: await hit(job, entry), isDue: isDue(job, entry) };
+  if (age < 0) return { value: await hit(job, entry, begin), isDue: isDue(job, entry) };
   if (age < (staleWhileRevalidate ?? 0)) {
-    return { value: await hit(job, entry), isDue: !isSpared(entry) };
+    return { value: await hit(job, entry, begin), isDue: !isSpared(entry) };
   }
   if (age < (staleIfError ?? 0)) {
     return isSpared(entry)
-      ? { value: await hit(job, entry), isDue: false }
-      : new Stale(entry, true);
+      ? { value: await hit(job, entry, begin), isDue: false }
+      : new Stale(entry, true, elapsed(begin));
   }
   // Who says nothing of how old a result may be takes what is stored rather than wait for long.
   const isUnbounded = staleWhileRevalidate === undefined && staleIfError === undefined;
-  return softTimeout !== undefined && isUnbounded ? new Stale(entry, false) : ABSENT;
+  if (softTimeout !== undefined && isUnbounded) return new Stale(entry, false, elapsed(begin));
+  job.target.watch.tell("expire", job.text);
+  return ABSENT;
 }
 
 function isDue(job: Job, entry: Entry): boolean {
@@ -450,10 +469,25 @@ function isDue(job: Job, entry: Entry): boolean {
 export async function hit(
   { target, text }: Pick<Job, "target" | "text">,
   entry: Entry,
+  begin = 0,
+  ms?: number,
 ): Promise<unknown> {
   const value = await target.read(entry, text);
   target.stats.hits++;
+  const type = staleSince(entry) < 0 ? "hit" : "stale";
+  target.watch.looked(type, text, ms ?? elapsed(begin), entry.value.length);
   return value;
+}
+
+/** There is nothing that can be served. */
+export function missed({ target, text }: Job, ms?: number): void {
+  target.stats.misses++;
+  target.watch.looked("miss", text, ms);
+}
+
+/** How long it has been, ms; `undefined`: that is not to be told. */
+export function elapsed(begin: number): number | undefined {
+  return begin === 0 ? undefined : since(begin);
 }
 
 /** For callers who take a stale result for absent: of most entries the value alone tells. */
@@ -461,7 +495,9 @@ async function readFresh(target: Handle, entry: EntryValue, text: string): Promi
   const { header } = "header" in entry ? entry as StoredEntry : openHeader(entry.value);
   if (header?.stale === undefined) return await target.read(entry, text);
   const whole = await target.run("get", (store) => store.get(text), true);
-  return whole !== undefined && isFresh(whole) ? await target.read(whole, text) : ABSENT;
+  if (whole !== undefined && isFresh(whole)) return await target.read(whole, text);
+  if (whole !== undefined) target.watch.tell("expire", text);
+  return ABSENT;
 }
 
 /**
@@ -481,7 +517,10 @@ export async function newerOrStale(
     : startTimer(() => resolve(ABSENT), softTimeout);
   try {
     const made = await Promise.race([flying, late]);
-    if (made !== ABSENT && made !== SPARED) return made;
+    if (made !== ABSENT && made !== SPARED) {
+      missed(job, stale.ms);
+      return made;
+    }
     // The run goes on for those who come later; when it fails, nobody else is told.
     if (made === ABSENT) flying.catch((error) => signal?.aborted || reportTo(job, error));
   } catch (error) {
@@ -490,7 +529,7 @@ export async function newerOrStale(
   } finally {
     stopTimer(timer);
   }
-  return await hit(job, stale.entry);
+  return await hit(job, stale.entry, 0, stale.ms);
 }
 
 function reportTo({ target, text }: Job, error: unknown): void {
@@ -516,7 +555,12 @@ export async function fly(
     if (flight !== undefined && wish === "new" && !flight.isNew) {
       // It began before this call: it may be making just what the caller wants to be rid of.
       const { landing, operation } = flight;
-      await waitingFor(operation, GET_WITHIN, () => orAborted(settled(landing), signal));
+      const ending = () => orAborted(settled(landing), signal);
+      await job.target.watch.during(
+        "wait",
+        job.text,
+        () => waitingFor(operation, GET_WITHIN, ending),
+      );
       continue;
     }
     signal?.throwIfAborted();
@@ -524,20 +568,27 @@ export async function fly(
     // Who joins may come after a removal, or an invalidation, that the flight does not know of yet.
     const joined = joins ? Promise.all([flight!.isHeld(), clockOf(job)]) : undefined;
     flight ??= new Flight(id, job, wish, seat);
-    const landing = await flight.join(signal);
+    const { watch } = job.target;
+    const landing = await (joins
+      ? watch.during("wait", job.text, flight.join.bind(flight, signal))
+      : flight.join(signal));
     if (typeof landing !== "symbol") {
       const { bytes, invalidatedSince = Infinity } = landing;
       if (joined !== undefined) {
         const [isHeld, clock] = await joined;
         // Of several invalidations of a tag only the last is known: he may have come after another.
-        if (!isHeld || clock > invalidatedSince) continue;
+        if (!isHeld || clock > invalidatedSince) {
+          continue;
+        }
       }
       if (!joins || !flight.hasFound) {
         return await job.target.read({ value: bytes }, job.text);
       }
       // What it found may have been removed before this call was made.
       const value = await job.target.get(job.text, ABSENT, readFresh);
-      if (value !== ABSENT) return value;
+      if (value !== ABSENT) {
+        return value;
+      }
       continue;
     }
     // Of one that another began, it may be the other's answer, or the other has called it off: then
@@ -641,18 +692,24 @@ async function claimWithLease(
   const leases = options.lock === "shared" ? await target.leases() : undefined;
   const watch = new LeaseWatch();
   const end = performance.now() + (isNested() ? LONGEST_NESTED_WAIT * options.lease : Infinity);
-  for (let attempt = 0;; attempt++) {
+  const take = async (): Promise<Claimed | undefined> => {
     const lease = leases && await Lease.take(leases, text, { ms: options.lease, isActive }, watch);
     const isBeside = leases !== undefined && lease === undefined;
-    if (!isBeside || performance.now() > end) {
-      return await grant(store, job, wish, lease, isBeside);
+    if (isBeside && performance.now() <= end) return undefined;
+    return await grant(store, job, wish, lease, isBeside);
+  };
+  const taken = await take();
+  if (taken !== undefined) return taken;
+  if (wish === "refresh" || wish === "unclaimed") return CLAIMED;
+  return await target.watch.during("wait", text, async () => {
+    for (let attempt = 0;; attempt++) {
+      await pause(Math.min(100, 5 * 2 ** attempt) * (0.5 + Math.random()), signal);
+      const found = wish === "new" ? undefined : await store.get(text);
+      if (found !== undefined && isFresh(found)) return { found };
+      const taken = await take();
+      if (taken !== undefined) return taken;
     }
-    if (wish === "refresh" || wish === "unclaimed") return CLAIMED;
-    await pause(Math.min(100, 5 * 2 ** attempt) * (0.5 + Math.random()), signal);
-    if (wish === "new") continue;
-    const found = await store.get(text);
-    if (found !== undefined && isFresh(found)) return { found };
-  }
+  });
 }
 
 /** A result that is claimed together with others. */
@@ -754,6 +811,7 @@ async function grant(
 
 function begin(store: Store, job: Job, lease: Lease | undefined, isBeside: boolean): Claim {
   if (lease !== undefined) job.target.adopt(lease);
+  if (lease?.isTakenOver) job.target.watch.tell("takeover", job.text);
   return new Claim(store, job, lease, isBeside);
 }
 
@@ -827,6 +885,7 @@ export async function storeResult(
     target.refuseInModify(job.text, "store a result inside the modify of its key");
     if (!await claimed.store(entry)) return;
     target.stats.sets++;
+    target.watch.stored(job.text, entry.value.length);
     await dropError(job);
   };
   try {

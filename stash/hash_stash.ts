@@ -970,8 +970,18 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   }
 
   /**
-   * What happens without a caller to be told: `"error"` when a result was computed, or an error was
-   * to be kept, and could not be stored. A listener that throws harms nobody.
+   * What happens in the stash, and in the functions that keep their results in it: `"hit"`,
+   * `"miss"`, `"set"`, … as {@linkcode StashEventType} says. A listener that throws or rejects harms
+   * nobody, and without listeners an event is not made.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ engine: "memory" });
+   * stash.events.addEventListener("set", ({ detail }) => console.log(detail.key, detail.bytes));
+   * await stash.set("key", "value"); // key 7
+   * ```
    */
   get events(): StashEvents {
     return this.#handle.events;

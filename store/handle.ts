@@ -2,15 +2,15 @@ import { join, sep as SEPARATOR } from "node:path";
 import { Codec } from "../codec/codec.ts";
 import { textPrefixes } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
-import { batches, groupsOf } from "../engines/each.ts";
+import { batches, each, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
-import { EngineError, safeDecodeKey, unreadable } from "../engines/errors.ts";
+import { EngineError, unreadable } from "../engines/errors.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
 import { isNotFound } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
-import { type StashEventDetail, StashEvents } from "./events.ts";
+import type { StashEvents } from "./events.ts";
 import {
   freshUntil,
   given,
@@ -38,10 +38,12 @@ import {
   RESERVED_DBNAMES,
   rootDirOf,
   type SetOptions,
+  TEMPORARY,
   type TouchOptions,
   withoutFilePath,
 } from "./options.ts";
 import { type Access, type Call, Order } from "./order.ts";
+import { findTelemetry, since } from "./telemetry.ts";
 import { hasRuns, overtakeRuns, overtakeRunsOf } from "./runs.ts";
 import type { TextPairs } from "./pairs.ts";
 import {
@@ -55,6 +57,7 @@ import { type StoreInfo, storesIn } from "./stores.ts";
 import { type TaggedStore, TagSpace } from "./tag_space.ts";
 import type { StashCheck, StashEntry, StashStats, Version } from "./types.ts";
 import { Versions, versionsOf } from "./versions.ts";
+import { Watch } from "./watch.ts";
 
 /** Entries handed to an engine at once: enough to amortise a transaction or a round trip … */
 const BATCH = 500;
@@ -88,6 +91,8 @@ export class Handle implements AsyncDisposable {
   readonly stats: StashStats = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
   /** What its keys are: any, or the lists of a function's arguments. */
   readonly kind: "stash" | "function";
+  /** Who is told of what happens in it. */
+  readonly watch: Watch;
   /** Whether everything is removed when it is closed. */
   readonly #isTemporary: boolean;
   #store: Store | undefined;
@@ -103,12 +108,13 @@ export class Handle implements AsyncDisposable {
   #hasInside = false;
   readonly #children = new Set<AsyncDisposable>();
   readonly #order = new Order();
-  /** The handle whose events this one's reach too. */
+  /** The handle that the store of a function is in. */
   readonly #parent: Handle | undefined;
-  #events: StashEvents | undefined;
   #place: string | undefined;
   /** Where the data will live, as the engine says before it is opened. */
   #pathBefore: string | undefined;
+  /** How many entries that had ended the engine has named as it dropped them. */
+  #expired = 0;
   #closing: Promise<void> | undefined;
   /** Whether its stores have been closed, or are just being. */
   #isClosed = false;
@@ -127,6 +133,7 @@ export class Handle implements AsyncDisposable {
     this.kind = kind;
     this.#isTemporary = temporary;
     this.#parent = parent;
+    this.watch = new Watch(this, parent?.watch);
   }
 
   /** The engine's name. */
@@ -329,7 +336,7 @@ export class Handle implements AsyncDisposable {
 
   /** A handle on a store of its own with the same options, removed when it is closed. */
   tmp(changes: HashStashOptions): Handle {
-    const name = `.tmp-${crypto.randomUUID()}`;
+    const name = TEMPORARY + crypto.randomUUID();
     const merged = this.#derivedOptions({ name, ...changes });
     merged.engineOptions = withoutFilePath(merged.engineOptions);
     const checked = checkOptions(merged);
@@ -367,21 +374,13 @@ export class Handle implements AsyncDisposable {
 
   /** The events of the handle. */
   get events(): StashEvents {
-    return this.#events ??= new StashEvents();
+    return this.watch.events;
   }
 
   /** Tells who listens, here and at the stash that a function's store is in, of an error. */
   report(thrown: unknown, text: string): void {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const { engine, options: { name, dbname } } = this;
-    let detail: StashEventDetail | undefined;
-    // deno-lint-ignore no-this-alias -- from here on outwards
-    for (let handle: Handle | undefined = this; handle !== undefined; handle = handle.#parent) {
-      if (!handle.#events?.hasListeners) continue;
-      // Everywhere the store that it happened in is named: the key means nothing in another one.
-      detail ??= { engine, name, dbname, key: safeDecodeKey(text), error };
-      handle.#events.dispatchEvent(new CustomEvent("error", { detail }));
-    }
+    this.watch.tell("error", text, { error });
   }
 
   // In one piece, as set is: at a microsecond or two for a read from memory or LMDB, each further
@@ -399,6 +398,7 @@ export class Handle implements AsyncDisposable {
     readHeaded?: (handle: Handle, entry: EntryValue, text: string) => Awaitable<unknown>,
   ): Promise<unknown> {
     this.enter("get");
+    const begin = this.watch.beginGet();
     let call: Call | undefined;
     try {
       if (this.#store === undefined || !this.#order.isFree(text, "read")) {
@@ -413,6 +413,7 @@ export class Handle implements AsyncDisposable {
       if (call !== undefined) call = this.#leave(text, call);
       if (entry === undefined) {
         this.stats.misses++;
+        if (begin !== 0) this.watch.looked("miss", text, since(begin));
         return defaultValue;
       }
       const decoded = readHeaded !== undefined && hasHeader(entry)
@@ -421,10 +422,15 @@ export class Handle implements AsyncDisposable {
       const value = decoded instanceof Promise ? await decoded : decoded;
       if (value === ABSENT) {
         this.stats.misses++;
+        if (begin !== 0) this.watch.looked("miss", text, since(begin));
         return defaultValue;
       }
       this.stats.hits++;
+      if (begin !== 0) this.watch.looked("hit", text, since(begin), entry.value.length);
       return value;
+    } catch (thrown) {
+      if (begin !== 0) this.watch.count("get", begin, { thrown });
+      throw thrown;
     } finally {
       if (call !== undefined) this.#leave(text, call);
       this.leave();
@@ -458,6 +464,7 @@ export class Handle implements AsyncDisposable {
       this.#refuse("set");
     }
     this.#active++;
+    const begin = this.watch.beginSet();
     let call: Call | undefined;
     try {
       const isLater = encoding instanceof Promise;
@@ -480,6 +487,10 @@ export class Handle implements AsyncDisposable {
       }
       if (hasRuns()) overtakeRuns(this.place, text);
       this.stats.sets++;
+      if (begin !== 0) this.watch.stored(text, bytes.length, begin);
+    } catch (thrown) {
+      if (begin !== 0) this.watch.count("set", begin, { thrown });
+      throw thrown;
     } finally {
       if (call !== undefined) this.#leave(text, call);
       this.leave();
@@ -542,7 +553,7 @@ export class Handle implements AsyncDisposable {
     return await this.onKeys("delete", [text], "write", async (store) => {
       await this.decideOtherwise([text]);
       const deleted = await store.delete(text);
-      if (deleted) this.stats.deletes++;
+      if (deleted) this.#deleted(text);
       return deleted;
     });
   }
@@ -557,7 +568,9 @@ export class Handle implements AsyncDisposable {
         const entry = await store.get(text);
         if (entry !== undefined) {
           this.stats.hits++;
-          return await this.read(entry, text);
+          const value = await this.read(entry, text);
+          this.watch.looked("hit", text, undefined, entry.value.length);
+          return value;
         }
         const timestamp = Date.now();
         const expiresAt = deadline(times, this.options.ttl, timestamp);
@@ -565,6 +578,8 @@ export class Handle implements AsyncDisposable {
           if (hasRuns()) overtakeRuns(this.place, text);
           this.stats.misses++;
           this.stats.sets++;
+          this.watch.looked("miss", text);
+          this.watch.stored(text, bytes.length);
           return value;
         }
         await backoff(attempt);
@@ -599,6 +614,14 @@ export class Handle implements AsyncDisposable {
     options?: SetOptions,
   ): Promise<unknown> {
     const checked = checkSetOptions(options);
+    return await this.watch.counting("modify", () => this.#modify(text, fn, checked));
+  }
+
+  async #modify(
+    text: string,
+    fn: (current: unknown) => unknown,
+    checked: CheckedSetOptions,
+  ): Promise<unknown> {
     return await this.run("modify", async (store) => {
       this.refuseInModify(text, "modify entry inside the modify of its key");
       // Only its reads and writes are in the order of calls: the function may take its time.
@@ -629,6 +652,7 @@ export class Handle implements AsyncDisposable {
           values.push(entry && await this.read(entry, text));
           if (entry) this.stats.hits++;
           else this.stats.misses++;
+          this.watch.looked(entry ? "hit" : "miss", text, undefined, entry?.value.length);
         }
       }
       return values;
@@ -651,13 +675,14 @@ export class Handle implements AsyncDisposable {
         (store) => this.#setPairs(store, pairs, checked),
       );
     } else {
-      await this.run("setMany", async (store) => {
+      const setAll = async (store: Store) => {
         const encoded = this.#encodedInTurn(source.lazy);
         for await (const batch of batches(encoded, BATCH, BATCH_BYTES, sizeOf)) {
           const texts = batch.map(([text]) => text);
           await this.#order.onKeys(texts, "write", () => this.#setPairs(store, batch, checked));
         }
-      });
+      };
+      await this.watch.counting("setMany", () => this.run("setMany", setAll));
     }
   }
 
@@ -667,7 +692,9 @@ export class Handle implements AsyncDisposable {
       let deleted = 0;
       for (const batch of groupsOf(texts, BATCH)) {
         await this.decideOtherwise(batch);
+        const there = this.watch.wants("delete") ? await thoseThere(store, batch) : [];
         deleted += await store.deleteMany(batch);
+        for (const text of there) this.watch.tell("delete", text);
       }
       this.stats.deletes += deleted;
       return deleted;
@@ -730,6 +757,7 @@ export class Handle implements AsyncDisposable {
         ? await this.tagSpace().invalidate(what.tags)
         : await this.#removePrefix(store, what.prefix);
       this.stats.deletes += removed;
+      this.watch.tell("invalidate", undefined, { count: removed });
       return removed;
     });
   }
@@ -754,7 +782,10 @@ export class Handle implements AsyncDisposable {
   /** Drops what has expired; how many entries. */
   async prune(): Promise<number> {
     return await this.#onAll("prune", async (store) => {
+      const named = this.#expired;
       const pruned = await store.prune();
+      const count = pruned - (this.#expired - named);
+      if (count > 0) this.watch.tell("expire", undefined, { count });
       for (const side of this.#others.values()) await (await side).prune();
       await this.#pruneLeases(store);
       return pruned;
@@ -819,11 +850,13 @@ export class Handle implements AsyncDisposable {
     this.enter(operation, isInside);
     try {
       // The place is taken before anything is awaited, be it the opening.
-      return await this.#order.onKeys(
-        texts,
-        access,
-        async () => await body(this.#store ?? await this.#open()),
-      );
+      const placed = () =>
+        this.#order.onKeys(
+          texts,
+          access,
+          async () => await body(this.#store ?? await this.#open()),
+        );
+      return await this.watch.counting(operation, placed);
     } finally {
       this.leave();
     }
@@ -833,7 +866,9 @@ export class Handle implements AsyncDisposable {
   async #onAll<T>(operation: string, body: (store: Store) => Awaitable<T>): Promise<T> {
     this.enter(operation);
     try {
-      return await this.#order.onAll(async () => await body(this.#store ?? await this.#open()));
+      const placed = () =>
+        this.#order.onAll(async () => await body(this.#store ?? await this.#open()));
+      return await this.watch.counting(operation, placed);
     } finally {
       this.leave();
     }
@@ -880,16 +915,31 @@ export class Handle implements AsyncDisposable {
     for (let attempt = 0;; attempt++) {
       await this.decideOtherwise([text]);
       const entry = await store.get(text);
-      if (entry === undefined) return defaultValue;
+      if (entry === undefined) {
+        this.watch.looked("miss", text);
+        return defaultValue;
+      }
       // Decoded before it is removed: a value that can't be read must not be lost.
       const value = await this.read(entry, text);
       if (await store.compareAndSet(text, entry, undefined)) {
-        this.stats.deletes++;
+        this.watch.looked("hit", text, undefined, entry.value.length);
+        this.#deleted(text);
         return value;
       }
       await backoff(attempt);
     }
   }
+
+  #deleted(text: string): void {
+    this.stats.deletes++;
+    this.watch.tell("delete", text);
+  }
+
+  /** The engine has dropped an entry by itself. */
+  readonly #dropped = (text: string, why: "evict" | "expire"): void => {
+    if (why === "expire") this.#expired++;
+    this.watch.tell(why, text);
+  };
 
   #encoded([text, value]: readonly [string, unknown]): [string, Awaitable<Uint8Array>] {
     const encoding = this.codec.encode(value);
@@ -927,6 +977,7 @@ export class Handle implements AsyncDisposable {
       await store.setMany(batch);
       if (hasRuns()) { for (const [text] of batch) overtakeRuns(this.place, text); }
       this.stats.sets += batch.length;
+      for (const [text, { value }] of batch) this.watch.stored(text, value.length);
       size = 0;
     };
     for (const [text, encoding] of pairs) {
@@ -960,7 +1011,10 @@ export class Handle implements AsyncDisposable {
       return await this.#order.onKeys([text], "write", async () => {
         // Also of a key that is absent, as `delete` does: who computes it must not store it.
         await this.decideOtherwise([text]);
-        return entry === undefined || await store.compareAndSet(text, entry, undefined);
+        if (entry === undefined) return true;
+        const isDone = await store.compareAndSet(text, entry, undefined);
+        if (isDone) this.#deleted(text);
+        return isDone;
       });
     }
     const timestamp = Date.now();
@@ -978,6 +1032,7 @@ export class Handle implements AsyncDisposable {
       if (!await store.compareAndSet(text, entry, next)) return false;
       if (hasRuns()) overtakeRuns(this.place, text);
       this.stats.sets++;
+      this.watch.stored(text, bytes.length);
       return true;
     });
   }
@@ -1010,7 +1065,8 @@ export class Handle implements AsyncDisposable {
 
   async #openOnce(): Promise<Store> {
     const { options } = this;
-    const plain = await openStore(options, options.dbname);
+    findTelemetry();
+    const plain = await openStore(options, options.dbname, this.#dropped);
     const { store, latest } = decorated(plain, options, this);
     if (options.clear) {
       try {
@@ -1033,6 +1089,7 @@ export class Handle implements AsyncDisposable {
     const leases = await this.#knownLeases(store);
     if (leases !== undefined) await revokeAllLeases(leases);
     await store.clear(deep);
+    this.watch.tell("clear");
     if (!hasRuns()) return;
     overtakeRuns(place);
     if (deep) overtakeRunsOf((other) => isInside(other, place));
@@ -1075,6 +1132,13 @@ export class Handle implements AsyncDisposable {
 /** Stored bytes that say which tags they have; as they are, without any. */
 function withTags(bytes: Uint8Array, tags: readonly string[] = [], seq?: number): Uint8Array {
   return tags.length === 0 ? bytes : withHeader(bytes, { tags, seq });
+}
+
+/** Those of the keys that are there. */
+async function thoseThere(store: Store, texts: readonly string[]): Promise<string[]> {
+  const unique = [...new Set(texts)];
+  const isThere = await each(unique, (text) => store.has(text));
+  return unique.filter((_, i) => isThere[i]);
 }
 
 function sizeOf([text, value]: readonly [string, Uint8Array]): number {

@@ -118,11 +118,14 @@ export class Lease implements AsyncDisposable {
   #timer: Timer | undefined;
   #renewing: Promise<void> | undefined;
   #isReleased = false;
+  /** Whether it was that of a holder that lives no more. */
+  readonly isTakenOver: boolean;
 
-  private constructor(leases: Store, key: string, options: LeaseOptions) {
+  private constructor(leases: Store, key: string, options: LeaseOptions, isTakenOver: boolean) {
     this.#leases = leases;
     this.#key = leaseKey(key);
     this.#options = options;
+    this.isTakenOver = isTakenOver;
   }
 
   /** Takes the lease of a key; `undefined` when another holder has it and lives. */
@@ -134,7 +137,7 @@ export class Lease implements AsyncDisposable {
   ): Promise<Lease | undefined> {
     const other = await leases.get(leaseKey(key));
     if (other !== undefined && !await watch.hasLapsed(leases, other)) return undefined;
-    const lease = new Lease(leases, key, options);
+    const lease = new Lease(leases, key, options, other !== undefined);
     const begin = now();
     // The beat first: a lease without one counts as that of a dead process.
     await lease.#beat();
@@ -162,7 +165,7 @@ export class Lease implements AsyncDisposable {
     const lapsed = await LeaseWatch.haveLapsed(leases, held);
     const isHeld = new Set(held.filter((_, n) => !lapsed[n]).map(({ i }) => i));
     const begin = now();
-    const own = wanted.map(({ key }) => new Lease(leases, key, options));
+    const own = wanted.map(({ key }) => new Lease(leases, key, options, false));
     const beats = own.filter((_, i) => others[i] === undefined).map((lease) => lease.#nextBeat());
     for (const group of groupsOf(beats, BEATS)) await leases.setMany(group);
     const take = async (lease: Lease, i: number): Promise<Lease | undefined> => {

@@ -1,7 +1,7 @@
 /** Opening a store: the engine that the options name, and what stands around it. */
 import { existsSync } from "node:fs";
 import { complete, type Store } from "../engines/complete.ts";
-import type { Engine, EngineFactory, EngineLocation } from "../engines/engine.ts";
+import type { DropListener, Engine, EngineFactory, EngineLocation } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
 import { enginePath, loadEngine } from "../engines/registry.ts";
 import {
@@ -15,15 +15,23 @@ import type { TagSpace } from "./tag_space.ts";
 import { Tags } from "./tags.ts";
 import { Versions } from "./versions.ts";
 
-/** Opens the store of one dbname, without append mode; the caller closes it. */
-export async function openStore(options: CheckedOptions, dbname: string): Promise<Store> {
+/**
+ * Opens the store of one dbname, without append mode; the caller closes it.
+ *
+ * @param onDrop Told of the entries that the engine drops by itself, where it says which.
+ */
+export async function openStore(
+  options: CheckedOptions,
+  dbname: string,
+  onDrop?: DropListener,
+): Promise<Store> {
   const { engine, name, rootDir, engineOptions } = options;
   let store: Store;
   if (typeof engine === "object") {
-    store = partOf(engine, name, dbname);
+    store = partOf(engine, name, dbname, onDrop);
   } else {
     const create = typeof engine === "function" ? engine : await load(engine);
-    store = complete(make(create, { rootDir, name, dbname }, engineOptions));
+    store = complete(make(create, { rootDir, name, dbname }, engineOptions), { onDrop });
   }
   await store.open();
   return store;
@@ -33,10 +41,16 @@ export async function openStore(options: CheckedOptions, dbname: string): Promis
  * One store in an engine object: such an object is a single flat store, which several stashes and
  * those inside them share; each has the keys that begin with its own name and dbname.
  */
-export function partOf(engine: Engine, name: string, dbname: string): Store {
+export function partOf(
+  engine: Engine,
+  name: string,
+  dbname: string,
+  onDrop?: DropListener,
+): Store {
   const place = `${escape(name)}:${escape(dbname)}`;
   return complete(engine, {
     prefix: `${place}:`,
+    onDrop,
     nestedPrefix: `${place}/`,
     nestedKey(rest) {
       const end = rest.indexOf(":");

@@ -38,6 +38,17 @@ export interface HashStashBaseOptions {
    * A read beyond it rejects with a `DecodeError`, before the memory is taken.
    */
   maxValueBytes?: number;
+  /** What leaves the program by way of events; see {@linkcode TelemetryOptions}. */
+  telemetry?: TelemetryOptions;
+}
+
+/** What leaves the program by way of `node:diagnostics_channel` and OpenTelemetry. */
+export interface TelemetryOptions {
+  /**
+   * Whether spans have the key, and messages of channels the key and the error, whose text may quote
+   * it; `false` by default. Metrics never do.
+   */
+  keys?: boolean;
 }
 
 /**
@@ -112,6 +123,8 @@ export interface HashStashJSON {
   ttl?: number;
   /** As in {@linkcode HashStashOptions}; absent: 1 GiB. */
   maxValueBytes?: number;
+  /** As in {@linkcode HashStashOptions}; absent: no keys. */
+  telemetry?: TelemetryOptions;
   /** The engine's options that are plain data; absent when there are none. */
   engineOptions?: Record<string, unknown>;
 }
@@ -125,6 +138,7 @@ export interface CheckedOptions extends HashStashBaseOptions {
   ttl: number;
   appendMode: boolean;
   clear: boolean;
+  telemetry: { readonly keys: boolean };
   engineOptions: Record<string, unknown>;
 }
 
@@ -141,6 +155,7 @@ const OPTION_NAMES = [
   "clear",
   "engineOptions",
   "maxValueBytes",
+  "telemetry",
 ];
 
 const DEADLINE_NAMES = ["ttl", "expiresAt"];
@@ -148,6 +163,9 @@ const SET_OPTION_NAMES = [...DEADLINE_NAMES, "tags"];
 
 /** The most tags of one entry, and of one invalidation. */
 const MOST_TAGS = 100;
+
+/** What the names of temporary stashes begin with. */
+export const TEMPORARY = ".tmp-";
 
 /** Names of stores that a stash keeps for itself inside a dbname. */
 export const RESERVED_DBNAMES = {
@@ -199,6 +217,9 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     ttl: options.ttl === undefined ? Infinity : checkTime("ttl", options.ttl),
     appendMode: checkBoolean(options, "appendMode"),
     clear: checkBoolean(options, "clear"),
+    telemetry: {
+      keys: flag(options.telemetry === undefined ? {} : options.telemetry, "keys"),
+    },
     engineOptions: checkEngineOptions(options.engineOptions),
   };
 }
@@ -308,7 +329,7 @@ export function optionsJson(
   options: CheckedOptions,
   codec: Pick<HashStashJSON, "serializer" | "compress" | "b64">,
 ): HashStashJSON {
-  const { name, dbname, engine, appendMode, ttl, maxValueBytes } = options;
+  const { name, dbname, engine, appendMode, ttl, maxValueBytes, telemetry } = options;
   const engineOptions = plainOptions(options.engineOptions);
   return {
     name,
@@ -322,6 +343,7 @@ export function optionsJson(
     ...(maxValueBytes === undefined
       ? {}
       : { maxValueBytes: Math.min(maxValueBytes, Number.MAX_SAFE_INTEGER) }),
+    ...(telemetry.keys ? { telemetry } : {}),
     ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
   };
 }

@@ -47,6 +47,7 @@ import {
 import { CacheTable } from "./store.ts";
 import type {
   Awaitable,
+  DropListener,
   Engine,
   EngineCheck,
   EngineLocation,
@@ -100,6 +101,7 @@ class DiskcacheEngine implements Engine {
   readonly #database: DatabaseHandle<CacheTable>;
   readonly #names: readonly NamedPath[];
   readonly #isPrivate: boolean;
+  #onDrop: DropListener | undefined;
   #isSwept = false;
 
   constructor(
@@ -132,6 +134,10 @@ class DiskcacheEngine implements Engine {
 
   get evictions(): number {
     return this.#database.table?.evictions ?? 0;
+  }
+
+  watchDrops(listener: DropListener): void {
+    this.#onDrop = listener;
   }
 
   explain(error: unknown): string | undefined {
@@ -393,14 +399,17 @@ class DiskcacheEngine implements Engine {
 
   #transact<R>(table: CacheTable, action: (table: CacheTable, garbage: string[]) => R): R {
     this.#sweep(table);
-    return this.#files.removeAfter((leave) =>
+    const result = this.#files.removeAfter((leave) =>
       transact(this.#database.connection, () => {
         const garbage: string[] = [];
+        table.dropped = [];
         const result = action(table, garbage);
         leave(garbage);
         return result;
       })
     );
+    for (const [key, why] of table.dropped.splice(0)) this.#onDrop?.(fromSqlKey(key), why);
+    return result;
   }
 
   /** The first to change something cleans up after those who were killed. */

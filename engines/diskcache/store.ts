@@ -51,7 +51,8 @@ const SQL = {
   count: "UPDATE Settings SET value = value + 1 WHERE key = ?",
   access: "UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1",
   accessCount: "UPDATE Cache SET access_count = access_count + 1 WHERE key = ? AND raw = 1",
-  expired: "SELECT rowid, filename FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? " +
+  expired:
+    `SELECT rowid, filename, raw, ${KEY} FROM Cache WHERE expire_time IS NOT NULL AND expire_time <= ? ` +
     "ORDER BY expire_time LIMIT ?",
   some: "SELECT rowid, filename FROM Cache LIMIT ?",
   size: `SELECT count(*) FROM Cache WHERE ${HAS_KEY} AND ${LIVE}`,
@@ -89,6 +90,8 @@ export class CacheTable {
   readonly notesUse: boolean;
   /** How many rows the policy took, to keep within the limit. */
   evictions: number;
+  /** What has been dropped, since somebody last took it; rows of other programs' keys are not named. */
+  dropped: [key: SqlKey, why: "evict" | "expire"][] = [];
   readonly #connection: SqlConnection;
   readonly #statements = new Map<string, SqlStatement>();
   readonly #policy: EvictionPolicy;
@@ -204,8 +207,9 @@ export class CacheTable {
   #evict(limit: number, garbage: string[]): number {
     const column = POLICY_COLUMN[this.#policy];
     if (limit === 0 || column === undefined || this.volume() < this.#sizeLimit) return 0;
-    const sql = `SELECT rowid, filename FROM Cache ORDER BY ${column} LIMIT ?`;
-    const evicted = this.#removeAll(this.#sql(sql).all(limit), garbage);
+    const sql = `SELECT rowid, filename, raw, ${KEY} FROM Cache ORDER BY ${column} LIMIT ?`;
+    const rows = this.#sql(sql, { wide: true }).all(limit);
+    const evicted = this.#drop(rows, "evict", garbage);
     this.evictions += evicted;
     return evicted;
   }
@@ -222,7 +226,8 @@ export class CacheTable {
 
   /** Removes what has expired, the first to expire first; how many. */
   removeExpired(now: number, limit: number, garbage: string[]): number {
-    return this.#removeAll(this.#sql(SQL.expired).all(now, limit), garbage);
+    const rows = this.#sql(SQL.expired, { wide: true }).all(now, limit);
+    return this.#drop(rows, "expire", garbage);
   }
 
   /** Removes any rows, expired and foreign ones too; how many. */
@@ -264,6 +269,13 @@ export class CacheTable {
   volume(): number {
     const pages = this.#number(SQL.pages) * this.#number(SQL.pageSize);
     return pages + this.#number(SQL.fileBytes);
+  }
+
+  #drop(rows: SqlValue[][], why: "evict" | "expire", garbage: string[]): number {
+    for (const [, , raw, ...key] of rows) {
+      if (Number(raw) === 1 && key[0] !== null) this.dropped.push([keyOf(key), why]);
+    }
+    return this.#removeAll(rows, garbage);
   }
 
   #removeAll(rows: SqlValue[][], garbage: string[]): number {

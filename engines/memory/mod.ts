@@ -3,7 +3,15 @@
  *
  * @module
  */
-import type { Engine, EngineLocation, Entry, FoundStore, Guard, NewEntry } from "../engine.ts";
+import type {
+  DropListener,
+  Engine,
+  EngineLocation,
+  Entry,
+  FoundStore,
+  Guard,
+  NewEntry,
+} from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { MemoryEngineOptions } from "../engine_options.ts";
 import { isExpired } from "../expiry.ts";
@@ -31,6 +39,7 @@ class MemoryEngine implements Engine {
   readonly #maxBytes: number;
   /** Set by `open`, before which no other method is called. */
   #store!: MemoryStore;
+  #onDrop: DropListener | undefined;
 
   constructor(location: EngineLocation, maxEntries: number, maxBytes: number) {
     this.path = memoryPath(location);
@@ -38,6 +47,10 @@ class MemoryEngine implements Engine {
     this.#dbname = location.dbname;
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
+  }
+
+  watchDrops(listener: DropListener): void {
+    this.#onDrop = listener;
   }
 
   open(): void {
@@ -56,8 +69,14 @@ class MemoryEngine implements Engine {
   }
 
   get(key: string): Entry | undefined {
-    const item = this.#store.live(key);
-    if (item !== undefined) this.#store.use(item);
+    const item = this.#store.items.get(key);
+    if (item === undefined) return undefined;
+    if (isExpired(item)) {
+      this.#store.remove(item);
+      this.#onDrop?.(key, "expire");
+      return undefined;
+    }
+    this.#store.use(item);
     return item;
   }
 
@@ -67,7 +86,7 @@ class MemoryEngine implements Engine {
 
   set(key: string, entry: NewEntry): void {
     this.#refuseTooLarge(key, entry.value);
-    this.#store.put(key, entry);
+    this.#store.put(key, entry, this.#onDrop);
     this.#evict();
   }
 
@@ -117,7 +136,7 @@ class MemoryEngine implements Engine {
   }
 
   prune(): number {
-    return this.#store.prune();
+    return this.#store.prune(this.#onDrop);
   }
 
   byteSize(): number {
@@ -143,7 +162,7 @@ class MemoryEngine implements Engine {
   }
 
   #evict(): void {
-    this.evictions += this.#store.evict(this.#maxEntries, this.#maxBytes);
+    this.evictions += this.#store.evict(this.#maxEntries, this.#maxBytes, this.#onDrop);
   }
 
   /** Forgets a store that is empty and that nobody holds: temporary ones leave nothing behind. */

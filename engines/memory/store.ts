@@ -1,4 +1,4 @@
-import type { Entry, NewEntry, StoreUsage } from "../engine.ts";
+import type { DropListener, Entry, NewEntry, StoreUsage } from "../engine.ts";
 import { isExpired } from "../expiry.ts";
 import { Tally, utf8Length } from "../tally.ts";
 
@@ -65,7 +65,11 @@ export class MemoryStore {
     this.#link(item);
   }
 
-  put(key: string, { value, expiresAt, timestamp }: NewEntry): void {
+  put(
+    key: string,
+    { value, expiresAt, timestamp }: NewEntry,
+    onDrop?: DropListener,
+  ): void {
     const old = this.items.get(key);
     if (old !== undefined) this.#forget(old);
     const item: Item = {
@@ -86,7 +90,7 @@ export class MemoryStore {
     if (expiresAt !== undefined && expiresAt < this.#earliest) this.#earliest = expiresAt;
     // What nobody asks for again would stay for ever. As many sets as entries between two looks:
     // each set pays for one.
-    if (--this.#sets === 0) this.prune();
+    if (--this.#sets === 0) this.prune(onDrop);
   }
 
   remove(item: Item): void {
@@ -95,28 +99,31 @@ export class MemoryStore {
   }
 
   /** Drops the least recently used until the store is within the limits; how many. */
-  evict(maxEntries: number, maxBytes: number): number {
+  evict(maxEntries: number, maxBytes: number, onDrop?: DropListener): number {
     let count = 0;
     while (this.items.size > maxEntries || this.bytes > maxBytes) {
-      if (this.#oldest === undefined) break;
-      this.remove(this.#oldest);
+      const item = this.#oldest;
+      if (item === undefined) break;
+      this.remove(item);
+      onDrop?.(item.key, "evict");
       count++;
     }
     return count;
   }
 
-  prune(): number {
-    const count = Date.now() < this.#earliest ? 0 : this.#sweep();
+  prune(onDrop?: DropListener): number {
+    const count = Date.now() < this.#earliest ? 0 : this.#sweep(onDrop);
     this.#sets = this.items.size + 1_000;
     return count;
   }
 
-  #sweep(): number {
+  #sweep(onDrop?: DropListener): number {
     let count = 0;
     this.#earliest = Infinity;
     for (const item of this.items.values()) {
       if (isExpired(item)) {
         this.remove(item);
+        onDrop?.(item.key, "expire");
         count++;
       } else if (item.expiresAt !== undefined && item.expiresAt < this.#earliest) {
         this.#earliest = item.expiresAt;

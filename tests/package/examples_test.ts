@@ -1,5 +1,5 @@
 /** The examples about functions and freshness do what they say. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { outputOf } from "../../dev/run.ts";
 
 async function example(name: string, root: string, ...args: string[]) {
@@ -65,4 +65,20 @@ Deno.test("examples: fresh_api.ts serves what is right, and what is there while 
   } finally {
     await Deno.remove(root, { recursive: true });
   }
+});
+
+Deno.test("examples: observed_api.ts tells of its runs, with spans below its requests", async () => {
+  const { stdout, stderr, success } = await outputOf(["run", "-A", "examples/observed_api.ts"], {
+    env: { OTEL_DENO: "true", OTEL_EXPORTER_OTLP_PROTOCOL: "console" },
+  });
+  assertEquals(success, true, stderr);
+  assertMatch(stdout, /^Slow: Oslo$/m);
+  assertMatch(stdout, /^Failed: Atlantis \(RangeError: no such city\)$/m);
+  assertMatch(stdout, /^\d hits, \d misses, 3 runs, \d waited for another's$/m);
+  const spans = stderr.split(/^(?=SPAN|METRIC|LOG)/m).filter((part) => part.startsWith("SPAN"));
+  const idOf = (span: string) => span.match(/^SPAN .* \[\w+\/(\w+)\]/)?.[1];
+  const requests = spans.filter((span) => / Server /.test(span.split("\n")[0])).map(idOf);
+  const runs = spans.filter((span) => span.startsWith("SPAN hashstash.compute"));
+  assertEquals([requests.length, runs.length], [7, 3]);
+  for (const run of runs) assert(requests.includes(run.match(/parent: (\w+)/)?.[1]), run);
 });
