@@ -26,6 +26,7 @@ import type {
   NewEntry,
 } from "../engine.ts";
 import { builtIn } from "../built_in.ts";
+import { UsageError } from "../errors.ts";
 import { guardStore } from "../guard.ts";
 import type { Hold } from "../shared.ts";
 import { type PostgresAddress, postgresAddress, type PostgresEngineOptions } from "./address.ts";
@@ -109,7 +110,7 @@ class PostgresEngine implements Engine {
     if (guard === undefined) return await this.#store.compareAndSet(key, expected, next);
     const other = guardStore(PostgresEngine, guard);
     if (other.path !== this.path) {
-      throw new TypeError(
+      throw new UsageError(
         "The guard of compareAndSet is in another table; it must be in the same one",
       );
     }
