@@ -3,14 +3,17 @@ import type { RedisConnection } from "./connection.ts";
 import type { RedisNames } from "./format.ts";
 import type { RedisStore } from "./store.ts";
 
-/** Names what another program put among the entries. It is never removed: nothing of it is ours. */
+/**
+ * Names what another program put among the entries, which is never removed, as nothing of it is ours;
+ * and a server that may drop what nobody wanted to be dropped.
+ */
 export async function checkRedis(
   connection: RedisConnection,
   names: RedisNames,
   store: RedisStore,
   { prefix }: EngineCheckOptions,
 ): Promise<EngineCheck> {
-  const problems: EngineProblem[] = [];
+  const problems: EngineProblem[] = await evictions(connection);
   let checked = 0;
   for await (const found of store.scan(names.pattern(prefix))) {
     const types = await connection.sendAll(found.map((name) => [["type", name]]));
@@ -25,4 +28,22 @@ export async function checkRedis(
     }
   }
   return { checked, problems };
+}
+
+/** Says when the server is set to evict what has no deadline: leases and the marks of tags, say. */
+async function evictions(connection: RedisConnection): Promise<EngineProblem[]> {
+  let info: string;
+  try {
+    info = String(await connection.sendAll([[["info", "memory"]]]));
+  } catch {
+    // The user may not ask that, by the server's own rules.
+    return [];
+  }
+  const [, policy] = /^maxmemory_policy:(allkeys-\w+)/m.exec(info) ?? [];
+  if (policy === undefined || /^maxmemory:0\b/m.test(info)) return [];
+  const detail =
+    `With maxmemory-policy ${policy} the server drops any key when its memory is full, ` +
+    "also leases (a function may run twice at once), earlier versions and the marks of tags (an " +
+    "entry may outlive its invalidation); set it to noeviction or a volatile- policy";
+  return [{ kind: "unknown", detail, fixed: false }];
 }

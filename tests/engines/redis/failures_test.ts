@@ -94,6 +94,27 @@ Deno.test("redis: functions run while the server is out of memory", strict, asyn
   assertEquals(errors.length, 2);
 });
 
+Deno.test("redis: check says when the server may drop any key", strict, async () => {
+  await using server = await startRedis();
+  await using stash = new HashStash({ engine: "redis", engineOptions: { url: server.url } });
+  await stash.set("key", 1);
+  const found = async (policy: string, maxmemory: string) => {
+    await server.cli("CONFIG", "SET", "maxmemory-policy", policy);
+    await server.cli("CONFIG", "SET", "maxmemory", maxmemory);
+    const { ok, problems } = await stash.check({ fix: true });
+    assertEquals([ok, await stash.get("key")], [true, 1]);
+    return problems.map(({ kind, detail, fixed }) => `${kind} ${fixed} ${detail}`);
+  };
+  assertEquals(await found("noeviction", "100mb"), []);
+  assertEquals(await found("volatile-lru", "100mb"), []);
+  assertEquals(await found("allkeys-lru", "0"), []);
+  for (const policy of ["allkeys-lru", "allkeys-lfu", "allkeys-random"]) {
+    const [problem, ...more] = await found(policy, "100mb");
+    assertEquals(more, []);
+    assertStringIncludes(problem, `unknown false With maxmemory-policy ${policy} the server drops`);
+  }
+});
+
 Deno.test("redis: a link that is open and dead", strict, async () => {
   await using server = await startRedis();
   await using proxy = new RedisProxy(server.port);
