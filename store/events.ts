@@ -83,8 +83,9 @@ export interface StashEventDetail {
 
 /**
  * What subscribers of the channels `hashstash:hit`, `hashstash:miss`, … of
- * `node:diagnostics_channel` get. The key and the error, whose text may quote one, are there with
- * the option `telemetry: { keys: true }` only.
+ * `node:diagnostics_channel` get. The key and the error, whose text may quote one, can be asked for
+ * by name, but are not enumerable: they are in no copy and no JSON of the message, unless the
+ * option `telemetry: { keys: true }` is given.
  */
 export interface StashEventMessage extends Omit<StashEventDetail, "key"> {
   /** What has happened. */

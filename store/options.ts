@@ -45,8 +45,8 @@ export interface HashStashBaseOptions {
 /** What leaves the program by way of `node:diagnostics_channel` and OpenTelemetry. */
 export interface TelemetryOptions {
   /**
-   * Whether spans have the key, and messages of channels the key and the error, whose text may quote
-   * it; `false` by default. Metrics never do.
+   * Whether spans have the key, and whoever copies a message of a channel copies the key and the
+   * error, whose text may quote it; `false` by default. Metrics never do.
    */
   keys?: boolean;
 }

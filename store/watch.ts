@@ -138,15 +138,18 @@ export class Watch {
     text: string | undefined,
     { error, ...fields }: EventFields,
   ): StashEventMessage {
-    const { keys } = this.#of.options.telemetry;
-    return {
+    // Subscribers send on what they get to wherever they send: what may tell a key is there for who
+    // asks for it, and in no copy and no JSON of the message unless the option says so.
+    const { keys: enumerable } = this.#of.options.telemetry;
+    const message = {
       type,
       ...this.#where(),
       ...fields,
       ...error === undefined ? {} : { errorType: errorType(error) },
-      // Subscribers send on what they get to wherever they send.
-      ...keys ? { key: keyOfText(text), ...error === undefined ? {} : { error } } : {},
     };
+    Object.defineProperty(message, "key", { get: () => keyOfText(text), enumerable });
+    if (error !== undefined) Object.defineProperty(message, "error", { value: error, enumerable });
+    return message;
   }
 
   /** The store that it happens in, also where an outer one tells: a key means nothing elsewhere. */

@@ -343,21 +343,28 @@ async function published(type: StashEventType, body: () => Promise<unknown>): Pr
   return messages;
 }
 
-testOnMemory("events: channels have no key and no error's message unless asked to", async (s) => {
-  const { name, dbname } = s;
-  await s.set("secret", 1);
-  const hits = await published("hit", () => s.getMany(["secret", "secret"]));
-  const where = { engine: "memory", name, dbname };
-  assertEquals(hits, Array(2).fill({ type: "hit", ...where, bytes: 1 }));
-  const failing = () => s.getOrSet("secret 2", () => Promise.reject(new RangeError("secret")));
-  const [{ ms, ...failed }] = await published(
-    "compute",
-    () => failing().catch(() => 0),
-  ) as StashEventMessage[];
-  assertGreaterOrEqual(ms!, 0);
-  assertEquals(failed, { type: "compute", ...where, outcome: "error", errorType: "RangeError" });
-  assertEquals(channel("hashstash:hit").hasSubscribers, false);
-});
+testOnMemory(
+  "events: of a channel's message no copy has the key or the error unless asked to",
+  async (s) => {
+    const { name, dbname } = s;
+    await s.set("secret", 1);
+    const hits = await published("hit", () => s.getMany(["secret", "secret"]));
+    const where = { engine: "memory", name, dbname };
+    const copies = hits.map((hit) => JSON.parse(JSON.stringify(hit)));
+    assertEquals(copies, Array(2).fill({ type: "hit", ...where, bytes: 1 }));
+    assertEquals(hits.map((hit) => (hit as StashEventMessage).key), ["secret", "secret"]);
+    const failing = () => s.getOrSet("secret 2", () => Promise.reject(new RangeError("secret")));
+    const [message] = await published(
+      "compute",
+      () => failing().catch(() => 0),
+    ) as StashEventMessage[];
+    const { ms, ...failed } = message;
+    assertGreaterOrEqual(ms!, 0);
+    assertEquals([message.key, String(message.error)], ["secret 2", "RangeError: secret"]);
+    assertEquals(failed, { type: "compute", ...where, outcome: "error", errorType: "RangeError" });
+    assertEquals(channel("hashstash:hit").hasSubscribers, false);
+  },
+);
 
 Deno.test("events: the option telemetry is checked", () => {
   for (const telemetry of [null, true, [1], { keys: 1 }, { keys: null }, { key: true }]) {
@@ -370,7 +377,7 @@ Deno.test("events: the option telemetry is checked", () => {
 
 testOnMemory("events: channels have keys with telemetry.keys", async (stash) => {
   const messages = await published("set", () => stash.set([1], 1));
-  assertEquals(messages.map((message) => (message as StashEventMessage).key), [[1]]);
+  assertEquals(messages.map((message) => ({ ...message as StashEventMessage }).key), [[1]]);
   assertEquals(messages.map((message) => (message as StashEventMessage).type), ["set"]);
   assertEquals(HashStash.fromJSON(stash.toJSON()).toJSON().telemetry, { keys: true });
 }, { telemetry: { keys: true } });
