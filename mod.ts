@@ -82,6 +82,8 @@ export type {
   HashStashBaseOptions,
   HashStashJSON,
   HashStashOptions,
+  NearJSON,
+  NearOptions,
   SetOptions,
   TelemetryOptions,
   TouchOptions,
@@ -92,6 +94,7 @@ export type { StoredRecord } from "./store/transfer.ts";
 export { EngineError, type EngineErrorOptions } from "./engines/errors.ts";
 export type {
   Awaitable,
+  Bus,
   Engine,
   EngineCheck,
   EngineCheckOptions,

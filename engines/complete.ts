@@ -2,6 +2,7 @@ import { DecodeError } from "../codec/errors.ts";
 import { batches, each, mapped } from "./each.ts";
 import type {
   Awaitable,
+  Bus,
   DropListener,
   Engine,
   EngineCheck,
@@ -39,7 +40,27 @@ export interface Store
   guardOn(key: string, expected: Entry): Guard;
 }
 
-/** Which part of an engine a `CompleteEngine` is. */
+/**
+ * Told of a write that has ended.
+ *
+ * @param isChange Whether it may have changed something.
+ * @param entries What it has put under the keys, in their order; absent: nothing, or nobody knows.
+ */
+export type WriteEnd = (isChange: boolean, entries?: readonly NewEntry[]) => void;
+
+/** Told of what this process writes to a store, whoever does it. */
+export interface WriteWatch {
+  /**
+   * A write begins.
+   *
+   * @param keys What it is about; `undefined`: all keys of the store.
+   * @param deep Whether it is about those of nested stores, too.
+   * @returns To be called when it has ended; `undefined`: nobody is interested.
+   */
+  begin(keys: string | readonly string[] | undefined, deep?: boolean): WriteEnd | undefined;
+}
+
+/** Which part of an engine a `CompleteEngine` is, and who is told of what it writes. */
 export interface CompleteOptions {
   /** Only the keys that begin so, without it: `""`, all of them, by default. */
   prefix?: string;
@@ -52,6 +73,8 @@ export interface CompleteOptions {
   nestedKey?: (rest: string) => [dbname: string, key: string] | undefined;
   /** Told of the entries of this part that the engine drops by itself, where it says which. */
   onDrop?: DropListener;
+  /** Is told of each write. */
+  writes?: WriteWatch;
 }
 
 /** What stores values: a `RangeError` of theirs says that one is more than the engine takes. */
@@ -126,6 +149,7 @@ export class CompleteEngine implements Store {
   readonly #nestedKey: CompleteOptions["nestedKey"];
   /** What the methods that may be about a part are given; the whole engine needs no prefix. */
   readonly #part: string | undefined;
+  readonly #writes: WriteWatch | undefined;
   readonly #onDrop: DropListener | undefined;
   /** This one's share of the engine, from the first `open` to `close`. */
   #hold: Promise<Hold<Engine>> | undefined;
@@ -133,9 +157,10 @@ export class CompleteEngine implements Store {
 
   constructor(
     engine: Engine,
-    { prefix = "", nestedPrefix, nestedKey, onDrop }: CompleteOptions = {},
+    { prefix = "", nestedPrefix, nestedKey, onDrop, writes }: CompleteOptions = {},
   ) {
     this.#engine = engine;
+    this.#writes = writes;
     this.#prefix = prefix;
     this.#nestedPrefix = nestedPrefix;
     this.#nestedKey = nestedKey;
@@ -221,15 +246,19 @@ export class CompleteEngine implements Store {
   // Likewise.
   set(key: string, entry: NewEntry): Awaitable<void> {
     const engine = this.#engine;
+    const end = this.#writes?.begin(key);
     try {
       if (!this.#isOpen) throw notOpen(engine);
       const done = engine.set(this.#prefix + key, entry);
-      return done instanceof Promise
-        ? done.catch((error) => {
+      if (done instanceof Promise) {
+        return done.then(() => this.#ended(end, key, true, [entry]), (error) => {
+          end?.(true);
           throw this.#worded(error, "set", key);
-        })
-        : done;
+        });
+      }
+      if (this.#writes !== undefined) this.#ended(end, key, true, [entry]);
     } catch (error) {
+      end?.(true);
       throw this.#worded(error, "set", key);
     }
   }
@@ -246,7 +275,7 @@ export class CompleteEngine implements Store {
   }
 
   delete(key: string): Awaitable<boolean> {
-    return this.#call("delete", () => this.#engine.delete(this.#prefix + key), key);
+    return this.#write("delete", key, () => this.#engine.delete(this.#prefix + key));
   }
 
   compareAndSet(
@@ -255,12 +284,16 @@ export class CompleteEngine implements Store {
     next: NewEntry | undefined,
     guard?: Guard,
   ): Awaitable<boolean> {
-    return this.#call("compareAndSet", () => {
+    const write = () => {
       const own = this.#prefix + key;
       return guard === undefined
         ? this.#engine.compareAndSet(own, expected, next)
         : this.#engine.compareAndSet(own, expected, next, bare(guard));
-    }, key);
+    };
+    return this.#write("compareAndSet", key, write, {
+      isChange: (done) => done,
+      entries: next && [next],
+    });
   }
 
   getMany(keys: string[]): Awaitable<(Entry | undefined)[]> {
@@ -276,7 +309,9 @@ export class CompleteEngine implements Store {
 
   setMany(pairs: [string, NewEntry][]): Awaitable<void> {
     const engine = this.#engine;
-    return this.#call("setMany", () => {
+    const keys = pairs.map(([key]) => key);
+    const entries = pairs.map(([, entry]) => entry);
+    return this.#write("setMany", keys, () => {
       const own: [string, NewEntry][] = this.#part === undefined
         ? pairs
         : pairs.map(([key, entry]) => [this.#prefix + key, entry]);
@@ -284,11 +319,11 @@ export class CompleteEngine implements Store {
       // In flight together, the earlier pair of a key could land last.
       return each([...new Map(own)], ([key, entry]) => engine.set(key, entry))
         .then(() => undefined);
-    });
+    }, { entries });
   }
 
   deleteMany(keys: string[]): Awaitable<number> {
-    return this.#call("deleteMany", () => this.#deleteMany(this.#full(keys)));
+    return this.#write("deleteMany", keys, () => this.#deleteMany(this.#full(keys)));
   }
 
   keys(prefix = ""): AsyncIterable<string> {
@@ -312,7 +347,7 @@ export class CompleteEngine implements Store {
   }
 
   clear(deep = false): Awaitable<void> {
-    return this.#call("clear", async () => {
+    return this.#write("clear", undefined, async () => {
       if (this.#part === undefined) return await this.#engine.clear(deep);
       const parts = deep && this.#nestedPrefix !== undefined
         ? [this.#part, this.#nestedPrefix]
@@ -325,7 +360,7 @@ export class CompleteEngine implements Store {
           }
         }
       }
-    });
+    }, { deep });
   }
 
   prune(): Awaitable<number> {
@@ -336,7 +371,7 @@ export class CompleteEngine implements Store {
   }
 
   check({ fix }: { fix: boolean }): Awaitable<EngineCheck> {
-    return this.#call("check", async () => {
+    const check = async () => {
       const engine = this.#engine;
       const report = this.#isWhole && engine.check !== undefined
         ? await engine.check(this.#checkOptions(fix))
@@ -346,7 +381,8 @@ export class CompleteEngine implements Store {
         problem.key === undefined ? problem : { ...problem, key: this.#own(problem.key) }
       );
       return { checked: report.checked, problems };
-    });
+    };
+    return fix ? this.#write("check", undefined, check) : this.#call("check", check);
   }
 
   byteSize(): Awaitable<number> {
@@ -362,6 +398,10 @@ export class CompleteEngine implements Store {
       if (this.#part !== undefined) return this.#storesOfPart(counted);
       return this.#engine.stores?.(counted) ?? this.#storeAlone(counted);
     });
+  }
+
+  bus(): Bus | undefined {
+    return this.#engine.bus?.();
   }
 
   guardOn(key: string, expected: Entry): Guard {
@@ -463,6 +503,49 @@ export class CompleteEngine implements Store {
       }
     }
     return { checked, problems };
+  }
+
+  /** As #call, for what writes: who watches is told. */
+  #write<T>(
+    operation: EngineOperation,
+    keys: string | readonly string[] | undefined,
+    body: () => Awaitable<T>,
+    { isChange = () => true, entries, deep }: {
+      isChange?: (value: T) => boolean;
+      entries?: readonly NewEntry[];
+      deep?: boolean;
+    } = {},
+  ): Awaitable<T> {
+    const end = this.#writes?.begin(keys, deep);
+    const ended = (value: T) => {
+      this.#ended(end, keys, isChange(value), entries, deep);
+      return value;
+    };
+    try {
+      const key = typeof keys === "string" ? keys : undefined;
+      const result = this.#call(operation, body, key);
+      if (this.#writes === undefined) return result;
+      if (!(result instanceof Promise)) return ended(result);
+      return result.then(ended, (error) => {
+        end?.(true);
+        throw error;
+      });
+    } catch (error) {
+      end?.(true);
+      throw error;
+    }
+  }
+
+  /** A write has ended: also for who has begun to watch since it began. */
+  #ended(
+    end: WriteEnd | undefined,
+    keys: string | readonly string[] | undefined,
+    isChange: boolean,
+    entries?: readonly NewEntry[],
+    deep?: boolean,
+  ): void {
+    if (end !== undefined) end(isChange, entries);
+    else this.#writes?.begin(keys, deep)?.(isChange);
   }
 
   #call<T>(operation: EngineOperation, body: () => Awaitable<T>, key?: string): Awaitable<T> {

@@ -1,6 +1,7 @@
 import type { Store } from "./complete.ts";
 import type {
   Awaitable,
+  Bus,
   EngineCheck,
   EngineCheckOptions,
   EngineSupports,
@@ -180,5 +181,10 @@ export abstract class Decorator implements Store {
   /** The store and those nested in it, with what they hold if asked. */
   stores(counted: boolean): Iterable<FoundStore> | AsyncIterable<FoundStore> {
     return this.inner.stores(counted);
+  }
+
+  /** What carries messages between processes, where the engine has it. */
+  bus(): Bus | undefined {
+    return this.inner.bus();
   }
 }

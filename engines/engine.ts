@@ -76,6 +76,30 @@ export interface Guard {
   readonly expected: Entry;
 }
 
+/**
+ * Carries short messages between the processes that use a store, so that what one of them keeps of
+ * it in its memory (the option `near`) follows what another writes within milliseconds. What gets
+ * lost on the way does no lasting harm, as such memory is trusted for a limited time only.
+ */
+export interface Bus {
+  /**
+   * Sends a message to all who subscribe, in this process and in others. It says which keys have
+   * changed and never what they hold, and is some 8,000 bytes long at most.
+   */
+  publish(message: string): Awaitable<void>;
+  /**
+   * Gives each message from now on to `onMessage`, in any order, also those that this process has
+   * sent. Resolves once none is missed any more. When some may have been missed (a connection was
+   * lost), it calls `onGap` as soon as none is missed again.
+   *
+   * @returns Ends the subscription.
+   */
+  subscribe(
+    onMessage: (message: string) => void,
+    onGap: () => void,
+  ): Awaitable<() => Awaitable<void>>;
+}
+
 /** The operations of an engine, as `EngineError.operation` names them. */
 export type EngineOperation =
   | "open"
@@ -280,6 +304,14 @@ export interface Engine {
    * @param counted Whether to say what they hold, which may cost a walk over all entries.
    */
   stores?(counted: boolean): Iterable<FoundStore> | AsyncIterable<FoundStore>;
+
+  /**
+   * What carries messages between the processes that use this engine's name and root, for as long
+   * as the engine is open; the same object each time, and for all engines of that name that share a
+   * connection. Nothing is connected until somebody subscribes. Default: none, and the memory of
+   * other processes follows a write by time alone.
+   */
+  bus?(): Bus | undefined;
 }
 
 /** Told of an entry that an engine dropped by itself, and why. */

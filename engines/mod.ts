@@ -28,7 +28,13 @@
  * @module
  */
 export * from "./engine.ts";
-export { complete, type CompleteOptions, type Store } from "./complete.ts";
+export {
+  complete,
+  type CompleteOptions,
+  type Store,
+  type WriteEnd,
+  type WriteWatch,
+} from "./complete.ts";
 export { Decorator } from "./decorator.ts";
 export {
   type ContractCase,

@@ -231,7 +231,7 @@ export class Memo {
       const jobs = calls.map((args) => this.job(undefined, args));
       const texts = jobs.map(({ text }) => text);
       return await this.handle.run("get entries", async (store) => {
-        const entries = await store.getMany(texts);
+        const entries = await this.handle.servedEntries(store, texts);
         return await Promise.all(
           entries.map(async (entry, i) => {
             const found = entry === undefined ? ABSENT : await serve(jobs[i], entry);

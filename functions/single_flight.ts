@@ -494,7 +494,7 @@ export function elapsed(begin: number): number | undefined {
 async function readFresh(target: Handle, entry: EntryValue, text: string): Promise<unknown> {
   const { header } = "header" in entry ? entry as StoredEntry : openHeader(entry.value);
   if (header?.stale === undefined) return await target.read(entry, text);
-  const whole = await target.run("get", (store) => store.get(text), true);
+  const whole = await target.run("get", (store) => target.servedEntry(store, text), true);
   if (whole !== undefined && isFresh(whole)) return await target.read(whole, text);
   if (whole !== undefined) target.watch.tell("expire", text);
   return ABSENT;

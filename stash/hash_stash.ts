@@ -989,7 +989,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /** What this handle has done so far. */
   stats(): StashStats {
-    return { ...this.#handle.stats, evictions: this.#handle.evictions };
+    const { stats, evictions, nearHits } = this.#handle;
+    return { ...stats, evictions, ...(nearHits === undefined ? {} : { nearHits }) };
   }
 
   /**

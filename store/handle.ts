@@ -6,11 +6,13 @@ import { batches, each, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { EngineError, unreadable } from "../engines/errors.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
+import { whenReady } from "../platform/awaitable.ts";
 import { isNotFound } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
 import type { StashEvents } from "./events.ts";
+import { FrozenValues } from "./frozen.ts";
 import {
   freshUntil,
   given,
@@ -74,6 +76,9 @@ const PAGE_BYTES = 1_000_000;
 /** Told apart from every value that can be stored. */
 export const ABSENT: unique symbol = Symbol("absent");
 
+/** What a value is read from. */
+type StoredValue = Pick<StoredEntry, "value" | "header" | "given">;
+
 /** What is not an option of the user's. */
 interface HandleSettings {
   kind?: "stash" | "function";
@@ -88,7 +93,10 @@ interface HandleSettings {
 export class Handle implements AsyncDisposable {
   readonly options: CheckedOptions;
   readonly codec: Codec;
+  /** Where values come back frozen. */
+  readonly #frozen: FrozenValues | undefined;
   readonly stats: StashStats = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
+  readonly #near = { hits: 0 };
   /** What its keys are: any, or the lists of a function's arguments. */
   readonly kind: "stash" | "function";
   /** Who is told of what happens in it. */
@@ -130,6 +138,7 @@ export class Handle implements AsyncDisposable {
     this.options = checkOptions(options);
     const { serializer, compress, b64, maxValueBytes } = this.options;
     this.codec = new Codec({ serializer, compress, b64, maxValueBytes });
+    if (this.options.frozen) this.#frozen = new FrozenValues();
     this.kind = kind;
     this.#isTemporary = temporary;
     this.#parent = parent;
@@ -144,6 +153,11 @@ export class Handle implements AsyncDisposable {
   /** Where the data lives. */
   get path(): string {
     return this.#store?.path ?? (this.#pathBefore ??= storePathOf(this.options));
+  }
+
+  /** What came from a near tier, where the options ask for one. */
+  get nearHits(): number | undefined {
+    return this.options.near === undefined ? undefined : this.#near.hits;
   }
 
   /** How many entries the engine dropped. */
@@ -274,18 +288,27 @@ export class Handle implements AsyncDisposable {
     }
   }
 
-  /** A side store: one that the handle keeps beside its own, for itself. */
+  /**
+   * A side store: one that the handle keeps beside its own, for itself. What it says decides
+   * something, so that it has no near tier.
+   */
   async side(name: string): Promise<Store> {
     return await this.#other(`${this.options.dbname}/${name}`);
   }
 
-  /** Another store of the stash, which is closed with the handle. */
-  async #other(dbname: string): Promise<Store> {
+  /**
+   * Another store of the stash, which is closed with the handle.
+   *
+   * @param hasNear Whether it has a near tier, where the options ask for one.
+   * @param keepsAbsence Whether that knows of keys that are absent, too.
+   */
+  async #other(dbname: string, hasNear = false, keepsAbsence = false): Promise<Store> {
     // What goes on after the stash has been closed would open it for nobody to close.
     if (this.#isClosed) this.#refuse("open");
     let opening = this.#others.get(dbname);
     if (opening === undefined) {
-      opening = openStore(this.options, dbname);
+      const near = { keepsAbsence, report: this.#reportNear };
+      opening = openStore(this.options, dbname, { near: hasNear ? near : undefined });
       this.#others.set(dbname, opening);
       opening.catch(() => this.#others.delete(dbname));
     }
@@ -303,7 +326,7 @@ export class Handle implements AsyncDisposable {
     if (space === undefined) {
       const side = `${name}/${RESERVED_DBNAMES.tags}`;
       space = new TagSpace(name, {
-        open: () => this.#other(side),
+        open: () => this.#other(side, true, true),
         mayBeThere: () => mayBeThere(options, side),
         storeOf: (of) => this.#tagged(of),
       });
@@ -318,7 +341,7 @@ export class Handle implements AsyncDisposable {
       const store = this.#store ?? await this.#open();
       return { plain: this.#plain!, store };
     }
-    const plain = await this.#other(dbname);
+    const plain = await this.#other(dbname, true);
     if (!this.options.appendMode) return { plain, store: plain };
     const side = () => this.#other(`${dbname}/${RESERVED_DBNAMES.versions}`);
     return { plain, store: new Versions(plain, side, () => `${this.place}${dbname}`) };
@@ -377,8 +400,13 @@ export class Handle implements AsyncDisposable {
     return this.watch.events;
   }
 
-  /** Tells who listens, here and at the stash that a function's store is in, of an error. */
-  report(thrown: unknown, text: string): void {
+  readonly #reportNear = (thrown: unknown, text?: string) => this.report(thrown, text);
+
+  /**
+   * Tells who listens, here and at the stash that a function's store is in, of an error; of a key,
+   * where it is about one.
+   */
+  report(thrown: unknown, text?: string): void {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     this.watch.tell("error", text, { error });
   }
@@ -437,9 +465,22 @@ export class Handle implements AsyncDisposable {
     }
   }
 
-  /** The entry under a key, with its deadline. */
+  /** The entry under a key, with its deadline: to be served, and not to decide anything by. */
   async getEntry(text: string): Promise<Entry | undefined> {
-    return await this.onKeys("get", [text], "read", (store) => store.get(text));
+    return await this.onKeys("get", [text], "read", (store) => this.servedEntry(store, text));
+  }
+
+  /** The same, of the opened store. */
+  servedEntry(store: Store, text: string): Awaitable<Entry | undefined> {
+    // A near tier has the whole entry with the value.
+    if (this.options.near === undefined) return store.get(text);
+    return store.getValue(text) as Awaitable<Entry | undefined>;
+  }
+
+  /** The entries under many keys, likewise. */
+  servedEntries(store: Store, texts: string[]): Awaitable<(Entry | undefined)[]> {
+    if (this.options.near === undefined) return store.getMany(texts);
+    return store.getValues(texts) as Awaitable<(Entry | undefined)[]>;
   }
 
   /**
@@ -580,7 +621,7 @@ export class Handle implements AsyncDisposable {
           this.stats.sets++;
           this.watch.looked("miss", text);
           this.watch.stored(text, bytes.length);
-          return value;
+          return this.#frozen === undefined ? value : await this.read({ value: bytes }, text);
         }
         await backoff(attempt);
       }
@@ -635,7 +676,9 @@ export class Handle implements AsyncDisposable {
           turn.waitsFor.add(operation);
           const next = await operation.run(() => fn(current));
           turn.waitsFor.delete(operation);
-          if (await this.#modifyOnce(store, text, entry, next, { ...checked, seq })) return next;
+          if (await this.#modifyOnce(store, text, entry, next, { ...checked, seq })) {
+            return this.#frozen === undefined ? next : await this.#asStored(next, text);
+          }
           await backoff(attempt);
         }
       });
@@ -720,8 +763,21 @@ export class Handle implements AsyncDisposable {
     }
   }
 
+  /** A value as it would come from the store. */
+  async #asStored(value: unknown, text: string): Promise<unknown> {
+    return await this.read({ value: await this.codec.encode(value) }, text);
+  }
+
   /** The value of an entry. */
-  read(entry: Pick<StoredEntry, "value" | "header">, text: string): Awaitable<unknown> {
+  read(entry: StoredValue, text: string): Awaitable<unknown> {
+    const frozen = this.#frozen;
+    if (frozen === undefined) return this.#decode(entry, text);
+    const { value: bytes } = entry.given ?? entry;
+    return frozen.known(bytes) ??
+      whenReady(this.#decode(entry, text), (value) => frozen.made(bytes, value));
+  }
+
+  #decode(entry: StoredValue, text: string): Awaitable<unknown> {
     try {
       const value = this.codec.decode(valueOf(entry));
       return value instanceof Promise
@@ -1066,7 +1122,8 @@ export class Handle implements AsyncDisposable {
   async #openOnce(): Promise<Store> {
     const { options } = this;
     findTelemetry();
-    const plain = await openStore(options, options.dbname, this.#dropped);
+    const near = { keepsAbsence: false, counts: this.#near, report: this.#reportNear };
+    const plain = await openStore(options, options.dbname, { onDrop: this.#dropped, near });
     const { store, latest } = decorated(plain, options, this);
     if (options.clear) {
       try {

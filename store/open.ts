@@ -1,6 +1,6 @@
 /** Opening a store: the engine that the options name, and what stands around it. */
 import { existsSync } from "node:fs";
-import { complete, type Store } from "../engines/complete.ts";
+import { complete, type CompleteOptions, type Store } from "../engines/complete.ts";
 import type { DropListener, Engine, EngineFactory, EngineLocation } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
 import { enginePath, loadEngine } from "../engines/registry.ts";
@@ -11,27 +11,40 @@ import {
   needsRootDir,
   RESERVED_DBNAMES,
 } from "./options.ts";
+import { Near, type NearSettings } from "./near.ts";
+import { Writes } from "./near_tier.ts";
 import type { TagSpace } from "./tag_space.ts";
 import { Tags } from "./tags.ts";
 import { Versions } from "./versions.ts";
 
+/** What is wanted of a store besides what the options say. */
+interface OpenSettings {
+  /** Told of the entries that the engine drops by itself, where it says which. */
+  onDrop?: DropListener;
+  /** Of its near tier, where the options ask for one; absent: it is not for this store. */
+  near?: Omit<NearSettings, "name" | "dbname" | "place" | "near">;
+}
+
 /**
  * Opens the store of one dbname, without append mode; the caller closes it.
- *
- * @param onDrop Told of the entries that the engine drops by itself, where it says which.
  */
 export async function openStore(
   options: CheckedOptions,
   dbname: string,
-  onDrop?: DropListener,
+  { onDrop, near }: OpenSettings = {},
 ): Promise<Store> {
   const { engine, name, rootDir, engineOptions } = options;
-  let store: Store;
-  if (typeof engine === "object") {
-    store = partOf(engine, name, dbname, onDrop);
-  } else {
-    const create = typeof engine === "function" ? engine : await load(engine);
-    store = complete(make(create, { rootDir, name, dbname }, engineOptions), { onDrop });
+  const isObject = typeof engine === "object";
+  const made = isObject ? engine : make(
+    typeof engine === "function" ? engine : await load(engine),
+    { rootDir, name, dbname },
+    engineOptions,
+  );
+  const place = storeIdentity({ ...options, dbname }, made.path);
+  const told = { onDrop, writes: new Writes(place, isInside) };
+  let store = isObject ? partOf(made, name, dbname, told) : complete(made, told);
+  if (near !== undefined && options.near !== undefined) {
+    store = new Near(store, { ...near, name, dbname, place, near: options.near });
   }
   await store.open();
   return store;
@@ -45,12 +58,12 @@ export function partOf(
   engine: Engine,
   name: string,
   dbname: string,
-  onDrop?: DropListener,
+  told: Pick<CompleteOptions, "onDrop" | "writes"> = {},
 ): Store {
   const place = `${escape(name)}:${escape(dbname)}`;
   return complete(engine, {
     prefix: `${place}:`,
-    onDrop,
+    ...told,
     nestedPrefix: `${place}/`,
     nestedKey(rest) {
       const end = rest.indexOf(":");
@@ -99,7 +112,13 @@ export function decorated(
   owner: Owner,
 ): { store: Store; latest: Store } {
   const find = (dbname: string) => owner.tagSpace(dbname);
-  const latest = new Tags(store, options.dbname, owner.tagSpace(), find);
+  const latest = new Tags(
+    store,
+    options.dbname,
+    owner.tagSpace(),
+    find,
+    options.near !== undefined,
+  );
   if (!options.appendMode) return { store: latest, latest };
   const side = () => owner.side(RESERVED_DBNAMES.versions);
   return { store: new Versions(latest, side, () => owner.place), latest };

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { CodecOptions } from "../codec/mod.ts";
 import { isBuiltIn } from "../engines/built_in.ts";
 import { defaultRootDir } from "../engines/location.ts";
-import type { Engine, EngineFactory } from "../engines/engine.ts";
+import type { Bus, Engine, EngineFactory } from "../engines/engine.ts";
 import type { AnyEngineOptions, EngineOptionsOf } from "../engines/engine_options.ts";
 import { ENGINE_NAMES, type EngineName, isEngineName, keepsFiles } from "../engines/registry.ts";
 
@@ -38,8 +38,37 @@ export interface HashStashBaseOptions {
    * A read beyond it rejects with a `DecodeError`, before the memory is taken.
    */
   maxValueBytes?: number;
+  /**
+   * Keeps what was read and written in this process's memory, in front of the engine; `false` by
+   * default, `true` means `{}`.
+   */
+  near?: boolean | NearOptions;
+  /**
+   * Values come back deeply frozen, and two reads of one stored state may give the same object;
+   * `false` by default. Parts that can't be frozen (`Map`, `Date`, typed arrays, instances of
+   * classes) are each reader's own.
+   */
+  frozen?: boolean;
   /** What leaves the program by way of events; see {@linkcode TelemetryOptions}. */
   telemetry?: TelemetryOptions;
+}
+
+/** What a process keeps of a store in its memory, shared by all its handles on the store. */
+export interface NearOptions {
+  /** The most entries; 10,000 by default. The least recently used go. */
+  maxEntries?: number;
+  /** The most bytes that they take in memory; no limit by default. */
+  maxBytes?: number;
+  /**
+   * How long, ms, what was read is served without asking the engine: what other processes write is
+   * seen after it at the latest; 5,000 by default.
+   */
+  ttl?: number;
+  /**
+   * Has what other processes write seen within milliseconds: the engine's own bus, one of your own,
+   * or none (`false`). By default the engine's, where it has one; `true` refuses to do without.
+   */
+  bus?: boolean | Bus;
 }
 
 /** What leaves the program by way of `node:diagnostics_channel` and OpenTelemetry. */
@@ -125,8 +154,23 @@ export interface HashStashJSON {
   maxValueBytes?: number;
   /** As in {@linkcode HashStashOptions}; absent: no keys. */
   telemetry?: TelemetryOptions;
+  /** As in {@linkcode HashStashOptions}, without a bus of the user's own; absent: off. */
+  near?: NearJSON;
+  /** As in {@linkcode HashStashOptions}; absent: `false`. */
+  frozen?: boolean;
   /** The engine's options that are plain data; absent when there are none. */
   engineOptions?: Record<string, unknown>;
+}
+
+/** The option `near` as plain data. */
+export type NearJSON = Omit<NearOptions, "bus"> & { bus?: boolean };
+
+/** The option `near` after the checks, with the defaults in place. */
+export interface CheckedNear {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  readonly ttl: number;
+  readonly bus?: boolean | Bus;
 }
 
 /** Options after the checks, with the defaults in place. */
@@ -139,6 +183,8 @@ export interface CheckedOptions extends HashStashBaseOptions {
   appendMode: boolean;
   clear: boolean;
   telemetry: { readonly keys: boolean };
+  near?: CheckedNear;
+  frozen: boolean;
   engineOptions: Record<string, unknown>;
 }
 
@@ -156,7 +202,12 @@ const OPTION_NAMES = [
   "engineOptions",
   "maxValueBytes",
   "telemetry",
+  "near",
+  "frozen",
 ];
+
+/** What is kept in memory unless the option `near` says otherwise. */
+const NEAR_DEFAULTS: CheckedNear = { maxEntries: 10_000, maxBytes: Infinity, ttl: 5_000 };
 
 const DEADLINE_NAMES = ["ttl", "expiresAt"];
 const SET_OPTION_NAMES = [...DEADLINE_NAMES, "tags"];
@@ -220,6 +271,8 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     telemetry: {
       keys: flag(options.telemetry === undefined ? {} : options.telemetry, "keys"),
     },
+    near: checkNear(options.near),
+    frozen: checkBoolean(options, "frozen"),
     engineOptions: checkEngineOptions(options.engineOptions),
   };
 }
@@ -329,7 +382,7 @@ export function optionsJson(
   options: CheckedOptions,
   codec: Pick<HashStashJSON, "serializer" | "compress" | "b64">,
 ): HashStashJSON {
-  const { name, dbname, engine, appendMode, ttl, maxValueBytes, telemetry } = options;
+  const { name, dbname, engine, appendMode, ttl, maxValueBytes, telemetry, near, frozen } = options;
   const engineOptions = plainOptions(options.engineOptions);
   return {
     name,
@@ -344,7 +397,20 @@ export function optionsJson(
       ? {}
       : { maxValueBytes: Math.min(maxValueBytes, Number.MAX_SAFE_INTEGER) }),
     ...(telemetry.keys ? { telemetry } : {}),
+    ...(near === undefined ? {} : { near: nearJson(near) }),
+    ...(frozen ? { frozen } : {}),
     ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
+  };
+}
+
+/** What differs from the defaults: JSON has no Infinity, and one that was given has no other name. */
+function nearJson({ maxEntries, maxBytes, ttl, bus }: CheckedNear): NearJSON {
+  const finite = (value: number) => Math.min(value, Number.MAX_SAFE_INTEGER);
+  return {
+    maxEntries: finite(maxEntries),
+    ...(maxBytes === Infinity ? {} : { maxBytes }),
+    ttl: finite(ttl),
+    ...(typeof bus === "boolean" ? { bus } : {}),
   };
 }
 
@@ -510,6 +576,49 @@ export function checkBoolean<N extends string>(
   if (value === undefined) return false;
   if (typeof value === "boolean") return value;
   throw new TypeError(`Expected ${option} to be a boolean, got ${typeOf(value)}`);
+}
+
+/** Checks the option `near`; `undefined`: it is off. */
+function checkNear(near: unknown): CheckedNear | undefined {
+  if (near === undefined || near === false) return undefined;
+  if (near === true) return NEAR_DEFAULTS;
+  if (typeof near !== "object" || near === null || Array.isArray(near)) {
+    throw new TypeError(
+      `Expected near to be a boolean or an object of options, got ${typeOf(near)}`,
+    );
+  }
+  checkNames(near, ["maxEntries", "maxBytes", "ttl", "bus"]);
+  const { maxEntries, maxBytes, ttl, bus } = near as NearOptions;
+  return {
+    maxEntries: maxEntries === undefined
+      ? NEAR_DEFAULTS.maxEntries
+      : checkLimit("near.maxEntries", maxEntries),
+    maxBytes: maxBytes === undefined ? Infinity : checkLimit("near.maxBytes", maxBytes),
+    ttl: ttl === undefined ? NEAR_DEFAULTS.ttl : checkTime("near.ttl", ttl),
+    bus: checkBus(bus),
+  };
+}
+
+function checkLimit(option: string, value: unknown): number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Expected ${option} to be a number, got ${typeOf(value)}`);
+  }
+  if (value === Infinity || Number.isInteger(value) && value > 0) return value;
+  throw new RangeError(`Expected ${option} to be a positive integer, got ${value}`);
+}
+
+function checkBus(bus: unknown): boolean | Bus | undefined {
+  if (bus === undefined || typeof bus === "boolean") return bus;
+  if (typeof bus === "object" && bus !== null) {
+    const missing = ["publish", "subscribe"].find((method) =>
+      typeof Reflect.get(bus, method) !== "function"
+    );
+    if (missing === undefined) return bus as Bus;
+    throw new TypeError(`Expected near.bus to have a method "${missing}"`);
+  }
+  throw new TypeError(
+    `Expected near.bus to be a boolean or an object with publish and subscribe, got ${typeOf(bus)}`,
+  );
 }
 
 function checkEngineOptions(options: unknown): Record<string, unknown> {

@@ -25,6 +25,7 @@ import { whenReady } from "../platform/awaitable.ts";
 import { delay, now } from "../platform/timers.ts";
 import { backoff } from "./contention.ts";
 import { taggedOf } from "./header.ts";
+import { Near } from "./near.ts";
 
 /** After so long, ms, nobody writes any more what was begun before. */
 const KEPT = 86_400_000;
@@ -107,6 +108,8 @@ export class TagSpace {
   readonly dbname: string;
   readonly #options: TagSpaceOptions;
   #side: Store | undefined;
+  /** The side store for those who only serve entries: it may have a near tier. */
+  #near: Store | undefined;
   /** Whether anything has ever been invalidated; and until when, if not, that need not be asked. */
   #isUsed = false;
   #unusedUntil = -Infinity;
@@ -129,17 +132,23 @@ export class TagSpace {
     return whenReady(this.#known(), (side) => side === undefined ? 0 : lastIn(side, tags));
   }
 
-  /** Whether the entry is there: none of its tags has been invalidated since its number. */
-  isLive({ tags, seq = 0 }: TaggedEntry): Awaitable<boolean> {
+  /**
+   * Whether the entry is there: none of its tags has been invalidated since its number.
+   *
+   * @param isServed Whether it is only served, so that the marks may come from a near tier.
+   */
+  isLive({ tags, seq = 0 }: TaggedEntry, isServed = false): Awaitable<boolean> {
     // As lastOf, without a function to be made for each read: it shows in one of a microsecond.
-    const last = this.#side === undefined ? this.lastOf(tags) : lastIn(this.#side, tags);
+    const side = isServed ? this.#near : this.#side;
+    const last = side === undefined ? this.lastOf(tags) : lastIn(side, tags);
     return last instanceof Promise ? last.then((last) => last <= seq) : last <= seq;
   }
 
   /** Which of the entries are there, with one look at the marks of all their tags. */
-  async areLive(entries: readonly TaggedEntry[]): Promise<boolean[]> {
-    const side = await this.#known();
-    if (side === undefined) return entries.map(() => true);
+  async areLive(entries: readonly TaggedEntry[], isServed = false): Promise<boolean[]> {
+    const known = await this.#known();
+    if (known === undefined) return entries.map(() => true);
+    const side = isServed ? this.#near! : known;
     const tags = [...new Set(entries.flatMap(({ tags }) => tags))];
     const found = await side.getValues(tags.map(markKey));
     const last = new Map(tags.map((tag, i) => [tag, numberOf(found[i])]));
@@ -498,7 +507,9 @@ export class TagSpace {
   }
 
   async #make(): Promise<Store> {
-    return this.#side = await this.#options.open();
+    const opened = await this.#options.open();
+    this.#near = opened;
+    return this.#side ??= opened instanceof Near ? opened.direct : opened;
   }
 
   /** Raises a number, unless `next` has none that is higher; what it is then. */

@@ -31,6 +31,7 @@ export class Tags extends Decorator {
   readonly #dbname: string;
   readonly #space: TagSpace;
   readonly #find: FindTagSpace;
+  readonly #isNear: boolean;
 
   /**
    * @param inner The store.
@@ -38,12 +39,20 @@ export class Tags extends Decorator {
    * @param space The tags of the stash that it is a store of.
    * @param find Those of the stash that an entry was stored by: a function's store can be opened as
    * a stash of its own.
+   * @param isNear Whether values of the store may come from a near tier.
    */
-  constructor(inner: Store, dbname: string, space: TagSpace, find: FindTagSpace) {
+  constructor(
+    inner: Store,
+    dbname: string,
+    space: TagSpace,
+    find: FindTagSpace,
+    isNear = false,
+  ) {
     super(inner);
     this.#dbname = dbname;
     this.#space = space;
     this.#find = find;
+    this.#isNear = isNear;
   }
 
   override get(key: string): Awaitable<StoredEntry | undefined> {
@@ -51,7 +60,10 @@ export class Tags extends Decorator {
   }
 
   override getValue(key: string): Awaitable<EntryValue | undefined> {
-    return whenReady(this.inner.getValue(key) as Awaitable<Entry | undefined>, this.#judgeOne);
+    const found = this.inner.getValue(key) as Awaitable<Entry | undefined>;
+    if (!this.#isNear) return whenReady(found, this.#judgeOne);
+    if (found instanceof Promise) return found.then((entry) => this.#judgeNear(key, entry));
+    return this.#judgeNear(key, found);
   }
 
   override getMany(keys: string[]): Awaitable<(StoredEntry | undefined)[]> {
@@ -60,7 +72,10 @@ export class Tags extends Decorator {
 
   override getValues(keys: string[]): Awaitable<(EntryValue | undefined)[]> {
     const found = this.inner.getValues(keys) as Awaitable<(Entry | undefined)[]>;
-    return whenReady(found, (entries) => this.#allLive(entries));
+    return whenReady(found, (entries) => {
+      const live = this.#allLive(entries, this.#isNear);
+      return this.#isNear ? whenReady(live, (live) => this.#again(keys, entries, live)) : live;
+    });
   }
 
   override entries(prefix?: string): AsyncIterable<[string, StoredEntry]> {
@@ -123,7 +138,7 @@ export class Tags extends Decorator {
 
   #has(key: string, [isPending, found]: [boolean, boolean]): Awaitable<boolean> {
     if (!found || !isPending) return found;
-    return whenReady(this.getValue(key), (entry) => entry !== undefined);
+    return whenReady(this.get(key), (entry) => entry !== undefined);
   }
 
   override set(key: string, entry: NewEntry): Awaitable<void> {
@@ -166,13 +181,23 @@ export class Tags extends Decorator {
   // One function for all reads: to make one for each would show in those from memory.
   readonly #judgeOne = (entry: Entry | undefined) => this.#live(entry);
 
-  /** The entry, unless one of its tags has been invalidated. */
-  #live(entry: Entry | undefined): Awaitable<StoredEntry | undefined> {
+  /** The entry, which may come from memory; when it is gone, what the engine has in its place. */
+  #judgeNear(key: string, entry: Entry | undefined): Awaitable<StoredEntry | undefined> {
+    if (entry === undefined || !hasHeader(entry)) return entry;
+    return whenReady(this.#live(entry, true), (live) => live ?? this.get(key));
+  }
+
+  /**
+   * The entry, unless one of its tags has been invalidated.
+   *
+   * @param isServed Whether it is only served, and may come from a near tier: then the marks may.
+   */
+  #live(entry: Entry | undefined, isServed = false): Awaitable<StoredEntry | undefined> {
     if (entry === undefined || !hasHeader(entry)) return entry;
     const read = openedIfWhole(entry);
     const tagged = taggedOf(read);
     if (tagged === undefined) return read;
-    const isLive = this.#spaceOf(tagged).isLive(tagged);
+    const isLive = this.#spaceOf(tagged).isLive(tagged, isServed);
     return isLive instanceof Promise
       ? isLive.then((isLive) => isLive ? read : undefined)
       : isLive
@@ -183,9 +208,24 @@ export class Tags extends Decorator {
   /** The same for many, with one look at the marks of all their tags. */
   #allLive(
     entries: readonly (Entry | undefined)[],
+    isServed = false,
   ): Awaitable<(StoredEntry | undefined)[]> {
     if (!entries.some((entry) => entry !== undefined && hasHeader(entry))) return [...entries];
-    return this.#judge(entries.map((entry) => entry && openedIfWhole(entry)));
+    return this.#judge(entries.map((entry) => entry && openedIfWhole(entry)), isServed);
+  }
+
+  /** Of what memory has and is gone, the engine may have newer ones. */
+  #again(
+    keys: readonly string[],
+    entries: readonly (Entry | undefined)[],
+    live: (StoredEntry | undefined)[],
+  ): Awaitable<(StoredEntry | undefined)[]> {
+    const gone = keys.flatMap((_, i) => entries[i] && live[i] === undefined ? [i] : []);
+    if (gone.length === 0) return live;
+    return whenReady(this.getMany(gone.map((i) => keys[i])), (found) => {
+      for (const [j, i] of gone.entries()) live[i] = found[j];
+      return live;
+    });
   }
 
   async #livePairs(pairs: readonly [string, Entry][]): Promise<[string, StoredEntry][]> {
@@ -198,13 +238,14 @@ export class Tags extends Decorator {
 
   async #judge(
     entries: (StoredEntry | undefined)[],
+    isServed: boolean,
   ): Promise<(StoredEntry | undefined)[]> {
     const tagged = entries.flatMap((entry, i) => {
       const header = entry && taggedOf(entry);
       return header === undefined ? [] : [{ ...header, i }];
     });
     for (const group of Map.groupBy(tagged, ({ space }) => space).values()) {
-      const live = await this.#spaceOf(group[0]).areLive(group);
+      const live = await this.#spaceOf(group[0]).areLive(group, isServed);
       for (const [j, { i }] of group.entries()) if (!live[j]) entries[i] = undefined;
     }
     return entries;

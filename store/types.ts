@@ -12,6 +12,8 @@ export interface StashStats {
   deletes: number;
   /** Entries that the engine dropped to keep within its limits, as far as this handle caused it. */
   evictions: number;
+  /** Values that came from this process's memory; absent without the option `near`. */
+  nearHits?: number;
 }
 
 /** One thing that `check` found. */

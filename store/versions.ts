@@ -22,7 +22,7 @@ import type {
 } from "../engines/engine.ts";
 import { unreadable } from "../engines/errors.ts";
 import { backoff, exclusive } from "./contention.ts";
-import { given, type Header, opened, openHeader, type StoredEntry, withHeader } from "./header.ts";
+import { given, type Header, opened, type StoredEntry, withHeader } from "./header.ts";
 
 /** Versions read at once: bounds memory, and amortises round trips. */
 const BATCH = 256;
@@ -63,7 +63,8 @@ export class Versions extends Decorator {
 
   override async getValue(key: string): Promise<EntryValue | undefined> {
     const entry = await this.inner.getValue(key);
-    return entry && this.#openHeader(key, entry);
+    // Of one that a near tier has, the whole entry is there.
+    return entry && this.#opened(key, entry as Entry);
   }
 
   override async getMany(keys: string[]): Promise<(StoredEntry | undefined)[]> {
@@ -73,7 +74,7 @@ export class Versions extends Decorator {
 
   override async getValues(keys: string[]): Promise<(EntryValue | undefined)[]> {
     const found = await this.inner.getValues(keys);
-    return found.map((entry, i) => entry && this.#openHeader(keys[i], entry));
+    return found.map((entry, i) => entry && this.#opened(keys[i], entry as Entry));
   }
 
   override async *entries(prefix?: string): AsyncGenerator<[string, StoredEntry]> {
@@ -210,15 +211,6 @@ export class Versions extends Decorator {
   #opened(key: string, entry: Entry): StoredEntry {
     try {
       return opened(entry);
-    } catch (error) {
-      throw unreadable(error, this.name, key);
-    }
-  }
-
-  #openHeader(key: string, entry: EntryValue & { readonly header?: Header }): EntryValue {
-    if (entry.header !== undefined) return entry;
-    try {
-      return openHeader(entry.value);
     } catch (error) {
       throw unreadable(error, this.name, key);
     }

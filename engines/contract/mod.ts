@@ -1,6 +1,7 @@
 import { ATOMIC } from "./atomic.ts";
 import { BASICS } from "./basics.ts";
 import { BATCHES } from "./batches.ts";
+import { BUS_CASES } from "./bus.ts";
 import { EXPIRY } from "./expiry.ts";
 import { GUARD_CASES } from "./guards.ts";
 import { ITERATION } from "./iteration.ts";
@@ -84,6 +85,7 @@ export function engineContract(harness: ContractHarness): ContractCase[] {
     ...STORES,
     ...LISTING,
     ...PREFIX_CASES,
+    ...BUS_CASES,
   ];
   return cases.map(({ name, run }) => ({
     name,

@@ -1,6 +1,7 @@
 import type { DropListener, Entry, NewEntry, StoreUsage } from "../engine.ts";
 import { isExpired } from "../expiry.ts";
 import { Tally, utf8Length } from "../tally.ts";
+import { type Used, UseOrder } from "../use_order.ts";
 
 /**
  * What an entry takes besides its key and value: the objects, the places in the map, the bookkeeping
@@ -20,7 +21,7 @@ export function bytesOf(key: string, value: Uint8Array): number {
 const WIDE = /[^\x00-\xff]/;
 
 /** An entry as it is kept, and its place in the order of use. */
-export interface Item extends Entry {
+export interface Item extends Entry, Used<Item> {
   readonly key: string;
   /**
    * When the key came into the map, as a count: an iteration ends where those after its start
@@ -29,8 +30,6 @@ export interface Item extends Entry {
   readonly arrival: number;
   /** What it takes in memory. */
   readonly bytes: number;
-  older: Item | undefined;
-  newer: Item | undefined;
 }
 
 /**
@@ -50,9 +49,8 @@ export class MemoryStore {
   #sets = 1_000;
   /** The earliest deadline, or earlier: nothing has expired before it. */
   #earliest = Infinity;
-  /** Ends of the order of use: kept always, as one handle may have limits and another none. */
-  #oldest: Item | undefined;
-  #newest: Item | undefined;
+  /** Kept always, as one handle may have limits and another none. */
+  readonly #order = new UseOrder<Item>();
 
   live(key: string): Item | undefined {
     const item = this.items.get(key);
@@ -60,9 +58,7 @@ export class MemoryStore {
   }
 
   use(item: Item): void {
-    if (item === this.#newest) return;
-    this.#unlink(item);
-    this.#link(item);
+    this.#order.use(item);
   }
 
   put(
@@ -85,7 +81,7 @@ export class MemoryStore {
       newer: undefined,
     };
     this.items.set(key, item);
-    this.#link(item);
+    this.#order.add(item);
     this.bytes += item.bytes;
     if (expiresAt !== undefined && expiresAt < this.#earliest) this.#earliest = expiresAt;
     // What nobody asks for again would stay for ever. As many sets as entries between two looks:
@@ -102,7 +98,7 @@ export class MemoryStore {
   evict(maxEntries: number, maxBytes: number, onDrop?: DropListener): number {
     let count = 0;
     while (this.items.size > maxEntries || this.bytes > maxBytes) {
-      const item = this.#oldest;
+      const item = this.#order.oldest;
       if (item === undefined) break;
       this.remove(item);
       onDrop?.(item.key, "evict");
@@ -164,26 +160,11 @@ export class MemoryStore {
     this.items.clear();
     this.bytes = 0;
     this.#earliest = Infinity;
-    this.#oldest = this.#newest = undefined;
+    this.#order.clear();
   }
 
   #forget(item: Item): void {
-    this.#unlink(item);
+    this.#order.remove(item);
     this.bytes -= item.bytes;
-  }
-
-  #link(item: Item): void {
-    item.older = this.#newest;
-    if (this.#newest === undefined) this.#oldest = item;
-    else this.#newest.newer = item;
-    this.#newest = item;
-  }
-
-  #unlink(item: Item): void {
-    if (item.older === undefined) this.#oldest = item.newer;
-    else item.older.newer = item.newer;
-    if (item.newer === undefined) this.#newest = item.older;
-    else item.newer.older = item.older;
-    item.older = item.newer = undefined;
   }
 }

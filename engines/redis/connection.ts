@@ -171,6 +171,33 @@ export class RedisConnection {
     return redisError({ error, trouble: this.#trouble, sent }, this.#address);
   }
 
+  /**
+   * A client, not connected, of the same server, in a cluster of one of them: for who has to have a
+   * connection of his own. It does not connect again by itself.
+   */
+  subscriber(): Redis {
+    const { client } = this;
+    const nodes = isCluster(client) ? client.nodes() : [client];
+    const node = nodes[Math.floor(Math.random() * nodes.length)];
+    if (node === undefined) throw new Error("no server of the cluster is known");
+    return node.duplicate({
+      // Channels are the same in all databases.
+      db: 0,
+      lazyConnect: true,
+      autoResubscribe: false,
+      connectTimeout: this.#address.timeout,
+      disconnectTimeout: LINGER,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => null,
+      reconnectOnError: null,
+    });
+  }
+
+  /** What went wrong without a command of this connection, in words and without secrets. */
+  worded(error: unknown): Error {
+    return redisError({ error, trouble: undefined, sent: false }, this.#address);
+  }
+
   /** The servers that hold keys. */
   async masters(): Promise<Redis[]> {
     const { client } = this;

@@ -16,8 +16,10 @@ export class RedisNames {
    * `{my_cache}`.
    */
   readonly areTogether: boolean;
+  readonly #name: string;
 
   constructor({ name, dbname }: EngineLocation) {
+    this.#name = segment(name);
     const store = `${segment(name)}:${segment(dbname)}`;
     // What counts is in the first braces, unless nothing is.
     this.areTogether = /^[^{]*\{[^}]+\}/.test(segment(name));
@@ -30,6 +32,11 @@ export class RedisNames {
   /** The Redis key of a key. */
   of(key: string): string {
     return this.prefix + key;
+  }
+
+  /** The channel of the stores of this name in a database: channels are common to all databases. */
+  channel(db: number): string {
+    return `hashstash:${db}:${this.#name}`;
   }
 
   /** The key in a Redis key; `undefined` when that is not UTF-8, and so of another program. */

@@ -13,6 +13,7 @@
  * @module
  */
 import type {
+  Bus,
   Engine,
   EngineCheck,
   EngineCheckOptions,
@@ -29,6 +30,7 @@ import { builtIn } from "../built_in.ts";
 import { guardStore } from "../guard.ts";
 import type { Hold } from "../shared.ts";
 import { type RedisAddress, redisAddress, type RedisEngineOptions } from "./address.ts";
+import { busOn } from "./bus.ts";
 import { checkRedis } from "./check.ts";
 import { connect, type RedisConnection } from "./connection.ts";
 import { explainRedis } from "./errors.ts";
@@ -140,6 +142,11 @@ class RedisEngine implements Engine {
 
   stores(counted: boolean): AsyncIterable<FoundStore> {
     return this.#store.stores(counted);
+  }
+
+  bus(): Bus {
+    const { db, timeout } = this.#address;
+    return busOn(this.#hold.resource, this.#names.channel(db), timeout);
   }
 }
 

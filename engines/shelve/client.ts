@@ -46,6 +46,16 @@ export class KvClient {
     this.#refusal = refusal;
   }
 
+  /** The database: the same for all clients of it. */
+  get database(): Kv {
+    return this.#kv;
+  }
+
+  /** What is under a KV key, now and after each change that Deno KV tells of. */
+  watch(key: KvKey): ReadableStream<KvEntryMaybe[]> {
+    return this.#kv.watch<unknown[]>([key]);
+  }
+
   /** What is under a KV key; `versionstamp` is null when there is nothing. */
   get(key: KvKey): Promise<KvEntryMaybe> {
     return this.#attempt(() => this.#kv.get<unknown>(key));

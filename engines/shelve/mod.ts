@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  Bus,
   Engine,
   EngineCheck,
   EngineLocation,
@@ -25,6 +26,7 @@ import { holdNames } from "../names.ts";
 import { checkOptionNames, type EngineOptions } from "../options.ts";
 import type { FileHold } from "../shared.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
+import { busIn } from "./bus.ts";
 import { checkStore } from "./check.ts";
 import type { Revision } from "./chunks.ts";
 import { isBusy, isDamage, type KvClient } from "./client.ts";
@@ -190,6 +192,12 @@ class ShelveEngine implements Engine {
 
   async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
     return await checkStore(await this.#current(), fix);
+  }
+
+  bus(): Bus | undefined {
+    const { kind } = this.#place;
+    if (kind === "memory") return undefined;
+    return busIn(this.#hold.resource, this.#location.name, kind === "file" ? "poll" : "watch");
   }
 
   /** An entry of this store in a state, for another store of the same database. */

@@ -4,8 +4,10 @@ import { engineContract } from "../../engines/contract/mod.ts";
 import { Decorator } from "../../engines/decorator.ts";
 import type { Store } from "../../engines/complete.ts";
 import type { EngineLocation } from "../../engines/engine.ts";
-import { partOf } from "../../store/open.ts";
-import { RESERVED_DBNAMES } from "../../store/options.ts";
+import { Near } from "../../store/near.ts";
+import { Writes } from "../../store/near_tier.ts";
+import { isInside, partOf } from "../../store/open.ts";
+import { checkOptions, RESERVED_DBNAMES } from "../../store/options.ts";
 import { Versions } from "../../store/versions.ts";
 import { type EngineName, makeEngine, TestBed } from "../support/bed.ts";
 
@@ -34,6 +36,22 @@ async function appending(make: Make, location: EngineLocation): Promise<Store> {
   return new Appending(await make(location), openSide, () => JSON.stringify([name, dbname]));
 }
 
+/** A near tier in front of a store that is made with who watches its writes. */
+function near(
+  make: (location: EngineLocation, writes: Writes) => Promise<Store>,
+  engine: EngineName,
+  isNear = true,
+): Make {
+  return async (location) => {
+    const { name, dbname } = location;
+    const place = JSON.stringify([engine, null, "", name, dbname]);
+    const inner = await make(location, new Writes(place, isInside));
+    const { near } = checkOptions({ near: true });
+    const settings = { name, dbname, place, near: near!, report: () => {} };
+    return isNear ? new Near(inner, { ...settings, keepsAbsence: true }) : inner;
+  };
+}
+
 for (const engine of ["memory", "sqlite"] as EngineName[]) {
   let bed: TestBed;
   Deno.test.beforeAll(async () => {
@@ -49,6 +67,11 @@ for (const engine of ["memory", "sqlite"] as EngineName[]) {
   // One object for all stores, as a user gives it.
   const shared = once(() => makeEngine(bed.place, { name: "shared", dbname: "main" }));
   const part: Make = async ({ name, dbname }) => partOf(await shared(), name, dbname);
+  const watched = async (location: EngineLocation, writes: Writes) =>
+    complete(await makeEngine(bed.place, location), { writes });
+  const watchedPart = async ({ name, dbname }: EngineLocation, writes: Writes) =>
+    partOf(await shared(), name, dbname, { writes });
+  let handles = 0;
   const versions = once(() => appending(whole, { name: "versions", dbname: "main" }));
 
   const kinds: Record<string, Make> = {
@@ -56,6 +79,11 @@ for (const engine of ["memory", "sqlite"] as EngineName[]) {
     "a part of": part,
     "versions in": (location) => appending(whole, location),
     "versions in a part of": (location) => appending(part, location),
+    near: near(watched, engine),
+    "near in a part of": near(watchedPart, engine),
+    // Each second handle has none.
+    "some near": (location) => near(watched, engine, ++handles % 2 === 0)(location),
+    "versions, near": (location) => appending(near(watched, engine), location),
     "a part of versions in": async ({ name, dbname }) => partOf(await versions(), name, dbname),
   };
   for (const [kind, make] of Object.entries(kinds)) {

@@ -51,19 +51,40 @@ for (const engine of PERSISTENT) {
     );
     for (const worker of workers) assertEquals(await worker.line(), "ready");
     for (const worker of workers) await worker.endInput();
-    const histories = new Map<string, Operation[]>();
-    for (const worker of workers) {
-      for (const [key, operation] of JSON.parse(await worker.line()) as [string, Operation][]) {
-        if (!histories.has(key)) histories.set(key, []);
-        histories.get(key)!.push(operation);
-      }
-    }
-    let count = 0;
-    for (const [key, history] of histories) {
-      assertEquals(violation(history), undefined, `${key}, seed ${seed}`);
-      count += history.length;
-    }
-    assertGreater(count, 50);
-    console.log(`${engine}: ${count} operations, 0 violations`);
+    await judge(engine, workers, seed);
   });
+}
+
+for (const engine of ["memory", ...PERSISTENT] as const) {
+  Deno.test(`soak: ${engine}: handles of one process with near see one story of each key`, async () => {
+    await using bed = await TestBed.create(engine);
+    const seed = Math.floor(Math.random() * 1e9);
+    const others = [{ near: false }, { near: { ttl: 60_000, bus: false } }, { near: true }];
+    const options = bed.options({ name: "soak", near: { ttl: 60_000 } });
+    await using worker = new WorkerProcess(
+      "./soak_worker.ts",
+      [options, 0, seed, 1_000 * seconds, KEYS, others],
+    );
+    assertEquals(await worker.line(), "ready");
+    await worker.endInput();
+    await judge(engine, [worker], seed);
+  });
+}
+
+/** Looks at what the workers say they have seen. */
+async function judge(engine: string, workers: WorkerProcess[], seed: number): Promise<void> {
+  const histories = new Map<string, Operation[]>();
+  for (const worker of workers) {
+    for (const [key, operation] of JSON.parse(await worker.line()) as [string, Operation][]) {
+      if (!histories.has(key)) histories.set(key, []);
+      histories.get(key)!.push(operation);
+    }
+  }
+  let count = 0;
+  for (const [key, history] of histories) {
+    assertEquals(violation(history), undefined, `${key}, seed ${seed}`);
+    count += history.length;
+  }
+  assertGreater(count, 50);
+  console.log(`${engine}: ${count} operations, 0 violations`);
 }

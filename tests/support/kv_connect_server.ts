@@ -1,6 +1,6 @@
 /**
  * A small KV Connect server, to test Deno KV's remote path against: the metadata exchange, then
- * `snapshot_read` and `atomic_write` as denokv's `proto/kv-connect.md` describes them, on data in
+ * `snapshot_read`, `atomic_write` and `watch` as denokv's `proto/kv-connect.md` describes them, on data in
  * memory. Run as a program, it prints its URL and ends with its standard input.
  */
 import protobuf from "protobufjs";
@@ -24,13 +24,19 @@ const SCHEMA = protobuf.parse(`
   message Check { bytes key = 1; bytes versionstamp = 2; }
   message Mutation { bytes key = 1; KvValue value = 2; int32 mutation_type = 3; int64 expire_at_ms = 4; }
   message KvValue { bytes data = 1; int32 encoding = 2; }
+  message Watch { repeated WatchKey keys = 1; }
+  message WatchKey { bytes key = 1; }
+  message WatchOutput { int32 status = 1; repeated WatchKeyOutput keys = 2; }
+  message WatchKeyOutput { bool changed = 1; KvEntry entry_if_changed = 2; }
   message AtomicWriteOutput { int32 status = 1; bytes versionstamp = 2; repeated uint32 failed_checks = 4; }
 `).root;
-const [SnapshotRead, SnapshotReadOutput, AtomicWrite, AtomicWriteOutput] = [
+const [SnapshotRead, SnapshotReadOutput, AtomicWrite, AtomicWriteOutput, Watch, WatchOutput] = [
   "SnapshotRead",
   "SnapshotReadOutput",
   "AtomicWrite",
   "AtomicWriteOutput",
+  "Watch",
+  "WatchOutput",
 ].map((name) => SCHEMA.lookupType(name));
 
 /** What denokv takes in one request: Deno itself takes more checks. */
@@ -65,6 +71,21 @@ interface WriteRequest {
 class Database {
   readonly #items = new Map<string, Item>();
   #version = 0;
+  readonly #watchers = new Set<() => void>();
+
+  /** What is under the keys, now and after each write. */
+  watch(keys: readonly Uint8Array[], tell: (message: unknown) => void): () => void {
+    const look = () => {
+      const found = keys.map((key) => this.#items.get(key.toHex()));
+      tell({
+        status: SUCCESS,
+        keys: found.map((item) => ({ changed: true, entryIfChanged: item })),
+      });
+    };
+    look();
+    this.#watchers.add(look);
+    return () => this.#watchers.delete(look);
+  }
 
   read({ ranges }: ReadRequest): unknown {
     this.#expire();
@@ -101,6 +122,7 @@ class Database {
         throw new TypeError(`This server knows no mutation ${mutationType}`);
       }
     }
+    for (const look of this.#watchers) look();
     return { status: SUCCESS, versionstamp };
   }
 
@@ -148,8 +170,29 @@ function createHandler(): (request: Request) => Promise<Response> {
       if (write.mutations.length > MUTATIONS) return refusal("Too many mutations.");
       return answer(AtomicWriteOutput, database.write(write));
     }
+    if (pathname === "/data/watch") {
+      const { keys } = Watch.toObject(Watch.decode(body), plain) as { keys: { key: Uint8Array }[] };
+      return new Response(watched(database, keys.map(({ key }) => key)));
+    }
     return new Response("unknown", { status: 404 });
   };
+}
+
+/** A stream of messages, each behind its length. */
+function watched(database: Database, keys: Uint8Array[]): ReadableStream<Uint8Array> {
+  let end = () => {};
+  return new ReadableStream({
+    start(controller) {
+      end = database.watch(keys, (message) => {
+        const bytes = WatchOutput.encode(WatchOutput.fromObject(Object(message))).finish();
+        const framed = new Uint8Array(4 + bytes.length);
+        new DataView(framed.buffer).setUint32(0, bytes.length, true);
+        framed.set(bytes, 4);
+        controller.enqueue(framed);
+      });
+    },
+    cancel: () => end(),
+  });
 }
 
 function refusal(text: string): Response {

@@ -10,6 +10,8 @@ export class TcpProxy implements AsyncDisposable {
   target: number;
   /** Whether what comes in, from both sides, is swallowed: links that are open and dead. */
   isSilent = false;
+  /** How many connections there have been. */
+  accepted = 0;
   readonly #listener: Deno.TcpListener;
   readonly #connections = new Set<Deno.TcpConn>();
   readonly #work = new Set<Promise<void>>();
@@ -27,7 +29,10 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   async #accept(): Promise<void> {
-    for await (const client of this.#listener) this.#track(this.#serve(client));
+    for await (const client of this.#listener) {
+      this.accepted++;
+      this.#track(this.#serve(client));
+    }
   }
 
   async #serve(client: Deno.TcpConn): Promise<void> {

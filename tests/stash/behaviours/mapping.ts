@@ -258,7 +258,8 @@ export const MAPPING: readonly Behaviour[] = [
     await stash.get("a");
     await stash.get("b");
     await stash.delete("a");
-    assertEquals(stash.stats(), { hits: 1, misses: 1, sets: 1, deletes: 1, evictions: 0 });
+    const { nearHits: _, ...counted } = stash.stats();
+    assertEquals(counted, { hits: 1, misses: 1, sets: 1, deletes: 1, evictions: 0 });
   }],
   ["prune, check and byteSize on a healthy stash", async (bed) => {
     await using stash = bed.stash();

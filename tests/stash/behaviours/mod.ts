@@ -22,9 +22,10 @@ const CODECS: readonly HashStashOptions[] = [
 ];
 
 /**
- * Registers the cases for an engine: those of mapping, keys, values and options with each codec.
+ * Registers the cases for an engine: those of mapping, keys, values and options with each codec, or
+ * all with the given options only.
  */
-export function behaviours(engine: EngineName): void {
+export function behaviours(engine: EngineName, given?: HashStashOptions): void {
   let testBed: TestBed;
   Deno.test.beforeAll(async () => {
     testBed = await TestBed.create(engine);
@@ -47,6 +48,10 @@ export function behaviours(engine: EngineName): void {
       });
     }
   };
+  if (given !== undefined) {
+    const all = [...MAPPING, ...KEYS, ...VALUES, ...OPTIONS, ...VERSIONS, ...ISOLATION];
+    return register(all, given, ` with ${Object.keys(given)}`);
+  }
   for (const codec of CODECS) {
     const label = `${codec.compress ? " zstd" : ""}${codec.b64 ? " base64" : ""}`;
     register([...MAPPING, ...KEYS, ...VALUES, ...OPTIONS], codec, label);
