@@ -259,9 +259,9 @@ testOnEngines("near", {
     await stash.set("gone", 1, { expiresAt: Date.now() - 1 });
     assertEquals(await stash.get("gone"), undefined);
     await using reader = bed.stash({ name: stash.name, near: { ttl: HOUR } });
-    await stash.set("k", 1, { ttl: 30 });
+    await stash.set("k", 1, { ttl: 1_000 });
     assertEquals(await reader.get("k"), 1);
-    await new Promise((resolve) => setTimeout(resolve, 40));
+    await new Promise((resolve) => setTimeout(resolve, 1_020));
     assertEquals(await reader.get("k"), undefined);
   },
 
