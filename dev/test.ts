@@ -24,5 +24,6 @@ if (missing.length > 0) {
     ].join("\n"),
   );
 }
+await deno(["run", "-A", "--quiet", "dev/warm.ts"]);
 const args = Deno.args.filter((arg) => arg !== INSTALL);
 Deno.exit(await deno(["test", "-A", "--parallel", ...args]) ? 0 : 1);

@@ -18,7 +18,7 @@ export async function runScript(
   env: Record<string, string> = {},
 ): Promise<ScriptResult> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--ext=ts", ...flags, "-"],
+    args: ["run", "--quiet", "--no-check", "--ext=ts", ...flags, "-"],
     cwd: ROOT,
     env: { ...env, NO_COLOR: "1" },
     stdin: "piped",
