@@ -79,6 +79,7 @@ export {
 } from "./stash/stashed_result.ts";
 export type {
   EngineWithOptions,
+  EvictPolicy,
   HashStashBaseOptions,
   HashStashJSON,
   HashStashOptions,

@@ -60,6 +60,11 @@ export interface EngineSupports {
    * alone.
    */
   readonly stores?: boolean;
+  /**
+   * Calls about one key are carried out in the order in which they were made, awaited or not.
+   * Default: false, and who needs an order waits for each.
+   */
+  readonly ordered?: boolean;
 }
 
 /** What must hold of another store of the same engine at the moment of a `compareAndSet`. */

@@ -58,7 +58,7 @@ export async function retire(parent: Handle, own: Handle, isNamed: boolean): Pro
       if (
         await handle.run(
           "retire",
-          (store) => hasContent(store, [RESERVED_DBNAMES.leases, FUNCTION]),
+          (store) => hasContent(store, [RESERVED_DBNAMES.leases, RESERVED_DBNAMES.use, FUNCTION]),
         )
       ) retired++;
       // Also where nothing is yet: what is being computed is not to be stored.

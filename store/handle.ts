@@ -25,7 +25,15 @@ import {
   withHeader,
 } from "./header.ts";
 import { pruneLeases, revokeAllLeases, revokeLeases, revokeLeasesOf } from "./leases.ts";
-import { decorated, isInside, mayBeThere, openStore, storeIdentity, storePathOf } from "./open.ts";
+import {
+  decorated,
+  isInside,
+  limited,
+  mayBeThere,
+  openStore,
+  storeIdentity,
+  storePathOf,
+} from "./open.ts";
 import {
   checkDeadline,
   type CheckedOptions,
@@ -301,14 +309,20 @@ export class Handle implements AsyncDisposable {
    *
    * @param hasNear Whether it has a near tier, where the options ask for one.
    * @param keepsAbsence Whether that knows of keys that are absent, too.
+   * @param around Makes a store around it.
    */
-  async #other(dbname: string, hasNear = false, keepsAbsence = false): Promise<Store> {
+  async #other(
+    dbname: string,
+    hasNear = false,
+    keepsAbsence = false,
+    around = (store: Store) => store,
+  ): Promise<Store> {
     // What goes on after the stash has been closed would open it for nobody to close.
     if (this.#isClosed) this.#refuse("open");
     let opening = this.#others.get(dbname);
     if (opening === undefined) {
       const near = { keepsAbsence, report: this.#reportNear };
-      opening = openStore(this.options, dbname, { near: hasNear ? near : undefined });
+      opening = openStore(this.options, dbname, { near: hasNear ? near : undefined }).then(around);
       this.#others.set(dbname, opening);
       opening.catch(() => this.#others.delete(dbname));
     }
@@ -341,7 +355,11 @@ export class Handle implements AsyncDisposable {
       const store = this.#store ?? await this.#open();
       return { plain: this.#plain!, store };
     }
-    const plain = await this.#other(dbname, true);
+    const options = { ...this.options, dbname };
+    // With its limits, as to which what is removed is room. It removes only what it is told to.
+    const plain = await this.#other(dbname, true, false, (store) => {
+      return limited(store, options, { outermost: () => store, evicted: () => undefined });
+    });
     if (!this.options.appendMode) return { plain, store: plain };
     const side = () => this.#other(`${dbname}/${RESERVED_DBNAMES.versions}`);
     return { plain, store: new Versions(plain, side, () => `${this.place}${dbname}`) };

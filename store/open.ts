@@ -4,6 +4,7 @@ import { complete, type CompleteOptions, type Store } from "../engines/complete.
 import type { DropListener, Engine, EngineFactory, EngineLocation } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
 import { enginePath, loadEngine } from "../engines/registry.ts";
+import { Limited, type LimitedOptions } from "./limits.ts";
 import {
   builtInName,
   type CheckedOptions,
@@ -16,6 +17,7 @@ import { Writes } from "./near_tier.ts";
 import type { TagSpace } from "./tag_space.ts";
 import { Tags } from "./tags.ts";
 import { Versions } from "./versions.ts";
+import type { Watch } from "./watch.ts";
 
 /** What is wanted of a store besides what the options say. */
 interface OpenSettings {
@@ -94,6 +96,8 @@ function make(
 interface Owner {
   /** A name for the store in this process. */
   readonly place: string;
+  /** Tells whoever watches. */
+  readonly watch: Pick<Watch, "tell">;
   /** Opens a side store, which the owner closes. */
   side(name: string): Promise<Store>;
   /** The tags of a stash, by its dbname; of the one that the store is of, by default. */
@@ -112,16 +116,38 @@ export function decorated(
   owner: Owner,
 ): { store: Store; latest: Store } {
   const find = (dbname: string) => owner.tagSpace(dbname);
+  const inner = limited(store, options, {
+    outermost: () => outermost,
+    evicted: (text, bytes) => owner.watch.tell("evict", text, { bytes }),
+  });
   const latest = new Tags(
-    store,
+    inner,
     options.dbname,
     owner.tagSpace(),
     find,
     options.near !== undefined,
   );
-  if (!options.appendMode) return { store: latest, latest };
   const side = () => owner.side(RESERVED_DBNAMES.versions);
-  return { store: new Versions(latest, side, () => owner.place), latest };
+  const outermost = options.appendMode ? new Versions(latest, side, () => owner.place) : latest;
+  return { store: outermost, latest };
+}
+
+/** The store with its limits around it, if it has any. */
+export function limited(
+  store: Store,
+  options: CheckedOptions,
+  around: Pick<LimitedOptions, "outermost" | "evicted">,
+): Store {
+  const { maxEntries = Infinity, maxBytes = Infinity, evict = "lru" } = options;
+  if (maxEntries === Infinity && maxBytes === Infinity) return store;
+  return new Limited(store, {
+    maxEntries,
+    maxBytes,
+    evict,
+    identity: storeIdentity(options, store.path),
+    openSide: () => openStore(options, `${options.dbname}/${RESERVED_DBNAMES.use}`),
+    ...around,
+  });
 }
 
 /**

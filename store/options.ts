@@ -51,6 +51,23 @@ export interface HashStashBaseOptions {
   frozen?: boolean;
   /** What leaves the program by way of events; see {@linkcode TelemetryOptions}. */
   telemetry?: TelemetryOptions;
+  /**
+   * The most entries of this store, of each store inside it and of each function's: room is made
+   * before more are stored. `Infinity` or absent: no limit. All handles on a store should have the
+   * same limits.
+   */
+  maxEntries?: number;
+  /**
+   * The most bytes of their keys (in UTF-8) and values as they are stored; in append mode those of
+   * the latest versions. One that is larger by itself is a `RangeError`. `Infinity` or absent: no
+   * limit.
+   */
+  maxBytes?: number;
+  /**
+   * Which entries go first when there is no room, nearly: the least recently used (`"lru"`, the
+   * default), the least frequently used (`"lfu"`) or those set longest ago (`"oldest"`).
+   */
+  evict?: EvictPolicy;
 }
 
 /** What a process keeps of a store in its memory, shared by all its handles on the store. */
@@ -79,6 +96,9 @@ export interface TelemetryOptions {
    */
   keys?: boolean;
 }
+
+/** Which entries go first: the least recently used, the least frequently used, the oldest. */
+export type EvictPolicy = "lru" | "lfu" | "oldest";
 
 /**
  * An engine and its options.
@@ -158,6 +178,12 @@ export interface HashStashJSON {
   near?: NearJSON;
   /** As in {@linkcode HashStashOptions}; absent: `false`. */
   frozen?: boolean;
+  /** As in {@linkcode HashStashOptions}; absent: no limit. */
+  maxEntries?: number;
+  /** As in {@linkcode HashStashOptions}; absent: no limit. */
+  maxBytes?: number;
+  /** As in {@linkcode HashStashOptions}; absent: `"lru"`. */
+  evict?: EvictPolicy;
   /** The engine's options that are plain data; absent when there are none. */
   engineOptions?: Record<string, unknown>;
 }
@@ -204,10 +230,15 @@ const OPTION_NAMES = [
   "telemetry",
   "near",
   "frozen",
+  "maxEntries",
+  "maxBytes",
+  "evict",
 ];
 
 /** What is kept in memory unless the option `near` says otherwise. */
 const NEAR_DEFAULTS: CheckedNear = { maxEntries: 10_000, maxBytes: Infinity, ttl: 5_000 };
+
+const EVICT_POLICIES: readonly EvictPolicy[] = ["lru", "lfu", "oldest"];
 
 const DEADLINE_NAMES = ["ttl", "expiresAt"];
 const SET_OPTION_NAMES = [...DEADLINE_NAMES, "tags"];
@@ -224,6 +255,7 @@ export const RESERVED_DBNAMES = {
   errors: ".errors",
   leases: ".leases",
   tags: ".tags",
+  use: ".use",
 } as const;
 
 /**
@@ -261,6 +293,9 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     b64: checkBoolean(options, "b64"),
     // Checked by the codec.
     maxValueBytes: options.maxValueBytes,
+    maxEntries: checkStoreLimit("maxEntries", options.maxEntries),
+    maxBytes: checkStoreLimit("maxBytes", options.maxBytes),
+    evict: checkEvict(options.evict),
     name: checkName("name", options.name === undefined ? "unnamed" : options.name),
     dbname: checkDbname(options.dbname === undefined ? "main" : options.dbname),
     engine,
@@ -383,6 +418,7 @@ export function optionsJson(
   codec: Pick<HashStashJSON, "serializer" | "compress" | "b64">,
 ): HashStashJSON {
   const { name, dbname, engine, appendMode, ttl, maxValueBytes, telemetry, near, frozen } = options;
+  const { maxEntries, maxBytes, evict } = options;
   const engineOptions = plainOptions(options.engineOptions);
   return {
     name,
@@ -399,6 +435,9 @@ export function optionsJson(
     ...(telemetry.keys ? { telemetry } : {}),
     ...(near === undefined ? {} : { near: nearJson(near) }),
     ...(frozen ? { frozen } : {}),
+    ...(maxEntries === undefined ? {} : { maxEntries }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(evict === undefined ? {} : { evict }),
     ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
   };
 }
@@ -603,8 +642,10 @@ function checkLimit(option: string, value: unknown): number {
   if (typeof value !== "number") {
     throw new TypeError(`Expected ${option} to be a number, got ${typeOf(value)}`);
   }
-  if (value === Infinity || Number.isInteger(value) && value > 0) return value;
-  throw new RangeError(`Expected ${option} to be a positive integer, got ${value}`);
+  if (value === Infinity || Number.isSafeInteger(value) && value > 0) return value;
+  throw new RangeError(
+    `Expected ${option} to be a whole number from 1 on, or Infinity for no limit, got ${value}`,
+  );
 }
 
 function checkBus(bus: unknown): boolean | Bus | undefined {
@@ -619,6 +660,20 @@ function checkBus(bus: unknown): boolean | Bus | undefined {
   throw new TypeError(
     `Expected near.bus to be a boolean or an object with publish and subscribe, got ${typeOf(bus)}`,
   );
+}
+
+/** A limit of a store; `undefined`: there is none. */
+function checkStoreLimit(option: string, value: unknown): number | undefined {
+  const limit = value === undefined ? Infinity : checkLimit(option, value);
+  return limit === Infinity ? undefined : limit;
+}
+
+function checkEvict(evict: unknown): EvictPolicy | undefined {
+  if (evict === undefined) return undefined;
+  const policy = EVICT_POLICIES.find((policy) => policy === evict);
+  if (policy !== undefined) return policy;
+  const got = typeof evict === "string" ? `"${evict}"` : typeOf(evict);
+  throw new TypeError(`Expected evict to be one of: ${EVICT_POLICIES.join(", ")}, got ${got}`);
 }
 
 function checkEngineOptions(options: unknown): Record<string, unknown> {

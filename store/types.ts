@@ -10,7 +10,7 @@ export interface StashStats {
   sets: number;
   /** Keys removed. */
   deletes: number;
-  /** Entries that the engine dropped to keep within its limits, as far as this handle caused it. */
+  /** Entries that were dropped to keep within limits, as far as this handle caused it. */
   evictions: number;
   /** Values that came from this process's memory; absent without the option `near`. */
   nearHits?: number;

@@ -37,6 +37,21 @@ export const BASICS: Case[] = [
     },
   },
   {
+    name: "carries calls about one key out in their order, if it says so",
+    async run(scope) {
+      const engine = await scope.open();
+      if (engine.supports.ordered !== true) return;
+      for (let i = 0; i < 20; i++) {
+        const key = `ordered ${i}`;
+        const before = [engine.has(key), engine.getValue(key)];
+        const set = engine.set(key, entry("value"));
+        same(await Promise.all(before), [false, undefined], "has and getValue before set");
+        await set;
+        same(await engine.has(key), true, "has after set");
+      }
+    },
+  },
+  {
     name: "is empty at first",
     async run(scope) {
       const engine = await scope.open();

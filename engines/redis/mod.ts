@@ -53,7 +53,14 @@ class RedisEngine implements Engine {
     this.#names = new RedisNames(location);
     // A script is about keys of one server.
     const guard = !address.isCluster || this.#names.areTogether;
-    this.supports = { persistent: true, shared: true, prefix: true, guard, stores: true };
+    this.supports = {
+      persistent: true,
+      shared: true,
+      prefix: true,
+      guard,
+      stores: true,
+      ordered: true,
+    };
   }
 
   async open(): Promise<void> {

@@ -1,0 +1,494 @@
+/** Limits of a store: how much there may be, and what goes when there is more. */
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { memory } from "../../engines/memory/mod.ts";
+import { complete, Decorator, type EngineLocation } from "../../engines/mod.ts";
+import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { type EngineName, PERSISTENT, TestBed } from "../support/bed.ts";
+import { WorkerProcess } from "../support/child.ts";
+import { startRedis } from "../support/redis_server.ts";
+import { testOnEngines, testOnMemory } from "../support/on_engines.ts";
+
+type Numbers = HashStash<string, number>;
+
+/** A stash on the same store as another one, with other options. */
+function same(bed: TestBed, stash: HashStash, options: HashStashOptions): HashStash {
+  return bed.stash({ name: stash.name, ...options });
+}
+
+/** Sets `k0`, `k1`, … from one number up to another one. */
+async function fill(stash: HashStash, from: number, to: number): Promise<void> {
+  for (let i = from; i < to; i++) await stash.set(`k${i}`, i);
+}
+
+async function keysOf(stash: HashStash): Promise<unknown[]> {
+  return (await Array.fromAsync(stash.keys())).sort();
+}
+
+function named(from: number, to: number): string[] {
+  return Array.from({ length: to - from }, (_, i) => `k${from + i}`).sort();
+}
+
+/** Bytes of what a store holds, as `stores` tells. */
+async function bytesIn(stash: HashStash): Promise<number> {
+  const own = (await stash.stores()).find(({ dbname }) => dbname === stash.dbname);
+  return own!.bytes;
+}
+
+testOnEngines("limits", {
+  async "keep no more entries than there may be, and count who went"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 8 });
+    for (let i = 0; i < 20; i++) {
+      await limited.set(`k${i}`, i);
+      assertLessOrEqual(await stash.size(), 8);
+    }
+    assertEquals(await keysOf(stash), named(12, 20));
+    assertEquals(limited.stats().evictions, 12);
+    assertEquals(limited.stats().deletes, 0);
+    await limited.set("k15", 1);
+    assertEquals([await stash.size(), limited.stats().evictions], [8, 12]);
+  },
+
+  async "hold for calls at the same time too"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 8 });
+    const sizes: number[] = [];
+    await Promise.all(Array.from({ length: 40 }, async (_, i) => {
+      await limited.set(`k${i}`, i);
+      sizes.push(await stash.size());
+    }));
+    assertLessOrEqual(Math.max(...sizes), 8);
+    assertEquals(limited.stats().evictions + await stash.size(), 40);
+  },
+
+  async "let the least recently used go, by what earlier handles read too"(stash, bed) {
+    {
+      await using first = same(bed, stash, { maxEntries: 6 });
+      await fill(first, 0, 6);
+      assertEquals(await first.get("k0"), 0);
+      assertEquals(await first.getMany(["k2"]), [2]);
+    }
+    await using second = same(bed, stash, { maxEntries: 6, evict: "lru" });
+    await fill(second, 6, 10);
+    assertEquals(await keysOf(stash), ["k0", "k2", ...named(6, 10)]);
+  },
+
+  async "let the least frequently used go"(stash, bed) {
+    {
+      await using first = same(bed, stash, { maxEntries: 6, evict: "lfu" });
+      await fill(first, 0, 6);
+      for (let i = 0; i < 3; i++) await first.getMany(["k0", "k1"]);
+    }
+    await using second = same(bed, stash, { maxEntries: 6, evict: "lfu" });
+    // Each of these was used last, but once only.
+    await fill(second, 6, 20);
+    const keys = await keysOf(stash);
+    assertEquals([keys.includes("k0"), keys.includes("k1"), keys.length], [true, true, 6]);
+  },
+
+  async "let the oldest go, however often it is read"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 4, evict: "oldest" });
+    await fill(limited, 0, 4);
+    for (let i = 0; i < 3; i++) await limited.get("k1");
+    // Set anew, it is new.
+    await limited.set("k0", 0);
+    await fill(limited, 4, 6);
+    assertEquals(await keysOf(stash), ["k0", "k3", "k4", "k5"]);
+  },
+
+  async "keep no more bytes than there may be"(stash, bed) {
+    const value = "x".repeat(98);
+    await using limited = same(bed, stash, { maxBytes: 1_000 });
+    for (let i = 0; i < 20; i++) {
+      await limited.set(`ä${i % 10}${i}`, value);
+      assertLessOrEqual(await bytesIn(stash), 1_000);
+    }
+    // 104 bytes each.
+    assertEquals(await stash.size(), 9);
+    assertEquals(limited.stats().evictions, 11);
+    await limited.set("large", "y".repeat(500));
+    assertLessOrEqual(await bytesIn(stash), 1_000);
+    assertEquals(await stash.size(), 5);
+    await limited.set("large", "y".repeat(900));
+    assertLessOrEqual(await bytesIn(stash), 1_000);
+    assertEquals(await stash.has("large"), true);
+    await limited.delete("large");
+    for (let i = 0; i < 9; i++) await limited.set(`b${i}`, value);
+    assertEquals((await keysOf(stash)).filter((key) => `${key}`.startsWith("b")).length, 9);
+  },
+
+  async "refuse what is larger than all that there may be, and remove nothing for it"(stash, bed) {
+    await using limited = same(bed, stash, { maxBytes: 300 });
+    for (let i = 0; i < 3; i++) await limited.set(`k${i}`, "x".repeat(90));
+    const large = "x".repeat(400);
+    const refused = async (call: () => Promise<unknown>) => {
+      await assertRejects(call, RangeError, "maxBytes is 300; raise maxBytes");
+      assertEquals(await keysOf(stash), named(0, 3));
+      assertEquals(await stash.get("k0"), "x".repeat(90));
+    };
+    await refused(() => limited.set("k0", large));
+    await refused(() => limited.set("new", large));
+    await refused(() => limited.setMany([["new", 1], ["newer", large]]));
+    await refused(() => limited.setDefault("new", large));
+    await refused(() => limited.modify("k0", () => large));
+    assertEquals(limited.stats().evictions, 0);
+    // What was computed is its callers', though it is not kept.
+    assertEquals(await limited.getOrSet("new", () => large), large);
+    assertEquals(await keysOf(stash), named(0, 3));
+  },
+
+  async "take more at once than there may be"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 7 });
+    await limited.setMany(Array.from({ length: 20 }, (_, i) => [`k${i}`, i]));
+    assertEquals(await keysOf(stash), named(13, 20));
+    assertEquals(limited.stats().evictions, 13);
+    await limited.setMany([["k13", 1], ["k14", 1], ["k13", 2]]);
+    assertEquals([await stash.size(), await stash.get("k13")], [7, 2]);
+    // What is being set is no victim, though nothing else was used longer ago.
+    await limited.setMany([["new", 0], ...named(15, 20).map((key): [string, number] => [key, 1])]);
+    assertEquals((await keysOf(stash)).length, 7);
+    assertEquals((await keysOf(stash)).slice(1), [...named(15, 20), "new"]);
+    await limited.deleteMany(await keysOf(limited));
+    await limited.setMany(Array.from({ length: 7 }, (_, i) => [`k${13 + i}`, i]));
+    await limited.load(stash.dump());
+    assertEquals(await keysOf(stash), named(13, 20));
+    assertEquals(limited.stats().evictions, 14);
+  },
+
+  async "are those of each store on its own"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 3 });
+    await using sub = limited.sub("inside");
+    await using wider = limited.sub("wider", { maxEntries: 5 });
+    const double = limited.stashedResult((n: number) => 2 * n, { name: "double" });
+    for (let i = 0; i < 8; i++) {
+      await limited.set(`k${i}`, i);
+      await sub.set(`k${i}`, i);
+      await wider.set(`k${i}`, i);
+      assertEquals(await double(i), 2 * i);
+    }
+    assertEquals(await keysOf(limited), named(5, 8));
+    assertEquals(await keysOf(sub), named(5, 8));
+    assertEquals(await keysOf(wider), named(3, 8));
+    assertEquals(await keysOf(double.stash), [[5], [6], [7]]);
+    assertEquals(double.stash.stats().evictions, 5);
+    assertEquals(await double.peek(7), 14);
+  },
+
+  async "hold for whatever stores"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 4 }) as Numbers;
+    for (let i = 0; i < 6; i++) await limited.setDefault(`d${i}`, i);
+    assertEquals(await stash.size(), 4);
+    for (let i = 0; i < 6; i++) await limited.modify(`m${i}`, (n = 0) => n + 1);
+    assertEquals(await stash.size(), 4);
+    for (let i = 0; i < 6; i++) assertEquals(await limited.getOrSet(`g${i}`, () => i), i);
+    assertEquals(await keysOf(stash), ["g2", "g3", "g4", "g5"]);
+    await limited.modify("g3", () => undefined);
+    assertEquals(await limited.pop("g4"), 4);
+    assertEquals(await limited.deleteMany(["g2", "absent"]), 1);
+    await fill(limited, 0, 3);
+    assertEquals(await keysOf(stash), ["g5", ...named(0, 3)]);
+    await limited.clear();
+    await fill(limited, 0, 4);
+    assertEquals(await keysOf(stash), named(0, 4));
+  },
+
+  async "let what has expired go first"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 4 });
+    await fill(limited, 0, 2);
+    await limited.set("short", 1, { ttl: 20 });
+    await limited.set("brief", 1, { ttl: 20 });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    await fill(limited, 2, 4);
+    assertEquals(await keysOf(stash), named(0, 4));
+    assertEquals(limited.stats().evictions, 0);
+  },
+
+  async "remove the versions of what goes"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 3, appendMode: true });
+    for (let i = 0; i < 6; i++) {
+      await limited.set(`k${i}`, `first ${i}`);
+      await limited.set(`k${i}`, `second ${i}`);
+    }
+    assertEquals(await keysOf(limited), named(3, 6));
+    assertEquals(await limited.getAll("k4"), ["first 4", "second 4"]);
+    assertEquals(await limited.getAll("k0"), []);
+    assertEquals((await limited.check()).problems, []);
+    // Three keys with two versions each, and nothing of the others.
+    const text = await limited.encodeValue("second 4");
+    assertLessOrEqual(await bytesIn(limited), 6 * (text.length + 200));
+    await limited.set("k0", "anew");
+    assertEquals(await limited.getAll("k0"), ["anew"]);
+  },
+
+  async "go with tags"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 4 });
+    for (let i = 0; i < 6; i++) await limited.set(`k${i}`, i, { tags: [`t${i % 2}`] });
+    assertEquals(await keysOf(limited), named(2, 6));
+    assertEquals(await limited.invalidate({ tags: ["t0"] }), 2);
+    assertEquals(await keysOf(limited), ["k3", "k5"]);
+    const { evictions } = limited.stats();
+    await fill(limited, 6, 8);
+    assertEquals(await keysOf(limited), ["k3", "k5", "k6", "k7"]);
+    assertEquals(limited.stats().evictions, evictions);
+
+    const tagged = limited.stashedResult((n: number) => n, { name: "tagged", tags: ["t"] });
+    for (let i = 0; i < 6; i++) await tagged(i);
+    assertEquals(await tagged.stash.size(), 4);
+    // By the stash, whose store it is not.
+    assertEquals(await limited.invalidate({ tags: ["t"] }), 4);
+    for (let i = 6; i < 10; i++) await tagged(i);
+    assertEquals(tagged.stash.stats().evictions, 2);
+  },
+
+  async "count what is there when a store is opened"(stash, bed) {
+    await fill(stash, 0, 9);
+    await using limited = same(bed, stash, { maxEntries: 5 });
+    // Reading removes nothing.
+    assertEquals([await limited.get("k8"), await limited.size()], [8, 9]);
+    await limited.set("k9", 9);
+    assertEquals(await stash.size(), 5);
+    assertEquals(limited.stats().evictions, 5);
+    assertEquals([await stash.get("k8"), await stash.get("k9")], [8, 9]);
+  },
+
+  async "are no limits of another handle"(stash, bed) {
+    await using limited = same(bed, stash, { maxEntries: 3 });
+    await fill(limited, 0, 3);
+    await fill(stash, 3, 12);
+    assertEquals(await stash.size(), 12);
+    assertEquals(stash.stats().evictions, 0);
+    const plain = JSON.parse(JSON.stringify(stash));
+    assertEquals("maxEntries" in plain, false);
+  },
+});
+
+/** Runs processes that fill a store at the same time, and looks on. */
+async function fillTogether(
+  options: HashStashOptions,
+  times: number,
+  look: () => Promise<number>,
+  at?: string,
+): Promise<{ most: number; evictions: number }> {
+  await using stack = new AsyncDisposableStack();
+  const workers = Array.from(
+    { length: 4 },
+    (_, index) => stack.use(new WorkerProcess("./limits_worker.ts", { options, index, times, at })),
+  );
+  for (const worker of workers) assertEquals(await worker.line(), "ready");
+  for (const worker of workers) await worker.endInput();
+  let most = 0;
+  let isDone = false;
+  const watching = (async () => {
+    while (!isDone) {
+      most = Math.max(most, await look());
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })();
+  const evictions = await Promise.all(workers.map(async (worker) => Number(await worker.line())));
+  isDone = true;
+  await watching;
+  return { most, evictions: evictions.reduce((a, b) => a + b) };
+}
+
+/** Engines whose sets take so long that fewer have to do. */
+const SLOW: EngineName[] = ["pairtree", "shelve", "pickledb", "lmdb", "postgres"];
+
+/** Engines whose `size` takes in what comes and goes while it counts. */
+const WALKED: EngineName[] = ["pairtree", "shelve"];
+
+for (const engine of PERSISTENT) {
+  const [maxEntries, times] = SLOW.includes(engine) ? [200, 150] : [1_000, 1_250];
+  Deno.test(`${engine}: 4 processes × ${times} sets keep to ${maxEntries} entries`, async () => {
+    await using server = engine === "redis" ? await startRedis() : undefined;
+    await using bed = await TestBed.create(engine, server && { url: server.url });
+    const options = bed.options({ name: "together", maxEntries });
+    await using observer = bed.stash({ name: "together" });
+    const look = async () => {
+      // All but the side store.
+      if (server !== undefined) return Number(await server.cli("DBSIZE")) - 17;
+      return WALKED.includes(engine) ? 0 : await observer.size();
+    };
+    const { most, evictions } = await fillTogether(options, times, look);
+    const beyond = maxEntries / 100 + 16;
+    assertLessOrEqual(most, maxEntries + beyond, "while they write");
+    const size = await observer.size();
+    assertLessOrEqual(size, maxEntries + beyond);
+    // What each makes room for ahead of need is no more than a hundredth.
+    assertGreater(size, maxEntries * 0.9);
+    assertEquals(evictions + size, 4 * times);
+    assertEquals((await observer.check()).problems, []);
+  });
+
+  Deno.test(`${engine}: a process that was killed leaves a store that keeps to its limits`, async () => {
+    await using bed = await TestBed.create(engine);
+    const options = bed.options({ name: "killed", maxEntries: 50 });
+    await using observer = bed.stash({ name: "killed" });
+    for (let round = 0; round < 2; round++) {
+      const argument = { options, index: round, times: 100_000 };
+      await using worker = new WorkerProcess("./limits_worker.ts", argument);
+      assertEquals(await worker.line(), "ready");
+      await worker.endInput();
+      while (await observer.size() < 45) await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      worker.kill();
+      await worker.status;
+      assertLessOrEqual(await observer.size(), 50 + 16);
+    }
+    await using limited = bed.stash({ name: "killed", maxEntries: 50 });
+    for (let i = 0; i < 10; i++) {
+      await limited.set(`k${i}`, i);
+      assertLessOrEqual(await observer.size(), 50);
+    }
+    assertEquals(await limited.getMany(named(0, 10)), Array.from({ length: 10 }, (_, i) => i));
+  });
+}
+
+Deno.test("what a handle without limits stores is counted by the others within 10 s", async () => {
+  const engines: EngineName[] = ["memory", "sqlite", "pairtree", "redis"];
+  await Promise.all(engines.map(async (engine) => {
+    await using bed = await TestBed.create(engine);
+    await using limited = bed.stash({ name: "other", maxEntries: 20 });
+    await fill(limited, 0, 20);
+    await using other = bed.stash({ name: "other" });
+    await fill(other, 20, 70);
+    assertEquals(await other.size(), 70);
+    const end = Date.now() + 10_000;
+    while (await other.size() > 20 && Date.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      // Also when nothing new comes.
+      await limited.set("k19", 19);
+    }
+    assertEquals(await other.size(), 20, engine);
+    assertEquals(other.stats().evictions, 0);
+  }));
+});
+
+for (const at of ["once", "in batches"]) {
+  Deno.test(`4 processes that set many ${at} keep to the limits`, async () => {
+    await using bed = await TestBed.create("sqlite");
+    const options = bed.options({ name: "together", maxEntries: 500 });
+    await using observer = bed.stash({ name: "together" });
+    const { most, evictions } = await fillTogether(options, 500, () => observer.size(), at);
+    assertLessOrEqual(most, 521);
+    assertEquals(evictions + await observer.size(), 2_000);
+  });
+
+  Deno.test(`4 processes that set many ${at} keep to a number of bytes`, async () => {
+    await using bed = await TestBed.create("sqlite");
+    const options = bed.options({ name: "together", maxBytes: 4_000 });
+    await using observer = bed.stash({ name: "together" });
+    // About 8 bytes each.
+    const { most } = await fillTogether(options, 500, () => bytesIn(observer), at);
+    assertLessOrEqual(most, 4_000 + 40 + 16 * 8);
+    assertGreater(await bytesIn(observer), 3_000);
+  });
+}
+
+/** An engine in memory whose writes are counted. */
+function counting(): { engine: (location: EngineLocation) => Decorator; writes(): number } {
+  let writes = 0;
+  class Counting extends Decorator {
+    override set(...args: Parameters<Decorator["set"]>) {
+      writes++;
+      return super.set(...args);
+    }
+    override setMany(...args: Parameters<Decorator["setMany"]>) {
+      writes++;
+      return super.setMany(...args);
+    }
+    override compareAndSet(...args: Parameters<Decorator["compareAndSet"]>) {
+      writes++;
+      return super.compareAndSet(...args);
+    }
+  }
+  const engine = (location: EngineLocation) => new Counting(complete(memory(location)));
+  return { engine, writes: () => writes };
+}
+
+Deno.test("no read writes by itself, and what was read is noted when the handle is closed", async () => {
+  const { engine, writes } = counting();
+  const options: HashStashOptions = { name: crypto.randomUUID(), engine, rootDir: "/counted" };
+  await using observer = new HashStash(options);
+  {
+    await using limited = new HashStash({ ...options, maxEntries: 20 });
+    await fill(limited, 0, 20);
+    const before = writes();
+    assertEquals(before, 20);
+    for (let round = 0; round < 100; round++) {
+      for (let i = 0; i < 10; i++) await limited.get(`k${i}`);
+    }
+    await limited.getMany(named(0, 10));
+    await limited.has("k11");
+    assertEquals(writes(), before);
+    await limited.close();
+    assertEquals(writes(), before + 1);
+  }
+  await using limited = new HashStash({ ...options, maxEntries: 20 });
+  await fill(limited, 20, 30);
+  assertEquals(await keysOf(observer), [...named(0, 10), ...named(20, 30)].sort());
+});
+
+testOnMemory("a store without limits has none, and nothing is noted of it", async (stash) => {
+  for (let i = 0; i < 100; i++) await stash.set(`k${i}`, i);
+  for (let i = 0; i < 100; i++) await stash.get(`k${i}`);
+  await using again = new HashStash({ engine: "memory", name: stash.name, maxEntries: Infinity });
+  await again.set("more", 1);
+  assertEquals([await stash.size(), stash.stats().evictions], [101, 0]);
+  const notes = complete(memory({ name: stash.name, dbname: "main/.use" }));
+  await notes.open();
+  assertEquals(await notes.size(), 0);
+  await notes.close();
+});
+
+testOnMemory("a store of some size keeps what was used of late, nearly", async (stash) => {
+  await using limited = new HashStash({ engine: "memory", name: stash.name, maxEntries: 2_000 });
+  await fill(limited, 0, 2_000);
+  for (let i = 0; i < 500; i++) await limited.get(`k${i}`);
+  await fill(limited, 2_000, 3_400);
+  assertEquals(await limited.getMany(["k0", "k499", "k500", "k1800"]), [
+    0,
+    499,
+    undefined,
+    undefined,
+  ]);
+  assertLessOrEqual(await stash.size(), 2_000);
+  // No more than a hundredth goes ahead of need.
+  assertGreater(await stash.size(), 1_979);
+});
+
+testOnMemory("who listens is told of what goes", async (stash) => {
+  await using limited = new HashStash({ engine: "memory", name: stash.name, maxEntries: 3 });
+  const told: unknown[] = [];
+  limited.events.addEventListener("evict", ({ detail: { key, bytes } }) => told.push([key, bytes]));
+  await fill(limited, 0, 5);
+  assertEquals(told, [["k0", 1], ["k1", 1]]);
+});
+
+Deno.test("limits are checked at once, and say what they take", () => {
+  const made = (options: object) => () => new HashStash(options as HashStashOptions);
+  for (const name of ["maxEntries", "maxBytes"]) {
+    for (const bad of [0, -1, 1.5, NaN, -Infinity, 2 ** 60]) {
+      const says = `Expected ${name} to be a whole number from 1 on, or Infinity for no limit`;
+      assertThrows(made({ [name]: bad }), RangeError, says);
+    }
+    for (const bad of ["1", null, true, 1n]) {
+      assertThrows(made({ [name]: bad }), TypeError, `Expected ${name} to be a number`);
+    }
+  }
+  const says = "Expected evict to be one of: lru, lfu, oldest, got";
+  for (const bad of ["least-recently-used", "", null, 1]) {
+    assertThrows(made({ maxEntries: 1, evict: bad }), TypeError, says);
+  }
+});
+
+Deno.test("limits go with the options of a stash", () => {
+  const options = { name: "options", maxEntries: 5, maxBytes: 500, evict: "lfu" } as const;
+  const json = new HashStash(options).toJSON();
+  assertEquals([json.maxEntries, json.maxBytes, json.evict], [5, 500, "lfu"]);
+  assert(JSON.stringify(HashStash.fromJSON(json)) === JSON.stringify(json));
+});
