@@ -1,5 +1,6 @@
 /** The commands on single entries: ls, get, set, rm. */
 import { DecodeError, type HashStash } from "../mod.ts";
+import { showKey } from "../store/show.ts";
 import {
   type Command,
   FAILED,
@@ -19,7 +20,6 @@ import {
   print,
   printJSON,
   show,
-  showKey,
   VALUE_OPTIONS,
   valueOf,
   warn,
