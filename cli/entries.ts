@@ -1,4 +1,5 @@
 /** The commands on single entries: ls, get, set, rm. */
+import { toTaggedJSON } from "../codec/tagged_json.ts";
 import { DecodeError, type HashStash } from "../mod.ts";
 import { showKey } from "../store/show.ts";
 import {
@@ -14,17 +15,7 @@ import {
   UsageError,
   YES,
 } from "./command.ts";
-import {
-  KEY_OPTIONS,
-  keyOf,
-  print,
-  printJSON,
-  show,
-  VALUE_OPTIONS,
-  valueOf,
-  warn,
-} from "./io.ts";
-import { toTaggedJSON } from "./json.ts";
+import { KEY_OPTIONS, keyOf, print, printJSON, show, VALUE_OPTIONS, valueOf, warn } from "./io.ts";
 
 const ABSENT = Symbol("absent");
 

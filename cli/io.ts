@@ -2,13 +2,14 @@
 import { DelimiterStream } from "@std/streams/delimiter-stream";
 import { decodeKey } from "../mod.ts";
 import { isPlain } from "../codec/plain.ts";
+import { parseJSON } from "../codec/tagged_json.ts";
 import { errorCode } from "../platform/errors.ts";
 import { type OpenFile, openFile, readFile, writeAll } from "../platform/files.ts";
 import { inspect } from "../platform/system.ts";
 import { standardInput, writeOutput } from "../platform/terminal.ts";
 import { INSPECT } from "../store/show.ts";
 import { type Invocation, type Option, UsageError } from "./command.ts";
-import { canonicalKey, parseJSON } from "./json.ts";
+import { canonicalKey } from "./json.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();

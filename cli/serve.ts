@@ -1,7 +1,7 @@
 /** The command serve: a page to look into the stash. */
 import { inspector } from "../inspector/mod.ts";
 import { errorCode } from "../platform/errors.ts";
-import { interrupted, type Server, serveHere } from "../platform/server.ts";
+import { interrupted, serveHere, type Server } from "../platform/server.ts";
 import {
   type Command,
   FAILED,

@@ -83,9 +83,8 @@ async function parse(json: string): Promise<unknown> {
     }
     return value;
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof DecodeError) {
-      throw new Refused(400, `This is not JSON: ${messageOf(error)}`);
-    }
+    const isText = [SyntaxError, RangeError, DecodeError].some((kind) => error instanceof kind);
+    if (isText) throw new Refused(400, `This is not JSON: ${messageOf(error)}`);
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import { messageOf } from "../engines/errors.ts";
 import type { HashStash, StoreInfo } from "../mod.ts";
 import { now } from "../platform/timers.ts";
 import { handleOf } from "../stash/hash_stash.ts";
-import type { Handle } from "../store/handle.ts";
+import { Handle } from "../store/handle.ts";
 import { opened, type StoredEntry } from "../store/header.ts";
 import { kindOfStore } from "../store/stores.ts";
 import { Listings } from "./listing.ts";
@@ -70,6 +70,11 @@ export class Inspected {
   readonly listings: Listings = new Listings();
   readonly #root: Handle;
   readonly #inside = new Map<string, Handle>();
+  /**
+   * Counts on a handle of its own: calls on the stash's handle would wait for it, and so would the
+   * program whose stash it is.
+   */
+  #counter: Handle | undefined;
   #counted: Counted | undefined;
   #counting: Promise<Counted> | undefined;
 
@@ -94,6 +99,7 @@ export class Inspected {
     if (dbname === this.dbname) return this.#root;
     if (!dbname.startsWith(`${this.dbname}/`)) return undefined;
     const inside = dbname.slice(this.dbname.length + 1);
+    if (inside === "") return undefined;
     const kind = await this.#root.run("stores", (store) => kindOfStore(store, inside));
     if (kind === undefined) return undefined;
     let handle = this.#inside.get(dbname);
@@ -122,7 +128,12 @@ export class Inspected {
 
   async #count(): Promise<Counted> {
     const start = now();
-    const stores = await this.stash.stores();
+    if (this.#counter === undefined) {
+      const { options, kind } = this.#root;
+      this.#counter = new Handle({ ...options, clear: false }, { kind });
+      this.#root.adopt(this.#counter);
+    }
+    const stores = await this.#counter.stores();
     return this.#counted = { stores, at: Date.now(), ms: now() - start };
   }
 

@@ -75,7 +75,7 @@ header {
 #stores { padding: .5rem; }
 #stores summary { padding: .15rem .5rem; font-weight: 600; cursor: pointer; }
 #counts > p { display: flex; justify-content: space-between; align-items: center; gap: .5rem;
-  margin: .4rem .5rem 0; font-size: 12.5px; min-height: 1.9rem; }
+  margin: .4rem .5rem 0; font-size: 12.5px; min-height: 2.4rem; }
 .again { padding: .05rem .45rem; }
 .stores a { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .5rem; padding: .25rem .5rem;
   border-radius: 5px; color: var(--text); }
@@ -95,7 +95,7 @@ header {
 #filters label:nth-of-type(-n + 3) { grid-column: span 2; }
 #filters button { background: var(--accent); border-color: var(--accent);
   color: light-dark(#fff, #06201d); font-weight: 600; }
-.cost { grid-column: 1 / -1; margin: 0; font-size: 12px; line-height: 1.35; min-height: 4.05em; }
+.cost { grid-column: 1 / -1; margin: 0; font-size: 12px; line-height: 1.35; min-height: 2.7em; }
 .spent { margin: 0; padding: .4rem .75rem; border-bottom: 1px solid var(--line); font-size: 12.5px; }
 .keys li { border-bottom: 1px solid var(--line); }
 .row { display: block; padding: .25rem .75rem; color: var(--text); height: 2.75rem; }
@@ -127,7 +127,7 @@ header {
 .views a[aria-current] { border-color: var(--accent); color: var(--text); }
 .view { padding-top: .6rem; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; }
-.hex { margin-top: .6rem; padding: .6rem; background: var(--page); border-radius: 6px; }
+.hex { font-size: 11.5px; margin-top: .6rem; padding: .6rem; background: var(--page); border-radius: 6px; }
 .picture { display: block; width: 100%; height: 240px; object-fit: contain; margin: .4rem 0;
   border: 1px solid var(--line); border-radius: 6px;
   background: repeating-conic-gradient(var(--line) 0 25%, var(--pane) 0 50%) 0 / 16px 16px; }

@@ -1,11 +1,10 @@
 /** Values as text: to search in, to compare line by line, to edit. */
-import { deserialize, serialize } from "../codec/serializer.ts";
 import { isPlain } from "../codec/plain.ts";
+import { fromTaggedJSON, parseJSON, toTaggedJSON } from "../codec/tagged_json.ts";
 import { inspect } from "../platform/system.ts";
 import { INSPECT, showText } from "../store/show.ts";
 import { hexLines } from "./hex.ts";
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** Bytes that are compared or edited as text. */
@@ -46,19 +45,18 @@ export function linesOf(value: unknown): string[] {
  */
 export async function editText(value: unknown): Promise<string | undefined> {
   if (bytesOf(value) !== undefined) return undefined;
-  const bytes = await serialize(value);
-  return bytes.length > LONGEST ? undefined : decoder.decode(bytes);
+  const text = await toTaggedJSON(value);
+  return text.length > LONGEST ? undefined : text;
 }
 
 /**
- * The value of edited JSON. Integers that JavaScript's numbers do not have become bigints.
+ * The value of edited JSON.
  *
- * @throws {SyntaxError | DecodeError} When it is not JSON, or its tags are none of ours.
+ * @throws {SyntaxError | RangeError | DecodeError} When it is not JSON, has a number that is too
+ * large, or tags that are none of ours.
  */
 export async function valueOfText(text: string): Promise<unknown> {
-  // All that the deserializer takes is then JSON too, not one of its other formats.
-  JSON.parse(text);
-  return await deserialize(encoder.encode(text.trim()));
+  return await fromTaggedJSON(parseJSON(text));
 }
 
 /** JSON on several lines, for a person to change; every number as it is written. */

@@ -193,7 +193,11 @@ function* pairsOf(map: Map<unknown, unknown>, path: string): Iterable<Child> {
     const at = `${path}(${i++})`;
     if (typeof key === "object" && key !== null) {
       yield { name: `pair ${i}`, path: at, value, key: { value: key } };
-    } else yield { name: `${showKey(key)} →`, path: at, value };
+    } else {
+      // "5" and 5 are two keys.
+      const name = typeof key === "string" ? showText(JSON.stringify(key)) : showKey(key);
+      yield { name, path: at, value };
+    }
   }
 }
 
