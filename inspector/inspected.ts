@@ -100,14 +100,14 @@ export class Inspected {
     if (!dbname.startsWith(`${this.dbname}/`)) return undefined;
     const inside = dbname.slice(this.dbname.length + 1);
     if (inside === "") return undefined;
+    // Looked for once only: on some engines that goes over the names of all entries.
+    const known = this.#inside.get(dbname);
+    if (known !== undefined) return known;
     const kind = await this.#root.run("stores", (store) => kindOfStore(store, inside));
     if (kind === undefined) return undefined;
-    let handle = this.#inside.get(dbname);
-    if (handle === undefined) {
-      handle = this.#root.sub(inside, {}, kind);
-      this.#inside.set(dbname, handle);
-      this.#root.adopt(handle);
-    }
+    const handle = this.#inside.get(dbname) ?? this.#root.sub(inside, {}, kind);
+    if (!this.#inside.has(dbname)) this.#root.adopt(handle);
+    this.#inside.set(dbname, handle);
     return handle;
   }
 

@@ -92,6 +92,7 @@ header {
   border-bottom: 1px solid var(--line); align-items: end; }
 #filters label span { display: block; color: var(--dim); font-size: 12px; }
 #filters input, #filters select { width: 100%; }
+#filters select { padding-inline: .2rem; }
 #filters label:nth-of-type(-n + 3) { grid-column: span 2; }
 #filters button { background: var(--accent); border-color: var(--accent);
   color: light-dark(#fff, #06201d); font-weight: 600; }
