@@ -1,5 +1,7 @@
 /** The commands on single entries: ls, get, set, rm. */
+import { toTaggedJSON } from "../codec/tagged_json.ts";
 import { DecodeError, type HashStash } from "../mod.ts";
+import { showKey } from "../store/show.ts";
 import {
   type Command,
   FAILED,
@@ -13,18 +15,7 @@ import {
   UsageError,
   YES,
 } from "./command.ts";
-import {
-  KEY_OPTIONS,
-  keyOf,
-  print,
-  printJSON,
-  show,
-  showKey,
-  VALUE_OPTIONS,
-  valueOf,
-  warn,
-} from "./io.ts";
-import { toTaggedJSON } from "./json.ts";
+import { KEY_OPTIONS, keyOf, print, printJSON, show, VALUE_OPTIONS, valueOf, warn } from "./io.ts";
 
 const ABSENT = Symbol("absent");
 

@@ -2,12 +2,14 @@
 import { DelimiterStream } from "@std/streams/delimiter-stream";
 import { decodeKey } from "../mod.ts";
 import { isPlain } from "../codec/plain.ts";
+import { parseJSON } from "../codec/tagged_json.ts";
 import { errorCode } from "../platform/errors.ts";
 import { type OpenFile, openFile, readFile, writeAll } from "../platform/files.ts";
 import { inspect } from "../platform/system.ts";
 import { standardInput, writeOutput } from "../platform/terminal.ts";
+import { INSPECT } from "../store/show.ts";
 import { type Invocation, type Option, UsageError } from "./command.ts";
-import { canonicalKey, parseJSON } from "./json.ts";
+import { canonicalKey } from "./json.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
@@ -149,32 +151,6 @@ export async function show(value: unknown): Promise<void> {
   if (value instanceof Uint8Array) await output.write(value);
   else if (typeof value === "string") await print(value);
   else await print(isPlain(value) ? JSON.stringify(value, null, 2) : inspect(value, INSPECT));
-}
-
-/** Nothing is left out. */
-const INSPECT = { depth: Infinity, iterableLimit: Infinity, strAbbreviateSize: Infinity };
-
-/** What a terminal obeys instead of showing it, and what ends a line or turns the order of text. */
-const CONTROLS = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
-
-/** Text from the store for a person: what could play tricks on a terminal is written as escapes. */
-export function showText(text: string): string {
-  return text.replace(
-    CONTROLS,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
-/**
- * A key for a person: text as it is, or as a JSON string where it would not be seen or would look
- * like something else; anything else as the runtime's console shows it.
- */
-export function showKey(key: unknown): string {
-  if (typeof key !== "string") {
-    return showText(inspect(key, { ...INSPECT, compact: true, breakLength: Infinity }));
-  }
-  const isSeen = key !== "" && key[0] !== '"' && key.search(CONTROLS) < 0;
-  return isSeen ? key : showText(JSON.stringify(key));
 }
 
 /** The options that say how to read a KEY argument. */

@@ -34,6 +34,7 @@ import { get, ls, rm, set } from "./entries.ts";
 import { isSystemCode, output, print, ReaderGone, warn } from "./io.ts";
 import { check, clear, invalidate, prune, stats, stores } from "./maintenance.ts";
 import { profile } from "./profile.ts";
+import { serve } from "./serve.ts";
 import { copy, exportEntries, importEntries } from "./transfer.ts";
 
 /** The commands, in the order in which `--help` lists them. */
@@ -52,6 +53,7 @@ const COMMANDS: readonly Command[] = [
   check,
   prune,
   profile,
+  serve,
 ];
 
 function helpOf(command: Command): string {

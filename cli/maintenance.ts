@@ -1,5 +1,6 @@
 /** The commands on whole stashes: clear, invalidate, stats, stores, check, prune. */
 import { checkInvalidate } from "../store/selection.ts";
+import { showKey, showText } from "../store/show.ts";
 import {
   type Command,
   confirmed,
@@ -14,7 +15,7 @@ import {
   usageErrorOf,
   YES,
 } from "./command.ts";
-import { print, printJSON, showKey, showText } from "./io.ts";
+import { print, printJSON } from "./io.ts";
 
 /** Removes all entries. */
 export const clear: Command = {

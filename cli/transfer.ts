@@ -1,5 +1,6 @@
 /** The commands that move entries: copy, export, import. */
 import { encodeBase64 } from "@std/encoding/base64";
+import { fromTaggedJSON, parseJSON, toTaggedJSON } from "../codec/tagged_json.ts";
 import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
 import { isErrorTerminal } from "../platform/terminal.ts";
 import { checkTags } from "../store/options.ts";
@@ -17,7 +18,7 @@ import {
   stashOf,
 } from "./command.ts";
 import { decodeText, linesOf, print, printJSON, warn, withoutMark, writeTo } from "./io.ts";
-import { canonicalKey, fromTaggedJSON, parseJSON, toTaggedJSON } from "./json.ts";
+import { canonicalKey } from "./json.ts";
 
 const PROGRESS = {
   quiet: { type: "boolean", short: "q", help: "Shows no progress" },

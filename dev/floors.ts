@@ -20,7 +20,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ["functions", "profile"],
   ["stash"],
   ["mod.ts"],
-  ["cli", "adapters", "profile/bench"],
+  ["adapters", "inspector", "profile/bench"],
+  ["cli"],
 ];
 
 /** What {@linkcode floorsOf} found. Files are relative to the repository, with forward slashes. */

@@ -200,6 +200,12 @@ export interface MappedFunction<I, M extends unknown[], R> {
 }
 
 /**
+ * The handle of a stash, for those of this package who look at what is stored as it is. Not part of
+ * the public API: `mod.ts` does not pass it on.
+ */
+export let handleOf: (stash: HashStash) => Handle;
+
+/**
  * An async, dictionary-like cache over a storage engine: a `Map` whose methods return promises and
  * whose entries outlive the program.
  *
@@ -223,6 +229,10 @@ export interface MappedFunction<I, M extends unknown[], R> {
  */
 export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, AsyncIterable<[K, V]> {
   readonly #handle: Handle;
+
+  static {
+    handleOf = (stash) => stash.#handle;
+  }
 
   /**
    * Checks the options; opens nothing and needs no permission.

@@ -71,6 +71,25 @@ export async function storesIn(
     .sort((a, b) => a.dbname < b.dbname ? -1 : 1);
 }
 
+/**
+ * What kind of store is inside a store under a name; `undefined` when none is. Counts nothing.
+ *
+ * @param inside Its dbname inside the store.
+ */
+export async function kindOfStore(
+  store: Store,
+  inside: string,
+): Promise<StoreInfo["kind"] | undefined> {
+  let isThere = false;
+  for await (const one of store.stores(false)) {
+    const place = placeOf(one);
+    if (place.inside !== inside) continue;
+    if (place.side === FUNCTION || hasSource(inside)) return "function";
+    if (place.side === "") isThere = true;
+  }
+  return isThere ? "stash" : undefined;
+}
+
 function hasSource(dbname: string): boolean {
   const segment = dbname.slice(dbname.lastIndexOf("/") + 1);
   return parseFunctionName(segment)?.source !== undefined;

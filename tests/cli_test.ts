@@ -31,6 +31,7 @@ const COMMANDS = [
   "check",
   "prune",
   "profile",
+  "serve",
 ];
 
 /** The options that name a stash of the bed. */

@@ -25,7 +25,7 @@ async function findChromium(): Promise<string> {
     }
   }
   throw new Error(
-    "No Chromium to look at charts with: install Debian's package chromium, or set CHROMIUM_PATH",
+    "No Chromium to look at pages with: install Debian's package chromium, or set CHROMIUM_PATH",
   );
 }
 
@@ -42,24 +42,35 @@ export interface PageOptions {
 /** Opens content as a page and hands it to the body. */
 export type Look = (options: PageOptions, body: (page: Page) => Promise<void>) => Promise<void>;
 
+export type { Browser };
+
+/** Starts headless Chromium for the body. */
+export async function withBrowser(body: (browser: Browser) => Promise<void>): Promise<void> {
+  const browser = await chromium.launch({
+    executablePath: await findChromium(),
+    headless: true,
+    args: ARGUMENTS,
+  });
+  try {
+    await body(browser);
+  } finally {
+    await browser.close();
+  }
+}
+
 /**
  * Starts headless Chromium for the body, which may look at several pages. Fails on anything in a
  * console and on any request but for the file itself.
  */
 export async function withChromium(body: (look: Look) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
-  let browser: Browser | undefined;
   try {
-    const launched = browser = await chromium.launch({
-      executablePath: await findChromium(),
-      headless: true,
-      args: ARGUMENTS,
-    });
-    await body(({ type, content, colorScheme }, body) =>
-      look(launched, `${folder}/${crypto.randomUUID()}.${type}`, content, colorScheme, body)
+    await withBrowser((browser) =>
+      body(({ type, content, colorScheme }, body) =>
+        look(browser, `${folder}/${crypto.randomUUID()}.${type}`, content, colorScheme, body)
+      )
     );
   } finally {
-    await browser?.close();
     await Deno.remove(folder, { recursive: true });
   }
 }
