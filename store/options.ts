@@ -39,6 +39,13 @@ export interface HashStashBaseOptions {
    */
   maxValueBytes?: number;
   /**
+   * What functions, `getOrSet`, `map` and batches do when the store can't be opened, read or written:
+   * reject with the `EngineError` (`"throw"`, the default), or run without it (`"bypass"`). Then an
+   * `"error"` event tells, what is made is not stored, and the store is asked again after a second,
+   * doubling to 30. Everything else rejects as ever.
+   */
+  onEngineError?: "throw" | "bypass";
+  /**
    * Keeps what was read and written in this process's memory, in front of the engine; `false` by
    * default, `true` means `{}`.
    */
@@ -158,6 +165,8 @@ export interface HashStashJSON {
   near?: NearJSON;
   /** As in {@linkcode HashStashOptions}; absent: `false`. */
   frozen?: boolean;
+  /** As in {@linkcode HashStashOptions}; absent: `"throw"`. */
+  onEngineError?: "bypass";
   /** The engine's options that are plain data; absent when there are none. */
   engineOptions?: Record<string, unknown>;
 }
@@ -204,6 +213,7 @@ const OPTION_NAMES = [
   "telemetry",
   "near",
   "frozen",
+  "onEngineError",
 ];
 
 /** What is kept in memory unless the option `near` says otherwise. */
@@ -261,6 +271,7 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     b64: checkBoolean(options, "b64"),
     // Checked by the codec.
     maxValueBytes: options.maxValueBytes,
+    onEngineError: checkOnEngineError(options.onEngineError),
     name: checkName("name", options.name === undefined ? "unnamed" : options.name),
     dbname: checkDbname(options.dbname === undefined ? "main" : options.dbname),
     engine,
@@ -275,6 +286,13 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     frozen: checkBoolean(options, "frozen"),
     engineOptions: checkEngineOptions(options.engineOptions),
   };
+}
+
+function checkOnEngineError(value: unknown): "bypass" | undefined {
+  if (value === undefined || value === "throw") return undefined;
+  if (value === "bypass") return value;
+  const got = typeof value === "string" ? `"${value}"` : typeOf(value);
+  throw new TypeError(`Expected onEngineError to be "throw" or "bypass", got ${got}`);
 }
 
 /**
@@ -382,7 +400,8 @@ export function optionsJson(
   options: CheckedOptions,
   codec: Pick<HashStashJSON, "serializer" | "compress" | "b64">,
 ): HashStashJSON {
-  const { name, dbname, engine, appendMode, ttl, maxValueBytes, telemetry, near, frozen } = options;
+  const { name, dbname, engine, appendMode, ttl, maxValueBytes, onEngineError } = options;
+  const { telemetry, near, frozen } = options;
   const engineOptions = plainOptions(options.engineOptions);
   return {
     name,
@@ -399,6 +418,7 @@ export function optionsJson(
     ...(telemetry.keys ? { telemetry } : {}),
     ...(near === undefined ? {} : { near: nearJson(near) }),
     ...(frozen ? { frozen } : {}),
+    ...(onEngineError === "bypass" ? { onEngineError } : {}),
     ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
   };
 }
