@@ -15,7 +15,7 @@ export async function throwKept({ target, text, options }: Job): Promise<void> {
 
 /** Keeps an error, if it can be stored: the caller gets the function's own error all the same. */
 export async function keepError({ target, text, options }: Job, error: unknown): Promise<void> {
-  if (options.cacheErrors === undefined) return;
+  if (options.cacheErrors === undefined || target.bypass?.isDown) return;
   const timestamp = Date.now();
   const expiresAt = deadline(options.cacheErrors, Infinity, timestamp);
   let value: Uint8Array;

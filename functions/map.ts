@@ -280,7 +280,7 @@ class Run implements MapRun<unknown[], unknown> {
       const count = Math.min(this.#room(), BATCH);
       await this.#showProgress();
       // Closed meanwhile, it is the run that fails and not each call.
-      await this.#memo.handle.open();
+      await this.#memo.handle.openAnyway();
       await this.#computeClaimed();
       if (count <= 0) continue;
       const calls = await this.#input.take(count);

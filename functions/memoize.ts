@@ -226,12 +226,14 @@ export class Memo {
    * have refreshed.
    */
   async recallMany(calls: unknown[][]): Promise<Found[]> {
-    if (this.#force) return calls.map(() => ABSENT);
+    const { handle } = this;
+    const asking = { target: handle, text: "" };
+    if (this.#force || handle.bypass?.leavesOut(asking)) return calls.map(() => ABSENT);
     try {
       const jobs = calls.map((args) => this.job(undefined, args));
       const texts = jobs.map(({ text }) => text);
-      return await this.handle.run("get entries", async (store) => {
-        const entries = await this.handle.servedEntries(store, texts);
+      return await handle.run("get entries", async (store) => {
+        const entries = await handle.servedEntries(store, texts);
         return await Promise.all(
           entries.map(async (entry, i) => {
             const found = entry === undefined ? ABSENT : await serve(jobs[i], entry);
@@ -240,7 +242,8 @@ export class Memo {
           }),
         );
       });
-    } catch {
+    } catch (error) {
+      handle.bypass?.failedToRead(error, asking);
       // One of them is damaged, or has no key: each call says so by itself.
       return calls.map(() => ABSENT);
     }

@@ -15,6 +15,7 @@ import {
   GET_WITHIN,
   identity,
   newerOrStale,
+  orAbsent,
   recall,
   spareRefreshes,
   Stale,
@@ -65,7 +66,7 @@ async function find(
   signal: AbortSignal | undefined,
 ): Promise<Reader> {
   if (wish === "any") {
-    const stored = await recall(job);
+    const stored = await orAbsent(job, () => recall(job));
     // With something to fall back on it is made as a whole: of what has been handed out there is
     // no going back.
     if (stored instanceof Stale) {
@@ -162,7 +163,7 @@ async function begin(
   signal: AbortSignal,
   onEnd: () => void,
 ): Promise<Opened> {
-  return await job.target.run("compute", async (store) => {
+  return await job.target.runAnyway("compute", job.text, async (store) => {
     const run: { recording?: Recording } = {};
     const isActive = () => run.recording?.isActive(job.options.lease) ?? true;
     const claimed = await claim(store, job, wish, signal, isActive);
@@ -181,7 +182,7 @@ async function begin(
       await claimed.release();
       throw error;
     }
-  }, true);
+  });
 }
 
 /**

@@ -12,6 +12,7 @@ const VALUE = new TextEncoder().encode("true");
  * given is to be awaited before the function's result is stored.
  */
 export function markFunction(handle: Handle): Promise<void> | undefined {
+  if (handle.bypass?.isDown) return undefined;
   return nameOf(handle)?.source === undefined ? mark(handle) : undefined;
 }
 

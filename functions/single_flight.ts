@@ -61,7 +61,8 @@ export interface Seat {
 
 /** A flight that takes its seat. */
 export interface Flying {
-  readonly store: Store;
+  /** None while it fails and is done without. */
+  readonly store: Store | undefined;
   readonly wish: Wish;
   /** Ends a wait. */
   readonly signal: AbortSignal;
@@ -72,7 +73,7 @@ export interface Flying {
 
 /** The right to compute a result, and to store it while nobody has decided otherwise. */
 export class Claim {
-  readonly #store: Store;
+  readonly #store: Store | undefined;
   readonly #key: string;
   readonly #lease: Lease | undefined;
   readonly #target: Handle;
@@ -81,21 +82,27 @@ export class Claim {
   before: Entry | undefined;
   /** The number of the last invalidation of tags before the claim was granted. */
   seq = 0;
-  readonly #isBeside: boolean;
+  /** Whether its result is not stored. */
+  readonly isBeside: boolean;
   #isOvertaken = false;
   #whenOvertaken: (() => void) | undefined;
 
   /**
    * @param lease What other processes know of it; none where they need not.
    * @param isBeside Whether another process has the right to store the result: this one only makes
-   * it.
+   * it. So does who does without the store, of which nothing is asked then.
    */
-  constructor(store: Store, { target, text }: Job, lease: Lease | undefined, isBeside: boolean) {
+  constructor(
+    store: Store | undefined,
+    { target, text }: Job,
+    lease: Lease | undefined,
+    isBeside: boolean,
+  ) {
     this.#store = store;
     this.#key = text;
     this.#lease = lease;
     this.#target = target;
-    this.#isBeside = isBeside;
+    this.isBeside = isBeside;
     this.#unregister = registerRun(target.place, text, {
       overtaken: () => {
         this.#isOvertaken = true;
@@ -115,19 +122,19 @@ export class Claim {
     // Together: on a server the two are one round trip.
     [this.seq, this.before] = await Promise.all([
       this.#target.tagSpace().clock(),
-      this.#store.get(this.#key),
+      this.#store!.get(this.#key),
     ]);
     return this.before;
   }
 
   /** Stores a result, unless somebody has decided otherwise; whether it did. */
   async store(next: NewEntry): Promise<boolean> {
-    if (this.#isBeside) return false;
+    if (this.isBeside) return false;
     let expected = this.before;
     for (let attempt = 0; !this.#isOvertaken; attempt++) {
       const done = await this.#replace(expected, next);
       if (done !== undefined) return done;
-      const current = await this.#store.get(this.#key);
+      const current = await this.#store!.get(this.#key);
       if (current !== undefined && !(expected && isSameState(current, expected))) return false;
       // What is gone has ended or was evicted: who removes it takes the lease or says so.
       if (current === undefined && expected !== undefined && this.#wasRemoved(expected)) {
@@ -163,8 +170,11 @@ export class Claim {
     for (const claim of claims) claim.#unregister();
     const held = claims.filter((claim) => claim.#lease !== undefined);
     if (held.length === 0) return;
-    await Lease.releaseEach(held.map((claim) => claim.#lease!));
-    for (const claim of held) claim.#target.release(claim.#lease!);
+    const releasing = Lease.releaseEach(held.map((claim) => claim.#lease!)).then(() => {
+      for (const claim of held) claim.#target.release(claim.#lease!);
+    });
+    // Where the store does not answer, it would keep the callers of a result that is there waiting.
+    if (!held[0].#target.bypass?.isDown) await releasing;
   }
 
   /** Looks at the leases of many claims on one store at once, before their results are stored. */
@@ -175,7 +185,7 @@ export class Claim {
 
   /** One try; `undefined`: the entry was not as expected. */
   async #replace(expected: Entry | undefined, next: NewEntry): Promise<boolean | undefined> {
-    const [store, key, lease] = [this.#store, this.#key, this.#lease];
+    const [store, key, lease] = [this.#store!, this.#key, this.#lease];
     if (lease === undefined) return await store.compareAndSet(key, expected, next) || undefined;
     const current = await lease.current();
     if (current === undefined) return false;
@@ -273,12 +283,12 @@ class Flight {
     promise.then(end, end);
     // What somebody waits for is an operation of the stash, which `close` waits for; what all have
     // left is not.
-    job.target.run("compute", (store) => {
+    job.target.runAnyway("compute", job.text, (store) => {
       // Who has a seat in a batch waits to the end of it.
       if (seat !== undefined) return this.#flyIn(seat, store, wish).then(resolve, reject);
       const flying = this.#fly(store, wish).then(resolve, reject);
       return Promise.race([flying, this.#left.promise]);
-    }, true).catch(reject);
+    }).catch(reject);
   }
 
   /** Whether what it makes counts for who comes now; it does while nothing has begun. */
@@ -326,7 +336,7 @@ class Flight {
     }
   }
 
-  async #flyIn(seat: Seat, store: Store, wish: Wish): Promise<Landing> {
+  async #flyIn(seat: Seat, store: Store | undefined, wish: Wish): Promise<Landing> {
     const { operation } = this;
     const { signal } = this.#waiting;
     const onOvertaken = () => this.#end();
@@ -341,7 +351,7 @@ class Flight {
     }
   }
 
-  async #fly(store: Store, wish: Wish): Promise<Landing> {
+  async #fly(store: Store | undefined, wish: Wish): Promise<Landing> {
     const job = this.#job;
     const claimed = await claim(store, job, wish, this.#waiting.signal);
     if (typeof claimed === "symbol") return claimed;
@@ -386,19 +396,28 @@ export async function recallOrCompute(
   signal?: AbortSignal,
 ): Promise<unknown> {
   signal?.throwIfAborted();
-  const { target, text, options } = job;
+  const { target } = job;
   // From here on: a call that was made before the stash is closed is gone through with.
   target.enter("get");
   try {
     if (force) return await fly(job, "new", signal);
-    const value = options.isAboutFreshness
-      ? await recall(job)
-      : await target.get(text, ABSENT, readFresh);
+    const value = await orAbsent(job, () => stored(job));
     if (value instanceof Stale) return await newerOrStale(job, value, "newer", signal);
     return value === ABSENT ? await fly(job, "any", signal) : value;
   } finally {
     target.leave();
   }
+}
+
+/** What is read, or `ABSENT` while the store fails and is done without. */
+export function orAbsent<T>(job: Job, read: () => Promise<T>): Promise<T | typeof ABSENT> {
+  const { bypass } = job.target;
+  return bypass === undefined ? read() : bypass.read(job, read, ABSENT);
+}
+
+/** As `recall`, and as straight as `get` where no option is about freshness. */
+function stored(job: Job): Promise<unknown> {
+  return job.options.isAboutFreshness ? recall(job) : job.target.get(job.text, ABSENT, readFresh);
 }
 
 /** A result whose `ttl` has ended, to fall back on when there is no newer one. */
@@ -585,10 +604,9 @@ export async function fly(
         return await job.target.read({ value: bytes }, job.text);
       }
       // What it found may have been removed before this call was made.
-      const value = await job.target.get(job.text, ABSENT, readFresh);
-      if (value !== ABSENT) {
-        return value;
-      }
+      const value = await orAbsent(job, () =>
+        job.target.get(job.text, ABSENT, readFresh));
+      if (value !== ABSENT) return value;
       continue;
     }
     // Of one that another began, it may be the other's answer, or the other has called it off: then
@@ -621,6 +639,7 @@ export async function refresh(job: Job): Promise<void> {
 
 /** The number of the last invalidation of tags; 0 where it can't be told. */
 export async function clockOf({ target }: Job): Promise<number> {
+  if (target.bypass?.isUnreadable) return 0;
   try {
     return await target.tagSpace().clock();
   } catch {
@@ -638,7 +657,7 @@ export async function invalidatedSince(
   { seq }: Claim,
   tags: readonly string[],
 ): Promise<number | undefined> {
-  if (tags.length === 0) return undefined;
+  if (tags.length === 0 || target.bypass?.isDown) return undefined;
   try {
     return await target.tagSpace().lastOf(tags) > seq ? seq : undefined;
   } catch {
@@ -651,8 +670,8 @@ let alone = 0;
 
 /** What those who share one run have in common. */
 export async function identity(job: Job): Promise<string> {
-  // Only an opened store knows where it is.
-  await job.target.run("open", () => undefined, true);
+  // Only an opened store knows where it is for sure.
+  await job.target.runAnyway("open", job.text, () => undefined);
   return openedIdentity(job);
 }
 
@@ -662,23 +681,36 @@ function openedIdentity({ target, text, options }: Job): string {
 
 /**
  * Gets the right to compute, waiting while another process has it; or finds the result. Where the
- * disk has no room for a lease, everybody may compute, and nobody store.
+ * disk has no room for a lease, everybody may compute, and nobody store; so while the store fails
+ * and is done without.
  */
 export async function claim(
-  store: Store,
+  store: Store | undefined,
   job: Job,
   wish: Wish,
   signal: AbortSignal,
   isActive?: () => boolean,
 ): Promise<Claimed> {
+  const { bypass } = job.target;
+  if (store === undefined || bypass?.mayWrite() === false) return without(job, wish);
   try {
     return await claimWithLease(store, job, wish, signal, isActive);
   } catch (error) {
+    if (bypass?.failedToWrite(error, job)) return without(job, wish);
     // A refresh that could not be stored would be of use to nobody.
     if (!isDiskFull(error) || wish === "refresh") throw error;
     reportTo(job, error);
     return await grant(store, job, wish, undefined, true);
   }
+}
+
+/** What a claim brings without the store. */
+function without(job: Job, wish: Wish): Claim | typeof CLAIMED {
+  if (wish === "refresh") return CLAIMED;
+  const claimed = begin(undefined, job, undefined, true);
+  // What can't be asked can't tell either who came after an invalidation: all share the run.
+  claimed.seq = Infinity;
+  return claimed;
 }
 
 async function claimWithLease(
@@ -694,6 +726,7 @@ async function claimWithLease(
   const end = performance.now() + (isNested() ? LONGEST_NESTED_WAIT * options.lease : Infinity);
   const take = async (): Promise<Claimed | undefined> => {
     const lease = leases && await Lease.take(leases, text, { ms: options.lease, isActive }, watch);
+    if (leases !== undefined) target.bypass?.wrote();
     const isBeside = leases !== undefined && lease === undefined;
     if (isBeside && performance.now() <= end) return undefined;
     return await grant(store, job, wish, lease, isBeside);
@@ -725,15 +758,37 @@ export interface Claimant {
  * `CLAIMED`, whatever the wish. What is stored is looked at once for all.
  */
 export async function claimEach(
+  store: Store | undefined,
+  claimants: readonly Claimant[],
+): Promise<PromiseSettledResult<Claimed>[]> {
+  const [{ job }] = claimants;
+  const { bypass } = job.target;
+  const withoutStore = ({ job, wish }: Claimant) => fulfilled(without(job, wish));
+  if (store === undefined || bypass?.mayWrite() === false) return claimants.map(withoutStore);
+  if (bypass === undefined) return await claimTogether(store, claimants);
+  try {
+    const outcomes = await claimTogether(store, claimants);
+    return outcomes.map((outcome, i) => {
+      const isFailure = outcome.status === "rejected" &&
+        bypass.failedToWrite(outcome.reason, claimants[i].job);
+      return isFailure ? withoutStore(claimants[i]) : outcome;
+    });
+  } catch (error) {
+    if (!bypass.failedToWrite(error, job)) throw error;
+    return claimants.map(withoutStore);
+  }
+}
+
+function fulfilled(value: Claimed): PromiseSettledResult<Claimed> {
+  return { status: "fulfilled", value };
+}
+
+async function claimTogether(
   store: Store,
   claimants: readonly Claimant[],
 ): Promise<PromiseSettledResult<Claimed>[]> {
   const [{ job: { target } }] = claimants;
   const taken = await takeLeases(claimants);
-  const fulfilled = (value: Claimed): PromiseSettledResult<Claimed> => ({
-    status: "fulfilled",
-    value,
-  });
   const outcomes: PromiseSettledResult<Claimed>[] = [];
   const free: { readonly i: number; readonly claimed: Claim }[] = [];
   for (const [i, { job }] of claimants.entries()) {
@@ -778,7 +833,10 @@ async function takeLeases(
   const keys = claimants.map(({ job, watch }) => ({ key: job.text, watch }));
   try {
     const leases = await target.leases();
-    return leases && await Lease.takeEach(leases, keys, { ms: lease });
+    if (leases === undefined) return undefined;
+    const taken = await Lease.takeEach(leases, keys, { ms: lease });
+    if (taken.every(({ status }) => status === "fulfilled")) target.bypass?.wrote();
+    return taken;
   } catch (reason) {
     if (!isDiskFull(reason)) throw reason;
     reportTo(job, reason);
@@ -809,7 +867,12 @@ async function grant(
   }
 }
 
-function begin(store: Store, job: Job, lease: Lease | undefined, isBeside: boolean): Claim {
+function begin(
+  store: Store | undefined,
+  job: Job,
+  lease: Lease | undefined,
+  isBeside: boolean,
+): Claim {
   if (lease !== undefined) job.target.adopt(lease);
   if (lease?.isTakenOver) job.target.watch.tell("takeover", job.text);
   return new Claim(store, job, lease, isBeside);
@@ -879,7 +942,7 @@ export async function storeResult(
   const { target } = job;
   const tags = tagsOf(job, value, said);
   const entry = keeping(job, value, bytes, said, { tags, seq: claimed.seq });
-  if (entry === undefined) return tags;
+  if (entry === undefined || claimed.isBeside) return tags;
   const store = async () => {
     // The modify around it would find the entry changed, and run its function again, for ever.
     target.refuseInModify(job.text, "store a result inside the modify of its key");
@@ -890,8 +953,9 @@ export async function storeResult(
   };
   try {
     await (isInside ? store() : target.run("store", store));
+    target.bypass?.wrote();
   } catch (error) {
-    reportTo(job, error);
+    if (!target.bypass?.failedToWrite(error, job)) reportTo(job, error);
   }
   return tags;
 }

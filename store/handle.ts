@@ -9,6 +9,7 @@ import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
 import { isNotFound } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
+import { Bypass } from "./bypass.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
 import type { StashEvents } from "./events.ts";
@@ -109,6 +110,8 @@ export class Handle implements AsyncDisposable {
   readonly kind: "stash" | "function";
   /** Who is told of what happens in it. */
   readonly watch: Watch;
+  /** What is known of its store's failures, where functions go on without it. */
+  readonly bypass: Bypass | undefined;
   /** Whether everything is removed when it is closed. */
   readonly #isTemporary: boolean;
   #store: Store | undefined;
@@ -151,6 +154,7 @@ export class Handle implements AsyncDisposable {
     this.#isTemporary = temporary;
     this.#parent = parent;
     this.watch = new Watch(this, parent?.watch);
+    this.bypass = this.options.onEngineError === "bypass" ? new Bypass(parent?.bypass) : undefined;
   }
 
   /** The engine's name. */
@@ -202,6 +206,40 @@ export class Handle implements AsyncDisposable {
     this.enter(operation, isInside);
     try {
       return await body(this.#store ?? await this.#open());
+    } finally {
+      this.leave();
+    }
+  }
+
+  /**
+   * As `run`, for what can do without the store (`onEngineError: "bypass"`): it is given none while
+   * that fails.
+   *
+   * @param text The key that it is about.
+   */
+  runAnyway<T>(
+    operation: string,
+    text: string,
+    body: (store: Store | undefined) => Awaitable<T>,
+    isInside = true,
+  ): Promise<T> {
+    const { bypass } = this;
+    if (bypass === undefined) return this.run(operation, body, isInside);
+    const open = async () => this.#store ?? await this.#open();
+    return this.#within(operation, isInside, async () => {
+      return await body(await bypass.read({ target: this, text }, open, undefined));
+    });
+  }
+
+  /** As `open`, for what can do without the store. */
+  async openAnyway(): Promise<void> {
+    await this.runAnyway("open", "", () => undefined, false);
+  }
+
+  async #within<T>(operation: string, isInside: boolean, body: () => Promise<T>): Promise<T> {
+    this.enter(operation, isInside);
+    try {
+      return await body();
     } finally {
       this.leave();
     }
@@ -401,8 +439,12 @@ export class Handle implements AsyncDisposable {
     this.#children.delete(child);
   }
 
-  /** A name for the store in this process, to which a key is added; it has been opened. */
+  /**
+   * A name for the store in this process, to which a key is added. It has been opened, but for those
+   * who do without it.
+   */
   get place(): string {
+    if (this.#store === undefined) return storeIdentity(this.options, this.path);
     return this.#place ??= storeIdentity(this.options, this.path);
   }
 

@@ -39,6 +39,13 @@ export interface HashStashBaseOptions {
    */
   maxValueBytes?: number;
   /**
+   * What functions, `getOrSet`, `map` and batches do when the store can't be opened, read or written:
+   * reject with the `EngineError` (`"throw"`, the default), or run without it (`"bypass"`). Then an
+   * `"error"` event tells, what is made is not stored, and the store is asked again after a second,
+   * doubling to 30. Everything else rejects as ever.
+   */
+  onEngineError?: "throw" | "bypass";
+  /**
    * Keeps what was read and written in this process's memory, in front of the engine; `false` by
    * default, `true` means `{}`.
    */
@@ -184,6 +191,8 @@ export interface HashStashJSON {
   maxBytes?: number;
   /** As in {@linkcode HashStashOptions}; absent: `"lru"`. */
   evict?: EvictPolicy;
+  /** As in {@linkcode HashStashOptions}; absent: `"throw"`. */
+  onEngineError?: "bypass";
   /** The engine's options that are plain data; absent when there are none. */
   engineOptions?: Record<string, unknown>;
 }
@@ -233,6 +242,7 @@ const OPTION_NAMES = [
   "maxEntries",
   "maxBytes",
   "evict",
+  "onEngineError",
 ];
 
 /** What is kept in memory unless the option `near` says otherwise. */
@@ -296,6 +306,7 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     maxEntries: checkStoreLimit("maxEntries", options.maxEntries),
     maxBytes: checkStoreLimit("maxBytes", options.maxBytes),
     evict: checkEvict(options.evict),
+    onEngineError: checkOnEngineError(options.onEngineError),
     name: checkName("name", options.name === undefined ? "unnamed" : options.name),
     dbname: checkDbname(options.dbname === undefined ? "main" : options.dbname),
     engine,
@@ -310,6 +321,13 @@ export function checkOptions(options: HashStashOptions): CheckedOptions {
     frozen: checkBoolean(options, "frozen"),
     engineOptions: checkEngineOptions(options.engineOptions),
   };
+}
+
+function checkOnEngineError(value: unknown): "bypass" | undefined {
+  if (value === undefined || value === "throw") return undefined;
+  if (value === "bypass") return value;
+  const got = typeof value === "string" ? `"${value}"` : typeOf(value);
+  throw new TypeError(`Expected onEngineError to be "throw" or "bypass", got ${got}`);
 }
 
 /**
@@ -417,7 +435,8 @@ export function optionsJson(
   options: CheckedOptions,
   codec: Pick<HashStashJSON, "serializer" | "compress" | "b64">,
 ): HashStashJSON {
-  const { name, dbname, engine, appendMode, ttl, maxValueBytes, telemetry, near, frozen } = options;
+  const { name, dbname, engine, appendMode, ttl, maxValueBytes, onEngineError } = options;
+  const { telemetry, near, frozen } = options;
   const { maxEntries, maxBytes, evict } = options;
   const engineOptions = plainOptions(options.engineOptions);
   return {
@@ -438,6 +457,7 @@ export function optionsJson(
     ...(maxEntries === undefined ? {} : { maxEntries }),
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(evict === undefined ? {} : { evict }),
+    ...(onEngineError === "bypass" ? { onEngineError } : {}),
     ...(Object.keys(engineOptions).length === 0 ? {} : { engineOptions }),
   };
 }

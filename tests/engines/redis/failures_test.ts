@@ -760,3 +760,112 @@ Deno.test("redis: TLS with a certificate of an unknown issuer, and with none", s
     "open",
   );
 });
+
+Deno.test(
+  "redis: functions go on without a server that is stopped and started",
+  strict,
+  async () => {
+    await using server = await startRedis({ durable: true });
+    const engineOptions = { url: server.url };
+    await using stash = new HashStash({ engine: "redis", engineOptions, onEngineError: "bypass" });
+    const errors = errorsOf(stash);
+    let runs = 0;
+    const twice = stash.stashedResult((x: number) => (runs++, 2 * x), { name: "twice" });
+    const batch = stash.stashedBatch((ids: number[]) => (runs++, ids.map((id) => -id)), {
+      name: "batch",
+    });
+    assertEquals([await twice(1), await batch(1)], [2, -1]);
+    for (let round = 0; round < 2; round++) {
+      runs = errors.length = 0;
+      await server.stop();
+      // With a handle that knew the server, and with one that comes when there is none.
+      await using late = new HashStash({ engine: "redis", engineOptions, onEngineError: "bypass" });
+      for (const one of [stash, late]) {
+        assertEquals(
+          await Promise.all([1, 2, 3].map((x) => one.getOrSet("key", () => x))),
+          [1, 1, 1],
+        );
+      }
+      assertEquals(await Promise.all([twice(1), twice(1), twice(2)]), [2, 2, 4]);
+      assertEquals(await Promise.all([batch(1), batch(2)]), [-1, -2]);
+      assertEquals(await stash.map(twice, [1, 2, 3]).results(), [2, 4, 6]);
+      assertEquals(runs, 2 + 1 + 3);
+      for (const error of errors) assertInstanceOf(error, EngineError);
+      assertEquals(errors.length, 1);
+      await assertRejects(() => stash.get("key"), EngineError);
+      await assertRejects(() => stash.set("key", 1), EngineError);
+      await assertRejects(() => twice.peek(1), EngineError);
+      await server.restart();
+      await eventually(async () => {
+        await Promise.all([twice(4), late.getOrSet("late", () => "late")]);
+        assertEquals(await twice.peek(4), 8);
+        assertEquals(await stash.get("late"), "late");
+      });
+      assertEquals(await twice.forget(4), true);
+      await stash.delete("late");
+    }
+    // What was stored before is what it was.
+    runs = 0;
+    assertEquals([await twice(1), await batch(1)], [2, -1]);
+    assertEquals(runs, 0);
+  },
+);
+
+Deno.test("redis: functions go on without a server that hangs", strict, async () => {
+  await using server = await startRedis();
+  await using proxy = new RedisProxy(server.port);
+  const engineOptions = { url: proxy.url, timeout: 500 };
+  {
+    await using stash = new HashStash({ engine: "redis", engineOptions, onEngineError: "bypass" });
+    const errors = errorsOf(stash);
+    const gate = Promise.withResolvers<void>();
+    const slow = stash.stashedResult(async (x: number) => {
+      await gate.promise;
+      return x;
+    }, { name: "slow", tags: ["t"], lease: 60_000 });
+    const fns = Array.from(
+      { length: 10 },
+      (_, i) => stash.stashedResult((x: number) => i * x, { name: `times ${i}` }),
+    );
+    for (const fn of fns) await fn(0);
+    const running = slow(1);
+    await eventually(async () => assertEquals(await server.cli("EXISTS", leaseOf("slow")), "1"));
+    proxy.isSilent = true;
+    gate.resolve();
+    assertEquals(await running, 1);
+    assert(errors.length > 0);
+    // All who find out together wait for one time limit or two, and those who come then for none.
+    await Promise.all(fns.map((fn) => fn(1)));
+    const told = errors.length;
+    const start = performance.now();
+    for (let n = 0; n < 20; n++) {
+      for (const [i, fn] of fns.entries()) assertEquals(await fn(n), i * n);
+    }
+    assertLess(performance.now() - start, 200 * engineOptions.timeout / 10);
+    assertLess(errors.length - told, 10);
+    await assertRejects(() => stash.get("key"), EngineError);
+    proxy.isSilent = false;
+    await eventually(async () => {
+      await fns[3](7);
+      assertEquals(await fns[3].peek(7), 21);
+    });
+    proxy.isSilent = true;
+    // Nor does one that comes to a server that never answers.
+    await using late = new HashStash({ engine: "redis", engineOptions, onEngineError: "bypass" });
+    assertEquals(await late.getOrSet("key", () => "made"), "made");
+  }
+});
+
+/** The Redis key of the lease of a function's call with 1. */
+function leaseOf(name: string): string {
+  return `unnamed:main/${name}/.leases:l/\u0001[1]`;
+}
+
+/** The errors that a stash tells of. */
+function errorsOf(stash: HashStash): unknown[] {
+  const errors: unknown[] = [];
+  stash.events.addEventListener("error", (event) => {
+    errors.push((event as CustomEvent).detail.error);
+  });
+  return errors;
+}
