@@ -377,8 +377,10 @@ export class Occupancy {
 
   /** Makes a key known that was found in the store, with the time when its entry was set. */
   meet(key: string, { timestamp }: Entry): void {
-    // Without times it may be anybody's, or of long ago where there is nobody else.
-    this.uses.meet(key, timestamp ?? (this.#isAlone ? 0 : undefined), TELL_EVERY);
+    // The first count is a change, too. Where there was no other, nobody else has written: it is
+    // older than all that was used here, though some engines know no better time than the file's.
+    const isOld = this.#isAlone && this.#changes <= 1;
+    this.uses.meet(key, timestamp, isOld ? 0 : TELL_EVERY);
   }
 
   /** Takes in what others have noted, unless that was done not long ago; whether it was. */

@@ -145,14 +145,16 @@ export class Uses {
    * Makes a stranger known that was found in the store.
    *
    * @param time When its entry was set; absent where the engine keeps no times.
-   * @param since How long, ms, others may have used it without telling.
+   * @param since How long, ms, others may have used it without telling; 0: there are none.
    */
   meet(key: string, time: number | undefined, since: number): void {
     if (!this.isStrange(key)) return;
     const now = Date.now();
+    const oldest = this.#order.oldest?.time ?? now;
+    if (since === 0) return void this.#strangers.set(key, Math.min(time ?? 0, oldest));
     // As likely to be of old as of late.
-    const oldest = Math.min(this.#order.oldest?.time ?? now, now - since);
-    this.#strangers.set(key, time ?? oldest + Math.random() * (now - oldest));
+    const start = Math.min(oldest, now - since);
+    this.#strangers.set(key, time ?? start + Math.random() * (now - start));
   }
 
   /** The keys that go first, the first of them first; fewer where no more are known. */

@@ -461,6 +461,28 @@ testOnMemory("a store of some size keeps what was used of late, nearly", async (
   assertGreater(await stash.size(), 1_979);
 });
 
+testOnMemory("a near tier keeps nothing of what goes, and its reads are uses", async (stash) => {
+  const options = { engine: "memory", name: stash.name, maxEntries: 3, near: true } as const;
+  await using limited = new HashStash(options);
+  await fill(limited, 0, 3);
+  for (let i = 0; i < 3; i++) assertEquals(await limited.getMany(["k0"]), [0]);
+  await fill(limited, 3, 5);
+  assertEquals(await limited.getMany(named(0, 5)), [0, undefined, undefined, 3, 4]);
+  assertEquals(await keysOf(stash), ["k0", "k3", "k4"]);
+});
+
+testOnMemory("a function with limits can be retired", async (stash) => {
+  await using limited = new HashStash({ engine: "memory", name: stash.name, maxEntries: 3 });
+  for (const version of ["1", "2"]) {
+    const fn = limited.stashedResult((n: number) => n, { name: "fn", version });
+    for (let i = 0; i < 5; i++) await fn(i);
+    await fn.stash.close();
+  }
+  const fn = limited.stashedResult((n: number) => n, { name: "fn", version: "2" });
+  assertEquals([await fn.retire(), await fn.retire()], [1, 0]);
+  assertEquals((await limited.stores()).map(({ entries }) => entries), [0, 3]);
+});
+
 testOnMemory("who listens is told of what goes", async (stash) => {
   await using limited = new HashStash({ engine: "memory", name: stash.name, maxEntries: 3 });
   const told: unknown[] = [];
