@@ -192,19 +192,22 @@ export class CompleteEngine implements Store {
   }
 
   async open(): Promise<void> {
-    if (this.#onDrop !== undefined) listenersOf(this.#engine).add(this.#onDrop);
     const hold = this.#hold ??= opened.acquire(this.#engine, async () => {
       await this.#engine.open();
       return this.#engine;
     });
     try {
       await hold;
+      // Not if it was closed meanwhile.
+      if (this.#hold !== hold) return;
+      if (this.#onDrop !== undefined) listenersOf(this.#engine).add(this.#onDrop);
+      this.#isOpen = true;
     } catch (error) {
       if (this.#hold === hold) this.#hold = undefined;
+      // There is nothing to release where it could not be opened.
+      await (await hold.catch(() => undefined))?.release();
       throw this.#worded(error, "open");
     }
-    // Not if it was closed meanwhile.
-    if (this.#hold === hold) this.#isOpen = true;
   }
 
   async close(): Promise<void> {

@@ -200,9 +200,9 @@ testOnEngines("limits", {
   async "let what has expired go first"(stash, bed) {
     await using limited = same(bed, stash, { maxEntries: 4 });
     await fill(limited, 0, 2);
-    await limited.set("short", 1, { ttl: 20 });
-    await limited.set("brief", 1, { ttl: 20 });
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await limited.set("short", 1, { ttl: 500 });
+    await limited.set("brief", 1, { ttl: 500 });
+    await new Promise((resolve) => setTimeout(resolve, 550));
     await fill(limited, 2, 4);
     assertEquals(await keysOf(stash), named(0, 4));
     assertEquals(limited.stats().evictions, 0);
