@@ -329,6 +329,19 @@ export class CompleteEngine implements Store {
     return this.#write("deleteMany", keys, () => this.#deleteMany(this.#full(keys)));
   }
 
+  deleteUnchanged(entries: [key: string, expected: Entry][]): Awaitable<boolean[]> {
+    if (entries.length === 0) return [];
+    const engine = this.#engine;
+    const keys = entries.map(([key]) => key);
+    return this.#write("deleteUnchanged", keys, () => {
+      const own: [string, Entry][] = this.#part === undefined
+        ? entries
+        : entries.map(([key, expected]) => [this.#prefix + key, expected]);
+      return engine.deleteUnchanged?.(own) ??
+        each(own, ([key, expected]) => engine.compareAndSet(key, expected, undefined));
+    }, { isChange: (removed) => removed.includes(true) });
+  }
+
   keys(prefix = ""): AsyncIterable<string> {
     const keys = this.#each("keys", () => this.#engine.keys(this.#prefix + prefix));
     return this.#part === undefined ? keys : mapped(keys, (key) => this.#own(key));

@@ -17,8 +17,8 @@ import type {
  * changes what it is about.
  *
  * What it does to `set` and `get` it does to the other methods that write and read: `setMany`,
- * `compareAndSet`; `getValue`, `getMany`, `getValues`, `entries`. The `compareAndSet` and `guardOn` of
- * the inner store have to be given its entries as it gave them.
+ * `compareAndSet`; `getValue`, `getMany`, `getValues`, `entries`. The `compareAndSet`,
+ * `deleteUnchanged` and `guardOn` of the inner store have to be given its entries as it gave them.
  *
  * @example A store that counts how often it is asked
  * ```ts
@@ -126,6 +126,11 @@ export abstract class Decorator implements Store {
   /** Removes all; how many were there. */
   deleteMany(keys: string[]): Awaitable<number> {
     return this.inner.deleteMany(keys);
+  }
+
+  /** Removes those entries that are still in the state that was read; which of them. */
+  deleteUnchanged(entries: [key: string, expected: Entry][]): Awaitable<boolean[]> {
+    return this.inner.deleteUnchanged(entries);
   }
 
   /** Stores `next` if the entry is still in the state `expected`. */

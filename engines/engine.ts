@@ -122,6 +122,7 @@ export type EngineOperation =
   | "getValues"
   | "setMany"
   | "deleteMany"
+  | "deleteUnchanged"
   | "entries"
   | "prune"
   | "check"
@@ -289,6 +290,15 @@ export interface Engine {
   setMany?(pairs: [string, NewEntry][]): Awaitable<void>;
   /** Removes all; the number that were there. Default: `delete` of each. */
   deleteMany?(keys: string[]): Awaitable<number>;
+  /**
+   * Removes those entries that are still in the state that was read, in few round trips or
+   * transactions. Each is one atomic step, as `compareAndSet(key, expected, undefined)` is, and all
+   * of them together need not be.
+   *
+   * @returns Of each, in their order, whether it was removed; of an entry that is there twice, one.
+   * Default: `compareAndSet` of each.
+   */
+  deleteUnchanged?(entries: [key: string, expected: Entry][]): Awaitable<boolean[]>;
   /** As `keys`, with the entries. Default: `keys` and `getMany` in batches. */
   entries?(prefix?: string): Iterable<[string, Entry]> | AsyncIterable<[string, Entry]>;
   /** Drops what has expired; how many. Default: nothing is kept after its deadline, 0. */

@@ -63,6 +63,7 @@ const DOING: Record<EngineOperation, string> = {
   setMany: "set entries in",
   delete: "delete entry in",
   deleteMany: "delete entries in",
+  deleteUnchanged: "delete entries in",
   compareAndSet: "change entry in",
   keys: "list keys of",
   entries: "list entries of",

@@ -60,3 +60,16 @@ export async function removeAll(store: Store, keys: readonly string[]): Promise<
   if (keys.length === 1) await store.delete(keys[0]);
   else for (const group of groupsOf(keys, GROUP)) await store.deleteMany(group);
 }
+
+/** Removes the entries that are still in the state that was read; which of them. */
+export async function removeUnchanged(
+  store: Store,
+  entries: readonly [key: string, expected: Entry][],
+): Promise<boolean[]> {
+  if (entries.length === 1) return [await store.compareAndSet(...entries[0], undefined)];
+  const removed: boolean[] = [];
+  for (const group of groupsOf(entries, GROUP)) {
+    removed.push(...await store.deleteUnchanged(group));
+  }
+  return removed;
+}

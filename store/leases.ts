@@ -11,7 +11,7 @@
  */
 import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
-import { groupsOf } from "../engines/each.ts";
+import { batches, groupsOf } from "../engines/each.ts";
 import type { Entry, EntryValue, Guard, NewEntry } from "../engines/engine.ts";
 import { EngineError } from "../engines/errors.ts";
 import {
@@ -23,10 +23,12 @@ import {
   type Timer,
   unrefTimer,
 } from "../platform/timers.ts";
-import { forEach, readAll, removeAll } from "./groups.ts";
+import { forEach, readAll, removeAll, removeUnchanged } from "./groups.ts";
 
 /** Beats written at once. */
 const BEATS = 500;
+/** Leases that are taken away at once. */
+const AT_ONCE = 500;
 /** After so long, ms, a lease whose holder was killed goes by itself; … */
 const KEPT = 86_400_000;
 /**
@@ -86,7 +88,7 @@ export class LeaseWatch {
     if (watched.length === 0) return [];
     const states = watched.map(({ lease }) => stateOf(lease));
     const asked = now();
-    const beats = await readAll(leases, states.map((state) => beatKey(state?.token ?? "")));
+    const beats = await readAll(leases, watched.map(({ lease }) => beatKeyOf(lease)));
     return watched.map(({ watch }, i) => {
       const state = states[i];
       return state === undefined || watch.#judge(state, beats[i], asked);
@@ -232,11 +234,12 @@ export class Lease implements AsyncDisposable {
     const leases = own[0].#leases;
     try {
       await Lease.foresee(own);
+      const held = own.flatMap((lease): [string, Entry][] => {
+        const current = lease.#foreseen;
+        return current === undefined ? [] : [[lease.#key, current]];
+      });
       await Promise.all([
-        forEach(own, async (lease) => {
-          const current = lease.#foreseen;
-          if (current !== undefined) await leases.compareAndSet(lease.#key, current, undefined);
-        }),
+        removeUnchanged(leases, held),
         removeAll(leases, own.map((lease) => beatKey(lease.#token))),
       ]);
     } catch {
@@ -323,8 +326,8 @@ export async function revokeLeasesOf(
   prefix = "",
   isMeant: (key: string) => boolean = () => true,
 ): Promise<void> {
-  for await (const key of leases.keys(leaseKey(prefix))) {
-    if (isMeant(key.slice(leaseKey("").length))) await revoke(leases, key);
+  for await (const keys of batches(leases.keys(leaseKey(prefix)), AT_ONCE)) {
+    await revokeEach(leases, keys.filter((key) => isMeant(key.slice(leaseKey("").length))));
   }
 }
 
@@ -343,11 +346,10 @@ export async function revokeAllLeases(leases: Store): Promise<void> {
  * stored.
  */
 export async function revokeLeases(leases: Store, keys: readonly string[]): Promise<void> {
-  if (keys.length === 1) return await revoke(leases, leaseKey(keys[0]));
-  const held = await leases.getValues(keys.map(leaseKey));
-  for (const [i, entry] of held.entries()) {
-    if (entry !== undefined) await revoke(leases, leaseKey(keys[i]));
-  }
+  const own = keys.map(leaseKey);
+  if (own.length === 1) return await revokeEach(leases, own);
+  const held = await leases.getValues(own);
+  await revokeEach(leases, own.filter((_, i) => held[i] !== undefined));
 }
 
 /**
@@ -356,28 +358,35 @@ export async function revokeLeases(leases: Store, keys: readonly string[]): Prom
  */
 export async function pruneLeases(leases: Store): Promise<void> {
   await leases.prune();
-  for await (const [key, lease] of leases.entries("l/")) {
-    const state = stateOf(lease);
-    if (state?.at === undefined || Date.now() - state.at < SILENT) continue;
-    if (await leases.has(beatKey(state.token))) continue;
+  for await (const group of batches(leases.entries(leaseKey("")), AT_ONCE)) {
+    const silent = group.filter(([, lease]) => {
+      const at = stateOf(lease)?.at;
+      return at !== undefined && Date.now() - at >= SILENT;
+    });
+    const beats = await readAll(leases, silent.map(([, lease]) => beatKeyOf(lease)));
     // One that has been renewed or taken over meanwhile stays.
-    await leases.compareAndSet(key, lease, undefined);
+    await removeUnchanged(leases, silent.filter((_, i) => beats[i] === undefined));
   }
 }
 
-async function revoke(leases: Store, key: string): Promise<void> {
-  const watch = new LeaseWatch();
+async function revokeEach(leases: Store, keys: readonly string[]): Promise<void> {
+  let left = keys.map((key) => ({ key, watch: new LeaseWatch() }));
   for (;;) {
-    const entry = await leases.get(key);
-    if (entry === undefined) return;
-    const state = stateOf(entry);
-    if (state?.storing && !await watch.hasLapsed(leases, entry)) {
-      await delay(5);
-      continue;
-    }
-    if (!await leases.compareAndSet(key, entry, undefined)) continue;
-    if (state !== undefined) await leases.delete(beatKey(state.token));
-    return;
+    const entries = await readAll(leases, left.map(({ key }) => key));
+    const held = left.flatMap((one, i) => {
+      const lease = entries[i];
+      return lease === undefined ? [] : [{ ...one, lease }];
+    });
+    if (held.length === 0) return;
+    const storing = held.filter(({ lease }) => stateOf(lease)?.storing);
+    const lapsed = await LeaseWatch.haveLapsed(leases, storing);
+    const waitedFor = new Set(storing.filter((_, i) => !lapsed[i]));
+    const free = held.filter((one) => !waitedFor.has(one));
+    const removed = await removeUnchanged(leases, free.map(({ key, lease }) => [key, lease]));
+    const gone = free.filter((_, i) => removed[i]);
+    await removeAll(leases, gone.map(({ lease }) => beatKeyOf(lease)));
+    left = [...waitedFor, ...free.filter((_, i) => !removed[i])];
+    if (waitedFor.size > 0) await delay(5);
   }
 }
 
@@ -393,6 +402,11 @@ function stateOf({ value }: Pick<Entry, "value">): LeaseState | undefined {
 
 function leaseKey(key: string): string {
   return `l/${key}`;
+}
+
+/** The key of a lease's beat; of what is no lease, one that no beat has. */
+function beatKeyOf(lease: Entry): string {
+  return beatKey(stateOf(lease)?.token ?? "");
 }
 
 function beatKey(token: string): string {

@@ -10,6 +10,7 @@ import { each } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, Guard, NewEntry } from "../engines/engine.ts";
 import { utf8Length } from "../engines/tally.ts";
 import { whenReady } from "../platform/awaitable.ts";
+import { removeUnchanged } from "./groups.ts";
 import { Near } from "./near.ts";
 import { aheadOf, type Amount, type Limits, Occupancy } from "./occupancy.ts";
 import type { EvictPolicy } from "./options.ts";
@@ -196,6 +197,15 @@ export class Limited extends Decorator {
     for (const key of unique) this.#occupancy.uses.delete(key);
     this.#occupancy.add({ entries: -removed, bytes: -bytes });
     return removed;
+  }
+
+  override deleteUnchanged(entries: [key: string, expected: Entry][]): Awaitable<boolean[]> {
+    return whenReady(this.inner.deleteUnchanged(entries), (removed) => {
+      for (const [i, [key, { value }]] of entries.entries()) {
+        if (removed[i]) this.#removed(key, 1, this.#sizeOf(key, value));
+      }
+      return removed;
+    });
   }
 
   override async clear(deep?: boolean): Promise<void> {
@@ -489,18 +499,16 @@ export class Limited extends Decorator {
         bytes += this.#sizeOf(key, entry.value);
       }
     }
-    const store = this.#options.outermost();
-    const gone = await each(victims, async ([key, entry]) => {
-      // It stays when it has been set anew since it was read.
-      if (!await store.compareAndSet(key, entry, undefined)) {
-        this.#occupancy.uses.delete(key);
-        return false;
+    // They stay when they have been set anew since they were read.
+    const removed = await removeUnchanged(this.#options.outermost(), victims);
+    for (const [i, [key, entry]] of victims.entries()) {
+      if (!removed[i]) this.#occupancy.uses.delete(key);
+      else {
+        this.#evictions++;
+        this.#options.evicted(key, entry.value.byteLength);
       }
-      this.#evictions++;
-      this.#options.evicted(key, entry.value.byteLength);
-      return true;
-    });
-    return gone.filter((did) => did).length;
+    }
+    return removed.filter((did) => did).length;
   }
 
   async #read(keys: string[]): Promise<(Entry | undefined)[]> {

@@ -18,7 +18,7 @@
  */
 import { decodeKey, encodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
-import { each } from "../engines/each.ts";
+import { each, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
@@ -53,6 +53,9 @@ const FLOOR = "f";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+
+/** The header of an entry that has tags. */
+type TaggedHeader = NonNullable<ReturnType<typeof taggedOf>>;
 
 /** An entry that has a tag, as the index has it. */
 interface Row {
@@ -280,11 +283,8 @@ export class TagSpace {
     }
     if (old.length > 0) await this.#raise(side, FLOOR, (last) => last < floor ? floor : undefined);
     for (const key of old) await this.#finishTag(side, unescape(key.slice(2)));
-    for (const key of old) {
-      const entry = await side.get(key);
-      if (entry !== undefined && numberOf(entry) <= floor) {
-        await side.compareAndSet(key, entry, undefined);
-      }
+    for (const keys of groupsOf(old, PAGE)) {
+      await removeWhere(side, keys, (mark) => numberOf(mark) <= floor);
     }
     for await (const rows of this.#pages(side, "i/")) {
       const states = await side.getMany(rows.map(({ key }) => key));
@@ -296,11 +296,12 @@ export class TagSpace {
       });
       for (const [dbname, ofStore] of Map.groupBy(aged, ({ dbname }) => dbname)) {
         const { plain } = await this.#options.storeOf(dbname);
-        await each(ofStore, async ({ key, tag, text, state }) => {
-          const entry = await plain.get(text);
-          const isOfEntry = entry !== undefined && this.#tagged(entry, dbname)?.tags.includes(tag);
-          if (!isOfEntry) await side.compareAndSet(key, state, undefined);
+        const entries = await plain.getMany(ofStore.map(({ text }) => text));
+        const needless = ofStore.filter(({ tag }, i) => {
+          const entry = entries[i];
+          return entry === undefined || !this.#tagged(entry, dbname)?.tags.includes(tag);
         });
+        await side.deleteUnchanged(needless.map(({ key, state }) => [key, state]));
       }
     }
   }
@@ -362,20 +363,22 @@ export class TagSpace {
     const live = await this.areLive(tagged.filter((header) => header !== undefined));
     let next = 0;
     const isLive = tagged.map((header) => header !== undefined && live[next++]);
-    let removed = 0;
     /** Rows that may go, with what they say if they are those of an entry that is gone. */
     const needless = new Map<string, string | undefined>();
-    await each(rows, async ({ key, text }, i) => {
-      const header = tagged[i];
-      if (header !== undefined && !isLive[i]) {
-        if (!await store.compareAndSet(text, entries[i], undefined)) return;
-        removed++;
-        const { tags, row } = header;
-        for (const of of this.#rowKeys({ dbname, text, tags })) needless.set(of, row);
+    const overtaken: { text: string; entry: Entry; header: TaggedHeader }[] = [];
+    for (const [i, { key, text }] of rows.entries()) {
+      const [entry, header] = [entries[i], tagged[i]];
+      if (entry !== undefined && header !== undefined && !isLive[i]) {
+        overtaken.push({ text, entry, header });
       } else if (!header?.tags.includes(tag)) needless.set(key, undefined);
-    });
+    }
+    const removed = await store.deleteUnchanged(overtaken.map(({ text, entry }) => [text, entry]));
+    const gone = overtaken.filter((_, i) => removed[i]);
+    for (const { text, header: { tags, row } } of gone) {
+      for (const key of this.#rowKeys({ dbname, text, tags })) needless.set(key, row);
+    }
     await this.#dropRows(side, needless);
-    return removed;
+    return gone.length;
   }
 
   /**
@@ -383,14 +386,13 @@ export class TagSpace {
    * stored: unless it is that of an entry that is gone, it stays for a while.
    */
   async #dropRows(side: Store, needless: ReadonlyMap<string, string | undefined>): Promise<void> {
-    const keys = [...needless.keys()];
-    if (keys.length === 0) return;
     const end = Date.now() - ROW_KEPT;
-    await each(await side.getMany(keys), (state, i) => {
-      if (state === undefined) return;
-      const isOfGone = rowOf(state) === (needless.get(keys[i]) ?? null);
-      return (isOfGone || numberOf(state) < end) && side.compareAndSet(keys[i], state, undefined);
-    });
+    for (const keys of groupsOf([...needless.keys()], PAGE)) {
+      await removeWhere(side, keys, (state, key) => {
+        const isOfGone = rowOf(state) === (needless.get(key) ?? null);
+        return isOfGone || numberOf(state) < end;
+      });
+    }
   }
 
   /** Removes an entry that was overtaken while it was being stored. */
@@ -414,7 +416,7 @@ export class TagSpace {
   }
 
   /** The header of an entry of a store that has tags of this space. */
-  #tagged(entry: Entry, dbname: string): ReturnType<typeof taggedOf> {
+  #tagged(entry: Entry, dbname: string): TaggedHeader | undefined {
     const header = taggedOf(entry);
     return header !== undefined && (header.space ?? dbname) === this.dbname ? header : undefined;
   }
@@ -545,6 +547,20 @@ export class TagSpace {
       await backoff(attempt);
     }
   }
+}
+
+/** Removes those entries that a look finds needless, unless they change after it. */
+async function removeWhere(
+  side: Store,
+  keys: string[],
+  isNeedless: (state: Entry, key: string) => boolean,
+): Promise<void> {
+  const states = await side.getMany(keys);
+  const needless = keys.flatMap((key, i): [string, Entry][] => {
+    const state = states[i];
+    return state !== undefined && isNeedless(state, key) ? [[key, state]] : [];
+  });
+  await side.deleteUnchanged(needless);
 }
 
 /** The number of the last invalidation of any of these tags, in a side store. */

@@ -167,6 +167,12 @@ export class Tags extends Decorator {
     );
   }
 
+  override deleteUnchanged(
+    entries: [key: string, expected: StoredEntry][],
+  ): Awaitable<boolean[]> {
+    return this.inner.deleteUnchanged(entries.map(([key, entry]) => [key, given(entry)]));
+  }
+
   override guardOn(key: string, expected: StoredEntry): Guard {
     return super.guardOn(key, given(expected) ?? expected);
   }

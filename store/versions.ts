@@ -26,6 +26,8 @@ import { given, type Header, opened, type StoredEntry, withHeader } from "./head
 
 /** Versions read at once: bounds memory, and amortises round trips. */
 const BATCH = 256;
+/** Keys that are removed at once: their latest versions are read before. */
+const HEADS = 64;
 
 /** Up to so many versions are asked for by their numbers; of more, those that are there are listed. */
 const MOST_COUNTED = 10_000;
@@ -112,8 +114,26 @@ export class Versions extends Decorator {
 
   override async deleteMany(keys: string[]): Promise<number> {
     let deleted = 0;
-    for (const key of keys) if (await this.delete(key)) deleted++;
+    for (const group of groupsOf([...new Set(keys)], HEADS)) {
+      deleted += await this.#deleteAll(group);
+    }
     return deleted;
+  }
+
+  async #deleteAll(keys: string[]): Promise<number> {
+    let deleted = 0;
+    for (let left = keys, attempt = 0;; attempt++) {
+      const found = await this.inner.getMany(left);
+      const heads = left.flatMap((key, i): [string, Entry][] => {
+        const head = found[i];
+        return head === undefined ? [] : [[key, head]];
+      });
+      const removed = await this.deleteUnchanged(heads);
+      deleted += removed.filter((was) => was).length;
+      left = heads.filter((_, i) => !removed[i]).map(([key]) => key);
+      if (left.length === 0) return deleted;
+      await backoff(attempt);
+    }
   }
 
   /** Adds a version to the latest one as it was read, or removes the key with all its versions. */
@@ -128,6 +148,19 @@ export class Versions extends Decorator {
       return await this.inner.compareAndSet(key, undefined, undefined, guard);
     }
     return await this.#remove(key, expected, guard);
+  }
+
+  /** Removes the keys whose latest version is still the one that was read, with all their versions. */
+  override async deleteUnchanged(
+    entries: [key: string, expected: StoredEntry][],
+  ): Promise<boolean[]> {
+    const removed = await this.inner.deleteUnchanged(
+      entries.map(([key, head]) => [key, given(head)]),
+    );
+    await this.#removeBefore(
+      entries.flatMap(([key, head], i) => removed[i] ? [{ key, head }] : []),
+    );
+    return removed;
   }
 
   override guardOn(key: string, expected: StoredEntry): Guard {
@@ -199,13 +232,27 @@ export class Versions extends Decorator {
   }
 
   async #remove(key: string, head: StoredEntry, guard?: Guard): Promise<boolean> {
-    // Read before it is gone: one that is damaged can be removed all the same, and names no others.
-    const { version = 1, series } = readableHeader(head) ?? {};
     if (!await this.inner.compareAndSet(key, given(head), undefined, guard)) return false;
-    if (series === undefined || version === 1) return true;
-    const side = await this.#openSide();
-    for await (const keys of sideKeys(side, key, series, version)) await side.deleteMany(keys);
+    await this.#removeBefore([{ key, head }]);
     return true;
+  }
+
+  /** Removes the versions before those that were the latest. */
+  async #removeBefore(heads: readonly { key: string; head: StoredEntry }[]): Promise<void> {
+    let gone: string[] = [];
+    for (const { key, head } of heads) {
+      // One that is damaged can be removed all the same, and names no others.
+      const { version = 1, series } = readableHeader(head) ?? {};
+      if (series === undefined || version === 1) continue;
+      const side = await this.#openSide();
+      for await (const keys of sideKeys(side, key, series, version)) {
+        gone.push(...keys);
+        if (gone.length < BATCH) continue;
+        await side.deleteMany(gone);
+        gone = [];
+      }
+    }
+    if (gone.length > 0) await (await this.#openSide()).deleteMany(gone);
   }
 
   #opened(key: string, entry: Entry): StoredEntry {

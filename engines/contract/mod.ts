@@ -8,6 +8,7 @@ import { ITERATION } from "./iteration.ts";
 import { KEY_CASES } from "./keys.ts";
 import { LISTING } from "./listing.ts";
 import { PREFIX_CASES } from "./prefixes.ts";
+import { REMOVAL } from "./removal.ts";
 import { STORES } from "./stores.ts";
 import { type ContractHarness, Scope } from "./support.ts";
 
@@ -81,6 +82,7 @@ export function engineContract(harness: ContractHarness): ContractCase[] {
     ...GUARD_CASES,
     ...EXPIRY,
     ...BATCHES,
+    ...REMOVAL,
     ...ITERATION,
     ...STORES,
     ...LISTING,

@@ -250,6 +250,21 @@ class DiskcacheEngine implements Engine {
     });
   }
 
+  async deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    const removed = new Array<boolean>(entries.length).fill(false);
+    await this.#removeAll(BATCH.removed, (table, garbage, limit, start) => {
+      const some = entries.slice(start, start + limit);
+      const now = seconds();
+      for (const [i, [key, { revision }]] of some.entries()) {
+        const sqlKey = toSqlKey(key);
+        const isUnchanged = isSame(table.find(sqlKey, now), revision as Row);
+        removed[start + i] = isUnchanged && table.remove(sqlKey, now, garbage);
+      }
+      return { taken: some.length, removed: 0 };
+    });
+    return removed;
+  }
+
   async *keys(prefix = ""): AsyncGenerator<string> {
     for await (const page of this.#pages(prefix)) {
       for (const [key] of page) yield key;

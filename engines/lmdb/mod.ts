@@ -54,6 +54,8 @@ const PAGE = 1_000;
 /** How many entries, and bytes of values, share a commit at most. */
 const BATCH_ENTRIES = 5_000;
 const BATCH_BYTES = 32 * 1024 * 1024;
+/** How many that are looked at before do. */
+const REMOVED_ENTRIES = 1_000;
 /**
  * After so many entries with a deadline, what has expired is dropped: what nobody asks for would
  * stay for ever.
@@ -166,6 +168,24 @@ class LmdbEngine implements Engine {
       count += removed.filter((was) => was).length;
     }
     return count;
+  }
+
+  async deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    const removed: boolean[] = [];
+    // To look at an entry takes time with its size: its checksum is that of all its bytes.
+    const weigh = ([, { value }]: [string, Entry]) => value.byteLength;
+    for (const group of groupsOf(entries, REMOVED_ENTRIES, BATCH_BYTES, weigh)) {
+      const all = group.map(([key, { revision }]) => ({ lmdbKey: toLmdbKey(key), revision }));
+      const outcomes = await this.#write((store) => {
+        return Promise.all(all.map(({ lmdbKey, revision }) => {
+          const state = store.stateOf(lmdbKey);
+          const isUnchanged = state?.version === revision && Date.now() < (state?.expiresAt ?? 0);
+          return isUnchanged && store.remove(lmdbKey, revision as number);
+        }));
+      });
+      removed.push(...outcomes);
+    }
+    return removed;
   }
 
   async compareAndSet(

@@ -111,6 +111,12 @@ class PickledbEngine implements Engine {
     return this.#document.change((draft) => keys.filter((key) => remove(draft, key)).length);
   }
 
+  deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    return this.#document.change((draft) =>
+      entries.map(([key, expected]) => isIn(draft.get(key), expected) && remove(draft, key))
+    );
+  }
+
   compareAndSet(
     key: string,
     expected: Entry | undefined,

@@ -101,6 +101,10 @@ class PostgresEngine implements Engine {
     return this.#store.deleteMany(keys);
   }
 
+  deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    return this.#store.deleteUnchanged(entries);
+  }
+
   async compareAndSet(
     key: string,
     expected: Entry | undefined,

@@ -127,6 +127,16 @@ export function tableQueries(parts: readonly string[]) {
         `AND e.key = ANY ($2::text[]) AND ${isLive("e")} ORDER BY e.key FOR UPDATE) ` +
         `DELETE FROM ${table} e USING locked l WHERE e.store = $1 AND e.key = l.key`,
     ),
+    /** store, keys, revisions; the places of those that were removed, from 1 */
+    deleteUnchanged: statement(
+      "deleteUnchanged",
+      `WITH locked AS MATERIALIZED (SELECT e.key, e.revision, n.place FROM ${table} e ` +
+        `JOIN unnest($2::text[], $3::text[]) WITH ORDINALITY AS n(key, revision, place) ` +
+        `ON e.key = n.key AND e.revision = n.revision::bigint ` +
+        `WHERE e.store = $1 AND ${isLive("e")} ORDER BY e.key FOR UPDATE OF e) ` +
+        `DELETE FROM ${table} e USING locked l ` +
+        `WHERE e.store = $1 AND e.key = l.key AND e.revision = l.revision RETURNING l.place::int`,
+    ),
     /** as set */
     add: statement("add", `${insert} VALUES (${values}) ${overwrite} ${expired}`),
     /** as set; revision */

@@ -105,6 +105,21 @@ export class PostgresStore {
     return count;
   }
 
+  async deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    const removed: boolean[] = [];
+    for (const batch of groupsOf(entries, BATCH_KEYS)) {
+      const { rows } = await this.#run<[place: number]>("deleteUnchanged", [
+        this.#store,
+        toArray("text", batch.map(([key]) => toKey(key).key)),
+        // Only an entry of this engine is a state of it.
+        toArray("text", batch.map(([, { revision }]) => revision as string)),
+      ]);
+      const places = new Set(rows.map(([place]) => Number(place)));
+      for (const i of batch.keys()) removed.push(places.has(i + 1));
+    }
+    return removed;
+  }
+
   async compareAndSet(
     key: string,
     expected: Entry | undefined,

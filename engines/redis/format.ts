@@ -157,6 +157,23 @@ local ARGV = {unpack(ARGV, 3)}
 ${COMPARE_AND_SET}`;
 
 /**
+ * KEYS: many Redis keys. ARGV: of each the state that is expected: its deadline, as above, and its
+ * value. Removes those that are in it, and answers with a digit for each: 1 where it did.
+ */
+export const DELETE_UNCHANGED = `
+local told = {}
+for i, key in ipairs(KEYS) do
+  local deadline, value = ARGV[2 * i - 1], ARGV[2 * i]
+  told[i] = '0'
+  if redis.pcall('GET', key) == value and
+    (deadline == 'any' or redis.call('PEXPIRETIME', key) == tonumber(deadline)) then
+    redis.call('UNLINK', key)
+    told[i] = '1'
+  end
+end
+return table.concat(told)`;
+
+/**
  * KEYS: many Redis keys. ARGV: the command that tells the deadline of one; Redis has none for many.
  * The answer is packed as doubles: an array of numbers takes as long again to send and read.
  */

@@ -112,6 +112,10 @@ class RedisEngine implements Engine {
     return this.#store.deleteMany(keys);
   }
 
+  deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    return this.#store.deleteUnchanged(entries);
+  }
+
   compareAndSet(
     key: string,
     expected: Entry | undefined,

@@ -15,6 +15,7 @@ import {
   COMPARE_AND_SET,
   type DeadlineCommand,
   DEADLINES,
+  DELETE_UNCHANGED,
   fromRedisDeadline,
   GUARDED_COMPARE_AND_SET,
   type RedisDeadline,
@@ -33,6 +34,8 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 const FIRST_BATCH = 128;
 /** How many keys the server looks at in one step of a scan. */
 const SCAN_COUNT = 1_000;
+/** The digit of an answer that says yes. */
+const ONE = 0x31;
 
 /** An entry as it was read. */
 export interface RedisEntry extends Entry {
@@ -147,6 +150,23 @@ export class RedisStore {
     const names = [...new Set(keys)].map((key) => this.#names.of(key));
     for (const batch of groupsOf(names, BATCH_KEYS)) count += await this.#unlink(batch);
     return count;
+  }
+
+  async deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    const removed: boolean[] = [];
+    this.#afterReads();
+    for (const batch of groupsOf(entries, BATCH_KEYS, BATCH_BYTES, bytesOf)) {
+      const groups = this.#connection.isCluster ? batch.map((entry) => [entry]) : [batch];
+      const answers = await this.#connection.sendAll(groups.map((group): RedisCommand[] => [[
+        "evalBuffer",
+        DELETE_UNCHANGED,
+        group.length,
+        ...group.map(([key]) => this.#names.of(key)),
+        ...group.flatMap(([, expected]) => stateOf(expected)),
+      ]])) as Buffer[];
+      for (const answer of answers) for (const digit of answer) removed.push(digit === ONE);
+    }
+    return removed;
   }
 
   /** @param guard What must hold of another store, and its Redis keys. */
@@ -447,6 +467,6 @@ function certain<T>(found: Found<T>): T | undefined {
   return found;
 }
 
-function bytesOf([, { value }]: [string, NewEntry]): number {
+function bytesOf([, { value }]: [string, EntryValue]): number {
   return value.byteLength;
 }

@@ -100,6 +100,15 @@ class ShelveEngine implements Engine {
     return await (await this.#current()).deleteMany([...new Set(keys)].map(keyId));
   }
 
+  async deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    const states = entries.map(([key, { revision, expiresAt }]) => ({
+      id: keyId(key),
+      revision: revision as Revision,
+      expiresAt,
+    }));
+    return await (await this.#current()).removeUnchanged(states);
+  }
+
   async compareAndSet(
     key: string,
     expected: Entry | undefined,

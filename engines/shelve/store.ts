@@ -42,6 +42,13 @@ export interface KvGuard {
   readonly expiresAt: number | undefined;
 }
 
+/** An entry in a state that was read. */
+export interface KvState {
+  readonly id: KeyId;
+  readonly revision: Revision;
+  readonly expiresAt: number | undefined;
+}
+
 type Pair = [key: string, entry: NewEntry];
 
 const ABSENT: Revision = { versionstamp: null };
@@ -216,6 +223,47 @@ export class KvStore {
       const found = await this.find(id);
       if (!isLive(found)) return false;
       if (await this.remove(id, await this.revisionOf(id, found))) return true;
+    }
+  }
+
+  /** Removes the entries that are still in their state; which of them. */
+  async removeUnchanged(states: KvState[]): Promise<boolean[]> {
+    const removed = new Array<boolean>(states.length).fill(false);
+    const seen = new Set<string>();
+    const small: number[] = [];
+    const large: number[] = [];
+    for (const [i, { id: [text, hash], revision, expiresAt }] of states.entries()) {
+      // A commit would find the same one twice as it expects it.
+      const state = `${revision.versionstamp} ${hash === undefined ? "" : encodeHex(hash)} ${text}`;
+      if (seen.has(state) || isExpired({ expiresAt })) continue;
+      seen.add(state);
+      (revision.chunks === undefined ? small : large).push(i);
+    }
+    await each(groupsOf(small, this.#client.checksPerCommit), (group) => {
+      return this.#client.commitChecked(group, async (part) => {
+        for (const i of await this.#removeSome(states, part)) removed[i] = true;
+      });
+    });
+    await each(large, async (i) => {
+      removed[i] = await this.remove(states[i].id, states[i].revision);
+    });
+    return removed;
+  }
+
+  /** Removes those of small entries that are in their state; which. */
+  async #removeSome(states: KvState[], chosen: number[]): Promise<number[]> {
+    for (let left = chosen;;) {
+      const operation = this.#client.atomic();
+      for (const i of left) {
+        const { id, revision: { versionstamp } } = states[i];
+        const key = this.keys.entry(id);
+        operation.check({ key, versionstamp }).delete(key);
+      }
+      if ((await this.#client.commit(operation)).ok) return left;
+      // No versionstamp comes twice: each time there are fewer, and in the end there is none.
+      const found = await this.findAll(left.map((i) => states[i].id));
+      left = left.filter((i, n) => found[n].versionstamp === states[i].revision.versionstamp);
+      if (left.length === 0) return [];
     }
   }
 

@@ -41,7 +41,7 @@ import { folderMode, makeFolder } from "../../platform/files.ts";
 import { Turns } from "../../platform/timers.ts";
 
 /** How many entries, and how many bytes of values, one transaction takes: some 100 ms. */
-const BATCH = { entries: 5_000, bytes: 32 * 1024 * 1024 };
+const BATCH = { entries: 5_000, bytes: 32 * 1024 * 1024, removed: 1_000 };
 /** What a small row takes besides its value. */
 const ROW = 200;
 /** How many keys are read at once. */
@@ -158,6 +158,20 @@ class SqliteEngine implements Engine {
         removed: some.filter((key) => table.delete(key)).length,
       }));
     });
+  }
+
+  async deleteUnchanged(entries: [key: string, expected: Entry][]): Promise<boolean[]> {
+    const removed = new Array<boolean>(entries.length).fill(false);
+    await this.#database.removeAll(BATCH.removed, (table, limit, start) => {
+      const some = entries.slice(start, start + limit);
+      transact(this.#database.connection, () => {
+        for (const [i, [key, { revision }]] of some.entries()) {
+          removed[start + i] = table.remove(key, revision as SqlValue);
+        }
+      });
+      return { taken: some.length, removed: 0 };
+    });
+    return removed;
   }
 
   async *keys(prefix = ""): AsyncGenerator<string> {

@@ -6,6 +6,7 @@
  */
 import type { EngineName } from "../../engines/mod.ts";
 import { HashStash, type InvalidateOptions } from "../../mod.ts";
+import { startPostgres } from "../../tests/support/postgres_server.ts";
 import { startRedis } from "../../tests/support/redis_server.ts";
 import { chosenEngines } from "./bare/cases.ts";
 
@@ -34,7 +35,7 @@ async function timed(stash: HashStash, what: InvalidateOptions): Promise<string>
 }
 
 async function measure(engine: EngineName, rootDir: string, url?: string): Promise<void> {
-  const engineOptions = engine === "redis" ? { url } : {};
+  const engineOptions = url === undefined ? {} : { url };
   await using stash = new HashStash({ name: "invalidate", engine, rootDir, engineOptions });
   await fill(stash);
   const byTag = await timed(stash, { tags: ["a"] });
@@ -46,8 +47,10 @@ const engines = chosenEngines(Deno.args);
 const rootDir = await Deno.makeTempDir({ prefix: "hashstash_invalidate_" });
 try {
   await using redis = engines.includes("redis") ? await startRedis() : undefined;
+  await using postgres = engines.includes("postgres") ? await startPostgres() : undefined;
+  const urls: Partial<Record<EngineName, string>> = { redis: redis?.url, postgres: postgres?.url };
   console.log(`${"".padEnd(12)}${"tag".padStart(10)}${"prefix".padStart(10)}`);
-  for (const engine of engines) await measure(engine, rootDir, redis?.url);
+  for (const engine of engines) await measure(engine, rootDir, urls[engine]);
 } finally {
   await Deno.remove(rootDir, { recursive: true });
 }

@@ -14,7 +14,7 @@ import { engineContract } from "../../engines/contract/mod.ts";
 import type { Engine, EngineLocation, EngineOperation } from "../../engines/engine.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { memory as createEngine } from "../../engines/memory/mod.ts";
-import { entryOf } from "../support/entries.ts";
+import { entryOf, statesOf } from "../support/entries.ts";
 
 /** Memory without its optional methods. */
 function required(location: EngineLocation): Engine {
@@ -316,4 +316,24 @@ Deno.test("derived batches of a synchronous engine let timers run in between", a
   clearInterval(timer);
   // A hundred milliseconds of work in turns of eight.
   assertGreater(ticks, 5);
+});
+
+Deno.test("an engine's own deleteUnchanged is given whole keys, and no empty list", async () => {
+  const engine = required({ name: "own", dbname: crypto.randomUUID() });
+  const calls: string[][] = [];
+  const whole: Engine = {
+    ...engine,
+    compareAndSet: () => Promise.reject(new Error("It is to be asked for all at once")),
+    deleteUnchanged(entries) {
+      calls.push(entries.map(([key]) => key));
+      return entries.map(([key]) => key === "a:2");
+    },
+  };
+  const store = complete(whole, { prefix: "a:" });
+  await store.open();
+  await store.setMany([["1", entryOf("1")], ["2", entryOf("2")]]);
+  assertEquals(await store.deleteUnchanged(await statesOf(store, ["1", "2"])), [false, true]);
+  assertEquals(await store.deleteUnchanged([]), []);
+  assertEquals(calls, [["a:1", "a:2"]]);
+  await store.close();
 });

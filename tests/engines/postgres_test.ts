@@ -18,7 +18,7 @@ import { enginePath } from "../../engines/registry.ts";
 import { HashStash } from "../../mod.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
-import { entryOf, keysOf, pair, textAt } from "../support/entries.ts";
+import { entryOf, keysOf, pair, statesOf, textAt } from "../support/entries.ts";
 import { killTests } from "../support/kill.ts";
 import { LOCATION, openPostgres, postgresAt } from "../support/postgres.ts";
 import { makeDatabase, type PostgresServer, startPostgres } from "../support/postgres_server.ts";
@@ -378,6 +378,8 @@ Deno.test("postgres: concurrent gets go together, batches in one statement", str
   const guard = engine.guardOn("key 1", (await engine.get("key 1"))!);
   const swap = () => engine.compareAndSet("key 0", current, entryOf("1"), guard);
   assertEquals(await statements(swap), 1);
+  const states = await statesOf(engine, keys.slice(0, 100));
+  assertEquals(await statements(() => engine.deleteUnchanged(states)), 1);
   assertEquals(await statements(() => engine.deleteMany(keys)), 1);
   assertEquals(await statements(() => engine.size()), 1);
 });
@@ -404,7 +406,11 @@ Deno.test("postgres: many write and remove the same keys in other orders", stric
   const pairs = Array.from({ length: 200 }, (_, i) => pair(`key ${i}`, "value"));
   const keys = pairs.map(([key]) => key);
   for (let round = 0; round < 20; round++) {
+    await one.setMany(pairs);
+    const states = await statesOf(one, keys);
     await Promise.all([
+      one.deleteUnchanged(states),
+      other.deleteUnchanged(states.toReversed()),
       one.setMany(pairs),
       other.setMany(pairs.toReversed()),
       one.deleteMany(keys.toReversed()),

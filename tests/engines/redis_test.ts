@@ -14,7 +14,7 @@ import type { Awaitable, EntryValue } from "../../engines/engine.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
 import { HashStash } from "../../mod.ts";
-import { entryOf, keysOf, pair } from "../support/entries.ts";
+import { entryOf, keysOf, pair, statesOf } from "../support/entries.ts";
 import { LOCATION, openRedis, redisAt } from "../support/redis.ts";
 import { eventually } from "../support/servers.ts";
 import {
@@ -352,6 +352,19 @@ Deno.test("redis: calls that nobody awaits come in their order in a cluster", st
   }
 });
 
+Deno.test("redis: what is no entry is none that is as it was read", strict, async () => {
+  await using server = await startRedis();
+  await using engine = await openRedis({ url: server.url });
+  await engine.setMany([pair("key", "value"), pair("other", "value")]);
+  const states = await statesOf(engine, ["key", "other"]);
+  const client = new Redis(server.url);
+  const name = `${LOCATION.name}:${LOCATION.dbname}:key`;
+  await client.multi().del(name).lpush(name, "of another program").exec();
+  assertEquals(await engine.deleteUnchanged(states), [false, true]);
+  assertEquals(await client.llen(name), 1);
+  await client.quit();
+});
+
 Deno.test("redis: batches take few round trips and bounded pieces", strict, async () => {
   await using server = await startRedis();
   await using engine = await openRedis({ url: server.url });
@@ -365,6 +378,11 @@ Deno.test("redis: batches take few round trips and bounded pieces", strict, asyn
   const found = await engine.getMany(pairs.map(([key]) => key));
   assertEquals(await engine.deleteMany(pairs.map(([key]) => key)), 1_000);
   assertLessOrEqual(await calls() - before, 60);
+  await engine.setMany(pairs);
+  const states = await statesOf(engine, pairs.map(([key]) => key));
+  const then = await calls();
+  assertEquals(await engine.deleteUnchanged(states), states.map(() => true));
+  assertLessOrEqual(await calls() - then, 20);
   assertEquals(
     found.map((entry) => entry?.value.byteLength),
     pairs.map(([, { value }]) => value.length),

@@ -17,10 +17,10 @@ import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
 import { inTime } from "../../platform/timers.ts";
-import { Lease, LeaseWatch } from "../../store/leases.ts";
+import { Lease, LeaseWatch, pruneLeases, revokeLeasesOf } from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
-import { keysOf, textOf } from "../support/entries.ts";
+import { entryOf, keysOf, textOf } from "../support/entries.ts";
 import { beatOf, leaseOf, leasesOf } from "../support/leases.ts";
 import { testOnMemory } from "../support/on_engines.ts";
 
@@ -360,6 +360,51 @@ for (const [name, claim] of Object.entries(FENCED)) {
       await using bed = await TestBed.create("sqlite");
       const engine: EngineFactory = (location) => new WithoutGuards(complete(sqlite(location)));
       await claim(bed.stash({ engine }), bed);
+    },
+  });
+}
+
+/** Has another process take a lease anew whenever many are about to be removed. */
+class Retaken extends Decorator {
+  times = 1;
+
+  override async deleteUnchanged(entries: [string, Entry][]) {
+    if (this.times-- > 0) await this.inner.set("l/7", leaseOf({ token: "anew", ms: 60_000 }));
+    return await this.inner.deleteUnchanged(entries);
+  }
+}
+
+const numbers = Array.from({ length: 1_200 }, (_, i) => i);
+
+Deno.test("single flight: of many leases those that are silent are pruned", async () => {
+  await using leases = await openLeases();
+  const at = Date.now() - 2 * 3_600_000;
+  const lease = (i: number) => entryOf(JSON.stringify({ token: `${i}`, ms: 60_000, at }));
+  await leases.setMany(numbers.map((i) => [`l/${i}`, lease(i)]));
+  await leases.setMany([3, 1_199].map((i) => [`b/${i}`, beatOf(60_000)]));
+  await leases.set("l/new", entryOf(JSON.stringify({ token: "n", ms: 1, at: Date.now() })));
+  await pruneLeases(leases);
+  assertEquals(await keysOf(leases, "l/"), ["l/1199", "l/3", "l/7", "l/new"]);
+});
+
+Deno.test("single flight: many leases are taken away, also one that is taken anew", async () => {
+  await using leases = await openLeases();
+  const lease = (i: number) => leaseOf({ token: `${i}`, ms: 60_000, storing: i === 5 });
+  await leases.setMany(numbers.map((i) => [`l/${i}`, lease(i)]));
+  await leases.setMany(numbers.map((i) => [`b/${i}`, beatOf(i === 5 ? 100 : 60_000)]));
+  await leases.set("b/anew", beatOf(60_000));
+  await leases.delete("b/7");
+  await revokeLeasesOf(leases, "", (key) => key !== "1199");
+  assertEquals(await keysOf(leases), ["b/1199", "l/1199"]);
+});
+
+async function openLeases(): Promise<Store & AsyncDisposable> {
+  const store = new Retaken(complete(memory({ name: crypto.randomUUID(), dbname: "main" })));
+  await store.open();
+  return Object.assign(store, {
+    async [Symbol.asyncDispose]() {
+      await store.clear();
+      await store.close();
     },
   });
 }

@@ -225,6 +225,15 @@ testOnEngines("near", {
     assertEquals(await stash.get("k"), undefined, "touch");
   },
 
+  async "keys that are deleted with their versions are not served from memory"(_, bed) {
+    const near = { ttl: HOUR, bus: false } as const;
+    await using stash = bed.stash({ near, appendMode: true });
+    await stash.setMany([["k", 1], ["l", 2], ["m", 3]]);
+    assertEquals(await stash.getMany(["k", "l", "m"]), [1, 2, 3]);
+    assertEquals(await stash.deleteMany(["k", "l"]), 2);
+    assertEquals(await stash.getMany(["k", "l", "m"]), [undefined, undefined, 3]);
+  },
+
   async "a clear of all that is inside reaches the tiers there"(stash, bed) {
     await using inside = bed.stash({ name: stash.name, dbname: "main/a/b", near: true });
     await using beside = bed.stash({ name: stash.name, dbname: "main2/a", near: true });

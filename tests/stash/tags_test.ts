@@ -1,5 +1,9 @@
 /** Section 12 of the acceptance cases: tags and prefixes. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { complete } from "../../engines/complete.ts";
+import { Decorator } from "../../engines/decorator.ts";
+import type { EngineFactory, Entry, Guard, NewEntry } from "../../engines/engine.ts";
+import { sqlite } from "../../engines/sqlite/mod.ts";
 import { computation, type HashStash, type SetOptions } from "../../mod.ts";
 import { ENGINES, PERSISTENT, TestBed } from "../support/bed.ts";
 import { movedClocks } from "../support/clocks.ts";
@@ -497,3 +501,42 @@ for (const engine of ENGINES) {
     assertEquals([runs, await f.stash.size()], [1, 1]);
   });
 }
+
+Deno.test("tags: an invalidation removes entries and rows many at once", async () => {
+  const calls = { compareAndSet: 0, deleteUnchanged: 0 };
+  class Counted extends Decorator {
+    override compareAndSet(key: string, expected?: Entry, next?: NewEntry, guard?: Guard) {
+      calls.compareAndSet++;
+      return this.inner.compareAndSet(key, expected, next, guard);
+    }
+
+    override deleteUnchanged(entries: [string, Entry][]) {
+      calls.deleteUnchanged++;
+      return this.inner.deleteUnchanged(entries);
+    }
+  }
+  await using bed = await TestBed.create("sqlite");
+  const engine: EngineFactory = (location) => new Counted(complete(sqlite(location)));
+  for (const appendMode of [false, true]) {
+    await using stash = bed.stash({ engine, appendMode });
+    const pairs = Array.from({ length: 1_000 }, (_, i) => [i, i] as const);
+    for (let version = 0; version < 2; version++) {
+      await stash.setMany(pairs, { tags: ["t", "u"] });
+    }
+    calls.compareAndSet = 0;
+    assertEquals(await stash.invalidate({ tags: ["t"] }), 1_000);
+    assert(calls.compareAndSet < 20, `${calls.compareAndSet} single steps`);
+    assert(calls.deleteUnchanged > 0);
+    const { name } = stash;
+    const side = await bed.open({}, { name, dbname: "main/.tags" });
+    assertEquals(await Array.fromAsync(side.keys("i/")), [], "no row of either tag is left");
+    const versions = await bed.open({}, { name, dbname: "main/.versions" });
+    assertEquals(await versions.size(), 0, "no earlier version is");
+    await stash.setMany(pairs);
+    await stash.setMany(pairs);
+    calls.compareAndSet = 0;
+    assertEquals(await stash.deleteMany([...pairs.keys(), 7]), 1_000);
+    assert(calls.compareAndSet < 20, `${calls.compareAndSet} single steps`);
+    assertEquals(await versions.size(), 0, "no earlier version is");
+  }
+});

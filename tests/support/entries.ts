@@ -1,4 +1,5 @@
 /** Entries of text, as engines take and give them. */
+import type { Store } from "../../engines/complete.ts";
 import type { Engine, Entry, NewEntry } from "../../engines/engine.ts";
 
 const encoder = new TextEncoder();
@@ -30,4 +31,9 @@ export async function keysOf(engine: Engine, prefix?: string): Promise<string[]>
 /** An entry of text, and its key. */
 export function pair(key: string, text: string, expiresAt?: number): [string, NewEntry] {
   return [key, entryOf(text, expiresAt)];
+}
+
+/** The entries of keys that are all there, as `deleteUnchanged` takes them. */
+export async function statesOf(engine: Store, keys: string[]): Promise<[string, Entry][]> {
+  return (await engine.getMany(keys)).map((entry, i) => [keys[i], entry!]);
 }
