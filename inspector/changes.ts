@@ -3,7 +3,7 @@ import { DecodeError } from "../codec/errors.ts";
 import { messageOf } from "../engines/errors.ts";
 import type { Handle } from "../store/handle.ts";
 import { opened } from "../store/header.ts";
-import { type Inspected, stateOf } from "./inspected.ts";
+import { type Handles, type Inspected, stateOf } from "./inspected.ts";
 import { editText, valueOfText } from "./texts.ts";
 
 /** A page's request is no longer. */
@@ -38,10 +38,10 @@ export async function change(
 ): Promise<Response> {
   try {
     const wanted = await changeOf(request);
-    const handle = await inspected.store(wanted.store);
-    if (handle === undefined) throw new Refused(404, "There is no such store any more");
-    if (action === "delete") await remove(handle, wanted);
-    else await edit(handle, wanted);
+    const handles = await inspected.store(wanted.store);
+    if (handles === undefined) throw new Refused(404, "There is no such store any more");
+    if (action === "delete") await remove(handles, wanted);
+    else await edit(handles, wanted);
     return answer(200, action === "delete" ? "Deleted" : "Saved");
   } catch (error) {
     if (error instanceof Refused) return answer(error.status, error.message);
@@ -49,27 +49,27 @@ export async function change(
   }
 }
 
-async function remove(handle: Handle, { key, was }: Change): Promise<void> {
-  await asItWas(handle, key, was);
-  await handle.delete(key);
+async function remove({ reader, writer }: Handles, { key, was }: Change): Promise<void> {
+  await asItWas(reader, key, was);
+  await writer.delete(key);
 }
 
-async function edit(handle: Handle, { key, was, json = "" }: Change): Promise<void> {
+async function edit({ reader, writer }: Handles, { key, was, json = "" }: Change): Promise<void> {
   const next = await parse(json);
-  const entry = await asItWas(handle, key, was);
-  const before = await editText(await handle.read(opened(entry), key));
+  const entry = await asItWas(reader, key, was);
+  const before = await editText(await reader.read(opened(entry), key));
   const { expiresAt } = entry;
   // Its deadline stays, also where the stash would give it another.
   const times = expiresAt === undefined ? { ttl: Infinity } : { expiresAt };
-  await handle.modify(key, async (current) => {
+  await writer.modify(key, async (current) => {
     // What others write between the look at it and now is not overwritten.
     if (before === undefined || await editText(current) !== before) throw new Refused(409, CHANGED);
     return next;
   }, times);
 }
 
-async function asItWas(handle: Handle, key: string, was: string) {
-  const entry = await handle.getEntry(key);
+async function asItWas(reader: Handle, key: string, was: string) {
+  const entry = await reader.getEntry(key);
   if (entry === undefined) throw new Refused(409, "It is gone: nothing was done");
   if (stateOf(entry) !== was) throw new Refused(409, CHANGED);
   return entry;

@@ -3,7 +3,7 @@ import { DecodeError } from "../codec/errors.ts";
 import { hash } from "../codec/hash.ts";
 import { layerOf } from "../codec/format.ts";
 import { messageOf } from "../engines/errors.ts";
-import type { HashStash, StoreInfo } from "../mod.ts";
+import type { HashStash, HashStashOptions, StoreInfo } from "../mod.ts";
 import { now } from "../platform/timers.ts";
 import { handleOf } from "../stash/hash_stash.ts";
 import { Handle } from "../store/handle.ts";
@@ -63,17 +63,22 @@ const FRESH = 60_000;
 /** … and how many times as long as counting took. */
 const RATIO = 20;
 
+/** The handles on one store. */
+export interface Handles {
+  /** To look: nobody's call waits for it, and what is looked at counts neither as used nor as read. */
+  readonly reader: Handle;
+  /** To change: as the program whose stash it is would. */
+  readonly writer: Handle;
+}
+
 /** A stash under inspection. */
 export class Inspected {
   readonly stash: HashStash;
   /** The lists of keys that pages go through. */
   readonly listings: Listings = new Listings();
   readonly #root: Handle;
-  readonly #inside = new Map<string, Handle>();
-  /**
-   * Counts on a handle of its own: calls on the stash's handle would wait for it, and so would the
-   * program whose stash it is.
-   */
+  readonly #stores = new Map<string, Handles>();
+  /** Counts, which takes long, apart from the reader. */
   #counter: Handle | undefined;
   #counted: Counted | undefined;
   #counting: Promise<Counted> | undefined;
@@ -95,20 +100,32 @@ export class Inspected {
   }
 
   /** The store of a dbname; `undefined` when there is none. To look for one must not make it. */
-  async store(dbname: string): Promise<Handle | undefined> {
-    if (dbname === this.dbname) return this.#root;
-    if (!dbname.startsWith(`${this.dbname}/`)) return undefined;
-    const inside = dbname.slice(this.dbname.length + 1);
-    if (inside === "") return undefined;
-    // Looked for once only: on some engines that goes over the names of all entries.
-    const known = this.#inside.get(dbname);
+  async store(dbname: string): Promise<Handles | undefined> {
+    const known = this.#stores.get(dbname);
     if (known !== undefined) return known;
-    const kind = await this.#root.run("stores", (store) => kindOfStore(store, inside));
+    if (dbname === this.dbname) {
+      const handles = { reader: bareTwin(this.#root), writer: this.#root };
+      this.#stores.set(dbname, handles);
+      return handles;
+    }
+    const inside = dbname.slice(this.dbname.length + 1);
+    if (!dbname.startsWith(`${this.dbname}/`) || inside === "") return undefined;
+    const { reader } = (await this.store(this.dbname))!;
+    // Looked for once only: on some engines that goes over the names of all entries.
+    const kind = await reader.run("stores", (store) => kindOfStore(store, inside));
     if (kind === undefined) return undefined;
-    const handle = this.#inside.get(dbname) ?? this.#root.sub(inside, {}, kind);
-    if (!this.#inside.has(dbname)) this.#root.adopt(handle);
-    this.#inside.set(dbname, handle);
-    return handle;
+    return this.#stores.get(dbname) ?? this.#open(dbname, [reader, this.#root], inside, kind);
+  }
+
+  #open(dbname: string, outer: [Handle, Handle], inside: string, kind: StoreInfo["kind"]): Handles {
+    const [reader, writer] = outer.map((handle) => {
+      const handleInside = handle.sub(inside, {}, kind);
+      this.#root.adopt(handleInside);
+      return handleInside;
+    });
+    const handles = { reader, writer };
+    this.#stores.set(dbname, handles);
+    return handles;
   }
 
   /** What the stores held when they were last counted; `undefined`: not yet. */
@@ -128,12 +145,7 @@ export class Inspected {
 
   async #count(): Promise<Counted> {
     const start = now();
-    if (this.#counter === undefined) {
-      const { options, kind } = this.#root;
-      this.#counter = new Handle({ ...options, clear: false }, { kind });
-      this.#root.adopt(this.#counter);
-    }
-    const stores = await this.#counter.stores();
+    const stores = await (this.#counter ??= bareTwin(this.#root)).stores();
     return this.#counted = { stores, at: Date.now(), ms: now() - start };
   }
 
@@ -143,6 +155,37 @@ export class Inspected {
     const isRecent = last !== undefined && Date.now() - last.at < Math.max(FRESH, RATIO * last.ms);
     return isRecent ? last : await this.count();
   }
+}
+
+/**
+ * Another handle on the same store, closed with it, without what counts uses, evicts or keeps copies.
+ * Calls on the stash's own handle would wait for those of whoever looks.
+ */
+function bareTwin(root: Handle): Handle {
+  const { kind, options: { dbname, ...rest } } = root;
+  const bare = {
+    ...rest,
+    clear: false,
+    near: undefined,
+    maxEntries: undefined,
+    maxBytes: undefined,
+    evict: undefined,
+  };
+  const twin = (options: HashStashOptions) => {
+    const handle = new Handle(options);
+    root.adopt(handle);
+    return handle;
+  };
+  if (kind === "stash") return twin({ ...bare, dbname });
+  // The tags of a function are those of the stash that it is in.
+  const end = dbname.lastIndexOf("/");
+  const handle = twin({ ...bare, dbname: dbname.slice(0, end) }).sub(
+    dbname.slice(end + 1),
+    {},
+    kind,
+  );
+  root.adopt(handle);
+  return handle;
 }
 
 /** An entry; `undefined` when it is absent. */

@@ -177,8 +177,8 @@ async function bytesResponse(
   params: URLSearchParams,
 ): Promise<Response> {
   const key = keyOf(params);
-  const handle = await inspected.store(params.get("store") ?? inspected.dbname);
-  const seen = key === undefined || handle === undefined ? undefined : await look(handle, key);
+  const store = await inspected.store(params.get("store") ?? inspected.dbname);
+  const seen = key === undefined || store === undefined ? undefined : await look(store.reader, key);
   if (seen === undefined) return plain("There is no such entry\n", 404);
   const { facts, decoded } = seen;
   const headers = {

@@ -27,7 +27,7 @@ export async function browse(
   place: Place,
   write: boolean,
 ): Promise<Answer> {
-  const handle = await inspected.store(place.dbname);
+  const handle = (await inspected.store(place.dbname))?.reader;
   if (handle === undefined) {
     const name = shortened(showText(place.dbname), 200);
     return message(

@@ -406,6 +406,33 @@ Deno.test("inspector: an engine given as an object is closed by its stash alone"
   assertEquals(await other.get("k"), 2);
 });
 
+testOnMemory("inspector: what is looked at counts neither as used nor as read", async (stash) => {
+  await stash.set("a", 1);
+  await stash.set("b", 2);
+  const seen: string[] = [];
+  for (const type of ["hit", "miss"]) stash.events.addEventListener(type, () => seen.push(type));
+  const ask = inspect(stash);
+  for (const path of ["/", "/?key=a", "/?find=1&in=values"]) await pageOf(ask, path);
+  await pageOf(ask, "/?key=none", 404);
+  assertEquals([seen, stash.stats().hits], [[], 0]);
+  await stash.set("c", 3);
+  assertEquals([await stash.has("a"), await stash.has("b")], [false, true]);
+}, { maxEntries: 2, evict: "lru" });
+
+testOnMemory("inspector: a change is seen at once by the stash, and as its own", async (stash) => {
+  await stash.setMany({ k: 1, gone: 1 });
+  assertEquals(await stash.getMany(["k", "gone"]), [1, 1]);
+  const types: string[] = [];
+  for (const type of ["set", "delete"]) stash.events.addEventListener(type, () => types.push(type));
+  const ask = inspect(stash, { write: true });
+  const page = await pageOf(ask, "/?key=k");
+  assertEquals((await send(ask, "set", { ...changeOn(page), json: "2" })).status, 200);
+  const other = await pageOf(ask, "/?key=gone");
+  assertEquals((await send(ask, "delete", changeOn(other))).status, 200);
+  assertEquals(await stash.getMany(["k", "gone"]), [2, undefined]);
+  assertEquals(types, ["set", "delete"]);
+}, { near: true });
+
 testOnMemory("inspector: metrics are Prometheus's text", async (stash) => {
   await stash.set("k", "v");
   await stash.get("k");
@@ -450,13 +477,16 @@ testOnMemory(
     assertEquals((await reader.read()).value, "retry: 3000\n\n");
     const tell = (type: string, detail: object) =>
       stash.events.dispatchEvent(new CustomEvent(type, { detail: { dbname: "main", ...detail } }));
+    await stash.set("real", 1);
+    await stash.get("real");
     tell("error", { key: ["<b>", 1], error: new Error("no\n\ndata: forged") });
     for (let i = 0; i < 100; i++) tell("error", { key: i });
     const { value } = await reader.read();
     assertEquals(value!.split("\n").length, 3, "one message, whatever is in it");
     const { events, more } = JSON.parse(value!.slice("data: ".length));
-    assertEquals([events.length, more], [40, 61]);
-    assertEquals([events[0].type, events[0].key], ["error", '[ "<b>", 1 ]']);
+    assertEquals([events.length, more], [40, 63]);
+    const told = events.map(({ type, key }: { type: string; key: string }) => `${type} ${key}`);
+    assertEquals(told.slice(0, 3), ["set real", "hit real", 'error [ "<b>", 1 ]']);
     await reader.cancel();
   },
 );
