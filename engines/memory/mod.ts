@@ -143,10 +143,10 @@ class MemoryEngine implements Engine {
     return this.#store.bytes;
   }
 
-  *stores(counted: boolean): Generator<FoundStore> {
+  async *stores(counted: boolean): AsyncGenerator<FoundStore> {
     for (const [name, store] of [...STORES.get(this.#group) ?? []]) {
       const dbname = nameInside(this.#dbname, name);
-      if (dbname !== undefined) yield { dbname, usage: counted ? store.usage() : undefined };
+      if (dbname !== undefined) yield { dbname, usage: counted ? await store.usage() : undefined };
     }
   }
 

@@ -1,4 +1,5 @@
 import type { DropListener, Entry, NewEntry, StoreUsage } from "../engine.ts";
+import { Turns } from "../../platform/timers.ts";
 import { isExpired } from "../expiry.ts";
 import { Tally, utf8Length } from "../tally.ts";
 import { type Used, UseOrder } from "../use_order.ts";
@@ -136,10 +137,15 @@ export class MemoryStore {
   }
 
   /** What it holds, without what holding it costs. */
-  usage(): StoreUsage {
+  async usage(): Promise<StoreUsage> {
     const tally = new Tally();
+    const turns = new Turns();
+    // As many as there are now: what is set while others have their turn comes at the end.
+    let left = this.items.size;
     for (const item of this.items.values()) {
+      if (left-- === 0) break;
       if (!isExpired(item)) tally.add(utf8Length(item.key) + item.value.length, item.timestamp);
+      if (turns.due()) await turns.next();
     }
     return tally.usage;
   }

@@ -171,3 +171,21 @@ Deno.test("memory: options are checked", () => {
   assertThrows(make({ maxItems: 1 }), TypeError, "maxEntries, maxBytes");
   assertEquals(open({ maxEntries: Infinity, maxBytes: undefined }).size(), 0);
 });
+
+Deno.test("memory: counting leaves others their turns, and counts what they set once", async () => {
+  const engine = open();
+  const entry = entryOf("1");
+  for (let i = 0; i < 100_000; i++) engine.set(`k${i}`, entry);
+  let turns = 0;
+  const again = () => {
+    for (let i = 0; i < 100; i++) engine.set(`k${turns * 100 + i}`, entry);
+    turns++;
+    timer = setTimeout(again);
+  };
+  let timer = setTimeout(again);
+  const [found] = await Array.fromAsync(engine.stores!(true));
+  clearTimeout(timer);
+  assert(turns > 0, "another timer had its turn");
+  assertEquals(found.usage?.entries, 100_000);
+  engine.clear(true);
+});
