@@ -44,6 +44,7 @@ export {
 } from "./stash/hash_stash.ts";
 export type {
   AnyArguments,
+  CheckOptions,
   StashCheck,
   StashEntry,
   StashProblem,

@@ -3,8 +3,18 @@ import { DelimiterStream } from "@std/streams/delimiter-stream";
 import { decodeKey } from "../mod.ts";
 import { isPlain } from "../codec/plain.ts";
 import { parseJSON } from "../codec/tagged_json.ts";
-import { errorCode } from "../platform/errors.ts";
-import { type OpenFile, openFile, readFile, writeAll } from "../platform/files.ts";
+import { errorCode, isNotFound } from "../platform/errors.ts";
+import {
+  discard,
+  giveMode,
+  type OpenFile,
+  openFile,
+  readFile,
+  realPath,
+  rename,
+  stat,
+  writeAll,
+} from "../platform/files.ts";
 import { inspect } from "../platform/system.ts";
 import { standardInput, writeOutput } from "../platform/terminal.ts";
 import { INSPECT } from "../store/show.ts";
@@ -108,21 +118,62 @@ export function isSystemCode(code: string | undefined): boolean {
   return /^E[A-Z0-9]+$/.test(code ?? "");
 }
 
-/** Writes texts to a file, or to the standard output. */
+/**
+ * Writes texts to a file, or to the standard output. The file is there, or what it was before is
+ * replaced, once all of it is written.
+ */
 export async function writeTo(
   path: string | undefined,
   texts: Iterable<string> | AsyncIterable<string>,
 ): Promise<void> {
   if (path === undefined) return await printAll(output, texts);
-  using file = await openToWrite(path);
-  await printAll(new Output(path, (bytes) => writeAll(file, bytes)), texts);
+  const target = await targetOf(path);
+  if (target === undefined) return await writeAt(path, path, texts);
+  const temporary = `${target.path}.${crypto.randomUUID().slice(0, 8)}.part`;
+  try {
+    await writeAt(temporary, path, texts, target.mode);
+    try {
+      await rename(temporary, target.path);
+    } catch (error) {
+      throw named(error, `Cannot write to ${path}`);
+    }
+  } catch (error) {
+    discard(temporary);
+    throw error;
+  }
 }
 
-async function openToWrite(path: string): Promise<OpenFile> {
+/**
+ * Which file a path means, and the mode that it has; `undefined` for what can't be replaced by
+ * another file: a device, a pipe.
+ */
+async function targetOf(path: string): Promise<{ path: string; mode?: number } | undefined> {
+  try {
+    const { isFile, mode } = await stat(path);
+    // A link stays one.
+    return isFile ? { path: await realPath(path), mode: mode ?? undefined } : undefined;
+  } catch (error) {
+    if (isNotFound(error)) return { path };
+    throw named(error, `Cannot write to ${path}`);
+  }
+}
+
+async function writeAt(
+  path: string,
+  name: string,
+  texts: Iterable<string> | AsyncIterable<string>,
+  mode?: number,
+): Promise<void> {
+  using file = await openToWrite(path, name);
+  if (mode !== undefined) giveMode(path, mode & 0o777);
+  await printAll(new Output(name, (bytes) => writeAll(file, bytes)), texts);
+}
+
+async function openToWrite(path: string, name: string): Promise<OpenFile> {
   try {
     return await openFile(path, { write: true, create: true, truncate: true });
   } catch (error) {
-    throw named(error, `Cannot write to ${path}`);
+    throw named(error, `Cannot write to ${name}`);
   }
 }
 
@@ -241,11 +292,16 @@ const NEWLINE = encoder.encode("\n");
  * The lines of a file or of the standard input as bytes, without their ends; at most one in memory.
  * Not `TextLineStream`: it can't tell in which line there are bytes that are not UTF-8, and its
  * time grows with the square of a line's length.
+ *
+ * @param signal Ends the wait for more: then it throws the signal's reason.
  */
-export async function* linesOf(path: string | undefined): AsyncGenerator<Uint8Array> {
+export async function* linesOf(
+  path: string | undefined,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   try {
     const stream = path === undefined ? standardInput() : (await openFile(path)).readable;
-    yield* stream.pipeThrough(new DelimiterStream(NEWLINE));
+    yield* stream.pipeThrough(new DelimiterStream(NEWLINE), { signal });
   } catch (error) {
     throw named(error, `Cannot read ${path ?? "the standard input"}`);
   }

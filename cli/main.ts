@@ -3,7 +3,8 @@
  * with `deno install -g -A --unstable-kv -n hashstash jsr:@hashstash/hashstash/cli`. Only the engine
  * shelve needs `--unstable-kv`.
  *
- * Exit status 0: done; 1: absent, damaged or failed; 2: used wrongly.
+ * Exit status 0: done; 1: absent, damaged or failed; 2: used wrongly; 130 and 143: a long command was
+ * ended by Ctrl-C or SIGTERM.
  *
  * @example
  * ```sh
@@ -88,7 +89,7 @@ function overview(): string {
     "Commands:",
     ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "\nhashstash COMMAND --help says more, --version prints the version.",
-    "Exit status: 0 done, 1 absent, damaged or failed, 2 used wrongly.",
+    "Exit status: 0 done, 1 absent, damaged or failed, 2 used wrongly, 130 ended by Ctrl-C.",
   ].join("\n");
 }
 

@@ -1,4 +1,6 @@
 /** The commands on whole stashes: clear, invalidate, stats, stores, check, prune. */
+import { batches } from "../engines/each.ts";
+import { DecodeError, EngineError, type HashStash } from "../mod.ts";
 import { checkInvalidate } from "../store/selection.ts";
 import { showKey, showText } from "../store/show.ts";
 import {
@@ -16,14 +18,26 @@ import {
   YES,
 } from "./command.ts";
 import { print, printJSON } from "./io.ts";
+import { Interrupted, type LongRun, longRun, QUIET } from "./long_run.ts";
+
+/**
+ * Engines that remove one entry after the other, or part by part, in any case: there it can be shown,
+ * and be interrupted. The others do it at once, all or nothing.
+ */
+const ONE_BY_ONE: readonly string[] = ["pairtree", "diskcache", "redis", "shelve"];
+/** How many are removed together. */
+const REMOVED_AT_ONCE = 500;
 
 /** Removes all entries. */
 export const clear: Command = {
   name: "clear",
   usage: "[--yes]",
   summary: "Removes all entries of the stash; asks first",
+  details: `Ctrl-C ends it between two entries in ${ONE_BY_ONE.join(", ")}.\n` +
+    "Elsewhere, and in the stashes inside it, a store's entries are removed all at once.",
   options: {
     ...YES,
+    ...QUIET,
     deep: { type: "boolean", help: "Also those of the stashes inside it" },
   },
   async run(invocation) {
@@ -39,12 +53,38 @@ export const clear: Command = {
       : `${removed} entries`;
     const what = `Remove ${entries} of stash "${named.name}" in ${named.path}`;
     if (!confirmed(invocation, what)) return FAILED;
-    await stash.clear({ deep });
-    if (invocation.json) await printJSON(deep ? { deep } : { removed });
-    else await print(`Removed ${deep ? "all entries" : entries}`);
-    return OK;
+    const clearAll = async (run: LongRun) => {
+      if (ONE_BY_ONE.includes(stash.engine)) await removeEach(stash, run);
+      if (run.stops()) {
+        throw new Interrupted(`${run} are removed: run it again to remove the rest`);
+      }
+      // Also what is damaged and what the stash keeps for itself.
+      await stash.clear({ deep });
+      if (invocation.json) await printJSON(deep ? { deep } : { removed });
+      else await print(`Removed ${deep ? "all entries" : entries}`);
+      return OK;
+    };
+    return await longRun(
+      invocation,
+      "clear",
+      clearAll,
+      removed === undefined ? undefined : () => Promise.resolve(removed),
+    );
   },
 };
+
+/** Removes the entries that can be listed, until the signal is aborted. */
+async function removeEach(stash: HashStash, run: LongRun): Promise<void> {
+  try {
+    for await (const keys of batches(stash.keys(), REMOVED_AT_ONCE)) {
+      if (run.stops()) return;
+      run.step(await stash.deleteMany(keys));
+    }
+  } catch (error) {
+    // Damage: clear, which comes next, needs no list, or says what is wrong.
+    if (!(error instanceof DecodeError || error instanceof EngineError)) throw error;
+  }
+}
 
 /** Removes what has a tag, or begins with a prefix. */
 export const invalidate: Command = {
@@ -157,12 +197,14 @@ export const check: Command = {
   name: "check",
   usage: "",
   summary: "Looks for damaged entries and leftovers; status 1 when some remain",
+  details: "Ctrl-C ends it with what was found until then; what --fix has repaired stays so.",
   options: {
     fix: {
       type: "boolean",
       help: "Repairs what can be repaired and removes what can't; asks first",
     },
     ...YES,
+    ...QUIET,
   },
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
@@ -171,24 +213,45 @@ export const check: Command = {
     await using stash = await orEmpty(named);
     const what = `Repair stash "${named.name}" in ${named.path}, removing what can't be read`;
     if (fix && !confirmed(invocation, what)) return FAILED;
-    const { ok, checked, problems } = await stash.check({ fix });
-    if (invocation.json) {
-      await printJSON({
-        ok,
-        checked,
-        problems: problems.map((problem) => ({
-          ...problem,
-          key: problem.key === undefined ? undefined : stash.encodeKey(problem.key),
-        })),
+    const checkAll = async (run: LongRun) => {
+      const onEntry = () => run.step();
+      const { ok, checked, problems, interrupted } = await stash.check({
+        fix,
+        signal: run.signal,
+        onEntry,
       });
-    } else {
-      for (const { kind, key, detail, fixed } of problems) {
-        const where = key === undefined ? "" : ` ${showKey(key)}`;
-        await print(`${fixed ? "fixed" : "found"}  ${kind}${where}: ${showText(detail)}`);
+      if (invocation.json) {
+        await printJSON({
+          ok,
+          checked,
+          interrupted,
+          problems: problems.map((problem) => ({
+            ...problem,
+            key: problem.key === undefined ? undefined : stash.encodeKey(problem.key),
+          })),
+        });
+      } else {
+        for (const { kind, key, detail, fixed } of problems) {
+          const where = key === undefined ? "" : ` ${showKey(key)}`;
+          await print(`${fixed ? "fixed" : "found"}  ${kind}${where}: ${showText(detail)}`);
+        }
+        if (!interrupted) await print(`${checked} checked, ${problems.length} problems`);
       }
-      await print(`${checked} checked, ${problems.length} problems`);
-    }
-    return ok ? OK : FAILED;
+      if (interrupted) {
+        throw new Interrupted(
+          `${run} are checked, ${problems.length} problems: run it again to check all of them`,
+        );
+      }
+      return ok ? OK : FAILED;
+    };
+    // In append mode the earlier versions are looked at too, which nobody has counted.
+    const isAppending = invocation.values.append === true;
+    return await longRun(
+      invocation,
+      "check",
+      checkAll,
+      isAppending ? undefined : () => stash.size(),
+    );
   },
 };
 

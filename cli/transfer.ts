@@ -2,13 +2,11 @@
 import { encodeBase64 } from "@std/encoding/base64";
 import { fromTaggedJSON, parseJSON, toTaggedJSON } from "../codec/tagged_json.ts";
 import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
-import { isErrorTerminal } from "../platform/terminal.ts";
+import { Turns } from "../platform/timers.ts";
 import { checkTags } from "../store/options.ts";
-import { createProgress, type Progress } from "../store/progress.ts";
 import {
   type Command,
   FAILED,
-  type Invocation,
   OK,
   onlyPositionals,
   orEmpty,
@@ -19,10 +17,7 @@ import {
 } from "./command.ts";
 import { decodeText, linesOf, print, printJSON, warn, withoutMark, writeTo } from "./io.ts";
 import { canonicalKey } from "./json.ts";
-
-const PROGRESS = {
-  quiet: { type: "boolean", short: "q", help: "Shows no progress" },
-} as const;
+import { Interrupted, type LongRun, longRun, QUIET } from "./long_run.ts";
 
 /** Copies between engines. */
 export const copy: Command = {
@@ -32,34 +27,61 @@ export const copy: Command = {
   details:
     "Values are copied as they are stored, with deadlines and tags; with --to-append every version, else the latest.\n" +
     "What is not said of the other stash is as in this one. An entry that is there already is replaced, or with\n" +
-    "--resume left: a copy that was cut off goes on.",
+    "--resume left: a copy that was cut off goes on. Ctrl-C ends it between two entries.",
   options: {
     ...prefixed("to", STASH_OPTIONS),
     resume: { type: "boolean", help: "Leaves out the keys that the other stash has" },
-    ...PROGRESS,
+    ...QUIET,
   },
   async run(invocation) {
     onlyPositionals(invocation.positionals, 0);
     const named = stashOf(invocation);
     await using to = secondStashOf(invocation, named);
     await using from = await orEmpty(named);
-    const progress = await progressOf(invocation, "copy", () => from.size());
-    const wanted = async (keys: string[]) => {
-      progress?.tick(keys.length);
-      if (!invocation.values.resume) return keys;
-      const there = await Promise.all(keys.map((key) => to.has(to.decodeKey(key))));
-      return keys.filter((_, i) => !there[i]);
-    };
-    try {
-      const copied = await to.load(from.dump({ wanted }));
+    const copyAll = async (run: LongRun) => {
+      const wanted = async (keys: string[]) => {
+        if (run.stops()) return [];
+        if (!invocation.values.resume) return keys;
+        const there = await Promise.all(keys.map((key) => to.has(to.decodeKey(key))));
+        const missing = keys.filter((_, i) => !there[i]);
+        run.step(keys.length - missing.length);
+        return missing;
+      };
+      const copied = await to.load(wholeKeys(from.dump({ wanted }), run));
+      if (run.hasStopped) {
+        const again = invocation.values.resume
+          ? ""
+          : "with --resume, which leaves out what is there";
+        throw new Interrupted(
+          `${run} are in ${to.path}: to go on where it ended, run it again ${again}`.trimEnd(),
+        );
+      }
       if (invocation.json) await printJSON({ copied });
       else await print(`Copied ${copied} entries to ${to.path}`);
-    } finally {
-      progress?.stop();
-    }
-    return OK;
+      return OK;
+    };
+    return await longRun(invocation, "copy", copyAll, () => from.size());
   },
 };
+
+/** The records, counted by key; once the signal is aborted, only the rest of the key that is begun. */
+async function* wholeKeys(
+  records: AsyncIterable<StoredRecord>,
+  run: LongRun,
+): AsyncGenerator<StoredRecord> {
+  // Between engines that answer at once no signal would be heard.
+  const turns = new Turns();
+  let key: string | undefined;
+  for await (const record of records) {
+    if (turns.due()) await turns.next();
+    if (record.key !== key) {
+      if (run.stops()) return;
+      run.step();
+      key = record.key;
+    }
+    yield record;
+  }
+}
 
 /** A line of an export: a record, with its value as JSON. */
 interface Line extends Omit<StoredRecord, "value" | "version"> {
@@ -77,30 +99,35 @@ export const exportEntries: Command = {
   usage: "[FILE]",
   summary: "Writes all entries as lines of JSON, with types, deadlines, versions and tags",
   details:
-    "To the standard output, unless there is a FILE. import reads it, into a stash of any engine.",
-  options: PROGRESS,
+    "To the standard output, unless there is a FILE. import reads it, into a stash of any engine.\n" +
+    "The FILE is there, or replaced, once all of it is written; Ctrl-C leaves none that is half written.",
+  options: QUIET,
   async run(invocation) {
     const [file] = onlyPositionals(invocation.positionals, 1);
     await using stash = await orEmpty(stashOf(invocation));
-    const progress = await progressOf(invocation, "export", () => stash.size());
-    try {
-      await writeTo(file, exportLines(stash, progress));
-    } finally {
-      progress?.stop();
-    }
-    return OK;
+    const exportAll = async (run: LongRun) => {
+      await writeTo(file, exportLines(stash, file, run));
+      return OK;
+    };
+    return await longRun(invocation, "export", exportAll, () => stash.size());
   },
 };
 
-async function* exportLines(stash: HashStash, progress?: Progress): AsyncGenerator<string> {
-  for await (const record of stash.dump()) {
-    progress?.tick();
+async function* exportLines(
+  stash: HashStash,
+  file: string | undefined,
+  run: LongRun,
+): AsyncGenerator<string> {
+  for await (const record of wholeKeys(stash.dump(), run)) {
     const { value, version, ...rest } = record;
     const facts = JSON.stringify({ ...rest, version: version === 1 ? undefined : version });
     // Put together by hand: parsing the value's text, only to write it again, would cost twice its
     // size.
     yield `${facts.slice(0, -1)},${await valueField(value, stash)}}\n`;
   }
+  if (!run.hasStopped) return;
+  const left = file === undefined ? "the output ends there" : `${file} is left as it was`;
+  throw new Interrupted(`after ${run} ${left}: run it again to export all from the beginning`);
 }
 
 async function valueField(value: Uint8Array, stash: HashStash): Promise<string> {
@@ -120,38 +147,61 @@ export const importEntries: Command = {
   usage: "[FILE]",
   summary: "Reads what export wrote; entries of the same keys are replaced",
   details:
-    "From the standard input, unless there is a FILE. With --append every version is kept, else the latest.",
-  options: PROGRESS,
+    "From the standard input, unless there is a FILE. With --append every version is kept, else the latest.\n" +
+    "Ctrl-C keeps what has been read.",
+  options: QUIET,
   async run(invocation) {
     const [file] = onlyPositionals(invocation.positionals, 1);
     await using stash = stashOf(invocation);
-    const progress = await progressOf(invocation, "import");
-    const failure: { line?: string } = {};
-    try {
-      const imported = await stash.load(importRecords(file, stash, failure, progress));
-      if (failure.line === undefined) {
-        if (invocation.json) await printJSON({ imported });
-        else await print(`Imported ${imported} entries`);
-        return OK;
+    const importAll = async (run: LongRun) => {
+      const failure: { line?: string } = {};
+      const records = importRecords(file, stash, failure, run);
+      const isAppending = invocation.values.append === true;
+      const imported = await stash.load(isAppending ? wholeHistories(records, run) : records);
+      if (failure.line !== undefined) {
+        warn(`hashstash import: ${failure.line}; the ${imported} entries before it are imported`);
+        return FAILED;
       }
-      warn(
-        `hashstash import: ${failure.line}; the ${imported} entries before it are imported`,
-      );
-      return FAILED;
-    } finally {
-      progress?.stop();
-    }
+      if (run.hasStopped) {
+        throw new Interrupted(
+          `${imported} entries are imported: run it again with the whole input, which replaces them`,
+        );
+      }
+      if (invocation.json) await printJSON({ imported });
+      else await print(`Imported ${imported} entries`);
+      return OK;
+    };
+    return await longRun(invocation, "import", importAll);
   },
 };
+
+/**
+ * The records, those of a key once all have come: a history that is cut off by a signal would take
+ * the place of a whole one.
+ */
+async function* wholeHistories(
+  records: AsyncIterable<StoredRecord>,
+  run: LongRun,
+): AsyncGenerator<StoredRecord> {
+  let history: StoredRecord[] = [];
+  for await (const record of records) {
+    if (history.length > 0 && history[0].key !== record.key) {
+      yield* history;
+      history = [];
+    }
+    history.push(record);
+  }
+  if (!run.hasStopped) yield* history;
+}
 
 async function* importRecords(
   file: string | undefined,
   stash: HashStash,
   failure: { line?: string },
-  progress?: Progress,
+  run: LongRun,
 ): AsyncGenerator<StoredRecord> {
   let number = 0;
-  for await (const bytes of linesOf(file)) {
+  for await (const bytes of linesUntilStopped(file, run)) {
     number++;
     let record: StoredRecord;
     try {
@@ -164,8 +214,23 @@ async function* importRecords(
       failure.line = `line ${number}: ${error instanceof Error ? error.message : error}`;
       return;
     }
-    progress?.tick();
+    run.step();
     yield record;
+  }
+}
+
+/** The lines until the run stops, also where it waits for the next one. */
+async function* linesUntilStopped(
+  file: string | undefined,
+  run: LongRun,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const line of linesOf(file, run.signal)) {
+      if (run.stops()) return;
+      yield line;
+    }
+  } catch (error) {
+    if (!run.stops()) throw error;
   }
 }
 
@@ -224,14 +289,4 @@ async function valueIn(
   if (typeof stored === "string") return Uint8Array.fromBase64(stored);
   if (stored !== undefined) throw new TypeError("its stored bytes are not base64 text");
   return await stash.encodeValue(await fromTaggedJSON(value));
-}
-
-/** @param total Counts the steps: called only when progress is shown, for it reads a whole store. */
-async function progressOf(
-  { values }: Invocation,
-  label: string,
-  total?: () => Promise<number>,
-): Promise<Progress | undefined> {
-  if (values.quiet || !isErrorTerminal()) return undefined;
-  return await createProgress({ label, total: await total?.() });
 }

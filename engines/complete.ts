@@ -386,12 +386,12 @@ export class CompleteEngine implements Store {
     });
   }
 
-  check({ fix }: { fix: boolean }): Awaitable<EngineCheck> {
+  check({ fix, signal }: Omit<EngineCheckOptions, "prefix">): Awaitable<EngineCheck> {
     const check = async () => {
       const engine = this.#engine;
       const report = this.#isWhole && engine.check !== undefined
-        ? await engine.check(this.#checkOptions(fix))
-        : await this.#check(fix);
+        ? await engine.check({ fix, prefix: this.#part, signal })
+        : await this.#check(fix, signal);
       if (this.#part === undefined) return report;
       const problems = report.problems.map((problem) =>
         problem.key === undefined ? problem : { ...problem, key: this.#own(problem.key) }
@@ -435,10 +435,6 @@ export class CompleteEngine implements Store {
 
   #own(key: string): string {
     return key.slice(this.#prefix.length);
-  }
-
-  #checkOptions(fix: boolean): EngineCheckOptions {
-    return this.#part === undefined ? { fix } : { fix, prefix: this.#part };
   }
 
   #getMany(operation: EngineOperation, keys: string[]): Awaitable<(Entry | undefined)[]> {
@@ -501,11 +497,12 @@ export class CompleteEngine implements Store {
     for (const [dbname, { usage }] of tallies) yield { dbname, usage: counted ? usage : undefined };
   }
 
-  async #check(fix: boolean): Promise<EngineCheck> {
+  async #check(fix: boolean, signal?: AbortSignal): Promise<EngineCheck> {
     const engine = this.#engine;
     const problems: EngineProblem[] = [];
     let checked = 0;
     for await (const key of engine.keys(this.#prefix)) {
+      if (signal?.aborted) break;
       checked++;
       try {
         await engine.get(key);

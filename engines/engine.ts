@@ -173,6 +173,11 @@ export interface EngineCheckOptions {
   readonly fix: boolean;
   /** Only entries whose key begins so: where `supports.prefix` says that it counts. */
   readonly prefix?: string;
+  /**
+   * Once it is aborted nobody waits for the rest: what was found so far is the answer. An engine
+   * that takes no notice is waited for.
+   */
+  readonly signal?: AbortSignal;
 }
 
 /** What `check` answers. */

@@ -1,5 +1,6 @@
 import { encodeKey } from "../codec/key.ts";
-import { checkFlightOptions, checkSignal, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
+import { checkSignal } from "../store/options.ts";
+import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
 import type { Handle } from "../store/handle.ts";
 import { checkNames, checkTime, typeOf } from "../store/options.ts";
 import { recallOrCompute } from "./single_flight.ts";

@@ -10,7 +10,7 @@ import { Signal } from "./waiting.ts";
 import { type WorkerOptions, WorkerPool } from "./worker_pool.ts";
 import { ABSENT, type Handle } from "../store/handle.ts";
 import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from "./memoize.ts";
-import { checkSignal } from "./options.ts";
+import { checkSignal } from "../store/options.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
 import { CLAIMED, Stale } from "./single_flight.ts";

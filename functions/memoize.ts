@@ -6,7 +6,6 @@ import { decodeKey, encodeKey } from "../codec/key.ts";
 import {
   type CheckedFlightOptions,
   checkFlightOptions,
-  checkSignal,
   FLIGHT_OPTIONS,
   type FlightOptions,
 } from "./options.ts";
@@ -35,7 +34,7 @@ import {
 } from "./replay.ts";
 import { dropError } from "./kept_errors.ts";
 import { markFunction, retire } from "./retire.ts";
-import { checkNames, typeOf } from "../store/options.ts";
+import { checkNames, checkSignal, typeOf } from "../store/options.ts";
 import type { Job } from "./job.ts";
 import {
   fly,

@@ -181,17 +181,6 @@ export function checkFlightOptions<R, A extends unknown[]>(
   };
 }
 
-/**
- * Checks a signal.
- *
- * @throws {TypeError} When it is something else.
- */
-export function checkSignal(signal: unknown): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
-  }
-}
-
 function checkFinite(option: string, value: unknown): void {
   if (checkTime(option, value) === Infinity) {
     throw new RangeError(`Expected ${option} to be a finite number of ms`);

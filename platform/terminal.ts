@@ -37,3 +37,34 @@ export function isInputTerminal(): boolean {
 export function isErrorTerminal(): boolean {
   return Deno.stderr.isTerminal();
 }
+
+/** What a person (Ctrl-C) and a service manager send to end a program. */
+export type EndingSignal = "SIGINT" | "SIGTERM";
+
+/** The exit status of a program that a signal ended. */
+export function statusOf(signal: EndingSignal): number {
+  return 128 + (signal === "SIGINT" ? 2 : 15);
+}
+
+/**
+ * Tells of the first Ctrl-C or SIGTERM in place of ending the program; the second ends it at once.
+ *
+ * @returns Disposed of, signals end the program as ever.
+ */
+export function onEndingSignal(listener: (signal: EndingSignal) => void): Disposable {
+  let isFirst = true;
+  const hear = (signal: EndingSignal) => {
+    if (!isFirst) exit(statusOf(signal));
+    isFirst = false;
+    listener(signal);
+  };
+  const signals = (["SIGINT", "SIGTERM"] as const).map((signal) =>
+    [signal, () => hear(signal)] as const
+  );
+  for (const [signal, heard] of signals) process.on(signal, heard);
+  return {
+    [Symbol.dispose]() {
+      for (const [signal, heard] of signals) process.off(signal, heard);
+    },
+  };
+}

@@ -27,6 +27,7 @@ import { KeyNotFoundError } from "../store/errors.ts";
 import type { Awaitable } from "../engines/engine.ts";
 import { showKey } from "../engines/errors.ts";
 import type { StashEvents } from "../store/events.ts";
+import { checkCheck } from "../store/check.ts";
 import { ABSENT, Handle } from "../store/handle.ts";
 import { openHeader } from "../store/header.ts";
 import {
@@ -55,7 +56,14 @@ import {
 } from "../store/selection.ts";
 import { dumpStore, loadStore, type StoredRecord } from "../store/transfer.ts";
 import type { StoreInfo } from "../store/stores.ts";
-import type { AnyArguments, StashCheck, StashEntry, StashStats, Version } from "../store/types.ts";
+import type {
+  AnyArguments,
+  CheckOptions,
+  StashCheck,
+  StashEntry,
+  StashStats,
+  Version,
+} from "../store/types.ts";
 
 const loadProfiler = loadLibrary<
   { profile(stash: ProfiledStash, options?: ProfileOptions): Promise<Profile> }
@@ -1016,10 +1024,11 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * Looks at everything stored: damaged or undecodable entries, leftovers of crashes, orphans.
    * Reads every entry: O(bytes stored).
    *
-   * @param options With `fix`, repairs what can be repaired and removes what can't.
+   * @param options With `fix`, repairs what can be repaired and removes what can't; a `signal` ends
+   * it early, `onEntry` tells how far it is.
    */
-  async check(options: { fix?: boolean } = {}): Promise<StashCheck> {
-    return await this.#handle.check(flag(options, "fix"));
+  async check(options: CheckOptions = {}): Promise<StashCheck> {
+    return await this.#handle.check(checkCheck(options));
   }
 
   /** Bytes on disk or in the server. */

@@ -5,12 +5,28 @@ import type { Store } from "../engines/complete.ts";
 import type { EngineCheck, EngineProblem } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey } from "../engines/errors.ts";
 import type { StoredEntry } from "./header.ts";
-import type { StashCheck, StashProblem } from "./types.ts";
+import { checkBoolean, checkNames, checkSignal, typeOf } from "./options.ts";
+import type { CheckOptions, StashCheck, StashProblem } from "./types.ts";
 import { parseSideKey } from "./versions.ts";
 
 /** Who decodes values: a handle. */
 interface Reader {
   read(entry: Pick<StoredEntry, "value">, text: string): unknown;
+}
+
+/**
+ * Checks the options of `check`.
+ *
+ * @throws {TypeError} When one is unknown or something else than it should be.
+ */
+export function checkCheck(options: CheckOptions): CheckOptions {
+  checkNames(options, ["fix", "signal", "onEntry"]);
+  const { signal, onEntry } = options;
+  checkSignal(signal);
+  if (onEntry !== undefined && typeof onEntry !== "function") {
+    throw new TypeError(`Expected onEntry to be a function, got ${typeOf(onEntry)}`);
+  }
+  return { fix: checkBoolean(options, "fix"), signal, onEntry };
 }
 
 /**
@@ -21,16 +37,22 @@ interface Reader {
 export async function checkStore(
   reader: Reader,
   store: Store,
-  fix: boolean,
+  options: CheckOptions,
   earlier?: Store,
 ): Promise<StashCheck> {
   // The earlier versions first: what is damaged among them must not be in the way of the orphans.
-  const ofEarlier = earlier && await checkEntries(reader, earlier, fix, keyOfVersion);
-  const { checked, problems } = await checkEntries(reader, store, fix);
+  const ofEarlier = earlier && await checkEntries(reader, earlier, options, keyOfVersion);
+  const { checked, problems } = await checkEntries(reader, store, options);
   const all = problems.map(withDecodedKey);
   if (ofEarlier !== undefined) all.push(...ofEarlier.problems.map(ofVersion));
   const isOk = ({ kind, fixed }: StashProblem) => fixed || kind === "unknown" || kind === "foreign";
-  return { ok: all.every(isOk), checked: checked + (ofEarlier?.checked ?? 0), problems: all };
+  const isInterrupted = options.signal?.aborted === true;
+  return {
+    ok: !isInterrupted && all.every(isOk),
+    checked: checked + (ofEarlier?.checked ?? 0),
+    problems: all,
+    ...(isInterrupted ? { interrupted: true } : {}),
+  };
 }
 
 /**
@@ -41,11 +63,12 @@ export async function checkStore(
 async function checkEntries(
   reader: Reader,
   store: Store,
-  fix: boolean,
+  options: CheckOptions,
   keyOf = (text: string) => text,
 ): Promise<EngineCheck> {
-  const { checked, problems } = await store.check({ fix });
-  const more = await undecodable(reader, store, fix, keyOf, problems);
+  const { fix = false, signal } = options;
+  const { checked, problems } = await store.check({ fix, signal });
+  const more = await undecodable(reader, store, options, keyOf, problems);
   return { checked, problems: [...problems, ...more] };
 }
 
@@ -53,7 +76,7 @@ async function checkEntries(
 async function undecodable(
   reader: Reader,
   store: Store,
-  fix: boolean,
+  { fix = false, signal, onEntry }: CheckOptions,
   keyOf: (text: string) => string,
   known: readonly EngineProblem[],
 ): Promise<EngineProblem[]> {
@@ -61,9 +84,12 @@ async function undecodable(
   const problems: EngineProblem[] = [];
   try {
     for await (const text of store.keys()) {
-      if (knownKeys.has(text)) continue;
-      const problem = await problemOf(reader, store, fix, keyOf, text);
-      if (problem !== undefined) problems.push(problem);
+      if (signal?.aborted) break;
+      if (!knownKeys.has(text)) {
+        const problem = await problemOf(reader, store, fix, keyOf, text);
+        if (problem !== undefined) problems.push(problem);
+      }
+      onEntry?.();
     }
   } catch (error) {
     // A store that is too damaged to be listed: what the engine has found must not be lost.

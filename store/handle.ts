@@ -66,7 +66,7 @@ import {
 } from "./selection.ts";
 import { type StoreInfo, storesIn } from "./stores.ts";
 import { type TaggedStore, TagSpace } from "./tag_space.ts";
-import type { StashCheck, StashEntry, StashStats, Version } from "./types.ts";
+import type { CheckOptions, StashCheck, StashEntry, StashStats, Version } from "./types.ts";
 import { Versions, versionsOf } from "./versions.ts";
 import { Watch } from "./watch.ts";
 
@@ -909,12 +909,12 @@ export class Handle implements AsyncDisposable {
   }
 
   /** Looks at everything that is stored. */
-  async check(fix: boolean): Promise<StashCheck> {
+  async check(options: CheckOptions): Promise<StashCheck> {
     return await this.#onAll("check", async (store) => {
       const { appendMode } = this.options;
-      if (fix) await this.#pruneLeases(store);
+      if (options.fix) await this.#pruneLeases(store);
       const earlier = appendMode ? await this.side(RESERVED_DBNAMES.versions) : undefined;
-      return await checkStore(this, store, fix, earlier);
+      return await checkStore(this, store, options, earlier);
     });
   }
 

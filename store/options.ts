@@ -594,6 +594,17 @@ export function checkNames(options: object, names: readonly string[]): void {
   }
 }
 
+/**
+ * Checks a signal.
+ *
+ * @throws {TypeError} When it is something else.
+ */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(signal)}`);
+  }
+}
+
 /** Whether the one option there is is on. */
 export function flag<N extends string>(options: { readonly [_ in N]?: boolean }, name: N): boolean {
   checkNames(options, [name]);

@@ -33,6 +33,19 @@ export interface StashProblem {
   fixed: boolean;
 }
 
+/** Options of `check`. */
+export interface CheckOptions {
+  /** Repairs what can be repaired and removes what can't. */
+  fix?: boolean;
+  /**
+   * Ends it: the answer is what was found until then, with `interrupted`. What was repaired stays
+   * so. SQLite's own look at its whole file has no break, and is waited for.
+   */
+  signal?: AbortSignal;
+  /** Called after each entry whose value was decoded: how far it is. */
+  onEntry?: () => void;
+}
+
 /** What `check` answers. */
 export interface StashCheck {
   /** Whether nothing is damaged, orphaned or left over, or all of that was repaired. */
@@ -41,6 +54,8 @@ export interface StashCheck {
   checked: number;
   /** What was wrong with some of them. */
   problems: StashProblem[];
+  /** Present where the `signal` ended it: nobody knows of the rest, and `ok` is false. */
+  interrupted?: true;
 }
 
 /**

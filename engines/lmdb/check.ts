@@ -11,6 +11,7 @@ export async function checkStore(
   file: string,
   store: LmdbStore,
   fix: boolean,
+  signal?: AbortSignal,
 ): Promise<EngineCheck> {
   const fault = await inspectFile(file, Infinity);
   if (fault !== undefined) {
@@ -22,6 +23,7 @@ export async function checkStore(
   let checked = 0;
   try {
     for await (const raw of store.lookedUp()) {
+      if (signal?.aborted) break;
       checked++;
       const problem = await checkEntry(store, raw, fix);
       if (problem !== undefined) problems.push(problem);

@@ -13,6 +13,7 @@ import type {
   Awaitable,
   Engine,
   EngineCheck,
+  EngineCheckOptions,
   EngineLocation,
   EngineOperation,
   Entry,
@@ -295,9 +296,9 @@ class LmdbEngine implements Engine {
     }
   }
 
-  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
+  async check({ fix, signal }: EngineCheckOptions): Promise<EngineCheck> {
     const store = await this.#current();
-    return await checkStore(this.#hold.resource.file, store, fix);
+    return await checkStore(this.#hold.resource.file, store, fix, signal);
   }
 
   async byteSize(): Promise<number> {

@@ -14,7 +14,11 @@ import { type Found, type PairtreeStore, remove } from "./store.ts";
 const UNREADABLE = ["EACCES", "EPERM", "EIO", "ESTALE"];
 
 /** Looks at every entry, and at what killed processes left; removes what is damaged when asked. */
-export async function checkStore(store: PairtreeStore, fix: boolean): Promise<EngineCheck> {
+export async function checkStore(
+  store: PairtreeStore,
+  fix: boolean,
+  signal?: AbortSignal,
+): Promise<EngineCheck> {
   const problems: EngineProblem[] = [];
   let checked = 0;
   for (const digit of store.temporaries()) {
@@ -24,6 +28,7 @@ export async function checkStore(store: PairtreeStore, fix: boolean): Promise<En
   for (const folder of store.folders()) {
     for (const name of store.names(folder)) {
       if (folderOf(name) === undefined) continue;
+      if (signal?.aborted) return { checked, problems };
       checked++;
       const problem = await look(store, store.at({ folder, name }), fix);
       if (problem !== undefined) problems.push(problem);

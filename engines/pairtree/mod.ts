@@ -11,6 +11,7 @@ import type {
   Awaitable,
   Engine,
   EngineCheck,
+  EngineCheckOptions,
   EngineLocation,
   EngineOperation,
   Entry,
@@ -149,8 +150,8 @@ class PairtreeEngine implements Engine {
     return count;
   }
 
-  check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    return checkStore(this.#store, fix);
+  check({ fix, signal }: EngineCheckOptions): Promise<EngineCheck> {
+    return checkStore(this.#store, fix, signal);
   }
 
   async byteSize(): Promise<number> {

@@ -11,11 +11,12 @@ export async function checkRedis(
   connection: RedisConnection,
   names: RedisNames,
   store: RedisStore,
-  { prefix }: EngineCheckOptions,
+  { prefix, signal }: EngineCheckOptions,
 ): Promise<EngineCheck> {
   const problems: EngineProblem[] = await evictions(connection);
   let checked = 0;
   for await (const found of store.scan(names.pattern(prefix))) {
+    if (signal?.aborted) break;
     const types = await connection.sendAll(found.map((name) => [["type", name]]));
     for (const [i, name] of found.entries()) {
       if (types[i] === "none") continue;

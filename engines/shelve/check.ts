@@ -11,11 +11,16 @@ import type { KvStore } from "./store.ts";
 const ORPHAN_AGE = 600_000;
 
 /** Checks a store. */
-export async function checkStore(store: KvStore, fix: boolean): Promise<EngineCheck> {
+export async function checkStore(
+  store: KvStore,
+  fix: boolean,
+  signal?: AbortSignal,
+): Promise<EngineCheck> {
   const problems: EngineProblem[] = [];
   let checked = 0;
   try {
     for await (const found of store.rows()) {
+      if (signal?.aborted) return { checked, problems };
       const isEntry = !isPointer(found.key);
       if (isEntry) checked++;
       const problem = isEntry

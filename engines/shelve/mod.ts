@@ -7,6 +7,7 @@ import type {
   Bus,
   Engine,
   EngineCheck,
+  EngineCheckOptions,
   EngineLocation,
   EngineSupports,
   Entry,
@@ -199,8 +200,8 @@ class ShelveEngine implements Engine {
     }
   }
 
-  async check({ fix }: { fix: boolean }): Promise<EngineCheck> {
-    return await checkStore(await this.#current(), fix);
+  async check({ fix, signal }: EngineCheckOptions): Promise<EngineCheck> {
+    return await checkStore(await this.#current(), fix, signal);
   }
 
   bus(): Bus | undefined {

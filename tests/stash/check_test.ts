@@ -184,3 +184,44 @@ function wrap(engine: ReturnType<typeof complete>) {
     clear: (deep?: boolean) => engine.clear(deep),
   };
 }
+
+testOnEngines("check that is ended by its signal", {
+  "answers with what was found until then": async (stash) => {
+    const keys = Array.from({ length: 10 }, (_, i) => `key ${i}`);
+    await stash.setMany(keys.map((key) => [key, 1] as const));
+    for (const [ended, entries] of [[0, 0], [3, 3], [undefined, 10]] as const) {
+      const ending = new AbortController();
+      let seen = 0;
+      if (ended === 0) ending.abort();
+      const onEntry = () => {
+        if (++seen === ended) ending.abort();
+      };
+      const { ok, problems, interrupted } = await stash.check({ signal: ending.signal, onEntry });
+      assertEquals([seen, ok, problems, interrupted], [
+        entries,
+        ended === undefined,
+        [],
+        ended === undefined ? undefined : true,
+      ]);
+    }
+    assertEquals(await stash.size(), 10);
+  },
+  "looks at no more entries": async (stash, bed) => {
+    await put(stash, bed, "damaged", new Uint8Array([0xff, 0x00, 0x12]));
+    const { problems, interrupted } = await stash.check({ signal: AbortSignal.abort(), fix: true });
+    assertEquals([problems.filter(({ fixed }) => fixed), interrupted], [[], true]);
+  },
+  "refuses options that are none": async (stash) => {
+    await assertRejects(
+      () => stash.check({ signal: 1 as never }),
+      TypeError,
+      "Expected signal to be an AbortSignal",
+    );
+    await assertRejects(
+      () => stash.check({ onEntry: 1 as never }),
+      TypeError,
+      "Expected onEntry to be a function",
+    );
+    await assertRejects(() => stash.check({ fixes: true } as never), TypeError, "Unknown option");
+  },
+});

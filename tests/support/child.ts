@@ -4,6 +4,7 @@ import { ROOT } from "../../dev/run.ts";
 /** How a script ended. */
 export interface ScriptResult {
   readonly success: boolean;
+  readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -28,9 +29,9 @@ export async function runScript(
   const stdin = child.stdin.getWriter();
   await stdin.write(new TextEncoder().encode(script));
   await stdin.close();
-  const { success, stdout, stderr } = await child.output();
+  const { success, code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
-  return { success, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return { success, code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
 /** A process that runs a worker of this folder; at the end it is waited for. */

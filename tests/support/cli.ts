@@ -1,3 +1,5 @@
+import { runScript, type ScriptResult } from "./child.ts";
+
 /** Runs the command line as a person would: another process. */
 export const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
 
@@ -43,4 +45,34 @@ export async function hashstash(
   await writing;
   const decoder = new TextDecoder();
   return { code, bytes: stdout, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/**
+ * Runs `hashstash ARGS` in a process that sends itself a signal in the middle of its work.
+ *
+ * @param middle Statements that put a call of `interrupt()` there: they may change `HashStash`.
+ */
+export async function hashstashInterrupted(
+  args: string[],
+  middle: string,
+  signal: "SIGINT" | "SIGTERM" = "SIGINT",
+): Promise<ScriptResult> {
+  return await runScript(
+    `
+    import { HashStash } from "./mod.ts";
+    import { main } from "./cli/main.ts";
+    async function interrupt() {
+      const heard = Promise.withResolvers();
+      Deno.addSignalListener("${signal}", heard.resolve);
+      Deno.kill(Deno.pid, "${signal}");
+      await heard.promise;
+      Deno.removeSignalListener("${signal}", heard.resolve);
+      // Who else listens hears it in one of the next turns.
+      for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve));
+    }
+    ${middle}
+    Deno.exit(await main(${JSON.stringify(args)}));
+  `,
+    ["-A", "--unstable-kv"],
+  );
 }
