@@ -13,7 +13,7 @@ import { socketBus, SocketBusServer } from "../support/socket_bus.ts";
 const HOUR = 3_600_000;
 
 /** Engines with a bus of their own. */
-const WITH_BUS: readonly EngineName[] = ["redis", "shelve"];
+const WITH_BUS: readonly EngineName[] = ["postgres", "redis", "shelve"];
 
 /** A stash in another process. */
 class Other implements AsyncDisposable {
