@@ -89,7 +89,8 @@ export interface Guard {
 export interface Bus {
   /**
    * Sends a message to all who subscribe, in this process and in others. It says which keys have
-   * changed and never what they hold, and is some 8,000 bytes long at most.
+   * changed and never what they hold, and is up to 7,000 bytes of UTF-8 long; a bus may
+   * refuse more.
    */
   publish(message: string): Awaitable<void>;
   /**

@@ -9,7 +9,7 @@ import type { Awaitable, Bus } from "../engines/engine.ts";
 import { inTime, startTimer, stopTimer, type Timer, unrefTimer } from "../platform/timers.ts";
 import { typeOf } from "./options.ts";
 
-/** The most bytes of keys in one message: NOTIFY of Postgres carries less than 8,000 in all. */
+/** The most bytes of a message that has keys: a bus need not carry more. */
 const MOST_BYTES = 7_000;
 /** Beyond so many keys of a store that wait to be sent, it is said that all may have changed. */
 const MOST_WAITING = 2_000;
@@ -211,14 +211,15 @@ async function withinLimit(work: Promise<void> | undefined): Promise<void> {
 function messagesOf({ name, dbname, keys, deep }: Change): Message[] {
   const common = { from: SELF, name, dbname };
   if (keys === undefined || deep) return [{ ...common, deep: deep || undefined }];
+  const room = MOST_BYTES - bytesOf({ ...common, keys: [] });
   const messages: Message[] = [];
   let part: string[] = [];
   let size = 0;
   for (const key of keys) {
-    const bytes = encoder.encode(JSON.stringify(key)).length + 1;
+    const bytes = bytesOf(key) + 1;
     // One that fits in no message.
-    if (bytes > MOST_BYTES) return [common];
-    if (size + bytes > MOST_BYTES) {
+    if (bytes > room) return [common];
+    if (size + bytes > room) {
       messages.push({ ...common, keys: part });
       part = [];
       size = 0;
@@ -228,6 +229,10 @@ function messagesOf({ name, dbname, keys, deep }: Change): Message[] {
   }
   if (part.length > 0) messages.push({ ...common, keys: part });
   return messages;
+}
+
+function bytesOf(part: unknown): number {
+  return encoder.encode(JSON.stringify(part)).length;
 }
 
 /** A message; `undefined` for what is none: anybody may write to a bus. */

@@ -32,6 +32,7 @@ export interface Client {
   query<Row>(query: ClientQuery, callback: Callback<ClientResult<Row>>): void;
   end(callback: () => void): void;
   on(event: "error" | "end", listener: (error?: Error) => void): void;
+  on(event: "notification", listener: (notification: { payload?: string }) => void): void;
   listenerCount(event: "error"): number;
   /** Whether the program goes on while the connection is open. */
   ref(): void;
@@ -57,6 +58,9 @@ export const makeClient = (options: ClientOptions): Client => new pg.Client(opti
 
 /** A pool of npm:pg that the user made. */
 export interface UserPool {
+  /** What makes its connections, of its options. */
+  readonly Client?: { new (options: object): Client; readonly prototype: Partial<Client> };
+  readonly options: object;
   connect(
     callback: (
       error: Error | undefined,

@@ -3,7 +3,13 @@ import { inTime, startTimer, stopTimer, type Timer, unrefTimer } from "../../pla
 import { Clocks } from "../clocks.ts";
 import { type Hold, objectId, SharedResources } from "../shared.ts";
 import type { PostgresAddress } from "./address.ts";
-import type { ClientResult, UserPool } from "./client.ts";
+import {
+  type Client,
+  type ClientOptions,
+  type ClientResult,
+  makeClient,
+  type UserPool,
+} from "./client.ts";
 import {
   isStopped,
   isTableAbsent,
@@ -43,6 +49,11 @@ export class PostgresConnection {
   readonly queries: PostgresQueries;
   /** Whether the server's clock shows the same as ours. */
   readonly clocks = new Clocks(() => [() => this.#time()]);
+  /**
+   * Makes a connection beside the pool, not connected yet; absent with a pool of the user's that does
+   * not say how it connects.
+   */
+  readonly makeListener: (() => Client) | undefined;
   readonly #address: PostgresAddress;
   readonly #lender: Lender;
   readonly #waiting = new Set<Waiting>();
@@ -52,26 +63,20 @@ export class PostgresConnection {
   private constructor(address: PostgresAddress) {
     this.#address = address;
     this.queries = tableQueries(address.table);
-    const { host, port, database, user, password, tls, timeout, pool, applicationName } = address;
-    this.#lender = address.client === undefined
-      ? new Pool(
-        {
-          host,
-          port,
-          database,
-          user,
-          password,
-          ssl: tls ?? false,
-          application_name: applicationName,
-          connectionTimeoutMillis: timeout,
-          keepAlive: true,
-        },
-        pool,
-        // It may be another server than before.
-        () => this.clocks.forget(),
-      )
+    if (address.client === undefined) {
+      const options = clientOptions(address);
+      // It may be another server than before.
+      this.#lender = new Pool(options, address.pool, () => this.clocks.forget());
+      this.makeListener = () => makeClient(options);
+    } else {
       // The option was checked to be one, as far as that goes.
-      : new Borrowed(address.client as UserPool);
+      const pool = address.client as UserPool;
+      this.#lender = new Borrowed(pool);
+      const { Client, options } = pool;
+      // Those of native code keep the program running.
+      const isKnown = Client?.prototype?.unref !== undefined;
+      this.makeListener = isKnown ? () => new Client(options) : undefined;
+    }
   }
 
   /** Connects, and makes the table where there is none. */
@@ -203,6 +208,21 @@ export class PostgresConnection {
     unrefTimer(clock);
     return clock;
   }
+}
+
+function clientOptions(address: PostgresAddress): ClientOptions {
+  const { host, port, database, user, password, tls, timeout, applicationName } = address;
+  return {
+    host,
+    port,
+    database,
+    user,
+    password,
+    ssl: tls ?? false,
+    application_name: applicationName,
+    connectionTimeoutMillis: timeout,
+    keepAlive: true,
+  };
 }
 
 const connections = new SharedResources<PostgresConnection>((connection) => connection.close());

@@ -14,6 +14,7 @@
  * @module
  */
 import type {
+  Bus,
   Engine,
   EngineCheck,
   EngineCheckOptions,
@@ -30,6 +31,7 @@ import { UsageError } from "../errors.ts";
 import { guardStore } from "../guard.ts";
 import type { Hold } from "../shared.ts";
 import { type PostgresAddress, postgresAddress, type PostgresEngineOptions } from "./address.ts";
+import { busOn } from "./bus.ts";
 import { checkPostgres } from "./check.ts";
 import { connect, type PostgresConnection } from "./connection.ts";
 import { explainPostgres } from "./errors.ts";
@@ -41,6 +43,7 @@ class PostgresEngine implements Engine {
   readonly path: string;
   readonly supports = { persistent: true, shared: true, prefix: true, guard: true, stores: true };
   readonly #address: PostgresAddress;
+  readonly #name: string;
   readonly #storeText: string;
   /** Set by `open`, before which no other method is called. */
   #hold!: Hold<PostgresConnection>;
@@ -49,6 +52,7 @@ class PostgresEngine implements Engine {
   constructor(location: EngineLocation, address: PostgresAddress) {
     this.path = address.path;
     this.#address = address;
+    this.#name = location.name;
     this.#storeText = storeText(location);
   }
 
@@ -152,6 +156,10 @@ class PostgresEngine implements Engine {
 
   stores(counted: boolean): AsyncIterable<FoundStore> {
     return this.#store.stores(counted);
+  }
+
+  bus(): Bus | undefined {
+    return busOn(this.#hold.resource, this.#name, this.#address);
   }
 }
 

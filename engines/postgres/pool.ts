@@ -9,7 +9,7 @@ import { type Client, type ClientOptions, makeClient, type UserPool } from "./cl
 /** How long a connection that nobody uses is kept beside another one, ms. */
 const IDLE = 30_000;
 /** How long the server has to end its side of a connection, ms. */
-const LINGER = 200;
+export const LINGER = 200;
 
 /** Gives a connection back; one that is broken is ended. */
 export type GiveBack = (isBroken: boolean) => void;
@@ -199,6 +199,7 @@ function refuse(borrower: Borrower, error: unknown): void {
   borrower(error, undefined, () => {});
 }
 
-function destroy(client: Client): void {
+/** Leaves a connection, whatever the server does. */
+export function destroy(client: Client): void {
   client.connection.stream.destroy();
 }

@@ -4,16 +4,11 @@
  * takes no other commands.
  */
 import type { Redis } from "ioredis";
-import { inTime, startTimer, stopTimer, type Timer, unrefTimer } from "../../platform/timers.ts";
+import { inTime } from "../../platform/timers.ts";
 import type { Bus } from "../engine.ts";
+import { type Link, subscribeBy } from "../subscription.ts";
 import type { RedisConnection } from "./connection.ts";
 import { NoAnswer } from "./errors.ts";
-
-/** The first and the longest pause before it is tried again to connect, ms. */
-const PAUSE = 50;
-const LONGEST_PAUSE = 1_000;
-/** How often a server that says nothing is asked whether it is there, ms. */
-const BEAT = 2_000;
 
 const buses = new WeakMap<RedisConnection, Map<string, RedisBus>>();
 
@@ -41,35 +36,24 @@ class RedisBus implements Bus {
     await this.#connection.run((client) => client.publish(this.#channel, message));
   }
 
-  async subscribe(
+  subscribe(
     onMessage: (message: string) => void,
     onGap: () => void,
   ): Promise<() => Promise<void>> {
-    const subscription = new Subscription(
-      this.#connection,
-      this.#channel,
-      this.#timeout,
-      onMessage,
+    return subscribeBy(
+      () => new RedisLink(this.#connection, this.#channel, this.#timeout, onMessage),
+      onGap,
     );
-    await subscription.begin();
-    const following = subscription.follow(onGap);
-    return async () => {
-      subscription.end();
-      await following;
-    };
   }
 }
 
-/** A subscription, on one connection after the other. */
-class Subscription {
+class RedisLink implements Link {
+  readonly ended: Promise<void>;
   readonly #connection: RedisConnection;
   readonly #channel: string;
   readonly #timeout: number;
-  readonly #onMessage: (message: string) => void;
-  #client: Redis | undefined;
-  #ended: Promise<void> | undefined;
-  #isOver = false;
-  #wake: (() => void) | undefined;
+  readonly #client: Redis;
+  #trouble: unknown;
 
   constructor(
     connection: RedisConnection,
@@ -80,91 +64,37 @@ class Subscription {
     this.#connection = connection;
     this.#channel = channel;
     this.#timeout = timeout;
-    this.#onMessage = onMessage;
-  }
-
-  /** Connects and subscribes. */
-  async begin(): Promise<void> {
     // Made anew each time: in a cluster another server may have to be asked.
-    const client = this.#connection.subscriber();
-    this.#client = client;
-    let trouble: unknown;
-    client.on("error", (error) => trouble = error);
-    this.#ended = new Promise((resolve) => client.once("end", () => resolve()));
-    client.on("message", (_, message) => this.#onMessage(message));
-    try {
-      const late = () => new NoAnswer("no answer in time");
-      await inTime(
-        client.connect().then(() => client.subscribe(this.#channel)),
-        this.#timeout,
-        late,
-      );
-      // The program may end by itself while it only listens.
-      client.stream?.unref();
-    } catch (error) {
-      client.disconnect();
-      await this.#ended;
-      throw this.#connection.worded(trouble ?? error);
-    }
+    const client = this.#client = connection.subscriber();
+    client.on("error", (error) => this.#trouble = error);
+    client.on("message", (_, message) => onMessage(message));
+    this.ended = new Promise((resolve) => client.once("end", () => resolve()));
   }
 
-  /** Begins anew whenever the connection is lost, and tells of it when nothing is missed any more. */
-  async follow(onGap: () => void): Promise<void> {
-    while (!this.#isOver) {
-      const beat = this.#startBeat();
-      await this.#ended;
-      stopTimer(beat.timer);
-      for (let attempt = 0; !this.#isOver; attempt++) {
-        try {
-          await this.begin();
-          onGap();
-          break;
-        } catch {
-          // What is wrong with the server is told by what is asked of it.
-          await this.#pause(Math.min(PAUSE * 2 ** attempt, LONGEST_PAUSE));
-        }
-      }
+  async begin(): Promise<void> {
+    const client = this.#client;
+    try {
+      await this.#inTime(client.connect().then(() => client.subscribe(this.#channel)));
+    } catch (error) {
+      throw this.#connection.worded(this.#trouble ?? error);
     }
-    // It may have been connecting when it was ended.
-    this.#disconnect();
-    await this.#ended;
+    // The program may end by itself while it only listens.
+    client.stream?.unref();
+  }
+
+  ping(): Promise<unknown> {
+    return this.#inTime(this.#client.ping());
   }
 
   end(): void {
-    this.#isOver = true;
-    this.#disconnect();
-    this.#wake?.();
-  }
-
-  #disconnect(): void {
     const client = this.#client;
-    if (client === undefined || client.status === "end") return;
+    if (client.status === "end") return;
     // The program must not end by itself before the connection has.
     client.stream?.ref();
     client.disconnect();
   }
 
-  /** Finds out that a link is dead though it is open: nothing comes on it, and nothing is missed. */
-  #startBeat(): { timer?: Timer } {
-    const client = this.#client!;
-    const beat: { timer?: Timer } = {};
-    const next = () => {
-      beat.timer = startTimer(() => {
-        const late = () => new NoAnswer("no answer in time");
-        inTime(client.ping(), this.#timeout, late).then(next, () => client.disconnect());
-      }, BEAT);
-      unrefTimer(beat.timer);
-    };
-    next();
-    return beat;
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake = resolve;
-    const timer = startTimer(resolve, ms);
-    unrefTimer(timer);
-    await promise;
-    stopTimer(timer);
+  #inTime<T>(work: Promise<T>): Promise<T> {
+    return inTime(work, this.#timeout, () => new NoAnswer("no answer in time"));
   }
 }

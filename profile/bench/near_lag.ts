@@ -1,11 +1,12 @@
 /**
  * How long it takes from the call of `set` in one process until another one, which has read the key
- * before and keeps it in its memory, reads the new value: by the bus of redis, and of shelve.
+ * before and keeps it in its memory, reads the new value: by the bus of redis, postgres and shelve.
  *
  *     deno run -A --unstable-kv profile/bench/near_lag.ts
  */
 import { dirname } from "node:path";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { makeDatabase } from "../../tests/support/postgres_server.ts";
 import { startRedis } from "../../tests/support/redis_server.ts";
 
 const TIMES = 300;
@@ -29,9 +30,11 @@ async function write(options: HashStashOptions): Promise<void> {
 
 async function measure(): Promise<void> {
   const redis = await startRedis();
+  const database = await makeDatabase();
   const rootDir = await Deno.makeTempDir({ prefix: "hashstash_lag_" });
   const kinds: HashStashOptions[] = [
     { engine: "redis", engineOptions: { url: redis.url } },
+    { engine: "postgres", engineOptions: { url: database.url } },
     { engine: "shelve", rootDir },
   ];
   for (const kind of kinds) {
@@ -59,6 +62,7 @@ async function measure(): Promise<void> {
     const seen = `${times.length} of ${TIMES} seen, ${hits} reads`;
     console.log(`${kind.engine}: p50 ${at(0.5)}, p99 ${at(0.99)}, most ${at(1)} (${seen})`);
   }
+  await database[Symbol.asyncDispose]();
   await redis[Symbol.asyncDispose]();
   await Deno.remove(rootDir, { recursive: true });
   await Deno.remove(dirname(redis.socket), { recursive: true }).catch(() => undefined);

@@ -28,6 +28,7 @@ import { stashProcessesTest } from "../support/stash_processes.ts";
 
 /** A pool of the user's, as far as these tests use it. */
 interface UserPool {
+  connect(callback: unknown): void;
   query(text: string): Promise<{ rows: Record<string, string>[] }>;
   listenerCount(event: string): number;
   end(): Promise<void>;
@@ -554,6 +555,21 @@ Deno.test("postgres: a pool of the user's is used and left open", strict, async 
   await engine.close();
   assertEquals(user.listenerCount("error"), listeners);
   assertEquals((await user.query("SELECT key FROM hashstash")).rows, [{ key: "key" }]);
+  await user.end();
+});
+
+Deno.test("postgres: a pool that does not say how it connects has no bus", strict, async () => {
+  await using database = await makeDatabase();
+  const user = makePool(database.url);
+  const client = {
+    connect: (callback: unknown) => user.connect(callback),
+    options: { connectionString: database.url },
+  };
+  await using engine = await openPostgres({ client });
+  await engine.set("key", entryOf("value"));
+  assertEquals(engine.bus(), undefined);
+  await using whole = await openPostgres({ client: user });
+  assertNotEquals(whole.bus(), undefined);
   await user.end();
 });
 

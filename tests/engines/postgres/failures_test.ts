@@ -1,8 +1,11 @@
 /** What the postgres engine does when the server does not do what it should. */
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import pg from "pg";
+import { hash } from "../../../codec/hash.ts";
 import { EngineError } from "../../../engines/errors.ts";
+import { PostgresError } from "../../../engines/postgres/errors.ts";
 import { HashStash } from "../../../mod.ts";
+import type { Store } from "../../support/bed.ts";
 import { entryOf, pair, textAt } from "../../support/entries.ts";
 import { openPostgres, postgresAt } from "../../support/postgres.ts";
 import { makeDatabase, type PostgresServer, startPostgres } from "../../support/postgres_server.ts";
@@ -300,6 +303,84 @@ Deno.test("postgres: a server that comes back empty", strict, async () => {
   assertEquals(await engine.compareAndSet("key", current, entryOf("no")), false);
   await engine.set("key", entryOf("again"));
   assertEquals(await engine.size(), 1);
+});
+
+/** What a bus brings. */
+async function listenTo(engine: Store) {
+  const heard: string[] = [];
+  const found = { heard, gaps: 0 };
+  const bus = engine.bus()!;
+  const end = await bus.subscribe((message) => heard.push(message), () => void found.gaps++);
+  return Object.assign(found, { bus, [Symbol.asyncDispose]: async () => await end() });
+}
+
+const LISTENERS = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR query = 'SELECT'";
+
+Deno.test(
+  "postgres: a listener whose connection is cut, and a server that goes",
+  strict,
+  async () => {
+    await using server = await startPostgres();
+    {
+      await using engine = await openPostgres({ url: server.url });
+      {
+        await using listener = await listenTo(engine);
+        const { bus, heard } = listener;
+        await bus.publish("before");
+        await eventually(() => assertEquals(heard, ["before"]));
+        assertEquals(await server.sql(`SELECT pg_terminate_backend(pid) ${LISTENERS}`), "t");
+        await eventually(() => assertEquals(listener.gaps, 1));
+        // What is sent from the gap on is heard.
+        await bus.publish("after");
+        await eventually(() => assertEquals(heard, ["before", "after"]));
+        // By another program, or another version of this one: all have to agree on the channel.
+        const channel = `hashstash_${hash('["hashstash","name"]').slice(0, 40)}`;
+        await server.sql(`NOTIFY ${channel}, 'by SQL'`);
+        await eventually(() => assertEquals(heard.at(-1), "by SQL"));
+        await server.kill();
+        await eventually(() =>
+          assertRejects(async () => await bus.publish("lost"), Error, "ECONNREFUSED")
+        );
+        assertEquals(listener.gaps, 1);
+        await server.restart();
+        await eventually(() => assertEquals(listener.gaps, 2));
+        await bus.publish("again");
+        await eventually(() => assertEquals(heard.at(-1), "again"));
+        assertEquals(listener.gaps, 2);
+        const late = await assertRejects(async () => await bus.publish("x".repeat(8_000)));
+        assertInstanceOf(late, Error);
+        assert(late.message.includes("payload string too long"), late.message);
+      }
+      await eventually(async () => assertEquals(await server.sql(`SELECT pid ${LISTENERS}`), ""));
+      // Ended while it can't connect.
+      const listener = await listenTo(engine);
+      await server.kill();
+      await eventually(() => fails(() => engine.get("key"), "ECONNREFUSED", "get"));
+      await listener[Symbol.asyncDispose]();
+      await assertRejects(() => listenTo(engine), Error, "ECONNREFUSED");
+    }
+  },
+);
+
+Deno.test("postgres: a listener's link that is open and dead", strict, async () => {
+  await using server = await startPostgres();
+  await using proxy = new TcpProxy(server.port);
+  await using engine = await openPostgres({ url: through(proxy, server), timeout: 400 });
+  await using direct = await openPostgres({ url: server.url });
+  await using listener = await listenTo(engine);
+  proxy.isSilent = true;
+  await direct.bus()!.publish("missed");
+  assert((await assertRejects(() => listenTo(engine), PostgresError)).isLate);
+  const { accepted } = proxy;
+  // Found out without anybody's asking.
+  await eventually(() => assert(proxy.accepted > accepted));
+  assertEquals([listener.heard, listener.gaps], [[], 0]);
+  proxy.isSilent = false;
+  await eventually(() => assertEquals(listener.gaps, 1));
+  await direct.bus()!.publish("heard");
+  await eventually(() => assertEquals(listener.heard, ["heard"]));
+  // Ended in time though nothing is answered.
+  proxy.isSilent = true;
 });
 
 Deno.test("postgres: a table of another shape", strict, async () => {

@@ -1,0 +1,142 @@
+/**
+ * Messages between the processes that use the stores of one name in one table: NOTIFY, on a channel
+ * of both. They are sent by the pool; who subscribes has a connection of his own, as those of the
+ * pool come and go.
+ */
+import { hash } from "../../codec/hash.ts";
+import { inTime, startTimer, stopTimer } from "../../platform/timers.ts";
+import type { Bus } from "../engine.ts";
+import { type Link, subscribeBy } from "../subscription.ts";
+import type { PostgresAddress } from "./address.ts";
+import type { Client } from "./client.ts";
+import type { PostgresConnection } from "./connection.ts";
+import { NoAnswer, postgresError } from "./errors.ts";
+import { destroy, LINGER } from "./pool.ts";
+
+const PUBLISH = { name: "hashstash_publish", text: "SELECT pg_notify($1, $2)" };
+
+const buses = new WeakMap<PostgresConnection, Map<string, PostgresBus>>();
+
+/**
+ * What carries the messages of a name: the same for all who share a connection. None with a pool of
+ * the user's that does not say how it connects.
+ */
+export function busOn(
+  connection: PostgresConnection,
+  name: string,
+  address: PostgresAddress,
+): Bus | undefined {
+  const { makeListener } = connection;
+  if (makeListener === undefined) return undefined;
+  let known = buses.get(connection);
+  if (known === undefined) buses.set(connection, known = new Map());
+  let bus = known.get(name);
+  if (bus === undefined) {
+    known.set(name, bus = new PostgresBus(connection, makeListener, name, address));
+  }
+  return bus;
+}
+
+/** Postgres cuts a longer name than 63 bytes, and folds capitals unless it is quoted. */
+function channelOf(name: string, { table }: PostgresAddress): string {
+  return `hashstash_${hash(JSON.stringify([...table, name])).slice(0, 40)}`;
+}
+
+class PostgresBus implements Bus {
+  readonly #connection: PostgresConnection;
+  readonly #makeListener: () => Client;
+  readonly #channel: string;
+  readonly #address: PostgresAddress;
+
+  constructor(
+    connection: PostgresConnection,
+    makeListener: () => Client,
+    name: string,
+    address: PostgresAddress,
+  ) {
+    this.#connection = connection;
+    this.#makeListener = makeListener;
+    this.#channel = channelOf(name, address);
+    this.#address = address;
+  }
+
+  /** Postgres refuses a message of 8,000 bytes or more. */
+  async publish(message: string): Promise<void> {
+    await this.#connection.run(PUBLISH, [this.#channel, message]);
+  }
+
+  subscribe(
+    onMessage: (message: string) => void,
+    onGap: () => void,
+  ): Promise<() => Promise<void>> {
+    return subscribeBy(
+      () => new PostgresLink(this.#makeListener(), this.#channel, this.#address, onMessage),
+      onGap,
+    );
+  }
+}
+
+class PostgresLink implements Link {
+  readonly ended: Promise<void>;
+  readonly #client: Client;
+  readonly #channel: string;
+  readonly #address: PostgresAddress;
+  #isListening = false;
+
+  constructor(
+    client: Client,
+    channel: string,
+    address: PostgresAddress,
+    onMessage: (message: string) => void,
+  ) {
+    this.#client = client;
+    this.#channel = channel;
+    this.#address = address;
+    // Who waits for an answer is told of it; without a listener the program would end.
+    client.on("error", () => {});
+    client.on("notification", ({ payload = "" }) => onMessage(payload));
+    this.ended = new Promise((resolve) => client.on("end", () => resolve()));
+  }
+
+  async begin(): Promise<void> {
+    const client = this.#client;
+    try {
+      await this.#inTime(async () => {
+        await new Promise<void>((resolve, reject) =>
+          client.connect((error) => error ? reject(error) : resolve())
+        );
+        await this.#ask(`LISTEN ${this.#channel}`);
+      });
+    } catch (error) {
+      throw postgresError(error, false, this.#address);
+    }
+    this.#isListening = true;
+    // The program may end by itself while it only listens.
+    client.unref();
+  }
+
+  ping(): Promise<void> {
+    return this.#inTime(() => this.#ask("SELECT"));
+  }
+
+  end(): void {
+    // The program must not end by itself before the connection has.
+    this.#client.ref();
+    this.#client.end(() => {});
+    const timer = startTimer(() => destroy(this.#client), this.#isListening ? LINGER : 0);
+    void this.ended.then(() => stopTimer(timer));
+  }
+
+  #ask(text: string): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.#client.query(
+        { text, rowMode: "array" },
+        (error) => error ? reject(error) : resolve(),
+      )
+    );
+  }
+
+  #inTime(work: () => Promise<void>): Promise<void> {
+    return inTime(work(), this.#address.timeout, () => new NoAnswer());
+  }
+}
