@@ -23,8 +23,8 @@ import { EngineError } from "../../engines/errors.ts";
 import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
 import { bedTests, complete, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
-import { ROOT } from "../../dev/run.ts";
-import { runScript, type ScriptResult } from "../support/child.ts";
+import { type Output, outputOf, ROOT } from "../../dev/run.ts";
+import { runScript } from "../support/child.ts";
 import { whileReadOnly } from "../support/read_only.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
@@ -93,10 +93,8 @@ async function programOf({ root }: TestBed, script: string): Promise<string[]> {
 }
 
 /** Runs it. */
-async function runProgram([command, ...args]: string[]): Promise<ScriptResult> {
-  const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
-  const decoder = new TextDecoder();
-  return { success, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+async function runProgram([command, ...args]: string[]): Promise<Output> {
+  return await outputOf(args, {}, command);
 }
 
 /** Mounts a folder so that nobody can write to it while `fn` runs. */
