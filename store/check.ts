@@ -4,6 +4,7 @@ import { decodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
 import type { EngineCheck, EngineProblem } from "../engines/engine.ts";
 import { EngineError, safeDecodeKey } from "../engines/errors.ts";
+import { Turns } from "../platform/timers.ts";
 import type { StoredEntry } from "./header.ts";
 import { checkBoolean, checkNames, checkSignal, typeOf } from "./options.ts";
 import type { CheckOptions, StashCheck, StashProblem } from "./types.ts";
@@ -42,17 +43,23 @@ export async function checkStore(
 ): Promise<StashCheck> {
   // The earlier versions first: what is damaged among them must not be in the way of the orphans.
   const ofEarlier = earlier && await checkEntries(reader, earlier, options, keyOfVersion);
-  const { checked, problems } = await checkEntries(reader, store, options);
+  const { checked, problems, isCut } = await checkEntries(reader, store, options);
   const all = problems.map(withDecodedKey);
   if (ofEarlier !== undefined) all.push(...ofEarlier.problems.map(ofVersion));
   const isOk = ({ kind, fixed }: StashProblem) => fixed || kind === "unknown" || kind === "foreign";
-  const isInterrupted = options.signal?.aborted === true;
+  const isInterrupted = isCut || ofEarlier?.isCut === true;
   return {
     ok: !isInterrupted && all.every(isOk),
     checked: checked + (ofEarlier?.checked ?? 0),
     problems: all,
     ...(isInterrupted ? { interrupted: true } : {}),
   };
+}
+
+/** What was found in one store. */
+interface Found extends EngineCheck {
+  /** Whether the signal was aborted with work left. */
+  readonly isCut: boolean;
 }
 
 /**
@@ -65,11 +72,13 @@ async function checkEntries(
   store: Store,
   options: CheckOptions,
   keyOf = (text: string) => text,
-): Promise<EngineCheck> {
+): Promise<Found> {
   const { fix = false, signal } = options;
   const { checked, problems } = await store.check({ fix, signal });
+  // Whether the engine has looked at everything then, it does not say.
+  if (signal?.aborted) return { checked, problems, isCut: true };
   const more = await undecodable(reader, store, options, keyOf, problems);
-  return { checked, problems: [...problems, ...more] };
+  return { checked, problems: [...problems, ...more.problems], isCut: more.isCut };
 }
 
 /** Decodes every value; those that can't be and are not known yet. */
@@ -79,12 +88,14 @@ async function undecodable(
   { fix = false, signal, onEntry }: CheckOptions,
   keyOf: (text: string) => string,
   known: readonly EngineProblem[],
-): Promise<EngineProblem[]> {
+): Promise<Pick<Found, "problems" | "isCut">> {
   const knownKeys = new Set(known.map((problem) => problem.key));
   const problems: EngineProblem[] = [];
+  const turns = new Turns();
   try {
     for await (const text of store.keys()) {
-      if (signal?.aborted) break;
+      if (turns.due()) await turns.next();
+      if (signal?.aborted) return { problems, isCut: true };
       if (!knownKeys.has(text)) {
         const problem = await problemOf(reader, store, fix, keyOf, text);
         if (problem !== undefined) problems.push(problem);
@@ -96,7 +107,7 @@ async function undecodable(
     const isOfStore = error instanceof EngineError || error instanceof DecodeError;
     if (!isOfStore || !known.some(({ kind }) => kind === "damaged")) throw error;
   }
-  return problems;
+  return { problems, isCut: false };
 }
 
 /** What is wrong with the entry under a key; what is damaged goes, with `fix`. */

@@ -1166,7 +1166,13 @@ Deno.test("check that is interrupted says what it has found", async () => {
       [...args, "--json"],
       inTheMiddle(`
         let entries = 0;
-        const onEntry = () => { options.onEntry(); if (++entries === 1_000) interrupt(); };
+        const onEntry = () => {
+          options.onEntry();
+          if (++entries !== 1_000) return;
+          interrupt();
+          // The system delivers it meanwhile.
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+        };
         return await check.call(this, { ...options, onEntry });`),
     );
     assertEquals(later.code, 130, later.stderr);

@@ -62,13 +62,16 @@ export async function hashstashInterrupted(
     import { HashStash } from "./mod.ts";
     import { main } from "./cli/main.ts";
     async function interrupt() {
+      // The system delivers it at its own pace: until the command has heard it.
       const heard = Promise.withResolvers();
-      Deno.addSignalListener("${signal}", heard.resolve);
+      const { abort } = AbortController.prototype;
+      AbortController.prototype.abort = function (reason) {
+        abort.call(this, reason);
+        heard.resolve();
+      };
       Deno.kill(Deno.pid, "${signal}");
       await heard.promise;
-      Deno.removeSignalListener("${signal}", heard.resolve);
-      // Who else listens hears it in one of the next turns.
-      for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve));
+      AbortController.prototype.abort = abort;
     }
     ${middle}
     Deno.exit(await main(${JSON.stringify(args)}));
