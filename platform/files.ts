@@ -42,6 +42,8 @@ export const FROM_START = 0;
 /** How to open a file; without any of it, to read. */
 export interface OpenOptions {
   write?: boolean;
+  /** Writes at its end, wherever that is when it is written. */
+  append?: boolean;
   /** Makes it when it is absent. */
   create?: boolean;
   /** Makes it, and fails when it is there. */

@@ -54,7 +54,10 @@ async function checkEntry(
       kind: "damaged",
       key,
       detail: error.message,
-      fixed: fix && await store.write(() => store.remove(raw.key, raw.version)),
+      fixed: fix && await store.write(() => store.remove(raw.key, raw.version), {
+        entries: 1,
+        removed: () => raw.value.length,
+      }),
     };
   }
   if (!raw.isFound) {
@@ -64,7 +67,7 @@ async function checkEntry(
   if (expiresAt !== Infinity && !store.isIndexed(expiresAt, raw.key)) {
     // Prune and another set may both have been here since the entry was read.
     if (store.stateOf(raw.key)?.version !== raw.version) return undefined;
-    if (fix) await store.write(() => store.index(expiresAt, raw.key));
+    if (fix) await store.write(() => store.index(expiresAt, raw.key), { entries: 1 });
     return { kind: "orphan", key, detail: "its deadline is not in the index", fixed: fix };
   }
   return undefined;

@@ -25,6 +25,7 @@ import {
 } from "../../platform/files.ts";
 import { delay, nextTick } from "../../platform/timers.ts";
 import { inspectFile } from "./file.ts";
+import { type Need, Room } from "./room.ts";
 import { WriteLock } from "./write_lock.ts";
 
 /** How many pages of a file are looked at before LMDB opens it: some 15 ms. */
@@ -92,7 +93,11 @@ interface LmdbStats {
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
+  /** Of the database of what is free. */
+  readonly free: LmdbPages;
 }
+
+type LmdbPages = Pick<LmdbStats, "treeBranchPageCount" | "treeLeafPageCount" | "overflowPages">;
 
 /** A read transaction: it begins with the first read after its last end. */
 interface LmdbTransaction {
@@ -115,6 +120,8 @@ interface LmdbLibrary {
 
 /** The library's own environment. */
 interface LmdbEnv {
+  /** The last page of the newest state of all processes. */
+  info(): { readonly lastPageNumber: number };
   startWriting?(address: number, onStatus: (status: number) => unknown): unknown;
 }
 
@@ -163,6 +170,7 @@ export class LmdbEnvironment {
   readonly #fresh: { transaction: LmdbTransaction };
   readonly #identity: string | undefined;
   readonly #opened = new Map<string, LmdbDatabases>();
+  readonly #room: Room;
   #notes: LmdbDatabase | undefined;
   #done: Promise<boolean> | undefined;
   #outcome!: Promise<boolean>;
@@ -176,6 +184,10 @@ export class LmdbEnvironment {
     this.#identity = fileIdentity(file);
     this.#fresh = { transaction: new library.nativeAddon.Txn(root.env, READ_ONLY) };
     this.#endRead();
+    const { pageSize } = root.getStats();
+    const extent = () => ({ pages: root.env.info().lastPageNumber + 1, pageSize });
+    this.#room = new Room(file, extent, () => extent().pages - this.#usedPages());
+    root.on("beforecommit", () => this.#room.commits());
     // For the first write of a turn npm:lmdb then makes a promise that nobody gets: when the commit
     // fails it would be an unhandled rejection, which ends the program.
     root.on("beforecommit", () => nextTick(() => root.committed.then(ignore, ignore)));
@@ -200,7 +212,18 @@ export class LmdbEnvironment {
       const databases = this.#open(name);
       if (name !== dbname) await this.#note(name, dbname);
       return databases;
-    });
+    }, this.#opening(ENTRIES + name, DEADLINES + name));
+  }
+
+  /** What it takes to open databases, and to note a name. */
+  #opening(...names: string[]): Need {
+    return {
+      entries: names.length + 2,
+      areThere: () => {
+        const known = this.#names();
+        return names.every((name) => known.includes(name));
+      },
+    };
   }
 
   /** The databases of all dbnames nested in this one; to be called in `write`. */
@@ -213,7 +236,9 @@ export class LmdbEnvironment {
     const names = this.#nestedNames(dbname);
     if (names.every((name) => nameOf(name) === name)) return names;
     const open = () => this.#notes ??= this.#openDatabase({ name: NAMES });
-    const notes = this.#lock === undefined ? open() : this.#notes ?? await this.write(open);
+    const notes = this.#lock === undefined
+      ? open()
+      : this.#notes ?? await this.write(open, this.#opening(NAMES));
     return names.flatMap((name) => {
       if (nameOf(name) === name) return [name];
       const note = this.read(notes, encoder.encode(name));
@@ -290,18 +315,43 @@ export class LmdbEnvironment {
   /**
    * Does something that writes, while no other process writes.
    *
+   * @param need What it takes.
    * @throws {OutdatedError} When what would be written is no longer at its path.
+   * @throws {NoRoomError} When the disk has no room for it.
    */
-  async write<T>(action: () => Awaitable<T>): Promise<T> {
+  async write<T>(action: () => Awaitable<T>, need: Need): Promise<T> {
     if (this.#lock === undefined) {
       throw new Error(
         `${this.file} can only be read here; change its owner or mode to write to it`,
       );
     }
-    return await this.#lock.hold(() => {
+    const lock = this.#lock;
+    return await lock.hold(async () => {
       if (!this.isCurrent) throw new OutdatedError(this.file);
-      return action();
+      const end = this.#room.take(need, lock.holds);
+      try {
+        return await action();
+      } finally {
+        end();
+      }
     });
+  }
+
+  /** How many pages hold something. */
+  #usedPages(): number {
+    const databases = this.#names().map((name) => {
+      const isEntries = name.startsWith(ENTRIES);
+      if (!isEntries && !name.startsWith(DEADLINES)) return [];
+      const { entries, deadlines } = this.#open(name.slice(name.indexOf(":") + 1));
+      return [isEntries ? entries : deadlines];
+    });
+    const stats = [this.#root, ...databases.flat()].map((database) => database.getStats());
+    const [{ free }] = stats;
+    return [free, ...stats].reduce(
+      (sum, { treeBranchPageCount, treeLeafPageCount, overflowPages }) =>
+        sum + treeBranchPageCount + treeLeafPageCount + overflowPages,
+      0,
+    );
   }
 
   /** The outcome of a write that was given to npm:lmdb, once it is committed. */
@@ -358,6 +408,7 @@ const NO_DATABASE: LmdbDatabase = {
     treeBranchPageCount: 0,
     treeLeafPageCount: 0,
     overflowPages: 0,
+    free: { treeBranchPageCount: 0, treeLeafPageCount: 0, overflowPages: 0 },
   }),
 };
 

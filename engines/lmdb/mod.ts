@@ -42,13 +42,15 @@ import {
 import {
   firstLmdbKey,
   type LmdbRecord,
+  type PackedEntry,
   packEntries,
   RecordError,
   textOfLmdbKey,
   toLmdbKey,
   unpackRecord,
 } from "./format.ts";
-import { LmdbStore } from "./store.ts";
+import { type Need, NoRoomError } from "./room.ts";
+import { DUE_PAGE, LmdbStore } from "./store.ts";
 
 /** How many keys are read at once. */
 const PAGE = 1_000;
@@ -147,7 +149,7 @@ class LmdbEngine implements Engine {
           writes.add(store.put(packed));
         }
         return Promise.all(writes);
-      });
+      }, needOf(batch));
     }
     await this.#tidy();
   }
@@ -156,17 +158,14 @@ class LmdbEngine implements Engine {
     const lmdbKey = toLmdbKey(key);
     const store = await this.#current();
     if (store.read(lmdbKey) === undefined) return false;
-    return await this.#write((store) => remove(store, lmdbKey));
+    return (await this.#removeEach([{ lmdbKey }], remove))[0];
   }
 
   async deleteMany(keys: string[]): Promise<number> {
-    const distinct = [...new Set(keys)].map(toLmdbKey);
+    const distinct = Array.from(new Set(keys), (key) => ({ lmdbKey: toLmdbKey(key) }));
     let count = 0;
     for (const batch of groupsOf(distinct, BATCH_ENTRIES)) {
-      const removed = await this.#write((store) =>
-        Promise.all(batch.map((lmdbKey) => remove(store, lmdbKey)))
-      );
-      count += removed.filter((was) => was).length;
+      count += (await this.#removeEach(batch, remove)).filter((was) => was).length;
     }
     return count;
   }
@@ -177,12 +176,10 @@ class LmdbEngine implements Engine {
     const weigh = ([, { value }]: [string, Entry]) => value.byteLength;
     for (const group of groupsOf(entries, REMOVED_ENTRIES, BATCH_BYTES, weigh)) {
       const all = group.map(([key, { revision }]) => ({ lmdbKey: toLmdbKey(key), revision }));
-      const outcomes = await this.#write((store) => {
-        return Promise.all(all.map(({ lmdbKey, revision }) => {
-          const state = store.stateOf(lmdbKey);
-          const isUnchanged = state?.version === revision && Date.now() < (state?.expiresAt ?? 0);
-          return isUnchanged && store.remove(lmdbKey, revision as number);
-        }));
+      const outcomes = await this.#removeEach(all, async (store, { lmdbKey, revision }) => {
+        const state = store.stateOf(lmdbKey);
+        const isUnchanged = state?.version === revision && Date.now() < (state?.expiresAt ?? 0);
+        return isUnchanged && await store.remove(lmdbKey, revision as number);
       });
       removed.push(...outcomes);
     }
@@ -203,9 +200,9 @@ class LmdbEngine implements Engine {
       if (expected === undefined) return isLive ? undefined : state?.version ?? null;
       return isLive && state.version === expected.revision ? state.version : undefined;
     };
+    const [packed] = next === undefined ? [] : packEntries([[key, next]]);
     const change = async (store: LmdbStore, version: number | null, ifVersion?: number | null) => {
-      if (next === undefined) return version === null || await store.remove(lmdbKey, version);
-      const [packed] = packEntries([[key, next]]);
+      if (packed === undefined) return version === null || await store.remove(lmdbKey, version);
       if (packed.expiresAt !== Infinity) this.#timed++;
       return await store.put(packed, ifVersion);
     };
@@ -221,7 +218,7 @@ class LmdbEngine implements Engine {
       const other = this.#guarding(guard);
       if (other === undefined) return false;
       return await store.writeIf({ lmdbKey, version }, other, () => change(store, version));
-    });
+    }, packed === undefined ? this.#removal([lmdbKey]) : needOf([packed]));
     await this.#tidy();
     return done;
   }
@@ -279,18 +276,34 @@ class LmdbEngine implements Engine {
   }
 
   async clear(deep = false): Promise<void> {
-    await this.#write((store) => {
+    try {
+      await this.#clear(deep);
+    } catch (error) {
+      if (!(error instanceof NoRoomError)) throw error;
+      // That so many pages are free takes room too: a part of the entries at a time there is.
+      for await (const { key } of (await this.#current()).raw()) {
+        await this.#removeEach([{ lmdbKey: key }], remove);
+      }
+      await this.#clear(deep);
+    }
+  }
+
+  async #clear(deep: boolean): Promise<void> {
+    const stores = () => {
       const environment = this.#hold.resource;
       const nested = deep ? environment.nested(this.#dbname) : [];
-      const stores = [store, ...nested.map((databases) => new LmdbStore(environment, databases))];
-      return Promise.all(stores.map((store) => store.clear()));
+      return [this.#store, ...nested.map((databases) => new LmdbStore(environment, databases))];
+    };
+    await this.#write(() => Promise.all(stores().map((store) => store.clear())), {
+      entries: 4,
+      removed: () => stores().reduce((sum, store) => sum + store.byteSize(), 0),
     });
   }
 
   async prune(): Promise<number> {
     let count = 0;
     for (;;) {
-      const { looked, removed } = await this.#write((store) => store.prune());
+      const { looked, removed } = await this.#prune();
       count += removed;
       if (looked === 0) return count;
     }
@@ -338,12 +351,51 @@ class LmdbEngine implements Engine {
     return this.#store;
   }
 
-  /** Does something that writes to the store that is at the path, while no other process writes. */
-  async #write<T>(action: (store: LmdbStore) => Awaitable<T>): Promise<T> {
+  /** Removes entries, in as many commits as there is room for; what `remove` says of each. */
+  async #removeEach<T extends { readonly lmdbKey: Uint8Array }>(
+    items: T[],
+    remove: (store: LmdbStore, item: T) => Promise<boolean>,
+  ): Promise<boolean[]> {
+    try {
+      return await this.#write(
+        (store) => Promise.all(items.map((item) => remove(store, item))),
+        this.#removal(items.map(({ lmdbKey }) => lmdbKey)),
+      );
+    } catch (error) {
+      if (!(error instanceof NoRoomError) || items.length === 1) throw error;
+      const half = items.length >> 1;
+      const first = await this.#removeEach(items.slice(0, half), remove);
+      return [...first, ...await this.#removeEach(items.slice(half), remove)];
+    }
+  }
+
+  #removal(lmdbKeys: Uint8Array[]): Need {
+    const removed = () => lmdbKeys.reduce((sum, key) => sum + this.#store.lengthOf(key), 0);
+    return { entries: lmdbKeys.length, removed };
+  }
+
+  /** Drops some of what has expired, as much as there is room for. */
+  async #prune(limit = DUE_PAGE): Promise<{ looked: number; removed: number }> {
+    try {
+      return await this.#write((store) => store.prune(limit), {
+        entries: 2 * limit,
+        removed: () => this.#store.dueBytes(limit),
+      });
+    } catch (error) {
+      if (!(error instanceof NoRoomError) || limit === 1) throw error;
+      return await this.#prune(limit >> 1);
+    }
+  }
+
+  /**
+   * Does something that writes to the store that is at the path and takes so much, while no other
+   * process writes.
+   */
+  async #write<T>(action: (store: LmdbStore) => Awaitable<T>, need: Need): Promise<T> {
     for (;;) {
       const store = this.#store;
       try {
-        return await store.write(() => action(store));
+        return await store.write(() => action(store), need);
       } catch (error) {
         if (!(error instanceof OutdatedError)) throw error;
         await this.#follow(store);
@@ -367,7 +419,7 @@ class LmdbEngine implements Engine {
     this.#timed = 0;
     try {
       for (let looked = 0, page = 1; page > 0 && looked < 2 * TIMED_BETWEEN_PRUNES;) {
-        ({ looked: page } = await this.#write((store) => store.prune()));
+        ({ looked: page } = await this.#prune());
         looked += page;
       }
     } catch {
@@ -378,8 +430,17 @@ class LmdbEngine implements Engine {
   }
 }
 
+/** What it takes to store entries, and their deadlines. */
+function needOf(batch: readonly PackedEntry[]): Need {
+  const timed = batch.filter(({ expiresAt }) => expiresAt !== Infinity).length;
+  return { entries: batch.length + timed, lengths: batch.map(({ record }) => record.length) };
+}
+
 /** Removes an entry; whether a live one was there. */
-async function remove(store: LmdbStore, lmdbKey: Uint8Array): Promise<boolean> {
+async function remove(
+  store: LmdbStore,
+  { lmdbKey }: { readonly lmdbKey: Uint8Array },
+): Promise<boolean> {
   for (;;) {
     const state = store.stateOf(lmdbKey);
     if (state === undefined) return false;

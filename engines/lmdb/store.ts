@@ -9,6 +9,7 @@ import {
   toDeadlineKey,
   unpackRecord,
 } from "./format.ts";
+import type { Need } from "./room.ts";
 import { Tally, utf8Length } from "../tally.ts";
 import { Turns } from "../../platform/timers.ts";
 
@@ -16,7 +17,7 @@ import { Turns } from "../../platform/timers.ts";
 const ENTRY_PAGE = 128;
 const PAGE_BYTES = 1024 * 1024;
 /** How many deadlines are looked at, and entries dropped, at once. */
-const DUE_PAGE = 1_000;
+export const DUE_PAGE = 1_000;
 
 const NOTHING = new Uint8Array(0);
 
@@ -63,9 +64,9 @@ export class LmdbStore {
     this.#deadlines = deadlines;
   }
 
-  /** Does something that writes, while no other process writes. */
-  write<T>(action: () => Awaitable<T>): Promise<T> {
-    return this.#environment.write(action);
+  /** Does something that writes and takes so much, while no other process writes. */
+  write<T>(action: () => Awaitable<T>, need: Need): Promise<T> {
+    return this.#environment.write(action, need);
   }
 
   /** The record under an LMDB key, in memory that the next read writes to again. */
@@ -237,10 +238,14 @@ export class LmdbStore {
     ]);
   }
 
-  /** Drops some of what has expired; how many deadlines it looked at, and what it removed. */
-  async prune(): Promise<{ looked: number; removed: number }> {
+  /**
+   * Drops some of what has expired; how many deadlines it looked at, and what it removed.
+   *
+   * @param limit The most of them.
+   */
+  async prune(limit = DUE_PAGE): Promise<{ looked: number; removed: number }> {
     const page: Due[] = [];
-    for (const due of this.#due()) if (page.push(due) === DUE_PAGE) break;
+    for (const due of this.#due()) if (page.push(due) === limit) break;
     const removals = page.map(async ({ deadlineKey, key, version }) => {
       const [removed] = await Promise.all([
         version !== undefined && this.remove(key, version),
@@ -250,6 +255,21 @@ export class LmdbStore {
     });
     const removed = (await Promise.all(removals)).filter((was) => was).length;
     return { looked: page.length, removed };
+  }
+
+  /** How many bytes `prune` removes at most. */
+  dueBytes(limit: number): number {
+    let bytes = 0;
+    for (const { key, version } of this.#due()) {
+      if (version !== undefined) bytes += this.lengthOf(key);
+      if (--limit === 0) break;
+    }
+    return bytes;
+  }
+
+  /** How long the record under a key is. */
+  lengthOf(lmdbKey: Uint8Array): number {
+    return this.read(lmdbKey)?.length ?? 0;
   }
 
   /** Whether the index has the deadline. */

@@ -35,6 +35,7 @@ export class WriteLock {
   readonly #path: string;
   #lock: FileLock | undefined;
   #taken = 0;
+  #holds = 0;
   #underWay = 0;
   #free: (() => void) | undefined;
   #waiting: Waiting[] = [];
@@ -76,10 +77,16 @@ export class WriteLock {
     });
   }
 
+  /** How often it has been taken: between two times other processes may have written. */
+  get holds(): number {
+    return this.#holds;
+  }
+
   #isReady(): boolean {
     if (this.#lock !== undefined) return now() - this.#taken < TURN;
     this.#lock = FileLock.tryTake(this.#path);
     this.#taken = now();
+    this.#holds++;
     return this.#lock !== undefined;
   }
 
@@ -88,6 +95,7 @@ export class WriteLock {
       if (this.#lock !== undefined) await new Promise<void>((free) => this.#free = free);
       this.#lock = await FileLock.take(this.#path);
       this.#taken = now();
+      this.#holds++;
     } catch (error) {
       for (const { reject } of this.#waiting.splice(0)) reject(error);
       return;

@@ -454,7 +454,9 @@ test("says no to a truncated file, wherever it ends", async (bed) => {
     Array.from({ length: 200 }, (_, i) => [`key ${i}`, entryOf("x".repeat(i * 40))]),
   );
   await bed.close();
-  const whole = await Deno.readFile(fileOf(bed));
+  const file = await Deno.readFile(fileOf(bed));
+  // Without the room behind it.
+  const whole = file.subarray(0, file.findLastIndex((byte) => byte !== 0) + 1);
   for (let part = 1; part < 20; part++) {
     const path = join(bed.root, `truncated${part}.mdb`);
     await Deno.writeFile(path, whole.subarray(0, Math.floor(whole.length * part / 20)));
@@ -709,8 +711,8 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
       }
     }
     const batch = await Promise.allSettled([engine.set("a", entry(1, 9e5)), engine.delete("key 0")]);
-    for (const { reason } of batch) messages.add(reason?.name);
     for (const [key, i] of kept) {
+      if (key === "key 0") continue;
       const { value } = await engine.get(key);
       if (!value.every((byte) => byte === i)) throw new Error("torn");
     }
@@ -722,22 +724,25 @@ test("keeps what was there when a write fails, and works on", async (bed) => {
     await engine.clear();
     await engine.set("after", entry(1, 10));
     await engine.close();
-    console.log(JSON.stringify({ size, kept: kept.size, problems, messages: [...messages] }));
+    const outcomes = batch.map(({ status }) => status);
+    console.log(
+      JSON.stringify({ size, kept: kept.size, problems, messages: [...messages], outcomes }),
+    );
   `;
   const program = await programOf(bed, script);
   // A disk that is full, as far as this process can tell.
-  const limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 500; exec "$@"', "bash", ...program];
+  const limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 1200; exec "$@"', "bash", ...program];
   const { stdout, stderr, success } = await runProgram(limited);
   assert(success, stderr);
   assertEquals(stderr, "");
-  const { size, kept, problems, messages } = JSON.parse(stdout);
-  assertEquals([size, problems], [kept, []]);
+  const { size, kept, problems, messages, outcomes } = JSON.parse(stdout);
+  assertEquals([size, problems], [kept - 1, []]);
+  assertEquals(outcomes, ["rejected", "fulfilled"]);
   assertGreater(kept, 5);
   assertLess(kept, 40);
   assertEquals(messages, [
-    'EngineError: Cannot set entry in engine "lmdb": the disk of ' +
-    `${folderOf(bed)} is full, or broken; free some space`,
-    "EngineError",
+    'EngineError: Cannot set entry in engine "lmdb": it is larger than the file system of ' +
+    `${folderOf(bed)}, or the limit of this process (ulimit -f), allows`,
   ]);
 });
 

@@ -3,6 +3,7 @@
  * makes room. Needs a system that lets its users have a small file system of their own.
  */
 import { assertEquals, assertMatch } from "@std/assert";
+import { ROOT } from "../../dev/run.ts";
 import type { EngineName } from "../support/bed.ts";
 import { KEPT_IN_FILES } from "../support/kill_steps.ts";
 import { runOnSmallDisk, smallDiskError } from "../support/small_disk.ts";
@@ -12,9 +13,6 @@ import { runOnSmallDisk, smallDiskError } from "../support/small_disk.ts";
  * is beyond our reach.
  */
 const NEEDS_ROOM: readonly EngineName[] = ["shelve"];
-
-/** Without lmdb: when one of its commits fails, npm:lmdb may end the process. */
-const FILLED = KEPT_IN_FILES.filter((engine) => engine !== "lmdb");
 
 const SCRIPT = (engine: EngineName, size: number) => `
   import { HashStash } from "./mod.ts";
@@ -86,8 +84,10 @@ const SCRIPT = (engine: EngineName, size: number) => `
 
 const obstacle = await smallDiskError();
 if (obstacle !== undefined) console.log(`NO DISK IS FILLED: ${obstacle}`);
-for (const engine of obstacle === undefined ? FILLED : []) {
-  for (const size of [4_000, 100_000]) {
+for (const engine of obstacle === undefined ? KEPT_IN_FILES : []) {
+  // Where pages are shared, and where values have some of their own.
+  const sizes = engine === "lmdb" ? [100, 1_900, 20_000] : [];
+  for (const size of [4_000, 100_000, ...sizes]) {
     Deno.test(`soak: ${engine}: a full disk, of values of ${size} bytes`, async () => {
       const folder = await Deno.makeTempDir();
       try {
@@ -170,7 +170,7 @@ const COMPUTING = (engine: EngineName) => `
   console.log("stored:", await twice("stored"), (await twice.peek(large))?.length);
 `;
 
-for (const engine of obstacle === undefined ? FILLED : []) {
+for (const engine of obstacle === undefined ? KEPT_IN_FILES : []) {
   Deno.test(`soak: ${engine}: functions run on a full disk`, async () => {
     const folder = await Deno.makeTempDir();
     try {
@@ -186,6 +186,115 @@ for (const engine of obstacle === undefined ? FILLED : []) {
       ]);
     } finally {
       await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
+
+/** Does what comes to mind to a store on a disk that is too small for it, and tells what it found. */
+const ROAMING = (seed: number, processes: number) => `
+  import { HashStash } from "./mod.ts";
+  const [root, part = "0"] = Deno.args;
+  const others = part !== "0" ? [] : Array.from({ length: ${processes - 1} }, (_, i) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", "--no-check", "--config", "${ROOT}deno.json"]
+        .concat([Deno.mainModule, root, String(i + 1)]),
+    }).spawn());
+  let state = ${seed} * 7_919 + part * 104_729 + 1;
+  const random = (below) => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+    return Math.floor(state / 2 ** 31 * below);
+  };
+  const noise = (length) => {
+    const bytes = new Uint8Array(length);
+    for (let i = 0; i < length; i += 60_000) crypto.getRandomValues(bytes.subarray(i, i + 60_000));
+    return bytes;
+  };
+  const SIZES = [0, 10, 100, 1_000, 1_900, 4_000, 10_000, 50_000, 100_000, 300_000];
+  const options = { name: "n", engine: "lmdb", rootDir: root };
+  let stash = new HashStash(options);
+  const kept = new Map();
+  const wrong = [];
+  let refused = 0;
+  const key = () => part + " " + random(400);
+  const keys = (below) => [...new Set(Array.from({ length: random(below) }, key))];
+  const tries = async (touched, action) => {
+    try {
+      await action();
+      return;
+    } catch (error) {
+      refused++;
+      if (!/the disk of .* is full/.test(String(error))) wrong.push(String(error));
+    }
+    // Of a batch a part may be there.
+    for (const one of touched) {
+      const found = await stash.get(one);
+      if (found === undefined) kept.delete(one);
+      else kept.set(one, found);
+    }
+  };
+  const set = (one, value) => tries([one], async () => {
+    await stash.set(one, value, random(2) ? { ttl: 3_600_000 } : undefined);
+    kept.set(one, value);
+  });
+  const ACTIONS = [
+    () => set(key(), noise(SIZES[random(SIZES.length)])),
+    () => set(key(), noise(SIZES[random(SIZES.length)])),
+    () => Promise.all(keys(60).map((one) => set(one, noise(random(3_000))))),
+    () => {
+      const pairs = keys(300).map((one) => [one, noise(random(2_000))]);
+      return tries(pairs.map(([one]) => one), async () => {
+        await stash.setMany(pairs);
+        for (const [one, value] of pairs) kept.set(one, value);
+      });
+    },
+    async () => {
+      const one = key();
+      if (await stash.delete(one) !== kept.delete(one)) wrong.push("delete " + one);
+    },
+    async () => {
+      if (random(4) > 0) return;
+      const some = keys(200);
+      await stash.deleteMany(some);
+      for (const one of some) kept.delete(one);
+    },
+    () => {
+      const [one, value] = [key(), noise(SIZES[random(SIZES.length)])];
+      return tries([one], async () => kept.set(one, await stash.modify(one, () => value)));
+    },
+    async () => {
+      if (random(10) > 0) return;
+      await stash.close();
+      stash = new HashStash(options);
+    },
+  ];
+  for (let i = 0; i < 400; i++) await ACTIONS[random(ACTIONS.length)]();
+  for (const [one, value] of kept) {
+    const found = await stash.get(one);
+    if (found?.length !== value.length || found.some((byte, i) => byte !== value[i])) {
+      wrong.push("value of " + one);
+    }
+  }
+  for (const other of others) if (!(await other.status).success) wrong.push("another process");
+  if (part === "0") {
+    wrong.push(...(await stash.check()).problems);
+    await stash.clear();
+    await stash.set("last", noise(${processes === 1 ? 100_000 : 1_000}));
+  }
+  await stash.close();
+  if (wrong.length > 0) throw new Error(JSON.stringify(wrong));
+  if (part === "0") console.log(refused > 0);
+`;
+
+for (const processes of obstacle === undefined ? [1, 3] : []) {
+  Deno.test(`soak: lmdb: ${processes} processes that write to a full disk`, async () => {
+    for (let seed = 1; seed <= 4; seed++) {
+      const folder = await Deno.makeTempDir();
+      try {
+        const printed = await runOnSmallDisk(folder, 5_000_000, ROAMING(seed, processes));
+        assertEquals(printed, "true\n");
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
     }
   });
 }
