@@ -24,7 +24,7 @@ import {
   type Wish,
 } from "./single_flight.ts";
 import type { Started } from "../store/watch.ts";
-import { orAborted } from "./waiting.ts";
+import { Callers, orAborted } from "./waiting.ts";
 
 type Source = AsyncGenerator<unknown, unknown, unknown>;
 type Reader = AsyncGenerator<unknown, unknown, void>;
@@ -93,7 +93,7 @@ class Opening {
   readonly #opened: Promise<Opened>;
   readonly #waiting = new AbortController();
   #recording: Recording | undefined;
-  #callers = 0;
+  readonly #callers = new Callers(() => this.#leave());
 
   constructor(job: Job, start: () => Source, wish: Wish, id: string) {
     this.isNew = wish === "new";
@@ -104,7 +104,7 @@ class Opening {
     this.#opened.then((opened) => {
       if (!(opened instanceof Recording)) return forget();
       this.#recording = opened;
-      if (this.#callers === 0) this.#leave();
+      if (this.#callers.isEmpty) this.#leave();
       // All callers may have left before it fails: then nobody is to be told.
     }, forget);
   }
@@ -116,16 +116,7 @@ class Opening {
    * that the result is about to get, which the recording does not know of yet.
    */
   async join(signal?: AbortSignal, job?: Job): Promise<Reader | undefined> {
-    this.#callers++;
-    let isHere = true;
-    const leave = () => {
-      if (!isHere) return;
-      isHere = false;
-      if (--this.#callers === 0) this.#leave();
-    };
-    // At the abort itself and no turn later: what has not begun by then does not begin.
-    signal?.addEventListener("abort", leave);
-    try {
+    return await this.#callers.wait(signal, async () => {
       const joined = job && Promise.all([this.#recording?.isHeld() ?? true, clockOf(job)]);
       const opened = await orAborted(this.#opened, signal);
       if (!(opened instanceof Recording)) return replayAsync(opened.stored);
@@ -137,10 +128,7 @@ class Opening {
         }
       }
       return opened.isAbandoned ? undefined : opened.read();
-    } finally {
-      signal?.removeEventListener("abort", leave);
-      leave();
-    }
+    });
   }
 
   /** Nobody waits any more: what has not begun does not, and what nobody reads ends. */

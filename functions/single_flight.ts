@@ -22,7 +22,7 @@ import { ComputedRun, type KeepOptions } from "./computation.ts";
 import { isAhead, isFresh, isSpared, keeping, staleSince, tagsOf } from "./freshness.ts";
 import { type Job, WITHDRAWN } from "./job.ts";
 import { dropError, keepError, throwKept } from "./kept_errors.ts";
-import { orAborted, pause } from "./waiting.ts";
+import { Callers, orAborted, pause } from "./waiting.ts";
 
 /**
  * What is wanted: a fresh result (`"any"`), one unless another process is making it
@@ -265,7 +265,7 @@ class Flight {
   readonly #seat: Seat | undefined;
   #claimed: Claim | undefined;
   readonly #left = Promise.withResolvers<void>();
-  #callers = 0;
+  readonly #callers = new Callers(() => this.#leave());
   #stage: "waiting" | "computing" | "storing" = "waiting";
   #isLeft = false;
 
@@ -297,25 +297,12 @@ class Flight {
   }
 
   async join(signal?: AbortSignal): Promise<Landing> {
-    this.#callers++;
-    let isHere = true;
-    const leave = () => {
-      if (!isHere) return;
-      isHere = false;
-      if (--this.#callers === 0) this.#leave();
-    };
-    // At the abort itself and no turn later: what has not begun by then does not begin.
-    signal?.addEventListener("abort", leave);
-    try {
-      return await waitingFor(
+    return await this.#callers.wait(signal, () =>
+      waitingFor(
         this.operation,
         GET_WITHIN,
         () => signal === undefined ? this.landing : orAborted(this.landing, signal),
-      );
-    } finally {
-      signal?.removeEventListener("abort", leave);
-      leave();
-    }
+      ));
   }
 
   /** Callers from now on begin a run of their own. */

@@ -28,6 +28,41 @@ export async function orAborted<T>(promise: Promise<T>, signal?: AbortSignal): P
   }
 }
 
+/** Those who wait for one thing, which has no more to do once the last of them has left. */
+export class Callers {
+  #count = 0;
+  readonly #onLeft: () => void;
+
+  /** @param onLeft What is done when the last has left; also when there will be others. */
+  constructor(onLeft: () => void) {
+    this.#onLeft = onLeft;
+  }
+
+  /** Whether nobody waits. */
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** Lets one more wait, until the body has ended or the signal is aborted. */
+  async wait<T>(signal: AbortSignal | undefined, body: () => Promise<T>): Promise<T> {
+    this.#count++;
+    let isHere = true;
+    const leave = () => {
+      if (!isHere) return;
+      isHere = false;
+      if (--this.#count === 0) this.#onLeft();
+    };
+    // At the abort itself and no turn later: what has not begun by then does not begin.
+    signal?.addEventListener("abort", leave);
+    try {
+      return await body();
+    } finally {
+      signal?.removeEventListener("abort", leave);
+      leave();
+    }
+  }
+}
+
 /** Wakes all who wait whenever something has changed. */
 export class Signal {
   #next: PromiseWithResolvers<void> | undefined;
