@@ -23,6 +23,7 @@ import { killTests } from "../support/kill.ts";
 import { LOCATION, openPostgres, postgresAt } from "../support/postgres.ts";
 import { makeDatabase, type PostgresServer, startPostgres } from "../support/postgres_server.ts";
 import { processTests } from "../support/processes.ts";
+import { movesNoDeadline } from "../support/server_claims.ts";
 import { eventually } from "../support/servers.ts";
 import { stashProcessesTest } from "../support/stash_processes.ts";
 
@@ -293,62 +294,15 @@ Deno.test("postgres: tables are apart", strict, async () => {
   for (const engine of engines) await engine.close();
 });
 
-/** Shows another time while the work runs, as on a machine whose clock is wrong. */
-async function shifted<T>(ms: number, work: () => Promise<T>): Promise<T> {
-  const { now } = Date;
-  Date.now = () => now() + ms;
-  try {
-    return await work();
-  } finally {
-    Date.now = now;
-  }
-}
-
 for (const ms of [-30_000, 30_000, -3_600_000, 200]) {
   Deno.test(`postgres: a clock that is ${ms} ms off moves no deadline`, strict, async () => {
     await using database = await makeDatabase();
-    const left = async (key: string) =>
-      Number(
-        await database.sql(
-          "SELECT expires_at - extract(epoch FROM clock_timestamp()) * 1000 FROM hashstash " +
-            `WHERE key = '${key}'`,
-        ),
-      );
-    const near = (actual: number, expected: number) =>
-      assertLessOrEqual(Math.abs(actual - expected), 1_000, `${actual}, not ${expected}`);
-    // One that was right when the connection was made, and one that was wrong from the start.
-    await using early = await openPostgres({ url: database.url });
-    await shifted(ms, async () => {
-      await using late = await openPostgres({ url: database.url, timeout: 4_000 });
-      for (const engine of [early, late]) {
-        const soon = Date.now() + 9_000;
-        await engine.set("set", entryOf("value", soon));
-        await engine.setMany([["many", entryOf("value", soon)], ["forever", entryOf("value")]]);
-        assert(await engine.compareAndSet("swapped", undefined, entryOf("value", soon)));
-        const keys = ["set", "many", "swapped"];
-        for (const key of keys) {
-          near(await left(key), 9_000);
-          near((await engine.get(key))?.expiresAt ?? 0, soon);
-        }
-        for (const entry of await engine.getMany(keys)) near(entry?.expiresAt ?? 0, soon);
-        const [forever] = await engine.getMany(["forever", "absent"]);
-        assertEquals(forever?.expiresAt, undefined);
-        // What was read stays the state that it is.
-        const current = await engine.get("set");
-        assert(await engine.compareAndSet("set", current, entryOf("next", Date.now() + 20_000)));
-        near(await left("set"), 20_000);
-        assert(!await engine.compareAndSet("set", current, entryOf("no")));
-        await engine.set("past", entryOf("value", Date.now() - 1));
-        assertEquals(await engine.has("past"), false);
-        assertEquals(await engine.deleteMany(keys), 3);
-      }
-    });
-    // Right again: exact again, at the latest when the clocks have been compared once more.
-    await eventually(async () => {
-      const deadline = Date.now() + 60_000;
-      await early.set("set", entryOf("value", deadline));
-      const stored = await database.sql("SELECT expires_at FROM hashstash WHERE key = 'set'");
-      assertEquals(stored, String(deadline));
+    const ask = async (what: string, key: string) =>
+      Number(await database.sql(`SELECT ${what} FROM hashstash WHERE key = '${key}'`));
+    await movesNoDeadline(ms, {
+      open: (options) => openPostgres({ url: database.url, ...options }),
+      left: (key) => ask("expires_at - extract(epoch FROM clock_timestamp()) * 1000", key),
+      deadline: (key) => ask("expires_at", key),
     });
   });
 }

@@ -9,28 +9,12 @@ import type { Store } from "../../support/bed.ts";
 import { entryOf, pair, textAt } from "../../support/entries.ts";
 import { openPostgres, postgresAt } from "../../support/postgres.ts";
 import { makeDatabase, type PostgresServer, startPostgres } from "../../support/postgres_server.ts";
+import { fails, incrementsOnce, SECRET } from "../../support/server_claims.ts";
 import { eventually } from "../../support/servers.ts";
 import { smallDiskError } from "../../support/small_disk.ts";
 import { TcpProxy } from "../../support/tcp_proxy.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
-const SECRET = "s3cret&word";
-
-/** Claims that the work fails as engines do, soon, and that what it says holds no secret. */
-async function fails(
-  work: () => unknown,
-  includes: string,
-  operation: string,
-  within = 3_000,
-): Promise<EngineError> {
-  const start = performance.now();
-  const error = await assertRejects(async () => await work(), EngineError, includes);
-  assertLess(performance.now() - start, within);
-  assertEquals(error.operation, operation);
-  const shown = Deno.inspect(error, { depth: 20 }) + error.stack + JSON.stringify(error);
-  for (const secret of [SECRET, encodeURIComponent(SECRET)]) assert(!shown.includes(secret), shown);
-  return error;
-}
 
 /** The server's URL by way of a proxy. */
 function through(proxy: TcpProxy, server: PostgresServer): string {
@@ -194,38 +178,11 @@ Deno.test(
   async () => {
     await using database = await makeDatabase();
     await using engine = await openPostgres({ url: database.url });
-    await engine.set("counter", entryOf("0"));
-    let sure = 0, unsure = 0;
-    const end = Date.now() + 700;
-    const cutting = (async () => {
-      while (Date.now() < end) {
-        await database.sql(
-          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() " +
-            "AND datname = current_database()",
-        );
-      }
-    })();
-    while (Date.now() < end) {
-      try {
-        const current = await engine.get("counter");
-        const count = Number(new TextDecoder().decode(current?.value));
-        try {
-          if (await engine.compareAndSet("counter", current, entryOf(String(count + 1)))) sure++;
-        } catch (error) {
-          assertInstanceOf(error, EngineError);
-          unsure++;
-        }
-      } catch (error) {
-        assertInstanceOf(error, EngineError);
-      }
-    }
-    await cutting;
-    let counted = 0;
-    await eventually(async () => counted = Number(await textAt(engine, "counter")));
-    assert(
-      counted >= sure && counted <= sure + unsure,
-      `${counted}: ${sure} sure, ${unsure} unsure`,
-    );
+    await incrementsOnce(engine, () =>
+      database.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() " +
+          "AND datname = current_database()",
+      ));
   },
 );
 
