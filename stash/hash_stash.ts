@@ -946,7 +946,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    *
    * @param what Up to 100 tags, or a prefix that is not empty.
    * @returns How many entries it removed.
-   * @throws {TypeError} On no tags or prefix, both, or ones that are not strings or empty.
+   * @throws {TypeError} On neither tags nor a prefix, on both, or ones that are not strings or empty.
+   * An empty list of tags removes nothing.
    * @throws {RangeError} On more than 100 tags.
    *
    * @example

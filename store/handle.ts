@@ -21,7 +21,6 @@ import {
   type Header,
   opened,
   type StoredEntry,
-  taggedOf,
   valueOf,
   withHeader,
 } from "./header.ts";
@@ -1137,12 +1136,20 @@ export class Handle implements AsyncDisposable {
     const { ttl } = this.options;
     const isOwn = times.ttl !== undefined || times.expiresAt !== undefined || ttl !== Infinity;
     const expiresAt = isOwn ? deadline(times, ttl, timestamp) : entry?.expiresAt;
-    const before = tags === undefined ? entry && taggedOf(entry) : undefined;
-    const bytes = withTags(
-      await this.codec.encode(value),
-      before?.tags ?? tags,
-      before?.seq ?? seq,
-    );
+    const before = entry && opened(entry).header;
+    const fields: Header = {
+      // With the deadline stays what part of its time is that of a stale result.
+      stale: isOwn ? undefined : before?.stale,
+      // All that belongs to its tags stays: whose they are, and since when they have counted.
+      ...(tags === undefined
+        ? { tags: before?.tags, seq: before?.seq, row: before?.row, space: before?.space }
+        : tags.length > 0
+        ? { tags, seq }
+        : {}),
+    };
+    const encoded = await this.codec.encode(value);
+    const isPlain = Object.values(fields).every((field) => field === undefined);
+    const bytes = isPlain ? encoded : withHeader(encoded, fields);
     const next = { value: bytes, expiresAt, timestamp };
     return await this.#order.onKeys([text], "write", async () => {
       if (!await store.compareAndSet(text, entry, next)) return false;
@@ -1247,8 +1254,8 @@ export class Handle implements AsyncDisposable {
 }
 
 /** Stored bytes that say which tags they have; as they are, without any. */
-function withTags(bytes: Uint8Array, tags: readonly string[] = [], seq?: number): Uint8Array {
-  return tags.length === 0 ? bytes : withHeader(bytes, { tags, seq });
+function withTags(bytes: Uint8Array, tags: readonly string[] = []): Uint8Array {
+  return tags.length === 0 ? bytes : withHeader(bytes, { tags });
 }
 
 /** Those of the keys that are there. */

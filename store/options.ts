@@ -462,7 +462,7 @@ export function optionsJson(
   };
 }
 
-/** What differs from the defaults: JSON has no Infinity, and one that was given has no other name. */
+/** The option as plain data: JSON has no Infinity, and a bus of the user's own can't be kept. */
 function nearJson({ maxEntries, maxBytes, ttl, bus }: CheckedNear): NearJSON {
   const finite = (value: number) => Math.min(value, Number.MAX_SAFE_INTEGER);
   return {

@@ -10,15 +10,17 @@
  *   earlier numbers where it is lost. While not all may know yet that there is one, it says `new`.
  * - `t/TAG`: the number of the tag's last invalidation, from which on it counts.
  * - `i/TAG/STORE/KEY`: an entry that has the tag, until the entry's own deadline: written before the
- *   entry, and removed after it. What it says the entry says too, so that who removes an entry
- *   removes no row that another has written for the next one.
+ *   entry. It goes after it when the tag is invalidated; that of an entry which was removed, evicted
+ *   or given other tags is left to `prune`. What it says the entry says too, so that who removes an
+ *   entry removes no row that another has written for the next one.
  * - `p`: the invalidations under way, so that one that is cut off is brought to its end, whoever
  *   comes across it first.
- * - `f`: entries with a number below it can't be judged any more, as marks have been dropped.
+ * - `f`: what is stored for the first time with a number below it can't be judged any more, as marks
+ *   have been dropped.
  */
 import { decodeKey, encodeKey } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
-import { each, groupsOf } from "../engines/each.ts";
+import { batches, each, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
@@ -83,6 +85,11 @@ export interface IndexedEntry extends TaggedEntry {
   readonly text: string;
   /** What it and the rows of the index that are written for it have in common. */
   readonly row: string;
+  /**
+   * Whether it is one that was there, with another deadline or value: its number is as old as it is,
+   * and when it was read it was judged by the marks that may have been dropped since.
+   */
+  readonly isKept?: boolean;
   /** Its deadline, ms since the epoch. */
   readonly expiresAt?: number;
 }
@@ -181,8 +188,8 @@ export class TagSpace {
     const floor = numberOf(first);
     const last = new Map(tags.map((tag, i) => [tag, numberOf(found[i])]));
     const rows = new Map(rowKeys.flat().map((key, i) => [key, found[tags.length + i]]));
-    const isOvertaken = ({ tags, seq = 0 }: TaggedEntry) =>
-      seq < floor || tags.some((tag) => last.get(tag)! > seq);
+    const isOvertaken = ({ tags, seq = 0, isKept }: IndexedEntry) =>
+      !isKept && seq < floor || tags.some((tag) => last.get(tag)! > seq);
     const overtaken = entries.filter(isOvertaken);
     if (overtaken.length > 0) {
       // Where the count was lost, as the server evicted it, it has to go on above the marks.
@@ -275,11 +282,14 @@ export class TagSpace {
     const end = Date.now() - KEPT;
     let floor = 0;
     const old: string[] = [];
-    for await (const key of side.keys("t/")) {
-      const [number, at] = numbersOf(await side.getValue(key));
-      if (at >= end) continue;
-      old.push(key);
-      floor = Math.max(floor, number);
+    for await (const keys of batches(side.keys("t/"), PAGE)) {
+      const marks = await side.getValues(keys);
+      for (const [i, key] of keys.entries()) {
+        const [number, at] = numbersOf(marks[i]);
+        if (at >= end) continue;
+        old.push(key);
+        floor = Math.max(floor, number);
+      }
     }
     if (old.length > 0) await this.#raise(side, FLOOR, (last) => last < floor ? floor : undefined);
     for (const key of old) await this.#finishTag(side, unescape(key.slice(2)));

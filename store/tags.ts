@@ -313,9 +313,11 @@ export class Tags extends Decorator {
       if (header === undefined) return [text, entry];
       const { tags, seq = now } = header;
       // One that was stored before stays the tags' of the stash that stored it.
-      const space = header.row === undefined ? this.#space : this.#spaceOf(header);
+      const isKept = header.row !== undefined;
+      const space = isKept ? this.#spaceOf(header) : this.#space;
       if (!indexed.has(space)) indexed.set(space, []);
-      indexed.get(space)!.push({ dbname, text, tags, seq, row, expiresAt: entry.expiresAt });
+      const { expiresAt } = entry;
+      indexed.get(space)!.push({ dbname, text, tags, seq, row, isKept, expiresAt });
       const fields = { seq, row, space: space.dbname === dbname ? undefined : space.dbname };
       const tag = tags.length === 1 ? tags[0] : undefined;
       return [text, { ...entry, value: withHeader(entry.value, fields), tag }];

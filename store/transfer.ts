@@ -87,7 +87,7 @@ export async function loadStore(
     });
   }
   // As they are now: whoever gave them may change them as soon as the call has been made.
-  const all = Array.from(records as Iterable<StoredRecord>, (record) => ({ ...checked(record) }));
+  const all = Array.from(records as Iterable<StoredRecord>, checked);
   return await handle.onKeys("load", all.map(({ key }) => key), "write", async (store) => {
     for await (const batch of batches(all, BATCH, BATCH_BYTES, sizeOf)) {
       await loading.store(store, batch);
@@ -139,8 +139,12 @@ class Loading {
     const held = this.#held;
     this.#held = undefined;
     if (held === undefined || await this.#isStored(store, held)) return;
-    await store.delete(held[0].key);
+    const [{ key }] = held;
+    // A run may have begun since the first of them came.
+    await this.#handle.decideOtherwise([key]);
+    await store.delete(key);
     await store.setMany(held.map(pairOf));
+    if (hasRuns()) overtakeRuns(this.#handle.place, key);
   }
 
   async #append(store: Store, record: StoredRecord): Promise<void> {
@@ -219,8 +223,7 @@ function checked(record: StoredRecord): StoredRecord {
     if (time !== undefined) checkFiniteTime(name, time);
   }
   endOf(record);
-  checkTags(record.tags);
-  return record;
+  return { ...record, tags: checkTags(record.tags) };
 }
 
 function entryOf(record: StoredRecord): NewEntry {

@@ -40,6 +40,20 @@ testOnEngines("entry and touch", {
     assertEquals(fresh!.expiresAt! - fresh!.freshUntil!, 60_000);
   },
 
+  async "modify keeps with the deadline what part of it is stale"(stash) {
+    await stash.getOrSet("k", () => 1, { ttl: 30_000, staleIfError: 60_000, tags: ["t"] });
+    const before = await stash.entry("k");
+    await stash.modify("k", (value) => Number(value) + 1);
+    const after = await stash.entry("k");
+    assertEquals([after?.value, after?.tags], [2, ["t"]]);
+    assertEquals(after!.expiresAt! - after!.freshUntil!, 60_000);
+    assertEquals(after?.freshUntil, before?.freshUntil);
+    // A deadline of its own is one until which it is fresh.
+    await stash.modify("k", (value) => Number(value) + 1, { ttl: 30_000 });
+    const own = await stash.entry("k");
+    assertEquals([own?.value, own?.freshUntil], [3, own?.expiresAt]);
+  },
+
   async "a result that dump and load have moved is stale when it was"(stash, bed) {
     await stash.getOrSet("k", () => 1, { ttl: 20, staleIfError: 60_000 });
     const before = await stash.entry("k");

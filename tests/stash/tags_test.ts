@@ -387,7 +387,36 @@ testOnEngines("tags", {
       "i",
     ]);
     assertEquals(await stash.get("there"), 2);
+    // What is older than the marks that were dropped can be kept on: it was there all the time.
+    assertEquals(await stash.touch("there", { ttl: 600_000 }), true);
+    assertEquals(await stash.get("there"), 2);
+    assertEquals(await stash.modify("there", (value) => Number(value) + 1), 3);
+    assertEquals([await stash.get("there"), (await stash.entry("there"))?.tags], [3, ["b"]]);
     assertEquals(await stash.invalidate({ tags: ["b"] }), 1);
+    assertEquals(await stash.get("there"), undefined);
+  },
+
+  async "modify through a stash on a function's store leaves the entry the tags that it has"(
+    stash,
+    bed,
+  ) {
+    const f = stash.stashedResult((x: number) => x, { name: "f", tags: ["t"] });
+    await f(2);
+    await using own = bed.stash({ name: stash.name, dbname: f.stash.dbname });
+    assertEquals(await own.modify([2], (value) => Number(value) + 1), 3);
+    assertEquals(await f.peek(2), 3);
+    assertEquals(await stash.invalidate({ tags: ["t"] }), 1);
+    assertEquals([await f.peek(2), await own.size()], [undefined, 0]);
+  },
+
+  async "load keeps the tags as they were at the call"(stash) {
+    const value = await stash.encodeValue(1);
+    const tags = ["a", "a"];
+    await stash.load([{ key: "k", value, version: 1, tags }]);
+    tags.push("zzz");
+    tags[0] = "q";
+    assertEquals((await stash.entry("k"))?.tags, ["a"]);
+    assertEquals(await stash.invalidate({ tags: ["a"] }), 1);
   },
 });
 
