@@ -187,7 +187,7 @@ export class Claim {
   async #replace(expected: Entry | undefined, next: NewEntry): Promise<boolean | undefined> {
     const [store, key, lease] = [this.#store!, this.#key, this.#lease];
     if (lease === undefined) return await store.compareAndSet(key, expected, next) || undefined;
-    const current = await lease.current();
+    const current = lease.takeForeseen() ?? await lease.current();
     if (current === undefined) return false;
     if (store.supports.guard === true) {
       if (await store.compareAndSet(key, expected, next, lease.guard(current))) return true;
