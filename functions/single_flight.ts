@@ -934,13 +934,14 @@ export async function storeResult(
     // The modify around it would find the entry changed, and run its function again, for ever.
     target.refuseInModify(job.text, "store a result inside the modify of its key");
     if (!await claimed.store(entry)) return;
+    // Of what was not tried nobody knows whether it works.
+    target.bypass?.wrote();
     target.stats.sets++;
     target.watch.stored(job.text, entry.value.length);
     await dropError(job);
   };
   try {
     await (isInside ? store() : target.run("store", store));
-    target.bypass?.wrote();
   } catch (error) {
     if (!target.bypass?.failedToWrite(error, job)) reportTo(job, error);
   }

@@ -284,6 +284,31 @@ Deno.test("bypass: where only writing fails, what is stored is served", strict, 
   }
 });
 
+Deno.test(
+  "bypass: a result that was not to be stored is no sign that writing works",
+  strict,
+  async () => {
+    const engine = new FailingEngine();
+    const { stash: owned, errors } = stashOn(engine);
+    await using stash = owned;
+    await stash.set("key", 0);
+    await stash.delete("key");
+    engine.fails = "writes";
+    const options = { lock: "process" } as const;
+    assertEquals(await stash.getOrSet("first", () => 1, options), 1);
+    assertEquals(errors.length, 1);
+    // Now one may write again: the one whose result is decided against while it is made.
+    await sleep(1_100);
+    const decided = async () => {
+      await assertRejects(() => stash.delete("key"), EngineError);
+      return 2;
+    };
+    assertEquals(await stash.getOrSet("key", decided, options), 2);
+    assertEquals(await stash.getOrSet("third", () => 3, options), 3);
+    assertEquals(errors.length, 1);
+  },
+);
+
 Deno.test("bypass: a store that goes while a function runs", strict, async () => {
   const engine = new FailingEngine();
   const { stash: owned, errors } = stashOn(engine);
