@@ -187,7 +187,7 @@ export class Claim {
   async #replace(expected: Entry | undefined, next: NewEntry): Promise<boolean | undefined> {
     const [store, key, lease] = [this.#store!, this.#key, this.#lease];
     if (lease === undefined) return await store.compareAndSet(key, expected, next) || undefined;
-    const current = await lease.current();
+    const current = lease.takeForeseen() ?? await lease.current();
     if (current === undefined) return false;
     if (store.supports.guard === true) {
       if (await store.compareAndSet(key, expected, next, lease.guard(current))) return true;
@@ -934,13 +934,14 @@ export async function storeResult(
     // The modify around it would find the entry changed, and run its function again, for ever.
     target.refuseInModify(job.text, "store a result inside the modify of its key");
     if (!await claimed.store(entry)) return;
+    // Of what was not tried nobody knows whether it works.
+    target.bypass?.wrote();
     target.stats.sets++;
     target.watch.stored(job.text, entry.value.length);
     await dropError(job);
   };
   try {
     await (isInside ? store() : target.run("store", store));
-    target.bypass?.wrote();
   } catch (error) {
     if (!target.bypass?.failedToWrite(error, job)) reportTo(job, error);
   }

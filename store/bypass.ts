@@ -24,10 +24,15 @@ class Breaker {
     return this.#pause > 0;
   }
 
+  /** Whether it is time to ask it. */
+  get isDue(): boolean {
+    return !this.isDown || now() >= this.#next;
+  }
+
   /** Whether the caller may ask it; while it is down he is to say how that went. */
   mayAsk(): boolean {
     if (!this.isDown) return true;
-    if (now() < this.#next) return false;
+    if (!this.isDue) return false;
     // One who never says how it went keeps the others from asking only for so long.
     this.#next = now() + LONGEST_PAUSE;
     this.#isAsked = true;
@@ -96,7 +101,12 @@ export class Bypass {
    */
   leavesOut(asking: Asking): boolean {
     if (!this.isUnreadable) return false;
-    if (this.#reads.mayAsk() && this.#making.mayAsk()) void this.#probe(asking);
+    // One question is for both: who is told to ask has to ask, or nobody does for a long time.
+    const both = [this.#reads, this.#making];
+    if (both.every((breaker) => breaker.isDue)) {
+      for (const breaker of both) breaker.mayAsk();
+      void this.#probe(asking);
+    }
     return true;
   }
 
@@ -137,7 +147,12 @@ export class Bypass {
       await target.run("open", (store) => store.get(text), true);
     } catch (error) {
       // That an entry is damaged is an answer too.
-      if (error instanceof EngineError) return void this.failedToRead(error, asking);
+      if (error instanceof EngineError) {
+        this.failedToRead(error, asking);
+        // Of the other the answer says nothing: it is asked again as soon as this one.
+        for (const breaker of [this.#reads, this.#making]) if (breaker.isDown) breaker.failed();
+        return;
+      }
     }
     // What kept it from being read kept it from being written: the next one finds that out.
     for (const breaker of [this.#reads, this.#making, this.#writes]) breaker.worked();

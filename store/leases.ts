@@ -188,12 +188,20 @@ export class Lease implements AsyncDisposable {
 
   /** The lease as it stands in the store, if it is still this one. */
   async current(): Promise<Entry | undefined> {
-    const foreseen = this.#foreseen;
-    this.#foreseen = undefined;
-    return foreseen ?? this.#ownOf(await this.#leases.get(this.#key));
+    return this.#ownOf(await this.#leases.get(this.#key));
   }
 
-  /** Looks at many leases of one store at once: what is seen is the next that `current` gives. */
+  /**
+   * What {@linkcode foresee} saw, once; `undefined`: nothing. It may be so no more: only for who
+   * makes a `compareAndSet` depend on it.
+   */
+  takeForeseen(): Entry | undefined {
+    const foreseen = this.#foreseen;
+    this.#foreseen = undefined;
+    return foreseen;
+  }
+
+  /** Looks at many leases of one store at once, for each to be taken up by `takeForeseen`. */
   static async foresee(own: readonly Lease[]): Promise<void> {
     const entries = await readAll(own[0].#leases, own.map((lease) => lease.#key));
     for (const [i, lease] of own.entries()) lease.#foreseen = lease.#ownOf(entries[i]);

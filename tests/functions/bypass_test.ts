@@ -10,6 +10,7 @@ import {
 import type { Entry, NewEntry } from "../../engines/engine.ts";
 import { memory } from "../../engines/memory/mod.ts";
 import { DecodeError, EngineError, HashStash, type HashStashOptions } from "../../mod.ts";
+import { Bypass } from "../../store/bypass.ts";
 import { testOnEngines } from "../support/on_engines.ts";
 import { whileReadOnly } from "../support/read_only.ts";
 import { eventually } from "../support/servers.ts";
@@ -220,6 +221,35 @@ Deno.test("bypass: a store that fails is asked again by one caller at a time", s
   assertEquals(errors.length, 2);
 });
 
+Deno.test(
+  "bypass: a store that failed in two ways is asked again when both are due",
+  strict,
+  async () => {
+    const down = (code?: string) =>
+      new EngineError("down", {
+        engine: "any",
+        operation: "get",
+        cause: Object.assign(new Error("down"), { code }),
+      });
+    const failures = [down(), down("ENOSPC")];
+    const reported: unknown[] = [];
+    const bypass = new Bypass();
+    // What the probes bring: a failure of one kind at first, and then an answer.
+    const answers = [failures[0]];
+    const target = {
+      run: () => answers.length > 0 ? Promise.reject(answers.shift()) : Promise.resolve(),
+      report: (error: unknown) => void reported.push(error),
+    };
+    const asking = { target, text: "key" } as unknown as Parameters<Bypass["leavesOut"]>[0];
+    bypass.failedToRead(failures[0], asking);
+    // The one is due when the other is not yet.
+    await sleep(700);
+    bypass.failedToRead(failures[1], asking);
+    await eventually(() => assertEquals(bypass.leavesOut(asking), false));
+    assertEquals(reported, [...failures, failures[0]]);
+  },
+);
+
 Deno.test("bypass: where only writing fails, what is stored is served", strict, async () => {
   const engine = new FailingEngine();
   const { stash: owned, errors } = stashOn(engine);
@@ -253,6 +283,31 @@ Deno.test("bypass: where only writing fails, what is stored is served", strict, 
     });
   }
 });
+
+Deno.test(
+  "bypass: a result that was not to be stored is no sign that writing works",
+  strict,
+  async () => {
+    const engine = new FailingEngine();
+    const { stash: owned, errors } = stashOn(engine);
+    await using stash = owned;
+    await stash.set("key", 0);
+    await stash.delete("key");
+    engine.fails = "writes";
+    const options = { lock: "process" } as const;
+    assertEquals(await stash.getOrSet("first", () => 1, options), 1);
+    assertEquals(errors.length, 1);
+    // Now one may write again: the one whose result is decided against while it is made.
+    await sleep(1_100);
+    const decided = async () => {
+      await assertRejects(() => stash.delete("key"), EngineError);
+      return 2;
+    };
+    assertEquals(await stash.getOrSet("key", decided, options), 2);
+    assertEquals(await stash.getOrSet("third", () => 3, options), 3);
+    assertEquals(errors.length, 1);
+  },
+);
 
 Deno.test("bypass: a store that goes while a function runs", strict, async () => {
   const engine = new FailingEngine();

@@ -17,7 +17,13 @@ import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
 import { inTime } from "../../platform/timers.ts";
-import { Lease, LeaseWatch, pruneLeases, revokeLeasesOf } from "../../store/leases.ts";
+import {
+  Lease,
+  LeaseWatch,
+  pruneLeases,
+  revokeLeases,
+  revokeLeasesOf,
+} from "../../store/leases.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { entryOf, keysOf, textOf } from "../support/entries.ts";
@@ -503,6 +509,17 @@ Deno.test("leases: a beat whose answer comes late is not taken for one that stoo
   assertEquals(await watch.hasLapsed(leases, lease!), false);
   leases.afterRead = () => Promise.resolve();
   assertEquals(await watch.hasLapsed(leases, lease!), true, "it stood still for longer than that");
+});
+
+Deno.test("leases: what was foreseen is not taken for what is there", async () => {
+  await using leases = await HeldUp.open();
+  await using lease = await Lease.take(leases, "key", { ms: 60_000 }, new LeaseWatch());
+  assert(lease !== undefined);
+  await Lease.foresee([lease]);
+  await revokeLeases(leases, ["key"]);
+  assertEquals(await lease.current(), undefined);
+  assert(lease.takeForeseen() !== undefined);
+  assertEquals(lease.takeForeseen(), undefined, "it is given once");
 });
 
 const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
