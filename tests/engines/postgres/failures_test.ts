@@ -1,6 +1,7 @@
 /** What the postgres engine does when the server does not do what it should. */
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import pg from "pg";
+import { DecodeError } from "../../../codec/errors.ts";
 import { hash } from "../../../codec/hash.ts";
 import { EngineError } from "../../../engines/errors.ts";
 import { PostgresError } from "../../../engines/postgres/errors.ts";
@@ -535,7 +536,9 @@ Deno.test("postgres: a value that is too large", strict, async () => {
   await using database = await makeDatabase();
   await using engine = await openPostgres({ url: database.url });
   await engine.set("key", entryOf("before"));
-  const value = new Uint8Array(256 * 1024 * 1024 + 1);
+  // Its text in hex would be longer than the longest string.
+  const size = 268_435_444;
+  const value = new Uint8Array(size);
   for (
     const store of [
       () => engine.set("key", entryOf(value)),
@@ -546,6 +549,27 @@ Deno.test("postgres: a value that is too large", strict, async () => {
     await assertRejects(async () => void await store(), RangeError, "too large");
   }
   assertEquals(await textAt(engine, "key"), "before");
+  // By hand, which the server takes.
+  await database.sql(
+    `ALTER TABLE hashstash ALTER value SET STORAGE EXTENDED; INSERT INTO hashstash (store, key, value) ` +
+      `VALUES ('name:main', 'large', convert_to(repeat('x', ${size}), 'UTF8'))`,
+  );
+  for (
+    const read of [
+      () => engine.get("large"),
+      () => engine.getValue("large"),
+      () => engine.getMany(["key", "large"]),
+      () => Promise.all([engine.getValue("key"), engine.getValue("large")]),
+      () => Array.fromAsync(engine.entries("large")),
+    ]
+  ) {
+    const error = await assertRejects(async () => void await read(), DecodeError);
+    assert(error.message.includes("larger than the client can receive"), error.message);
+    assertEquals([error.key, error.kind], ["large", "foreign"]);
+  }
+  assertEquals(await textAt(engine, "key"), "before");
+  assertEquals([await engine.has("large"), await engine.size()], [true, 2]);
+  assertEquals(await engine.delete("large"), true);
 });
 
 Deno.test("postgres: a function whose store goes away in the middle", strict, async () => {
