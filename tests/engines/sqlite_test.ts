@@ -21,6 +21,8 @@ import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
+import { nodeDriver } from "../../engines/sqlite/node.ts";
+import { makeTablesAnew } from "../../engines/sqlite/rescue.ts";
 import { runScript } from "../support/child.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -261,6 +263,18 @@ test("makes a damaged stash usable again by clear, whatever of it is damaged", a
     assertEquals(await stash.getAll("key 1"), ["new", "newer"]);
     assertEquals((await stash.check()).problems, [], `page ${page}`);
   }
+});
+
+test("has its tables also where a damaged file can't be written anew", () => {
+  const connection = nodeDriver.connect(":memory:", { busyTimeout: 0 });
+  const create = () => connection.exec("CREATE TABLE IF NOT EXISTS entries (key)");
+  create();
+  connection.exec("INSERT INTO entries VALUES ('old')");
+  // As many as SQLite takes: it writes a file anew by way of one more.
+  for (let i = 0; i < 10; i++) connection.exec(`ATTACH ':memory:' AS other${i}`);
+  assertThrows(() => makeTablesAnew(connection, ["entries"], create), Error, "too many attached");
+  assertEquals(connection.prepare("SELECT * FROM entries").all(), []);
+  connection.close();
 });
 
 test("keeps an entry that is set while a check removes what was damaged", async (bed) => {
