@@ -75,6 +75,24 @@ const DOING: Record<EngineOperation, string> = {
   stores: "list stores of",
 };
 
+/** Operations that change something. `check` of a server names what it finds, and mends nothing. */
+const CHANGES: readonly EngineOperation[] = [
+  "set",
+  "setMany",
+  "delete",
+  "deleteMany",
+  "deleteUnchanged",
+  "compareAndSet",
+  "clear",
+  "prune",
+];
+
+/** Why an operation got no answer from a server, and what that means for what it was to change. */
+export function withoutAnswer(operation: EngineOperation, because: string): string {
+  if (!CHANGES.includes(operation)) return because;
+  return `${because}; whether the change was made is not known`;
+}
+
 /** The error for an operation that the backend failed: `Cannot get entry in engine "redis": …`. */
 export function engineError(
   engine: string,

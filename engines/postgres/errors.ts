@@ -4,18 +4,8 @@
  */
 import { errorCode, isPermissionDenied } from "../../platform/errors.ts";
 import type { EngineOperation } from "../engine.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, withoutAnswer } from "../errors.ts";
 import type { PostgresAddress } from "./address.ts";
-
-const CHANGES: readonly EngineOperation[] = [
-  "set",
-  "setMany",
-  "delete",
-  "deleteMany",
-  "compareAndSet",
-  "clear",
-  "prune",
-];
 
 /** What npm:pg and the system say when a connection went. */
 const LOST =
@@ -203,8 +193,7 @@ export function explainPostgres(
 ): string | undefined {
   if (!(error instanceof PostgresError)) return undefined;
   const because = meaningOf(error, address);
-  if (!error.isUnsure || !CHANGES.includes(operation)) return because;
-  return `${because}; whether the change was made is not known`;
+  return error.isUnsure ? withoutAnswer(operation, because) : because;
 }
 
 function meaningOf({ code, message, isLate }: PostgresError, address: PostgresAddress): string {

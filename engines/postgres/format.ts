@@ -1,5 +1,6 @@
 /** How stores, keys and entries look in the table, and what goes to the server and comes from it. */
-import { Buffer } from "node:buffer";
+import { Buffer, constants } from "node:buffer";
+import { DecodeError } from "../../codec/errors.ts";
 import { hash } from "../../codec/hash.ts";
 import type { EngineLocation, Entry, NewEntry } from "../engine.ts";
 import { textAfter } from "../text_range.ts";
@@ -12,8 +13,11 @@ const MAX_STORE = 1_000;
 export const MAX_KEY = 1_600;
 /** How much of a longer key is in the index: with its hash it is longer than any whole one. */
 const CUT = 1_540;
-/** What the client can receive of one value: its text in hex is twice as long, and a string. */
-const MAX_VALUE = 256 * 1024 * 1024;
+/**
+ * What the client can receive of one value, bytes: it comes as `\\x` and two digits for each byte, and
+ * npm:pg makes one string of all that. Of a longer one it throws where nobody can catch it.
+ */
+export const MAX_VALUE = Math.floor((constants.MAX_STRING_LENGTH - 2) / 2);
 
 /** The column `store` of a location: `name:dbname`, with `%` and `:` in them percent-encoded. */
 export function storeText({ name, dbname }: EngineLocation): string {
@@ -173,9 +177,12 @@ function toBigint(number: number): Buffer {
 /** A row of a key: key, long_key. */
 export type KeyRow = [key: string, longKey: string | null];
 
+/** The value of a row; `null`: it is longer than what the client can receive. */
+export type ValueColumn = Buffer | null;
+
 /** A row of an entry: value, timestamp, expires_at, the time that is left, revision, long_key. */
 export type EntryRow = [
-  value: Buffer,
+  value: ValueColumn,
   timestamp: string,
   expiresAt: string | null,
   left: string | null,
@@ -184,15 +191,31 @@ export type EntryRow = [
 ];
 
 /**
+ * The value of a row.
+ *
+ * @throws {DecodeError} When it did not come with the row.
+ */
+export function toValue(key: string, value: ValueColumn): Buffer {
+  if (value !== null) return value;
+  throw new DecodeError(
+    `its value is larger than the client can receive, ${MAX_VALUE} bytes; another program put it ` +
+      `there: delete the entry, or read it by SQL`,
+    { key, kind: "foreign" },
+  );
+}
+
+/**
  * The entry of a row.
  *
  * @param agree Whether the server's clock shows the same time as ours.
+ * @throws {DecodeError} When its value did not come with the row.
  */
 export function toEntry(
+  key: string,
   [value, timestamp, expiresAt, left, revision]: EntryRow,
   agree: boolean,
 ): Entry {
-  const entry = { value, timestamp: Number(timestamp), revision };
+  const entry = { value: toValue(key, value), timestamp: Number(timestamp), revision };
   if (expiresAt === null) return entry;
   return { ...entry, expiresAt: agree ? Number(expiresAt) : Math.ceil(Date.now() + Number(left)) };
 }

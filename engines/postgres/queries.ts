@@ -1,5 +1,5 @@
 /** What is asked of the table. Each is one statement: all of it takes effect, or nothing. */
-import type { PostgresValue } from "./format.ts";
+import { MAX_VALUE, type PostgresValue } from "./format.ts";
 
 /** A statement that each connection prepares once, by its name. */
 export interface PostgresQuery {
@@ -28,8 +28,10 @@ const deadline = (point: string, left: string) =>
   `coalesce(${point}::bigint, ${NOW}::bigint + ${left}::bigint)`;
 
 const RANGE = "(e.store, e.key) >= ($1, $2) AND (e.store, e.key) < ($3, $4)";
+/** A value, or NULL where it is larger than the client can receive: its length is known unread. */
+const VALUE = `CASE WHEN octet_length(e.value) <= ${MAX_VALUE} THEN e.value END`;
 const ENTRY =
-  `e.value, e.timestamp, e.expires_at, (e.expires_at - ${NOW})::float8, e.revision, e.long_key`;
+  `${VALUE}, e.timestamp, e.expires_at, (e.expires_at - ${NOW})::float8, e.revision, e.long_key`;
 const OVERWRITE = "UPDATE SET value = excluded.value, timestamp = excluded.timestamp, " +
   "expires_at = excluded.expires_at, revision = excluded.revision, long_key = excluded.long_key";
 /** A mark of a write: 53 random bits, a number in JavaScript and in most other places. */
@@ -88,7 +90,7 @@ export function tableQueries(parts: readonly string[]) {
     /** store, key */
     getValue: statement(
       "getValue",
-      `SELECT e.value, e.long_key FROM ${table} e WHERE ${own} AND ${isLive("e")}`,
+      `SELECT ${VALUE}, e.long_key FROM ${table} e WHERE ${own} AND ${isLive("e")}`,
     ),
     /** store, keys */
     getMany: statement(
@@ -99,7 +101,7 @@ export function tableQueries(parts: readonly string[]) {
     /** store, keys */
     getValues: statement(
       "getValues",
-      `SELECT e.key, e.value, e.long_key FROM ${table} e ` +
+      `SELECT e.key, ${VALUE}, e.long_key FROM ${table} e ` +
         `WHERE e.store = $1 AND e.key = ANY ($2::text[]) AND ${isLive("e")}`,
     ),
     /** store, key */

@@ -1,4 +1,3 @@
-import type { Buffer } from "node:buffer";
 import { DecodeError } from "../../codec/errors.ts";
 import { groupsOf } from "../each.ts";
 import type { Entry, EntryValue, FoundStore, NewEntry, StoreUsage } from "../engine.ts";
@@ -22,6 +21,8 @@ import {
   toEntry,
   toKey,
   toTime,
+  toValue,
+  type ValueColumn,
 } from "./format.ts";
 import type { PostgresQuery } from "./queries.ts";
 
@@ -155,7 +156,7 @@ export class PostgresStore {
       const { agree } = this.#connection.clocks;
       for (const [key, ...row] of rows) {
         const whole = row[5] ?? key;
-        if (whole.startsWith(prefix)) yield [whole, toEntry(row, agree)];
+        if (whole.startsWith(prefix)) yield [whole, toEntry(whole, row, agree)];
       }
       const last = rows.at(-1);
       if (last === undefined) return;
@@ -241,34 +242,34 @@ export class PostgresStore {
     const { rows: [row] } = await this.#run<EntryRow>("get", [this.#store, column]);
     if (row === undefined) return undefined;
     checkLongKey(key, row[5]);
-    return toEntry(row, this.#connection.clocks.agree);
+    return toEntry(key, row, this.#connection.clocks.agree);
   }
 
   async #value(key: string): Promise<EntryValue | undefined> {
     const { key: column } = toKey(key);
-    type ValueRow = [value: Buffer, longKey: string | null];
+    type ValueRow = [value: ValueColumn, longKey: string | null];
     const { rows: [row] } = await this.#run<ValueRow>("getValue", [this.#store, column]);
     if (row === undefined) return undefined;
     const [value, longKey] = row;
     checkLongKey(key, longKey);
-    return { value };
+    return { value: toValue(key, value) };
   }
 
   #entryBatch(keys: string[]): Promise<(Entry | Error | undefined)[]> {
     const { agree } = this.#connection.clocks;
     return this.#batch<Entry, [string, ...EntryRow]>("getMany", keys, (key, [, ...row]) => {
       checkLongKey(key, row[5]);
-      return toEntry(row, agree);
+      return toEntry(key, row, agree);
     });
   }
 
   #valueBatch(keys: string[]): Promise<(EntryValue | Error | undefined)[]> {
-    return this.#batch<EntryValue, [string, Buffer, string | null]>(
+    return this.#batch<EntryValue, [string, ValueColumn, string | null]>(
       "getValues",
       keys,
       (key, [, value, longKey]) => {
         checkLongKey(key, longKey);
-        return { value };
+        return { value: toValue(key, value) };
       },
     );
   }

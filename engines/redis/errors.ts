@@ -5,17 +5,8 @@
 import { DecodeError } from "../../codec/errors.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
 import type { EngineOperation } from "../engine.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, withoutAnswer } from "../errors.ts";
 import type { RedisAddress } from "./address.ts";
-
-const CHANGES: readonly EngineOperation[] = [
-  "set",
-  "setMany",
-  "delete",
-  "deleteMany",
-  "compareAndSet",
-  "clear",
-];
 
 /** What ioredis says of a command when its connection went. */
 const LOST =
@@ -198,8 +189,7 @@ export function explainRedis(
       `reading its data, or raise the option "timeout"`
     : MEANINGS.find(([pattern]) => pattern.test(message))?.[1](path, message) ??
       `${path} says: ${message}`;
-  if (!error.isUnsure || !CHANGES.includes(operation)) return because;
-  return `${because}; whether the change was made is not known`;
+  return error.isUnsure ? withoutAnswer(operation, because) : because;
 }
 
 /** Whether the server holds something else than a string there. */

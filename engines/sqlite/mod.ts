@@ -33,7 +33,7 @@ import { DatabaseHandle } from "./database.ts";
 import type { SqlConnection, SqlValue } from "./driver.ts";
 import { checkSize, withoutGarbled } from "./format.ts";
 import { isDiskFull } from "../file_failures.ts";
-import { isSmallAndDamaged, rewrite } from "./rescue.ts";
+import { rewrite } from "./rescue.ts";
 import { EntryTable } from "./store.ts";
 import { explainSql, isDamaged, transact } from "./transaction.ts";
 import { countRows } from "./usage.ts";
@@ -204,10 +204,6 @@ class SqliteEngine implements Engine {
       return await makeAnew();
     }
     await this.#giveBack();
-    const { connection } = this.#database;
-    await this.#afterwards(() =>
-      this.#database.remove(() => isSmallAndDamaged(connection) && rewrite(connection))
-    );
   }
 
   async prune(): Promise<number> {
@@ -286,22 +282,28 @@ class SqliteEngine implements Engine {
     }
   }
 
-  /** Gives the pages that are no longer used back to the file system. */
+  /**
+   * Gives the pages that are no longer used back to the file system, after what the caller wanted,
+   * which is done: where that can't be, all stays as it is.
+   */
   async #giveBack(): Promise<void> {
-    await this.#afterwards(() =>
-      this.#database.removeAll(VACUUM_PAGES, (table, limit) => {
+    try {
+      await this.#database.removeAll(VACUUM_PAGES, (table, limit) => {
         const removed = table.giveBack(limit);
         return { taken: removed, removed };
-      })
-    );
+      });
+    } catch (error) {
+      if (isDamaged(error)) await this.#replaceFreePages();
+      else if (!isDiskFull(error)) throw error;
+    }
   }
 
-  /** Tidies up after what the caller wanted, which is done: where it can't be, all stays as it is. */
-  async #afterwards(tidy: () => Awaitable<unknown>): Promise<void> {
+  /** Good pages in the place of free ones that are damaged, where the next set would need them. */
+  async #replaceFreePages(): Promise<void> {
     try {
-      await tidy();
+      await this.#database.remove(() => rewrite(this.#database.connection));
     } catch (error) {
-      if (!isDiskFull(error) && !isDamaged(error)) throw error;
+      if (!isDiskFull(error)) throw error;
     }
   }
 }

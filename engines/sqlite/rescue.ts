@@ -52,7 +52,15 @@ export function makeTablesAnew(
   } finally {
     connection.exec("PRAGMA writable_schema = RESET");
   }
-  rewrite(connection);
+  try {
+    rewrite(connection);
+  } finally {
+    // Also where that fails, on a full disk say: the tables are gone, and nobody else makes them.
+    createAnew(create);
+  }
+}
+
+function createAnew(create: () => void): void {
   const cause = unlessDamaged(create);
   if (cause instanceof Error) {
     throw new RefusedError(

@@ -19,8 +19,10 @@ import { delay } from "../../platform/timers.ts";
 import { whenFree } from "../../engines/sqlite/transaction.ts";
 import { EngineError } from "../../engines/errors.ts";
 import { HashStash } from "../../mod.ts";
-import type { EngineFactory } from "../../engines/engine.ts";
+import type { EngineFactory, NewEntry } from "../../engines/engine.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
+import { nodeDriver } from "../../engines/sqlite/node.ts";
+import { makeTablesAnew } from "../../engines/sqlite/rescue.ts";
 import { runScript } from "../support/child.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -261,6 +263,61 @@ test("makes a damaged stash usable again by clear, whatever of it is damaged", a
     assertEquals(await stash.getAll("key 1"), ["new", "newer"]);
     assertEquals((await stash.check()).problems, [], `page ${page}`);
   }
+});
+
+test("clears a store whatever page that is free is overwritten", async (bed) => {
+  const pairs = Array.from(
+    { length: 60 },
+    (_, i): [string, NewEntry] => [`key ${i}`, entryOf("v".repeat(900))],
+  );
+  await openIn(bed).then((engine) => engine.setMany(pairs));
+  await bed.close();
+  const database = new DatabaseSync(fileOf(bed));
+  database.exec("DELETE FROM main WHERE rowid BETWEEN 10 AND 55");
+  assertGreater(Number(Object.values(database.prepare("PRAGMA freelist_count").get()!)[0]), 5);
+  database.close();
+  const whole = await Deno.readFile(fileOf(bed));
+  for (let page = 1; page < whole.byteLength / 4_096; page++) {
+    for (const content of [0xFF, 0]) {
+      await Deno.writeFile(
+        fileOf(bed),
+        whole.slice().fill(content, page * 4_096, (page + 1) * 4_096),
+      );
+      const engine = await openIn(bed);
+      await engine.clear();
+      await engine.setMany(pairs);
+      assertEquals((await engine.check({ fix: false })).problems, [], `page ${page}`);
+      assertEquals(await engine.size(), 60);
+      await bed.close();
+    }
+  }
+});
+
+test("looks at what it clears, and not at the rest of the file", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("key", entryOf("value"));
+  const version = () => shell(fileOf(bed), "PRAGMA schema_version");
+  // A fault in it is another program's: for that the file is not written anew.
+  await shell(
+    fileOf(bed),
+    `CREATE TABLE notes (number CHECK (number > 0)); PRAGMA ignore_check_constraints = ON;
+     INSERT INTO notes VALUES (-1)`,
+  );
+  const before = await version();
+  await engine.clear();
+  assertEquals([await engine.size(), await version()], [0, before]);
+});
+
+test("has its tables also where a damaged file can't be written anew", () => {
+  const connection = nodeDriver.connect(":memory:", { busyTimeout: 0 });
+  const create = () => connection.exec("CREATE TABLE IF NOT EXISTS entries (key)");
+  create();
+  connection.exec("INSERT INTO entries VALUES ('old')");
+  // As many as SQLite takes: it writes a file anew by way of one more.
+  for (let i = 0; i < 10; i++) connection.exec(`ATTACH ':memory:' AS other${i}`);
+  assertThrows(() => makeTablesAnew(connection, ["entries"], create), Error, "too many attached");
+  assertEquals(connection.prepare("SELECT * FROM entries").all(), []);
+  connection.close();
 });
 
 test("keeps an entry that is set while a check removes what was damaged", async (bed) => {

@@ -1,6 +1,7 @@
 /** What the postgres engine does when the server does not do what it should. */
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import pg from "pg";
+import { DecodeError } from "../../../codec/errors.ts";
 import { hash } from "../../../codec/hash.ts";
 import { EngineError } from "../../../engines/errors.ts";
 import { PostgresError } from "../../../engines/postgres/errors.ts";
@@ -111,9 +112,26 @@ Deno.test("postgres: a link that is open and dead", strict, async () => {
   {
     await using engine = await openPostgres({ url, timeout: 400 });
     await engine.set("key", entryOf("before"));
-    proxy.isSilent = true;
-    const unsure = await fails(() => engine.set("key", entryOf("no")), "400 ms", "set");
-    assert(unsure.message.includes("whether the change was made is not known"), unsure.message);
+    const before = await engine.get("key");
+    assert(before !== undefined);
+    const changes = {
+      set: () => engine.set("key", entryOf("no")),
+      setMany: () => engine.setMany([["key", entryOf("no")]]),
+      delete: () => engine.delete("key"),
+      deleteMany: () => engine.deleteMany(["key"]),
+      deleteUnchanged: () => engine.deleteUnchanged([["key", before]]),
+      compareAndSet: () => engine.compareAndSet("key", before, undefined),
+      clear: () => engine.clear(),
+      prune: () => engine.prune(),
+    };
+    for (const [operation, call] of Object.entries(changes)) {
+      // Only what was sent may have been done.
+      proxy.isSilent = false;
+      await eventually(() => engine.has("key"));
+      proxy.isSilent = true;
+      const unsure = await fails(call, "does not answer within 400 ms", operation, 1_500);
+      assert(unsure.message.includes("whether the change was made is not known"), unsure.message);
+    }
     const calls = {
       get: () => engine.get("key"),
       has: () => engine.has("key"),
@@ -121,13 +139,11 @@ Deno.test("postgres: a link that is open and dead", strict, async () => {
       byteSize: () => engine.byteSize(),
       check: () => engine.check({ fix: true }),
       getMany: () => engine.getMany(["key", "other"]),
-      setMany: () => engine.setMany([["key", entryOf("no")]]),
-      clear: () => engine.clear(),
-      prune: () => engine.prune(),
       keys: () => Array.fromAsync(engine.keys()),
     };
     for (const [operation, call] of Object.entries(calls)) {
-      await fails(call, "does not answer within 400 ms", operation, 1_500);
+      const error = await fails(call, "does not answer within 400 ms", operation, 1_500);
+      assert(!error.message.includes("is not known"), error.message);
     }
     // Many at once wait no longer than for a connection and for an answer.
     await Promise.all(
@@ -535,7 +551,9 @@ Deno.test("postgres: a value that is too large", strict, async () => {
   await using database = await makeDatabase();
   await using engine = await openPostgres({ url: database.url });
   await engine.set("key", entryOf("before"));
-  const value = new Uint8Array(256 * 1024 * 1024 + 1);
+  // Its text in hex would be longer than the longest string.
+  const size = 268_435_444;
+  const value = new Uint8Array(size);
   for (
     const store of [
       () => engine.set("key", entryOf(value)),
@@ -546,6 +564,27 @@ Deno.test("postgres: a value that is too large", strict, async () => {
     await assertRejects(async () => void await store(), RangeError, "too large");
   }
   assertEquals(await textAt(engine, "key"), "before");
+  // By hand, which the server takes.
+  await database.sql(
+    `ALTER TABLE hashstash ALTER value SET STORAGE EXTENDED; INSERT INTO hashstash (store, key, value) ` +
+      `VALUES ('name:main', 'large', convert_to(repeat('x', ${size}), 'UTF8'))`,
+  );
+  for (
+    const read of [
+      () => engine.get("large"),
+      () => engine.getValue("large"),
+      () => engine.getMany(["key", "large"]),
+      () => Promise.all([engine.getValue("key"), engine.getValue("large")]),
+      () => Array.fromAsync(engine.entries("large")),
+    ]
+  ) {
+    const error = await assertRejects(async () => void await read(), DecodeError);
+    assert(error.message.includes("larger than the client can receive"), error.message);
+    assertEquals([error.key, error.kind], ["large", "foreign"]);
+  }
+  assertEquals(await textAt(engine, "key"), "before");
+  assertEquals([await engine.has("large"), await engine.size()], [true, 2]);
+  assertEquals(await engine.delete("large"), true);
 });
 
 Deno.test("postgres: a function whose store goes away in the middle", strict, async () => {

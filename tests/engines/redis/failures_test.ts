@@ -105,8 +105,12 @@ Deno.test("redis: a link that is open and dead", strict, async () => {
   {
     await using engine = await openRedis({ url: proxy.url, timeout: 400 });
     await engine.set("key", entryOf("before"));
+    const before = await engine.get("key");
+    assert(before !== undefined);
     proxy.isSilent = true;
     await fails(() => engine.get("key"), "does not answer within 400 ms", "get", 1_000);
+    const remove = () => engine.deleteUnchanged([["key", before]]);
+    await fails(remove, "whether the change was made is not known", "deleteUnchanged", 1_000);
     const calls = {
       get: () => engine.get("key"),
       has: () => engine.has("key"),
