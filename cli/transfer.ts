@@ -4,6 +4,8 @@ import { fromTaggedJSON, parseJSON, toTaggedJSON } from "../codec/tagged_json.ts
 import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
 import { Turns } from "../platform/timers.ts";
 import { checkTags } from "../store/options.ts";
+import { keyOf } from "../store/selection.ts";
+import { showKey } from "../store/show.ts";
 import {
   type Command,
   FAILED,
@@ -154,12 +156,19 @@ export const importEntries: Command = {
     const [file] = onlyPositionals(invocation.positionals, 1);
     await using stash = stashOf(invocation);
     const importAll = async (run: LongRun) => {
-      const failure: { line?: string } = {};
+      const failure: Failure = {};
       const records = importRecords(file, stash, failure, run);
       const isAppending = invocation.values.append === true;
-      const imported = await stash.load(isAppending ? wholeHistories(records, run) : records);
+      const imported = await stash.load(
+        isAppending ? wholeHistories(records, failure, run) : records,
+      );
       if (failure.line !== undefined) {
-        warn(`hashstash import: ${failure.line}; the ${imported} entries before it are imported`);
+        const { line, begun } = failure;
+        const done = begun === undefined
+          ? `the ${imported} entries before it are imported`
+          : `${imported} entries before it are imported, and those of the key ` +
+            `${shown(begun)} are left out: it may have more versions`;
+        warn(`hashstash import: ${line}; ${done}`);
         return FAILED;
       }
       if (run.hasStopped) {
@@ -175,12 +184,27 @@ export const importEntries: Command = {
   },
 };
 
+/** A key by its canonical text, for a person: the text itself where only a class that is unknown here reads it. */
+function shown(text: string): string {
+  const decoded = keyOf(text);
+  return showKey(decoded === undefined ? text : decoded.key);
+}
+
+/** What ended an import. */
+interface Failure {
+  /** The number of the line, and what is wrong with it. */
+  line?: string;
+  /** The canonical text of the key whose versions were read before it, and left out. */
+  begun?: string;
+}
+
 /**
- * The records, those of a key once all have come: a history that is cut off by a signal would take
- * the place of a whole one.
+ * The records, those of a key once all have come: a history that is cut off, by a signal or by a line
+ * that can't be read, would take the place of a whole one.
  */
 async function* wholeHistories(
   records: AsyncIterable<StoredRecord>,
+  failure: Failure,
   run: LongRun,
 ): AsyncGenerator<StoredRecord> {
   let history: StoredRecord[] = [];
@@ -191,13 +215,14 @@ async function* wholeHistories(
     }
     history.push(record);
   }
-  if (!run.hasStopped) yield* history;
+  if (failure.line !== undefined) failure.begun = history.at(0)?.key;
+  else if (!run.hasStopped) yield* history;
 }
 
 async function* importRecords(
   file: string | undefined,
   stash: HashStash,
-  failure: { line?: string },
+  failure: Failure,
   run: LongRun,
 ): AsyncGenerator<StoredRecord> {
   let number = 0;

@@ -1,8 +1,7 @@
 /** What a page may change when the inspector was made with `write`: edit a value, delete a key. */
 import { DecodeError } from "../codec/errors.ts";
 import { messageOf } from "../engines/errors.ts";
-import type { Handle } from "../store/handle.ts";
-import { opened } from "../store/header.ts";
+import { opened, type StoredEntry } from "../store/header.ts";
 import { type Handles, type Inspected, stateOf } from "./inspected.ts";
 import { editText, valueOfText } from "./texts.ts";
 
@@ -28,7 +27,8 @@ class Refused extends Error {
   }
 }
 
-const CHANGED = "It has changed since this page was made, so nothing was done: look at it again";
+const CHANGED =
+  "It has changed or gone since this page was made, so nothing was done: look at it again";
 
 /** Makes the change that a request asks for. */
 export async function change(
@@ -49,30 +49,30 @@ export async function change(
   }
 }
 
-async function remove({ reader, writer }: Handles, { key, was }: Change): Promise<void> {
-  await asItWas(reader, key, was);
-  await writer.delete(key);
+async function remove({ writer }: Handles, { key, was }: Change): Promise<void> {
+  // What others write between the look at it and now is not removed.
+  const isRemoved = await writer.deleteUnchanged(key, (entry) => checkState(entry, was));
+  if (!isRemoved) throw new Refused(409, CHANGED);
 }
 
 async function edit({ reader, writer }: Handles, { key, was, json = "" }: Change): Promise<void> {
   const next = await parse(json);
-  const entry = await asItWas(reader, key, was);
+  const entry = await reader.getEntry(key);
+  if (entry === undefined) throw new Refused(409, CHANGED);
+  checkState(entry, was);
   const before = await editText(await reader.read(opened(entry), key));
   const { expiresAt } = entry;
   // Its deadline stays, also where the stash would give it another.
   const times = expiresAt === undefined ? { ttl: Infinity } : { expiresAt };
   await writer.modify(key, async (current) => {
-    // What others write between the look at it and now is not overwritten.
+    // Nor is it overwritten.
     if (before === undefined || await editText(current) !== before) throw new Refused(409, CHANGED);
     return next;
   }, times);
 }
 
-async function asItWas(reader: Handle, key: string, was: string) {
-  const entry = await reader.getEntry(key);
-  if (entry === undefined) throw new Refused(409, "It is gone: nothing was done");
+function checkState(entry: StoredEntry, was: string): void {
   if (stateOf(entry) !== was) throw new Refused(409, CHANGED);
-  return entry;
 }
 
 async function parse(json: string): Promise<unknown> {

@@ -658,6 +658,23 @@ export class Handle implements AsyncDisposable {
     });
   }
 
+  /**
+   * Removes a key in the state in which it is read now; whether nobody changed it meanwhile.
+   *
+   * @param check Throws where that is not what was to be removed.
+   */
+  async deleteUnchanged(text: string, check: (entry: StoredEntry) => void): Promise<boolean> {
+    return await this.onKeys("delete", [text], "write", async (store) => {
+      const entry = await store.get(text);
+      if (entry === undefined) return false;
+      check(entry);
+      await this.decideOtherwise([text]);
+      const [deleted] = await store.deleteUnchanged([[text, entry]]);
+      if (deleted) this.#deleted(text);
+      return deleted;
+    });
+  }
+
   /** The stored value, or the default just stored. */
   async setDefault(text: string, value: unknown, options?: SetOptions): Promise<unknown> {
     const { tags, ...times } = checkSetOptions(options);

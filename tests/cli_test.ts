@@ -397,6 +397,24 @@ Deno.test("import says which line is bad, and keeps those before it", async () =
   assertEquals(await stash.toMap(), new Map([["a", 1]]));
 });
 
+Deno.test("import --append leaves out a history that a bad line cuts off", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli", appendMode: true });
+  for (const version of [1, 2, 3]) await stash.set("k", version);
+  const before = await stash.getAll("k", { withMetadata: true });
+  const exported = (await hashstash(["export", ...optionsOf(bed)])).stdout.split("\n");
+  for (const bad of ["{broken", "{}"]) {
+    const input = ['{"key":"a","value":1}', ...exported.slice(0, 2), bad, exported[2]].join("\n");
+    const args = ["import", "--append", ...optionsOf(bed)];
+    const { code, stdout, stderr } = await hashstash(args, { input });
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, /^hashstash import: line 4: .*; 1 entries before it are imported, /);
+    assertStringIncludes(stderr, "those of the key k are left out: it may have more versions");
+    assertEquals(await stash.getAll("k", { withMetadata: true }), before);
+    assertEquals(await stash.get("a"), 1);
+  }
+});
+
 Deno.test("numbers are stored as they are written: set, import, --json-key", async () => {
   await using bed = await TestBed.create("sqlite");
   const where = optionsOf(bed);

@@ -384,6 +384,50 @@ Deno.test("inspector: who uses the stash does not wait while its stores are coun
   assertEquals(one, two);
 });
 
+Deno.test("inspector: what another writes while an entry is being changed stays", async () => {
+  let between: (() => void) | undefined;
+  const engine: EngineFactory = (location, options) => {
+    const inner = memory(location, options);
+    const get = inner.get.bind(inner);
+    return Object.assign(inner, {
+      get(key: string) {
+        const found = get(key);
+        const write = between;
+        between = undefined;
+        write?.();
+        return found;
+      },
+    });
+  };
+  const name = crypto.randomUUID();
+  await using stash = new HashStash({ engine, name });
+  // Not decoded: it is to be deleted where its value can't be shown, too.
+  const foreign = { key: stash.encodeKey("k"), value: Uint8Array.of(0x99, 1, 2), version: 1 };
+  const ask = inspect(stash, { write: true });
+  const other = memory({ name, dbname: "main" }, {});
+  await other.open?.();
+  const entry = { value: await stash.encodeValue("another's"), timestamp: Date.now() };
+  const writes = () => void other.set(foreign.key, entry);
+  const removes = () => void other.delete(foreign.key);
+  const store = async (isForeign: boolean) =>
+    isForeign ? await stash.load([foreign]) : await stash.set("k", 1);
+  for (
+    const [action, isForeign] of [["delete", false], ["delete", true], ["set", false]] as const
+  ) {
+    for (const [meanwhile, left] of [[writes, "another's"], [removes, undefined]] as const) {
+      await store(isForeign);
+      const change = { ...changeOn(await pageOf(ask, "/?key=k")), json: "2" };
+      between = meanwhile;
+      const response = await send(ask, action, change);
+      assertEquals([action, response.status], [action, 409]);
+      assertStringIncludes(await response.text(), "changed or gone");
+      assertEquals([action, await stash.get("k")], [action, left]);
+    }
+  }
+  assertEquals(stash.stats().deletes, 0);
+  await other.close?.();
+});
+
 testOnMemory("inspector: the results of one function can be looked into", async (stash) => {
   const square = stash.stashedResult((x: number) => x * x, { name: "square", tags: ["sums"] });
   assertEquals(await square(3), 9);
