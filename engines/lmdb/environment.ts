@@ -87,7 +87,8 @@ export interface LmdbRange {
   limit?: number;
 }
 
-interface LmdbStats {
+/** What LMDB tells of a database. */
+export interface LmdbStats {
   readonly entryCount: number;
   readonly pageSize: number;
   readonly treeBranchPageCount: number;
@@ -185,8 +186,8 @@ export class LmdbEnvironment {
     this.#fresh = { transaction: new library.nativeAddon.Txn(root.env, READ_ONLY) };
     this.#endRead();
     const { pageSize } = root.getStats();
-    const extent = () => ({ pages: root.env.info().lastPageNumber + 1, pageSize });
-    this.#room = new Room(file, extent, () => extent().pages - this.#usedPages());
+    const pages = () => root.env.info().lastPageNumber + 1;
+    this.#room = new Room(file, { pageSize, pages, free: () => pages() - this.usedPages() });
     root.on("beforecommit", () => this.#room.commits());
     // For the first write of a turn npm:lmdb then makes a promise that nobody gets: when the commit
     // fails it would be an unhandled rejection, which ends the program.
@@ -235,7 +236,7 @@ export class LmdbEnvironment {
   async nestedDbnames(dbname: string): Promise<string[]> {
     const names = this.#nestedNames(dbname);
     if (names.every((name) => nameOf(name) === name)) return names;
-    const open = () => this.#notes ??= this.#openDatabase({ name: NAMES });
+    const open = () => this.#openNotes();
     const notes = this.#lock === undefined
       ? open()
       : this.#notes ?? await this.write(open, this.#opening(NAMES));
@@ -256,10 +257,14 @@ export class LmdbEnvironment {
 
   /** Writes a dbname down, unless that has been done. */
   async #note(name: string, dbname: string): Promise<void> {
-    const notes = this.#notes ??= this.#openDatabase({ name: NAMES });
+    const notes = this.#openNotes();
     const key = encoder.encode(name);
     if (this.read(notes, key) !== undefined) return;
     await this.committed(notes.put(key, encoder.encode(dbname)));
+  }
+
+  #openNotes(): LmdbDatabase {
+    return this.#notes ??= this.#openDatabase({ name: NAMES });
   }
 
   #open(name: string): LmdbDatabases {
@@ -337,9 +342,10 @@ export class LmdbEnvironment {
     });
   }
 
-  /** How many pages hold something. */
-  #usedPages(): number {
+  /** How many pages hold something; to be called in `write`. */
+  usedPages(): number {
     const databases = this.#names().map((name) => {
+      if (name === NAMES) return [this.#openNotes()];
       const isEntries = name.startsWith(ENTRIES);
       if (!isEntries && !name.startsWith(DEADLINES)) return [];
       const { entries, deadlines } = this.#open(name.slice(name.indexOf(":") + 1));

@@ -62,10 +62,13 @@ export class NoRoomError extends Error {
 }
 
 /** What there is of an environment. */
-interface Extent {
-  /** Pages that LMDB uses, or has used. */
-  readonly pages: number;
+export interface Extent {
+  /** Bytes of a page. */
   readonly pageSize: number;
+  /** How many pages LMDB uses, or has used. */
+  pages(): number;
+  /** How many of these are free. */
+  free(): number;
 }
 
 /** What is needed by writes together. */
@@ -82,8 +85,7 @@ class Sum {
 /** The room of one environment. */
 export class Room {
   readonly #file: string;
-  readonly #extent: () => Extent;
-  readonly #free: () => number;
+  readonly #extent: Extent;
   /** The hold of the lock in which it was looked: other processes may have written before. */
   #hold: number | undefined;
   /** How long the file is at least: nobody makes it shorter. */
@@ -91,21 +93,16 @@ export class Room {
   /** Where what was used ended, when it was looked; … */
   #end = 0;
   #pages = 0;
-  #pageSize = 4096;
   /** … what has been begun since, or was under way, … */
   readonly #since = new Sum();
   /** … and in how many commits. */
   #commits = 0;
   readonly #underWay = new Sum();
 
-  /**
-   * @param file The data file.
-   * @param free How many pages within what LMDB uses are free.
-   */
-  constructor(file: string, extent: () => Extent, free: () => number) {
+  /** @param file The data file. */
+  constructor(file: string, extent: Extent) {
     this.#file = file;
     this.#extent = extent;
-    this.#free = free;
   }
 
   /** Something is about to be committed. */
@@ -139,7 +136,7 @@ export class Room {
   #sumOf({ entries, lengths = [] }: Need): Sum {
     const sum = new Sum();
     sum.entries = entries;
-    const pageSize = this.#pageSize;
+    const { pageSize } = this.#extent;
     for (const length of lengths) {
       // What stands among others leaves pages half full when they are divided.
       sum.bytes += length < LONGEST_INLINE * pageSize
@@ -151,7 +148,7 @@ export class Room {
 
   /** What would be left of the room. */
   #left({ entries, bytes }: Sum): number {
-    const pageSize = this.#pageSize;
+    const { pageSize } = this.#extent;
     const all = this.#since.bytes + bytes;
     // Each page with one of the entries on it is written anew, in two parts if need be.
     const written = Math.min(2 * (this.#since.entries + entries), this.#pages + all / pageSize);
@@ -164,21 +161,19 @@ export class Room {
     if (need.removed !== undefined) {
       // What many removals would take at once, fewer can find in what those before them freed.
       const rest = sum.entries > FEW ? RESERVE_OF_REMOVALS : sum.entries > 1 ? LEAST_RESERVE : 0;
-      return left >= rest && left - rest >= need.removed() / this.#pageSize * FREED_PAGE;
+      return left >= rest && left - rest >= need.removed() / this.#extent.pageSize * FREED_PAGE;
     }
     if (need.areThere !== undefined) return left >= RESERVE_OF_REMOVALS || need.areThere();
     if (left < LEAST_RESERVE) return false;
-    const free = this.#free();
+    const free = this.#extent.free();
     const used = RESERVE_OF_REMOVALS * (1 - free / this.#pages);
-    return left >= Math.max(used, LEAST_RESERVE) && free * this.#pageSize >= 2 * sum.bytes;
+    return left >= Math.max(used, LEAST_RESERVE) && free * this.#extent.pageSize >= 2 * sum.bytes;
   }
 
   #look(hold: number): void {
-    const { pages, pageSize } = this.#extent();
     this.#hold = hold;
-    this.#pages = pages;
-    this.#pageSize = pageSize;
-    this.#end = pages * pageSize;
+    this.#pages = this.#extent.pages();
+    this.#end = this.#pages * this.#extent.pageSize;
     this.#since.entries = this.#underWay.entries;
     this.#since.bytes = this.#underWay.bytes;
     // One may be under way.

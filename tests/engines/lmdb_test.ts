@@ -20,7 +20,9 @@ import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { DecodeError } from "../../codec/errors.ts";
 import { EngineError } from "../../engines/errors.ts";
+import { type LmdbStats, openEnvironment } from "../../engines/lmdb/environment.ts";
 import { lmdb as createEngine } from "../../engines/lmdb/mod.ts";
+import { Room } from "../../engines/lmdb/room.ts";
 import { bedTests, complete, type TestBed } from "../support/bed.ts";
 import { entryOf, textAt } from "../support/entries.ts";
 import { type Output, outputOf, ROOT } from "../../dev/run.ts";
@@ -38,6 +40,7 @@ processTests("lmdb");
 killTests("lmdb");
 stashProcessesTest("lmdb");
 
+const decoder = new TextDecoder();
 const LOCATION = { name: "test", dbname: "main" };
 
 function folderOf({ root }: TestBed): string {
@@ -790,6 +793,51 @@ test("makes its lock file whole, so that to map it needs no more room", async (b
   await bed.open();
   const { size, blocks } = await Deno.stat(join(folderOf(bed), "lock.mdb"));
   assertGreaterOrEqual((blocks ?? 0) * 512, size);
+});
+
+test("takes as much room for the first write as for later ones, whatever its pages are", async (bed) => {
+  const file = join(bed.root, "file");
+  await Deno.writeFile(file, new Uint8Array(65_536));
+  const room = new Room(file, { pageSize: 65_536, pages: () => 1, free: () => 0 });
+  // Each is longer than pages of another size, and stands among others on these.
+  const lengths = Array<number>(1_000).fill(20_000);
+  const sizes = [1, 2].map((hold) => {
+    room.take({ entries: 1, lengths }, hold)();
+    return Deno.statSync(file).size;
+  });
+  assertEquals(sizes[1], sizes[0]);
+  // Twice each, as their pages may be half full.
+  assertGreater(sizes[0], 1_000 * 40_000);
+});
+
+test("knows which pages hold something, also those of noted names", async (bed) => {
+  const path = join(bed.root, "env");
+  const hold = await openEnvironment(path, {
+    mapSize: undefined,
+    maxReaders: undefined,
+    mode: 0o600,
+  });
+  const environment = hold.resource;
+  for (let i = 0; i < 50; i++) await environment.databases(`${"É".repeat(60)} ${i}`);
+  const used = await environment.write(() => environment.usedPages(), { entries: 0 });
+  await hold.release();
+  // As another program sees it.
+  const root = open({ path, encoding: "binary", keyEncoding: "binary", maxDbs: 200 });
+  const stats = [
+    root,
+    ...Array.from(root.getKeys({}), (name) => {
+      const text = decoder.decode(name as unknown as Uint8Array).replace(/\0$/, "");
+      return root.openDB({ name: text, useVersions: text.startsWith("entries:") });
+    }),
+  ].map((database) => database.getStats() as unknown as LmdbStats);
+  await root.close();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const seen = [stats[0].free, ...stats].reduce(
+    (sum, { treeBranchPageCount, treeLeafPageCount, overflowPages }) =>
+      sum + treeBranchPageCount + treeLeafPageCount + overflowPages,
+    0,
+  );
+  assertEquals(used, seen);
 });
 
 test("says when it has no room for readers", async (bed) => {
