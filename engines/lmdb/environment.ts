@@ -216,6 +216,11 @@ export class LmdbEnvironment {
     }, this.#opening(ENTRIES + name, DEADLINES + name));
   }
 
+  /** The databases of a dbname that has some: without a write where they are open in this process. */
+  async existing(dbname: string): Promise<LmdbDatabases> {
+    return this.#opened.get(nameOf(dbname)) ?? await this.databases(dbname);
+  }
+
   /** What it takes to open databases, and to note a name. */
   #opening(...names: string[]): Need {
     return {

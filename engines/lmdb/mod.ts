@@ -326,7 +326,7 @@ class LmdbEngine implements Engine {
       const dbname = nameInside(this.#dbname, whole);
       if (!dbname) continue;
       const usage = counted
-        ? await new LmdbStore(environment, await environment.databases(whole)).usage()
+        ? await new LmdbStore(environment, await environment.existing(whole)).usage()
         : undefined;
       yield { dbname, usage };
     }

@@ -952,6 +952,9 @@ test("waits for a process that was stopped while it wrote, and keeps the event l
   if (Deno.build.os === "windows") return;
   const engine = await bed.open();
   await engine.set("key", entryOf("value"));
+  for (const dbname of ["main/in", "main/É"]) {
+    await (await bed.open({}, { dbname })).set("key", entryOf("value"));
+  }
   const program = await programOf(
     bed,
     `
@@ -980,6 +983,9 @@ test("waits for a process that was stopped while it wrote, and keeps the event l
   assertLess(performance.now() - start, 5_000);
   // Reads go on, and so does nothing else.
   assertEquals(await textAt(engine, "key"), "value");
+  const stores = await Array.fromAsync(engine.stores(true));
+  assertEquals(stores.map(({ dbname }) => dbname).sort(), ["", "in", "É"]);
+  assertEquals(stores.map(({ usage }) => usage?.entries), [1, 1, 1]);
   assertEquals(done, 0);
   child.kill("SIGKILL");
   await Promise.all(writes);
