@@ -1,15 +1,10 @@
 /** What is asked of the table. Each is one statement: all of it takes effect, or nothing. */
-import { MAX_VALUE, type PostgresValue } from "./format.ts";
+import { MAX_VALUE } from "./format.ts";
 
 /** A statement that each connection prepares once, by its name. */
 export interface PostgresQuery {
   readonly name: string;
   readonly text: string;
-}
-
-/** A statement with what it takes. */
-export interface PostgresCall extends PostgresQuery {
-  readonly values: PostgresValue[];
 }
 
 /** A name in SQL. */
@@ -84,7 +79,6 @@ export function tableQueries(parts: readonly string[]) {
   };
 
   return {
-    table,
     /** store, key */
     get: statement("get", `SELECT ${ENTRY} FROM ${table} e WHERE ${own} AND ${isLive("e")}`),
     /** store, key */

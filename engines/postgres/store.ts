@@ -24,10 +24,14 @@ import {
   toValue,
   type ValueColumn,
 } from "./format.ts";
-import type { PostgresQuery } from "./queries.ts";
+import type { PostgresQueries } from "./queries.ts";
 
 /** How many entries, and how many bytes of values, one statement writes or reads. */
 const BATCH_KEYS = 5_000;
+/**
+ * How many bytes of values one statement writes or lists. What is read by its keys may be more: its
+ * size is not known before.
+ */
 const BATCH_BYTES = 8 * 1024 * 1024;
 /** How many keys are listed at once. */
 const PAGE_KEYS = 1_000;
@@ -317,24 +321,19 @@ export class PostgresStore {
       : toDeadline(entry, this.#connection.clocks.agree);
   }
 
-  #run<Row>(query: QueryName, values: PostgresValue[]): Promise<ClientResult<Row>> {
+  #run<Row>(query: keyof PostgresQueries, values: PostgresValue[]): Promise<ClientResult<Row>> {
     return this.#connection.run(this.#connection.queries[query], values);
   }
 
-  async #count(query: QueryName, values: PostgresValue[]): Promise<number> {
+  async #count(query: keyof PostgresQueries, values: PostgresValue[]): Promise<number> {
     return (await this.#run(query, values)).rowCount ?? 0;
   }
 
-  async #number(query: QueryName, values: PostgresValue[]): Promise<number> {
+  async #number(query: keyof PostgresQueries, values: PostgresValue[]): Promise<number> {
     const { rows: [[number]] } = await this.#run<[string]>(query, values);
     return Number(number);
   }
 }
-
-type QueryName = {
-  [Name in keyof PostgresConnection["queries"]]: PostgresConnection["queries"][Name] extends
-    PostgresQuery ? Name : never;
-}[keyof PostgresConnection["queries"]];
 
 /** A row of another key that has the same hash, or that was not made by this engine. */
 function checkLongKey(key: string, longKey: string | null): void {
