@@ -35,7 +35,10 @@ export interface PostgresEngineOptions {
   client?: object;
   /** More options of Node's `tls.connect`, such as `ca`; with these TLS is used. */
   tls?: Record<string, unknown>;
-  /** How long to wait for a connection, and for an answer, ms: 5,000. */
+  /**
+   * How long to wait for a connection, and for an answer, ms: 5,000. One timer looks after all that is
+   * awaited, so that it may take a quarter longer.
+   */
   timeout?: number;
   /** The most connections that this process has to the server: 4. */
   pool?: number;

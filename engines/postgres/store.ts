@@ -26,7 +26,7 @@ import {
 } from "./format.ts";
 import type { PostgresQueries } from "./queries.ts";
 
-/** How many entries, and how many bytes of values, one statement writes or reads. */
+/** How many entries one statement writes, reads or removes. */
 const BATCH_KEYS = 5_000;
 /**
  * How many bytes of values one statement writes or lists. What is read by its keys may be more: its
