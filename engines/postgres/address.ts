@@ -52,6 +52,7 @@ interface GivenPool {
     host?: string;
     port?: number;
     database?: string;
+    user?: string;
   };
 }
 
@@ -222,19 +223,33 @@ function tlsOf(
 
 function poolServer(client: unknown): Server {
   const given = client as Partial<GivenPool> | null;
-  if (typeof given?.connect !== "function" || typeof given.options !== "object") {
+  if (
+    typeof given?.connect !== "function" || typeof given.options !== "object" ||
+    given.options === null
+  ) {
     throw wrong("client", "must be a Pool of npm:pg");
   }
-  const { connectionString, host = "127.0.0.1", port = DEFAULT_PORT, database } = given.options;
+  const { connectionString, host = "127.0.0.1", port = DEFAULT_PORT, database, user } =
+    given.options;
   if (connectionString !== undefined && URL.canParse(connectionString)) {
     const url = new URL(connectionString);
     return {
-      host: url.searchParams.get("host") ?? (url.hostname || host),
+      host: url.searchParams.get("host") ?? (decoded(url.hostname) || host),
       port: Number(url.port || port),
-      database: url.pathname.slice(1) || undefined,
+      database: decoded(url.pathname.slice(1)) || undefined,
+      user: decoded(url.username) || undefined,
     };
   }
-  return { host, port, database };
+  return { host, port, database, user };
+}
+
+/** Without its percent-encoding, unless that is none: what npm:pg makes of it is its own affair. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function tableParts(table: unknown): readonly string[] {
@@ -253,7 +268,11 @@ function tableParts(table: unknown): readonly string[] {
   return parts;
 }
 
-function pathOf({ host, port, database = "" }: Server, table: readonly string[]): string {
+/** Where no database is named, Postgres takes the one of the user's name. */
+function pathOf(
+  { host, port, user = "", database = user }: Server,
+  table: readonly string[],
+): string {
   const query = new URLSearchParams();
   if (host.startsWith("/")) query.set("host", host);
   const name = table.join(".");

@@ -538,6 +538,9 @@ Deno.test("postgres: path and options", async (t) => {
       "postgres://u:p%40@/cache?host=/run/postgresql": "postgres:///cache?host=/run/postgresql",
       "postgres://localhost": "postgres://localhost:5432/",
       "postgres://%2Frun%2Fpg/my%20db": "postgres:///my%20db?host=/run/pg",
+      // The server's choice where no database is named.
+      "postgres://alice@h": "postgres://h:5432/alice",
+      "postgres://b%20b@h/": "postgres://h:5432/b%20b",
     };
     for (const [url, shown] of Object.entries(paths)) {
       assertEquals(path({ url }), shown);
@@ -548,6 +551,17 @@ Deno.test("postgres: path and options", async (t) => {
       path({ url: "postgres://u:p@h/d", table: "s.t" }),
       "postgres://h:5432/d?table=s.t",
     );
+    // A pool of the user's leads to the same place.
+    for (
+      const url of [
+        ...["postgres://u@h/my%20db", "postgres://u@h", "postgres://%2Frun%2Fpg/d"],
+        "postgres://u@h:6432/d%2Fe",
+      ]
+    ) {
+      assertEquals(path({ client: makePool(url) }), path({ url }));
+    }
+    const pool = new pg.Pool({ host: "h", user: "carol" });
+    assertEquals(path({ client: pool }), "postgres://h:5432/carol");
   });
 
   await t.step("what is wrong is said, and no URL is quoted", () => {
@@ -573,6 +587,7 @@ Deno.test("postgres: path and options", async (t) => {
       [{ url, tls: 1 }, "must be an object"],
       [{ url, client: makePool(url) }, "exclude each other"],
       [{ client: {} }, "Pool of npm:pg"],
+      [{ client: { connect() {}, options: null } }, "Pool of npm:pg"],
       [{ url, nonsense: 1 }, "the valid ones are url, table, client, tls, timeout, pool"],
     ];
     for (const [options, message] of wrong) {
