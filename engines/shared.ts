@@ -171,6 +171,20 @@ export class SharedResources<T, K = string> {
   }
 }
 
+/** What belongs to a shared resource, by names: made once for each, and gone with the resource. */
+export class PartsOf<T extends object, P> {
+  readonly #parts = new WeakMap<T, Map<string, P>>();
+
+  /** The part of this name, which `make` makes when there is none. */
+  get(resource: T, name: string, make: () => P): P {
+    let parts = this.#parts.get(resource);
+    if (parts === undefined) this.#parts.set(resource, parts = new Map());
+    let part = parts.get(name);
+    if (part === undefined) parts.set(name, part = make());
+    return part;
+  }
+}
+
 /**
  * What tells a file or folder from any other that is at its path at another time, as long as
  * somebody has it open; `undefined` when there is none.

@@ -6,6 +6,7 @@
 import { hash } from "../../codec/hash.ts";
 import { inTime, startTimer, stopTimer } from "../../platform/timers.ts";
 import type { Bus } from "../engine.ts";
+import { PartsOf } from "../shared.ts";
 import { type Link, subscribeBy } from "../subscription.ts";
 import type { PostgresAddress } from "./address.ts";
 import type { Client } from "./client.ts";
@@ -15,7 +16,7 @@ import { destroy, LINGER } from "./pool.ts";
 
 const PUBLISH = { name: "hashstash_publish", text: "SELECT pg_notify($1, $2)" };
 
-const buses = new WeakMap<PostgresConnection, Map<string, PostgresBus>>();
+const buses = new PartsOf<PostgresConnection, Bus>();
 
 /**
  * What carries the messages of a name: the same for all who share a connection. None with a pool of
@@ -28,13 +29,11 @@ export function busOn(
 ): Bus | undefined {
   const { makeListener } = connection;
   if (makeListener === undefined) return undefined;
-  let known = buses.get(connection);
-  if (known === undefined) buses.set(connection, known = new Map());
-  let bus = known.get(name);
-  if (bus === undefined) {
-    known.set(name, bus = new PostgresBus(connection, makeListener, name, address));
-  }
-  return bus;
+  return buses.get(
+    connection,
+    name,
+    () => new PostgresBus(connection, makeListener, name, address),
+  );
 }
 
 /** Postgres cuts a longer name than 63 bytes, and folds capitals unless it is quoted. */

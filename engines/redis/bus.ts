@@ -6,19 +6,16 @@
 import type { Redis } from "ioredis";
 import { inTime } from "../../platform/timers.ts";
 import type { Bus } from "../engine.ts";
+import { PartsOf } from "../shared.ts";
 import { type Link, subscribeBy } from "../subscription.ts";
 import type { RedisConnection } from "./connection.ts";
 import { NoAnswer } from "./errors.ts";
 
-const buses = new WeakMap<RedisConnection, Map<string, RedisBus>>();
+const buses = new PartsOf<RedisConnection, Bus>();
 
 /** What carries messages on a channel: the same for all who share a connection. */
 export function busOn(connection: RedisConnection, channel: string, timeout: number): Bus {
-  let known = buses.get(connection);
-  if (known === undefined) buses.set(connection, known = new Map());
-  let bus = known.get(channel);
-  if (bus === undefined) known.set(channel, bus = new RedisBus(connection, channel, timeout));
-  return bus;
+  return buses.get(connection, channel, () => new RedisBus(connection, channel, timeout));
 }
 
 class RedisBus implements Bus {

@@ -13,6 +13,7 @@ import type { Kv, KvEntryMaybe, KvKey } from "../../platform/kv.ts";
 import { delay, startTimer, stopTimer, type Timer, unrefTimer } from "../../platform/timers.ts";
 import { groupsOf } from "../each.ts";
 import type { Bus } from "../engine.ts";
+import { PartsOf } from "../shared.ts";
 import { KEYS_PER_READ } from "./chunks.ts";
 import type { KvClient } from "./client.ts";
 
@@ -37,16 +38,11 @@ interface Slot {
   readonly message: string;
 }
 
-const buses = new WeakMap<Kv, Map<string, KvBus>>();
+const buses = new PartsOf<Kv, Bus>();
 
 /** What carries the messages of a name: the same for all who share a database. */
 export function busIn(client: KvClient, name: string, following: Following): Bus {
-  const { database } = client;
-  let known = buses.get(database);
-  if (known === undefined) buses.set(database, known = new Map());
-  let bus = known.get(name);
-  if (bus === undefined) known.set(name, bus = new KvBus(client, name, following));
-  return bus;
+  return buses.get(client.database, name, () => new KvBus(client, name, following));
 }
 
 class KvBus implements Bus {
