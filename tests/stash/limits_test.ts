@@ -10,6 +10,7 @@ import {
 import { memory } from "../../engines/memory/mod.ts";
 import { complete, Decorator, type EngineLocation } from "../../engines/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { Uses } from "../../store/uses.ts";
 import { type EngineName, PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { startRedis } from "../support/redis_server.ts";
@@ -489,6 +490,24 @@ testOnMemory("who listens is told of what goes", async (stash) => {
   limited.events.addEventListener("evict", ({ detail: { key, bytes } }) => told.push([key, bytes]));
   await fill(limited, 0, 5);
   assertEquals(told, [["k0", 1], ["k1", 1]]);
+});
+
+Deno.test("no more uses wait to be told than there are keys that are known", () => {
+  const uses = new Uses("lru");
+  for (let i = 0; i < 1_000; i++) {
+    uses.note(`k${i}`, 1);
+    if (i >= 10) uses.delete(`k${i - 10}`);
+  }
+  assertEquals(uses.untold, 10);
+  uses.note("k999", null);
+  assertEquals([...uses.tell().keys()].sort(), named(990, 1_000));
+  assertEquals([uses.untold, uses.tell().size], [0, 0]);
+  // More than are remembered.
+  for (let i = 0; i < 70_000; i++) uses.note(`k${i}`, 1);
+  assertGreater(uses.forgotten, 0);
+  assertLessOrEqual(uses.untold, 70_000 - uses.forgotten);
+  uses.clear();
+  assertEquals(uses.untold, 0);
 });
 
 Deno.test("limits are checked at once, and say what they take", () => {
