@@ -9,7 +9,7 @@ import {
 } from "@std/assert";
 import { memory } from "../../engines/memory/mod.ts";
 import { complete, Decorator, type EngineLocation } from "../../engines/mod.ts";
-import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { DecodeError, HashStash, type HashStashOptions } from "../../mod.ts";
 import { Uses } from "../../store/uses.ts";
 import { type EngineName, PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
@@ -509,6 +509,54 @@ Deno.test("no more uses wait to be told than there are keys that are known", () 
   uses.clear();
   assertEquals(uses.untold, 0);
 });
+
+Deno.test("with maxBytes, too, what is damaged can be replaced and removed", async (t) => {
+  const actions: Record<string, (stash: HashStash) => Promise<unknown>> = {
+    set: (stash) => stash.set("a", 1),
+    setMany: (stash) => stash.setMany([["a", 1], ["b", 2]]),
+    delete: (stash) => stash.delete("a"),
+    deleteMany: (stash) => stash.deleteMany(["a", "b"]),
+  };
+  const after: Record<string, unknown[]> = {
+    set: [1, 2],
+    setMany: [1, 2],
+    delete: [undefined, 2],
+    deleteMany: [undefined, undefined],
+  };
+  for (const [name, act] of Object.entries(actions)) {
+    await t.step(name, async () => {
+      const rootDir = await Deno.makeTempDir();
+      try {
+        const options = { engine: "pairtree", name: "damaged", rootDir } as const;
+        await using stash = new HashStash(options);
+        await stash.set("a", "x".repeat(50));
+        const before = await filesIn(rootDir);
+        for (const path of before) await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
+        await stash.set("b", 2);
+        await assertRejects(() => stash.get("a"), DecodeError);
+        await using limited = new HashStash({ ...options, maxBytes: 1_000 });
+        await act(limited);
+        assertEquals(await stash.getMany(["a", "b"]), after[name]);
+        // And once it is known how much there is.
+        await act(limited);
+        await limited.set("c", 3);
+        assertEquals(await limited.get("c"), 3);
+      } finally {
+        await Deno.remove(rootDir, { recursive: true });
+      }
+    });
+  }
+});
+
+/** The paths of all files in a directory, however deep. */
+async function filesIn(directory: string): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
+    paths.push(...isFile ? [path] : await filesIn(path));
+  }
+  return paths;
+}
 
 Deno.test("limits are checked at once, and say what they take", () => {
   const made = (options: object) => () => new HashStash(options as HashStashOptions);
