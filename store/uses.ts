@@ -191,6 +191,18 @@ export class Uses {
     return told;
   }
 
+  /** What was to be told could not be: it is to be told again. */
+  giveBack(told: ReadonlyMap<string, Use>): void {
+    for (const [key, { count }] of told) {
+      const known = this.#known.get(key);
+      // It may have gone meanwhile, and come back.
+      if (known === undefined || known.count < count) continue;
+      known.count -= count;
+      known.added += count;
+      this.#untold.add(known);
+    }
+  }
+
   /** Takes in what all have told of, this process among them. */
   learn(uses: ReadonlyMap<string, Use>): void {
     const order = [...this.#inOrder()];

@@ -8,9 +8,17 @@ import {
   assertThrows,
 } from "@std/assert";
 import { memory } from "../../engines/memory/mod.ts";
-import { complete, Decorator, type EngineLocation } from "../../engines/mod.ts";
+import {
+  complete,
+  Decorator,
+  type EngineLocation,
+  type Entry,
+  type NewEntry,
+  type Store,
+} from "../../engines/mod.ts";
 import { DecodeError, HashStash, type HashStashOptions } from "../../mod.ts";
-import { Uses } from "../../store/uses.ts";
+import { Occupancy } from "../../store/occupancy.ts";
+import { addUses, type Use, Uses } from "../../store/uses.ts";
 import { type EngineName, PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { startRedis } from "../support/redis_server.ts";
@@ -508,6 +516,52 @@ Deno.test("no more uses wait to be told than there are keys that are known", () 
   assertLessOrEqual(uses.untold, 70_000 - uses.forgotten);
   uses.clear();
   assertEquals(uses.untold, 0);
+});
+
+Deno.test("uses that could not be written down are written down later", async () => {
+  let failures = 0;
+  let isFailing = true;
+  const told = new Map<string, Use>();
+  class Busy extends Decorator {
+    override compareAndSet(key: string, expected: Entry | undefined, next: NewEntry | undefined) {
+      if (isFailing) {
+        failures++;
+        throw new Error("busy");
+      }
+      if (next !== undefined) addUses(told, next.value);
+      return this.inner.compareAndSet(key, expected, next);
+    }
+  }
+  let canOpen = false;
+  const occupancy = new Occupancy({
+    policy: "lru",
+    hasBytes: false,
+    isShared: true,
+    async openSide(): Promise<Store> {
+      if (!canOpen) throw new Error("cannot be opened");
+      const side = new Busy(complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" })));
+      await side.open();
+      return side;
+    },
+  });
+  const use = async (from: number, to: number) => {
+    for (let i = from; i < to; i++) occupancy.use(`k${i}`);
+    await occupancy.settled();
+  };
+  await use(0, 1_000);
+  assertEquals(occupancy.uses.untold, 1_000);
+  canOpen = true;
+  await use(1_000, 2_000);
+  assertEquals([occupancy.uses.untold, failures], [2_000, 1]);
+  // Not tried again for each use.
+  await use(2_000, 2_500);
+  assertEquals([occupancy.uses.untold, failures], [2_500, 1]);
+  isFailing = false;
+  await use(2_500, 2_501);
+  occupancy.use("k0");
+  await occupancy.close();
+  assertEquals([...told.keys()].sort(), named(0, 2_501));
+  assertEquals([told.get("k0")?.count, told.get("k1")?.count], [2, 1]);
 });
 
 Deno.test("with maxBytes, too, what is damaged can be replaced and removed", async (t) => {
