@@ -91,12 +91,15 @@ export class Limited extends Decorator {
     try {
       await this.#occupancy.settled();
       await this.#round?.return(undefined);
-      if (--shared.handles === 0) {
-        occupancies.delete(this.#name);
-        await this.#occupancy.close();
-      }
     } finally {
-      await this.inner.close();
+      try {
+        if (--shared.handles === 0) {
+          occupancies.delete(this.#name);
+          await this.#occupancy.close();
+        }
+      } finally {
+        await this.inner.close();
+      }
     }
   }
 

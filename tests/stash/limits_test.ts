@@ -612,6 +612,42 @@ async function filesIn(directory: string): Promise<string[]> {
   return paths;
 }
 
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+Deno.test("a handle whose close fails leaves nothing open", async () => {
+  let open = 0;
+  class Failing extends Decorator {
+    override async open() {
+      await super.open();
+      open++;
+    }
+    override async close() {
+      open--;
+      await super.close();
+    }
+    override async *keys() {
+      try {
+        yield* this.inner.keys();
+      } finally {
+        fail("no end");
+      }
+    }
+  }
+  const stash = new HashStash({
+    name: crypto.randomUUID(),
+    engine: (location: EngineLocation) => new Failing(complete(memory(location))),
+    maxEntries: 200,
+  });
+  const plain = new HashStash({ name: stash.name, engine: "memory" });
+  await fill(plain, 0, 1_000);
+  await stash.set("k", 1);
+  await assertRejects(() => stash.close(), Error, "no end");
+  assertEquals(open, 0);
+  await plain.close();
+});
+
 Deno.test("limits are checked at once, and say what they take", () => {
   const made = (options: object) => () => new HashStash(options as HashStashOptions);
   for (const name of ["maxEntries", "maxBytes"]) {
