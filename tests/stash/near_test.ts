@@ -693,6 +693,31 @@ Deno.test("near: the least recently used go", async () => {
   assertEquals(Watched.asked, ["a", "large"]);
 });
 
+Deno.test("near: a reader with narrow limits leaves what others have asked to be kept", async () => {
+  const bus = ownBus();
+  const options = { engine: "memory", name: `near ${++names}` } as const;
+  const wide = new HashStash({ ...options, near: { bus, ttl: HOUR } });
+  const limits = { maxEntries: 1, maxBytes: 1_000 };
+  await using narrow = new HashStash({ ...options, near: { bus: false, ttl: HOUR, ...limits } });
+  await narrow.open();
+  const keys = Array.from({ length: 20 }, (_, i) => `${i}`);
+  await wide.setMany(keys.map((key) => [key, key]));
+  const kept = async (stash: HashStash) => {
+    const before = stash.stats().nearHits!;
+    await stash.getMany(keys);
+    return stash.stats().nearHits! - before;
+  };
+  assertEquals(await kept(narrow), 20);
+  // Nothing is kept any more.
+  bus.gap();
+  await wide.getMany(keys.slice(1));
+  await narrow.get("0");
+  assertEquals(await kept(wide), 20);
+  await wide.close();
+  await narrow.set("1", 1);
+  assertEquals(await kept(narrow), 1, "its own, once it is alone");
+});
+
 Deno.test("near: what decides something comes from the engine", async () => {
   await using stash = watched({ ttl: HOUR, bus: false });
   await stash.set("k", 1);
