@@ -71,8 +71,10 @@ export class BusLine {
   #endPause: (() => void) | undefined;
   #isOver = false;
 
-  private constructor(bus: Bus) {
+  /** @param first Who is told when it can't be subscribed at once. */
+  private constructor(bus: Bus, first: Listener) {
     this.#bus = bus;
+    this.#listeners.set(first, 0);
     this.#subscribing = this.#subscribe();
   }
 
@@ -84,7 +86,7 @@ export class BusLine {
   /** Listens to a bus, until `leave` has been called as often. */
   static join(bus: Bus, listener: Listener): void {
     let line = lines.get(bus);
-    if (line === undefined) lines.set(bus, line = new BusLine(bus));
+    if (line === undefined) lines.set(bus, line = new BusLine(bus, listener));
     line.#listeners.set(listener, (line.#listeners.get(listener) ?? 0) + 1);
   }
 

@@ -654,9 +654,15 @@ Deno.test("near: a bus that fails is told of, and the set is done", async () => 
     publish() {
       throw new Error("no publish");
     },
+    subscribe() {
+      throw new Error("no subscribe");
+    },
+  };
+  const wrong: Bus = {
+    publish: () => Promise.reject(new Error("no publish")),
     subscribe: () => undefined as never,
   };
-  for (const bus of [failing, throwing]) {
+  for (const bus of [failing, throwing, wrong]) {
     const details: { key: unknown; error: Error }[] = [];
     {
       await using stash = watched({ bus });
