@@ -34,8 +34,8 @@ export interface Listener {
   readonly dbname: string;
   /** Another process may have changed these keys; `undefined`: any, or messages were lost. */
   changed(keys: readonly string[] | undefined): void;
-  /** Something is wrong with the bus. */
-  failed(error: unknown, key?: string): void;
+  /** Something is wrong with a bus that it has joined; `key`: when it is about no other. */
+  failed(bus: Bus, error: unknown, key?: string): void;
 }
 
 /** What of a store is to be told. */
@@ -117,7 +117,7 @@ export class BusLine {
 
   /** Tells other processes of a change; at once, or together with others when the bus is at it. */
   tell({ name, dbname }: Listener, keys: readonly string[] | undefined, deep: boolean): void {
-    const id = `${name}\n${dbname}`;
+    const id = idOf({ name, dbname });
     let change = this.#waiting.get(id);
     if (change === undefined) {
       this.#waiting.set(id, change = { name, dbname, keys: new Set(), deep: false });
@@ -146,9 +146,9 @@ export class BusLine {
       if (sent instanceof Promise) await inTime(sent, LIMIT, late);
     } catch (error) {
       // The write itself is done; other processes follow it by time.
-      const { name, dbname, keys } = message;
+      const id = idOf(message);
       for (const listener of [...this.#listeners.keys()]) {
-        if (listener.name === name && listener.dbname === dbname) listener.failed(error, keys?.[0]);
+        if (idOf(listener) === id) listener.failed(this.#bus, error, onlyOf(message.keys));
       }
     }
   }
@@ -167,7 +167,7 @@ export class BusLine {
         this.#missed();
         return;
       } catch (error) {
-        for (const listener of [...this.#listeners.keys()]) listener.failed(error);
+        for (const listener of [...this.#listeners.keys()]) listener.failed(this.#bus, error);
         await this.#rest(Math.min(PAUSE * 2 ** attempt, LONGEST_PAUSE));
       }
     }
@@ -207,6 +207,17 @@ export class BusLine {
 async function withinLimit(work: Promise<void> | undefined): Promise<void> {
   if (work === undefined) return;
   await inTime(work, LIMIT, () => new Error("The bus is too slow")).catch(() => undefined);
+}
+
+/** What a store is known by. */
+function idOf({ name, dbname }: Pick<Change, "name" | "dbname">): string {
+  return `${name}\n${dbname}`;
+}
+
+/** The key, when there is one only. */
+function onlyOf(keys: Iterable<string> | undefined): string | undefined {
+  const [key, more] = keys ?? [];
+  return more === undefined ? key : undefined;
 }
 
 /** The messages that tell of a change: as many as its keys need. */

@@ -211,8 +211,8 @@ export class NearTier implements Listener {
     else for (const key of keys) this.forget(key);
   }
 
-  failed(error: unknown, key?: string): void {
-    for (const { report } of this.#holders) report(error, key);
+  failed(bus: Bus, error: unknown, key?: string): void {
+    for (const holder of this.#holders) if (holder.bus === bus) holder.report(error, key);
   }
 
   #put(

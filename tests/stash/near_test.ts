@@ -679,6 +679,33 @@ Deno.test("near: a bus that fails is told of, and the set is done", async () => 
   }
 });
 
+/** What a stash tells of what goes wrong, as `key: message`. */
+function errorsOf(stash: HashStash): string[] {
+  const errors: string[] = [];
+  stash.events.addEventListener("error", ({ detail: { key, error } }) => {
+    errors.push(`${key}: ${(error as Error).message}`);
+  });
+  return errors;
+}
+
+Deno.test("near: whose bus fails is told of it, by the key if it is one", async () => {
+  const failing: Bus = {
+    publish: () => Promise.reject(new Error("no publish")),
+    subscribe: () => () => {},
+  };
+  const options = { engine: "memory", name: `near ${++names}` } as const;
+  await using other = new HashStash({ ...options, near: { bus: ownBus() } });
+  await using none = new HashStash({ ...options, near: { bus: false } });
+  const stash = new HashStash({ ...options, near: { bus: failing } });
+  const errors = [other, none, stash].map(errorsOf);
+  for (const one of [other, none, stash]) await one.open();
+  await other.setMany([["a", 1], ["b", 2], ["c", 3]]);
+  await eventually("told of", () => errors[2].length > 0);
+  await stash.set("d", 4);
+  await stash.close();
+  assertEquals(errors, [[], [], ["undefined: no publish", "d: no publish"]]);
+});
+
 Deno.test("near: the least recently used go", async () => {
   await using stash = watched({ maxEntries: 3 });
   for (const key of ["a", "b", "c"]) await stash.set(key, key);
