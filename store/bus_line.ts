@@ -64,6 +64,8 @@ export class BusLine {
   /** How many have joined for each. */
   readonly #listeners = new Map<Listener, number>();
   readonly #waiting = new Map<string, Change>();
+  /** The messages of the change that is being told, but for those that have been sent. */
+  readonly #unsent = new Set<Message>();
   #sending: Promise<void> | undefined;
   readonly #subscribing: Promise<void>;
   #unsubscribe: (() => Awaitable<void>) | undefined;
@@ -99,7 +101,10 @@ export class BusLine {
   async #leave(listener: Listener): Promise<void> {
     const left = (this.#listeners.get(listener) ?? 0) - 1;
     if (left > 0) this.#listeners.set(listener, left);
-    else this.#listeners.delete(listener);
+    else {
+      this.#giveUp(listener);
+      this.#listeners.delete(listener);
+    }
     if (this.#listeners.size > 0 || this.#isOver) return;
     this.#isOver = true;
     if (lines.get(this.#bus) === this) lines.delete(this.#bus);
@@ -130,13 +135,31 @@ export class BusLine {
   }
 
   async #send(): Promise<void> {
-    for (;;) {
+    while (!this.#isOver) {
       const [next] = this.#waiting;
       if (next === undefined) return;
       const [id, change] = next;
       this.#waiting.delete(id);
-      for (const message of messagesOf(change)) await this.#publish(message);
+      for (const message of messagesOf(change)) this.#unsent.add(message);
+      for (const message of this.#unsent) {
+        await this.#publish(message);
+        this.#unsent.delete(message);
+      }
     }
+  }
+
+  /** Who leaves is told of what has not been sent: nobody could be told later. */
+  #giveUp(listener: Listener): void {
+    const error = new Error(
+      "The stash was closed before the bus had taken what was to be told: other processes follow " +
+        "within near.ttl",
+    );
+    const id = idOf(listener);
+    for (const part of [...this.#unsent, ...this.#waiting.values()]) {
+      if (idOf(part) === id) listener.failed(this.#bus, error, onlyOf(part.keys));
+    }
+    this.#waiting.delete(id);
+    for (const message of this.#unsent) if (idOf(message) === id) this.#unsent.delete(message);
   }
 
   async #publish(message: Message): Promise<void> {

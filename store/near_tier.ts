@@ -194,9 +194,11 @@ export class NearTier implements Listener {
 
   /** And closes it. */
   async release(holder: NearHolder): Promise<void> {
+    // It is told of what can't be sent any more.
+    const left = holder.bus && BusLine.leave(holder.bus, this);
     this.#holders.delete(holder);
     this.#limits = this.#widest();
-    if (holder.bus !== undefined) await BusLine.leave(holder.bus, this);
+    await left;
   }
 
   /** Tells other processes of a change here; `undefined`: of any key. */

@@ -706,6 +706,32 @@ Deno.test("near: whose bus fails is told of it, by the key if it is one", async 
   assertEquals(errors, [[], [], ["undefined: no publish", "d: no publish"]]);
 });
 
+Deno.test("near: what a slow bus has not taken is told of at close, and not sent later", async () => {
+  const sent: string[] = [];
+  const taken: (() => void)[] = [];
+  const slow: Bus = {
+    publish(message) {
+      sent.push(JSON.parse(message).keys.join());
+      return new Promise((resolve) => taken.push(resolve));
+    },
+    subscribe: () => () => {},
+  };
+  const stash = watched({ bus: slow });
+  const inside = stash.sub("inside");
+  const errors = [stash, inside].map(errorsOf);
+  await stash.set("a", 1);
+  await stash.set("b", 2);
+  await inside.setMany([["c", 3], ["d", 4]]);
+  await Promise.all([stash.close(), inside.close()]);
+  const late = "The bus has not taken a message for 5 s";
+  const closed = "The stash was closed before the bus had taken what was to be told: other " +
+    "processes follow within near.ttl";
+  assertEquals(errors, [[`a: ${late}`, `b: ${closed}`], [`undefined: ${closed}`]]);
+  for (const take of taken) take();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(sent, ["a", "b"]);
+});
+
 Deno.test("near: the least recently used go", async () => {
   await using stash = watched({ maxEntries: 3 });
   for (const key of ["a", "b", "c"]) await stash.set(key, key);
