@@ -34,8 +34,8 @@ export interface Listener {
   readonly dbname: string;
   /** Another process may have changed these keys; `undefined`: any, or messages were lost. */
   changed(keys: readonly string[] | undefined): void;
-  /** Something is wrong with the bus. */
-  failed(error: unknown, key?: string): void;
+  /** Something is wrong with a bus that it has joined; `key`: when it is about no other. */
+  failed(bus: Bus, error: unknown, key?: string): void;
 }
 
 /** What of a store is to be told. */
@@ -64,6 +64,8 @@ export class BusLine {
   /** How many have joined for each. */
   readonly #listeners = new Map<Listener, number>();
   readonly #waiting = new Map<string, Change>();
+  /** The messages of the change that is being told, but for those that have been sent. */
+  readonly #unsent = new Set<Message>();
   #sending: Promise<void> | undefined;
   readonly #subscribing: Promise<void>;
   #unsubscribe: (() => Awaitable<void>) | undefined;
@@ -71,8 +73,10 @@ export class BusLine {
   #endPause: (() => void) | undefined;
   #isOver = false;
 
-  private constructor(bus: Bus) {
+  /** @param first Who is told when it can't be subscribed at once. */
+  private constructor(bus: Bus, first: Listener) {
     this.#bus = bus;
+    this.#listeners.set(first, 0);
     this.#subscribing = this.#subscribe();
   }
 
@@ -84,7 +88,7 @@ export class BusLine {
   /** Listens to a bus, until `leave` has been called as often. */
   static join(bus: Bus, listener: Listener): void {
     let line = lines.get(bus);
-    if (line === undefined) lines.set(bus, line = new BusLine(bus));
+    if (line === undefined) lines.set(bus, line = new BusLine(bus, listener));
     line.#listeners.set(listener, (line.#listeners.get(listener) ?? 0) + 1);
   }
 
@@ -97,7 +101,10 @@ export class BusLine {
   async #leave(listener: Listener): Promise<void> {
     const left = (this.#listeners.get(listener) ?? 0) - 1;
     if (left > 0) this.#listeners.set(listener, left);
-    else this.#listeners.delete(listener);
+    else {
+      this.#giveUp(listener);
+      this.#listeners.delete(listener);
+    }
     if (this.#listeners.size > 0 || this.#isOver) return;
     this.#isOver = true;
     if (lines.get(this.#bus) === this) lines.delete(this.#bus);
@@ -115,7 +122,7 @@ export class BusLine {
 
   /** Tells other processes of a change; at once, or together with others when the bus is at it. */
   tell({ name, dbname }: Listener, keys: readonly string[] | undefined, deep: boolean): void {
-    const id = `${name}\n${dbname}`;
+    const id = idOf({ name, dbname });
     let change = this.#waiting.get(id);
     if (change === undefined) {
       this.#waiting.set(id, change = { name, dbname, keys: new Set(), deep: false });
@@ -128,13 +135,31 @@ export class BusLine {
   }
 
   async #send(): Promise<void> {
-    for (;;) {
+    while (!this.#isOver) {
       const [next] = this.#waiting;
       if (next === undefined) return;
       const [id, change] = next;
       this.#waiting.delete(id);
-      for (const message of messagesOf(change)) await this.#publish(message);
+      for (const message of messagesOf(change)) this.#unsent.add(message);
+      for (const message of this.#unsent) {
+        await this.#publish(message);
+        this.#unsent.delete(message);
+      }
     }
+  }
+
+  /** Who leaves is told of what has not been sent: nobody could be told later. */
+  #giveUp(listener: Listener): void {
+    const error = new Error(
+      "The stash was closed before the bus had taken what was to be told: other processes follow " +
+        "within near.ttl",
+    );
+    const id = idOf(listener);
+    for (const part of [...this.#unsent, ...this.#waiting.values()]) {
+      if (idOf(part) === id) listener.failed(this.#bus, error, onlyOf(part.keys));
+    }
+    this.#waiting.delete(id);
+    for (const message of this.#unsent) if (idOf(message) === id) this.#unsent.delete(message);
   }
 
   async #publish(message: Message): Promise<void> {
@@ -144,9 +169,9 @@ export class BusLine {
       if (sent instanceof Promise) await inTime(sent, LIMIT, late);
     } catch (error) {
       // The write itself is done; other processes follow it by time.
-      const { name, dbname, keys } = message;
+      const id = idOf(message);
       for (const listener of [...this.#listeners.keys()]) {
-        if (listener.name === name && listener.dbname === dbname) listener.failed(error, keys?.[0]);
+        if (idOf(listener) === id) listener.failed(this.#bus, error, onlyOf(message.keys));
       }
     }
   }
@@ -165,7 +190,7 @@ export class BusLine {
         this.#missed();
         return;
       } catch (error) {
-        for (const listener of [...this.#listeners.keys()]) listener.failed(error);
+        for (const listener of [...this.#listeners.keys()]) listener.failed(this.#bus, error);
         await this.#rest(Math.min(PAUSE * 2 ** attempt, LONGEST_PAUSE));
       }
     }
@@ -205,6 +230,17 @@ export class BusLine {
 async function withinLimit(work: Promise<void> | undefined): Promise<void> {
   if (work === undefined) return;
   await inTime(work, LIMIT, () => new Error("The bus is too slow")).catch(() => undefined);
+}
+
+/** What a store is known by. */
+function idOf({ name, dbname }: Pick<Change, "name" | "dbname">): string {
+  return `${name}\n${dbname}`;
+}
+
+/** The key, when there is one only. */
+function onlyOf(keys: Iterable<string> | undefined): string | undefined {
+  const [key, more] = keys ?? [];
+  return more === undefined ? key : undefined;
 }
 
 /** The messages that tell of a change: as many as its keys need. */

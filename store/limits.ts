@@ -91,12 +91,15 @@ export class Limited extends Decorator {
     try {
       await this.#occupancy.settled();
       await this.#round?.return(undefined);
-      if (--shared.handles === 0) {
-        occupancies.delete(this.#name);
-        await this.#occupancy.close();
-      }
     } finally {
-      await this.inner.close();
+      try {
+        if (--shared.handles === 0) {
+          occupancies.delete(this.#name);
+          await this.#occupancy.close();
+        }
+      } finally {
+        await this.inner.close();
+      }
     }
   }
 
@@ -270,21 +273,31 @@ export class Limited extends Decorator {
     this.#occupancy.use(key, expiresAt === undefined ? bytes : undefined);
   }
 
-  /** Bytes of what is under a key; `undefined` when nothing is. */
+  /** Bytes of what is under a key; `undefined` when nothing is, 0 of what is damaged. */
   #bytesUnder(key: string): Awaitable<number | undefined> {
     const known = this.#occupancy.known(key);
     if (known !== undefined) return known ?? undefined;
     if (!this.#hasBytes) return whenReady(this.inner.has(key), (has) => has ? 0 : undefined);
-    return whenReady(
-      this.#engine.getValue(key),
-      (entry) => entry && this.#sizeOf(key, entry.value),
-    );
+    const sizeOf = (entry: EntryValue | undefined) => entry && this.#sizeOf(key, entry.value);
+    try {
+      const found = this.#engine.getValue(key);
+      if (!(found instanceof Promise)) return sizeOf(found);
+      return found.then(sizeOf, (error) => passOver(error, 0));
+    } catch (error) {
+      return passOver(error, 0);
+    }
   }
 
   async #bytesUnderMany(keys: string[]): Promise<(number | undefined)[]> {
-    if (!this.#hasBytes) return await each(keys, (key) => this.#bytesUnder(key));
-    const found = await this.#engine.getValues(keys);
-    return found.map((entry, i) => entry && this.#sizeOf(keys[i], entry.value));
+    const oneByOne = () => each(keys, async (key) => await this.#bytesUnder(key));
+    if (!this.#hasBytes) return await oneByOne();
+    try {
+      const found = await this.#engine.getValues(keys);
+      return found.map((entry, i) => entry && this.#sizeOf(keys[i], entry.value));
+    } catch (error) {
+      passOver(error, undefined);
+      return await oneByOne();
+    }
   }
 
   #failed(more: Amount): void {
@@ -512,19 +525,15 @@ export class Limited extends Decorator {
   }
 
   async #read(keys: string[]): Promise<(Entry | undefined)[]> {
-    const passOver = (error: unknown) => {
-      if (error instanceof DecodeError) return undefined;
-      throw error;
-    };
     try {
       return await this.inner.getMany(keys);
     } catch (error) {
-      passOver(error);
+      passOver(error, undefined);
       return await each(keys, async (key) => {
         try {
           return await this.inner.get(key);
         } catch (error) {
-          return passOver(error);
+          return passOver(error, undefined);
         }
       });
     }
@@ -557,6 +566,12 @@ export class Limited extends Decorator {
       this.#metStranger = true;
     }
   }
+}
+
+/** What a damaged entry counts as: whoever writes need not be able to read what was there. */
+function passOver<T>(error: unknown, instead: T): T {
+  if (error instanceof DecodeError) return instead;
+  throw error;
 }
 
 /** How many more entries and bytes there are when what was there has been replaced. */

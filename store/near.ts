@@ -121,7 +121,7 @@ export class Near extends Decorator {
 
   #fill(tier: NearTier, visit: Visit, found: Entry | undefined): Entry | undefined {
     const { keepsAbsence } = this.#options;
-    return tier.fill(visit, found, this.#options.near, keepsAbsence) as Entry | undefined;
+    return tier.fill(visit, found, keepsAbsence) as Entry | undefined;
   }
 
   #bus(): Bus | undefined {

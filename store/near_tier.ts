@@ -70,6 +70,8 @@ export class NearTier implements Listener {
   #allWrites = 0;
   #bytes = 0;
   readonly #holders = new Set<NearHolder>();
+  /** Those of whoever has the widest: a store is kept once, for all of them. */
+  #limits: NearLimits = { maxEntries: 0, maxBytes: 0 };
 
   constructor(name: string, dbname: string) {
     this.name = name;
@@ -115,13 +117,12 @@ export class NearTier implements Listener {
   fill(
     visit: Visit,
     found: NearEntry | undefined,
-    limits: NearLimits,
     isKept: boolean,
   ): NearEntry | undefined {
     const { key, traffic, epoch, allEpoch, began } = visit;
     if (traffic.epoch !== epoch || traffic.writes > 0) return found;
     if (this.#allEpoch !== allEpoch || this.#allWrites > 0) return found;
-    if (found !== undefined || isKept) return this.#put(key, found, began, limits);
+    if (found !== undefined || isKept) return this.#put(key, found, began);
     this.#drop(key);
     return found;
   }
@@ -149,7 +150,7 @@ export class NearTier implements Listener {
     if (entry === undefined || !isAlone) return;
     const { value, expiresAt, timestamp } = entry;
     if (expiresAt !== undefined && expiresAt <= Date.now()) return;
-    this.#put(key, { value, expiresAt, timestamp }, began, this.#widest());
+    this.#put(key, { value, expiresAt, timestamp }, began);
   }
 
   /** A write of all keys begins. */
@@ -187,13 +188,17 @@ export class NearTier implements Listener {
   /** Somebody opens it. */
   hold(holder: NearHolder): void {
     this.#holders.add(holder);
+    this.#limits = this.#widest();
     if (holder.bus !== undefined) BusLine.join(holder.bus, this);
   }
 
   /** And closes it. */
   async release(holder: NearHolder): Promise<void> {
+    // It is told of what can't be sent any more.
+    const left = holder.bus && BusLine.leave(holder.bus, this);
     this.#holders.delete(holder);
-    if (holder.bus !== undefined) await BusLine.leave(holder.bus, this);
+    this.#limits = this.#widest();
+    await left;
   }
 
   /** Tells other processes of a change here; `undefined`: of any key. */
@@ -208,16 +213,16 @@ export class NearTier implements Listener {
     else for (const key of keys) this.forget(key);
   }
 
-  failed(error: unknown, key?: string): void {
-    for (const { report } of this.#holders) report(error, key);
+  failed(bus: Bus, error: unknown, key?: string): void {
+    for (const holder of this.#holders) if (holder.bus === bus) holder.report(error, key);
   }
 
   #put(
     key: string,
     entry: NearEntry | undefined,
     since: number,
-    { maxEntries, maxBytes }: NearLimits,
   ): NearEntry | undefined {
+    const { maxEntries, maxBytes } = this.#limits;
     this.#drop(key);
     const bytes = bytesOf(key, entry?.value ?? NO_ENTRY_BYTES);
     if (bytes > maxBytes || maxEntries === 0) return entry;
@@ -240,7 +245,6 @@ export class NearTier implements Listener {
     this.#bytes -= item.bytes;
   }
 
-  /** What is written is kept within the limits of whoever has the widest. */
   #widest(): NearLimits {
     const holders = [...this.#holders];
     return {

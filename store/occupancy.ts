@@ -153,6 +153,8 @@ export class Occupancy {
   /** The earliest deadline of what was set since the last count, ms since the epoch. */
   #earliest = Infinity;
   #learnedAt = -Infinity;
+  /** With how many untold keys uses are written down. */
+  #tellFrom = TELL_KEYS;
   #side: Promise<Store> | undefined;
   #turn: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
@@ -367,7 +369,7 @@ export class Occupancy {
    */
   use(key: string, size: number | undefined | null = null): void {
     this.uses.note(key, this.#isAlone ? size : undefined);
-    if (this.#isShared && this.uses.untold >= TELL_KEYS) this.inBackground(() => this.#tell());
+    if (this.#isShared && this.uses.untold >= this.#tellFrom) this.inBackground(() => this.#tell());
     else if (this.#timer === undefined) {
       // Also of who does nothing afterwards. It is no reason for the program to go on.
       this.#timer = startTimer(() => this.inBackground(() => this.#tell()), TELL_EVERY);
@@ -634,9 +636,23 @@ export class Occupancy {
   async #tell(): Promise<void> {
     stopTimer(this.#timer);
     this.#timer = undefined;
-    const told = this.uses.tell();
-    if (told.size === 0) return;
-    const side = await this.#opened();
+    if (this.uses.untold === 0) return;
+    // Not again by each use meanwhile.
+    this.#tellFrom = Infinity;
+    let told: ReadonlyMap<string, Use> | undefined;
+    try {
+      const side = await this.#opened();
+      told = this.uses.tell();
+      await this.#writeDown(side, told);
+    } catch (error) {
+      if (told !== undefined) this.uses.giveBack(told);
+      throw error;
+    } finally {
+      this.#tellFrom = this.uses.untold + TELL_KEYS;
+    }
+  }
+
+  async #writeDown(side: Store, told: ReadonlyMap<string, Use>): Promise<void> {
     // Any of them: so two processes seldom write the same at a time, and each has what is recent.
     const slot = SLOTS[Math.floor(Math.random() * SLOTS.length)];
     for (let attempt = 0;; attempt++) {

@@ -45,7 +45,7 @@ export class Uses {
   /** Whether the sizes of any are known. */
   #hasSizes = false;
   readonly #strangers = new Map<string, number>();
-  #untold: Known[] = [];
+  readonly #untold = new Set<Known>();
   /** Goes round what is known, for the policy that has no order. */
   #next: Known | undefined;
   #forgotten = 0;
@@ -64,7 +64,7 @@ export class Uses {
 
   /** How many keys have uses that nobody else has been told of. */
   get untold(): number {
-    return this.#untold.length;
+    return this.#untold.size;
   }
 
   /** How many keys have been forgotten: they are strangers again. */
@@ -107,7 +107,7 @@ export class Uses {
     known.time = this.#last = Math.max(Date.now(), this.#last + 1 / 1_024);
     if (size !== null) known.size = size;
     if (typeof size === "number") this.#hasSizes = true;
-    if (known.added++ === 0) this.#untold.push(known);
+    if (known.added++ === 0) this.#untold.add(known);
   }
 
   /** A key is gone. */
@@ -115,6 +115,8 @@ export class Uses {
     const known = this.#known.get(key);
     if (known !== undefined) {
       this.#known.delete(key);
+      // Of what is gone, or forgotten, nobody need be told.
+      this.#untold.delete(known);
       if (known === this.#next) this.#next = known.newer;
       this.#order.remove(known);
       this.#characters -= key.length;
@@ -128,7 +130,7 @@ export class Uses {
     this.#next = undefined;
     this.#characters = 0;
     this.#strangers.clear();
-    this.#untold = [];
+    this.#untold.clear();
   }
 
   /** Whether nothing is known of a key. */
@@ -181,15 +183,24 @@ export class Uses {
   tell(): Map<string, Use> {
     const told = new Map<string, Use>();
     for (const known of this.#untold) {
-      // What is gone, or forgotten, need not be told.
-      if (this.#known.get(known.key) === known) {
-        told.set(known.key, { time: known.time, count: known.added });
-      }
+      told.set(known.key, { time: known.time, count: known.added });
       known.count += known.added;
       known.added = 0;
     }
-    this.#untold = [];
+    this.#untold.clear();
     return told;
+  }
+
+  /** What was to be told could not be: it is to be told again. */
+  giveBack(told: ReadonlyMap<string, Use>): void {
+    for (const [key, { count }] of told) {
+      const known = this.#known.get(key);
+      // It may have gone meanwhile, and come back.
+      if (known === undefined || known.count < count) continue;
+      known.count -= count;
+      known.added += count;
+      this.#untold.add(known);
+    }
   }
 
   /** Takes in what all have told of, this process among them. */

@@ -8,8 +8,17 @@ import {
   assertThrows,
 } from "@std/assert";
 import { memory } from "../../engines/memory/mod.ts";
-import { complete, Decorator, type EngineLocation } from "../../engines/mod.ts";
-import { HashStash, type HashStashOptions } from "../../mod.ts";
+import {
+  complete,
+  Decorator,
+  type EngineLocation,
+  type Entry,
+  type NewEntry,
+  type Store,
+} from "../../engines/mod.ts";
+import { DecodeError, HashStash, type HashStashOptions } from "../../mod.ts";
+import { Occupancy } from "../../store/occupancy.ts";
+import { addUses, type Use, Uses } from "../../store/uses.ts";
 import { type EngineName, PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { startRedis } from "../support/redis_server.ts";
@@ -489,6 +498,154 @@ testOnMemory("who listens is told of what goes", async (stash) => {
   limited.events.addEventListener("evict", ({ detail: { key, bytes } }) => told.push([key, bytes]));
   await fill(limited, 0, 5);
   assertEquals(told, [["k0", 1], ["k1", 1]]);
+});
+
+Deno.test("no more uses wait to be told than there are keys that are known", () => {
+  const uses = new Uses("lru");
+  for (let i = 0; i < 1_000; i++) {
+    uses.note(`k${i}`, 1);
+    if (i >= 10) uses.delete(`k${i - 10}`);
+  }
+  assertEquals(uses.untold, 10);
+  uses.note("k999", null);
+  assertEquals([...uses.tell().keys()].sort(), named(990, 1_000));
+  assertEquals([uses.untold, uses.tell().size], [0, 0]);
+  // More than are remembered.
+  for (let i = 0; i < 70_000; i++) uses.note(`k${i}`, 1);
+  assertGreater(uses.forgotten, 0);
+  assertLessOrEqual(uses.untold, 70_000 - uses.forgotten);
+  uses.clear();
+  assertEquals(uses.untold, 0);
+});
+
+Deno.test("uses that could not be written down are written down later", async () => {
+  let failures = 0;
+  let isFailing = true;
+  const told = new Map<string, Use>();
+  class Busy extends Decorator {
+    override compareAndSet(key: string, expected: Entry | undefined, next: NewEntry | undefined) {
+      if (isFailing) {
+        failures++;
+        throw new Error("busy");
+      }
+      if (next !== undefined) addUses(told, next.value);
+      return this.inner.compareAndSet(key, expected, next);
+    }
+  }
+  let canOpen = false;
+  const occupancy = new Occupancy({
+    policy: "lru",
+    hasBytes: false,
+    isShared: true,
+    async openSide(): Promise<Store> {
+      if (!canOpen) throw new Error("cannot be opened");
+      const side = new Busy(complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" })));
+      await side.open();
+      return side;
+    },
+  });
+  const use = async (from: number, to: number) => {
+    for (let i = from; i < to; i++) occupancy.use(`k${i}`);
+    await occupancy.settled();
+  };
+  await use(0, 1_000);
+  assertEquals(occupancy.uses.untold, 1_000);
+  canOpen = true;
+  await use(1_000, 2_000);
+  assertEquals([occupancy.uses.untold, failures], [2_000, 1]);
+  // Not tried again for each use.
+  await use(2_000, 2_500);
+  assertEquals([occupancy.uses.untold, failures], [2_500, 1]);
+  isFailing = false;
+  await use(2_500, 2_501);
+  occupancy.use("k0");
+  await occupancy.close();
+  assertEquals([...told.keys()].sort(), named(0, 2_501));
+  assertEquals([told.get("k0")?.count, told.get("k1")?.count], [2, 1]);
+});
+
+Deno.test("with maxBytes, too, what is damaged can be replaced and removed", async (t) => {
+  const actions: Record<string, (stash: HashStash) => Promise<unknown>> = {
+    set: (stash) => stash.set("a", 1),
+    setMany: (stash) => stash.setMany([["a", 1], ["b", 2]]),
+    delete: (stash) => stash.delete("a"),
+    deleteMany: (stash) => stash.deleteMany(["a", "b"]),
+  };
+  const after: Record<string, unknown[]> = {
+    set: [1, 2],
+    setMany: [1, 2],
+    delete: [undefined, 2],
+    deleteMany: [undefined, undefined],
+  };
+  for (const [name, act] of Object.entries(actions)) {
+    await t.step(name, async () => {
+      const rootDir = await Deno.makeTempDir();
+      try {
+        const options = { engine: "pairtree", name: "damaged", rootDir } as const;
+        await using stash = new HashStash(options);
+        await stash.set("a", "x".repeat(50));
+        const before = await filesIn(rootDir);
+        for (const path of before) await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
+        await stash.set("b", 2);
+        await assertRejects(() => stash.get("a"), DecodeError);
+        await using limited = new HashStash({ ...options, maxBytes: 1_000 });
+        await act(limited);
+        assertEquals(await stash.getMany(["a", "b"]), after[name]);
+        // And once it is known how much there is.
+        await act(limited);
+        await limited.set("c", 3);
+        assertEquals(await limited.get("c"), 3);
+      } finally {
+        await Deno.remove(rootDir, { recursive: true });
+      }
+    });
+  }
+});
+
+/** The paths of all files in a directory, however deep. */
+async function filesIn(directory: string): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
+    paths.push(...isFile ? [path] : await filesIn(path));
+  }
+  return paths;
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+Deno.test("a handle whose close fails leaves nothing open", async () => {
+  let open = 0;
+  class Failing extends Decorator {
+    override async open() {
+      await super.open();
+      open++;
+    }
+    override async close() {
+      open--;
+      await super.close();
+    }
+    override async *keys() {
+      try {
+        yield* this.inner.keys();
+      } finally {
+        fail("no end");
+      }
+    }
+  }
+  const stash = new HashStash({
+    name: crypto.randomUUID(),
+    engine: (location: EngineLocation) => new Failing(complete(memory(location))),
+    maxEntries: 200,
+  });
+  const plain = new HashStash({ name: stash.name, engine: "memory" });
+  await fill(plain, 0, 1_000);
+  await stash.set("k", 1);
+  await assertRejects(() => stash.close(), Error, "no end");
+  assertEquals(open, 0);
+  await plain.close();
 });
 
 Deno.test("limits are checked at once, and say what they take", () => {

@@ -654,9 +654,15 @@ Deno.test("near: a bus that fails is told of, and the set is done", async () => 
     publish() {
       throw new Error("no publish");
     },
+    subscribe() {
+      throw new Error("no subscribe");
+    },
+  };
+  const wrong: Bus = {
+    publish: () => Promise.reject(new Error("no publish")),
     subscribe: () => undefined as never,
   };
-  for (const bus of [failing, throwing]) {
+  for (const bus of [failing, throwing, wrong]) {
     const details: { key: unknown; error: Error }[] = [];
     {
       await using stash = watched({ bus });
@@ -671,6 +677,59 @@ Deno.test("near: a bus that fails is told of, and the set is done", async () => 
     assert(messages.includes("k: no publish"), messages.join());
     assert(messages.some((message) => message.startsWith("undefined: ")), messages.join());
   }
+});
+
+/** What a stash tells of what goes wrong, as `key: message`. */
+function errorsOf(stash: HashStash): string[] {
+  const errors: string[] = [];
+  stash.events.addEventListener("error", ({ detail: { key, error } }) => {
+    errors.push(`${key}: ${(error as Error).message}`);
+  });
+  return errors;
+}
+
+Deno.test("near: whose bus fails is told of it, by the key if it is one", async () => {
+  const failing: Bus = {
+    publish: () => Promise.reject(new Error("no publish")),
+    subscribe: () => () => {},
+  };
+  const options = { engine: "memory", name: `near ${++names}` } as const;
+  await using other = new HashStash({ ...options, near: { bus: ownBus() } });
+  await using none = new HashStash({ ...options, near: { bus: false } });
+  const stash = new HashStash({ ...options, near: { bus: failing } });
+  const errors = [other, none, stash].map(errorsOf);
+  for (const one of [other, none, stash]) await one.open();
+  await other.setMany([["a", 1], ["b", 2], ["c", 3]]);
+  await eventually("told of", () => errors[2].length > 0);
+  await stash.set("d", 4);
+  await stash.close();
+  assertEquals(errors, [[], [], ["undefined: no publish", "d: no publish"]]);
+});
+
+Deno.test("near: what a slow bus has not taken is told of at close, and not sent later", async () => {
+  const sent: string[] = [];
+  const taken: (() => void)[] = [];
+  const slow: Bus = {
+    publish(message) {
+      sent.push(JSON.parse(message).keys.join());
+      return new Promise((resolve) => taken.push(resolve));
+    },
+    subscribe: () => () => {},
+  };
+  const stash = watched({ bus: slow });
+  const inside = stash.sub("inside");
+  const errors = [stash, inside].map(errorsOf);
+  await stash.set("a", 1);
+  await stash.set("b", 2);
+  await inside.setMany([["c", 3], ["d", 4]]);
+  await Promise.all([stash.close(), inside.close()]);
+  const late = "The bus has not taken a message for 5 s";
+  const closed = "The stash was closed before the bus had taken what was to be told: other " +
+    "processes follow within near.ttl";
+  assertEquals(errors, [[`a: ${late}`, `b: ${closed}`], [`undefined: ${closed}`]]);
+  for (const take of taken) take();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(sent, ["a", "b"]);
 });
 
 Deno.test("near: the least recently used go", async () => {
@@ -691,6 +750,31 @@ Deno.test("near: the least recently used go", async () => {
   Watched.asked = [];
   for (const key of ["b", "c", "a", "large"]) await small.get(key);
   assertEquals(Watched.asked, ["a", "large"]);
+});
+
+Deno.test("near: a reader with narrow limits leaves what others have asked to be kept", async () => {
+  const bus = ownBus();
+  const options = { engine: "memory", name: `near ${++names}` } as const;
+  const wide = new HashStash({ ...options, near: { bus, ttl: HOUR } });
+  const limits = { maxEntries: 1, maxBytes: 1_000 };
+  await using narrow = new HashStash({ ...options, near: { bus: false, ttl: HOUR, ...limits } });
+  await narrow.open();
+  const keys = Array.from({ length: 20 }, (_, i) => `${i}`);
+  await wide.setMany(keys.map((key) => [key, key]));
+  const kept = async (stash: HashStash) => {
+    const before = stash.stats().nearHits!;
+    await stash.getMany(keys);
+    return stash.stats().nearHits! - before;
+  };
+  assertEquals(await kept(narrow), 20);
+  // Nothing is kept any more.
+  bus.gap();
+  await wide.getMany(keys.slice(1));
+  await narrow.get("0");
+  assertEquals(await kept(wide), 20);
+  await wide.close();
+  await narrow.set("1", 1);
+  assertEquals(await kept(narrow), 1, "its own, once it is alone");
 });
 
 Deno.test("near: what decides something comes from the engine", async () => {
