@@ -1096,6 +1096,39 @@ Deno.test("copy is interrupted between two keys, never within a history", async 
   assertEquals(await contentOf(copied), await contentOf(source));
 });
 
+Deno.test("copy --resume that is interrupted lists no further where all is there", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using source = bed.stash({ name: "cli" });
+  await fill(source, 2_000);
+  const args = ["copy", ...optionsOf(bed), "--to-name", "to", "--resume"];
+  assertEquals((await hashstash(args)).code, 0);
+  const run = await hashstashInterrupted(
+    args,
+    `
+    const { dump, has } = HashStash.prototype;
+    let asked = 0;
+    HashStash.prototype.dump = function ({ wanted }) {
+      return dump.call(this, { wanted: (keys) => (asked++, wanted(keys)) });
+    };
+    let isFirst = true;
+    HashStash.prototype.has = async function (key) {
+      if (isFirst) {
+        isFirst = false;
+        await interrupt();
+      }
+      return await has.call(this, key);
+    };
+    globalThis.addEventListener("unload", () => console.log(asked));`,
+  );
+  assertEquals(run.code, 130, run.stderr);
+  assertMatch(
+    run.stderr,
+    /^hashstash copy: interrupted, 200 entries are in .*: .* run it again\n$/,
+  );
+  // The batch in which it came, and the one that was not looked at.
+  assertEquals(run.stdout, "2\n");
+});
+
 Deno.test("export that is interrupted leaves its file as it was", async () => {
   await using bed = await TestBed.create("pairtree");
   await using stash = bed.stash({ name: "cli" });
