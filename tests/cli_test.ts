@@ -1165,6 +1165,41 @@ Deno.test("export that is interrupted leaves its file as it was", async () => {
   assertEquals(Array.from(Deno.readDirSync(folder)).length, 2);
 });
 
+Deno.test("export opens its file with its mode, and has it on the disk before it is named", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  await stash.set("k", "secret");
+  const file = `${bed.root}/all.ndjson`;
+  await Deno.writeTextFile(file, "as it was");
+  await Deno.chmod(file, 0o600);
+  const { success, stdout, stderr } = await runScript(
+    `
+    import { main } from "./cli/main.ts";
+    const { open, rename } = Deno;
+    Deno.open = async (path, options) => {
+      const file = await open(path, options);
+      if (!String(path).endsWith(".part")) return file;
+      console.log("mode", (file.statSync().mode & 0o777).toString(8));
+      const syncData = file.syncData.bind(file);
+      file.syncData = async () => {
+        await syncData();
+        console.log("synced", file.statSync().size > 0);
+      };
+      return file;
+    };
+    Deno.rename = async (...paths) => {
+      await rename(...paths);
+      console.log("renamed");
+    };
+    Deno.exit(await main(${JSON.stringify(["export", file, ...optionsOf(bed)])}));
+  `,
+    ["-A", "--unstable-kv"],
+  );
+  assert(success, stderr);
+  assertEquals(stdout, "mode 600\nsynced true\nrenamed\n");
+  assertStringIncludes(await Deno.readTextFile(file), "secret");
+});
+
 Deno.test("clear that is interrupted says how many are removed, and can be run again", async () => {
   for (const engine of ["pairtree", "redis", "sqlite"] as const) {
     await using bed = await TestBed.create(engine);
