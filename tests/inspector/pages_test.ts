@@ -469,6 +469,23 @@ Deno.test("inspector: an engine given as an object is closed by its stash alone"
   assertEquals(await other.get("k"), 2);
 });
 
+Deno.test("inspector: closing the stash ends what it shows", async () => {
+  const stash = new HashStash({ engine: "memory", name: crypto.randomUUID() });
+  await stash.set("k", 1);
+  const ask = inspect(stash);
+  const unread = await ask("/events");
+  const read = (await ask("/events")).body!.pipeThrough(new TextDecoderStream()).getReader();
+  assertEquals((await read.read()).value, "retry: 3000\n\n");
+  await stash.close();
+  assertEquals((await read.read()).done, true);
+  assertEquals(await unread.text(), "retry: 3000\n\n");
+  assertEquals([(await ask("/events")).status, (await ask("/")).status], [503, 502]);
+
+  const never = new HashStash({ engine: "memory", name: crypto.randomUUID() });
+  await never.close();
+  assertEquals((await inspect(never)("/events")).status, 503);
+});
+
 testOnMemory("inspector: what is looked at counts neither as used nor as read", async (stash) => {
   await stash.set("a", 1);
   await stash.set("b", 2);
