@@ -131,7 +131,7 @@ export async function writeTo(
   if (target === undefined) return await writeAt(path, path, texts);
   const temporary = `${target.path}.${crypto.randomUUID().slice(0, 8)}.part`;
   try {
-    await writeAt(temporary, path, texts, target.mode);
+    await writeAt(temporary, path, texts, target);
     try {
       await rename(temporary, target.path);
     } catch (error) {
@@ -158,20 +158,30 @@ async function targetOf(path: string): Promise<{ path: string; mode?: number } |
   }
 }
 
+/** @param replaced The file whose place it is to take. */
 async function writeAt(
   path: string,
   name: string,
   texts: Iterable<string> | AsyncIterable<string>,
-  mode?: number,
+  replaced?: { mode?: number },
 ): Promise<void> {
-  using file = await openToWrite(path, name);
-  if (mode !== undefined) giveMode(path, mode & 0o777);
+  const mode = replaced?.mode && replaced.mode & 0o777;
+  using file = await openToWrite(path, name, mode);
+  if (mode !== undefined) giveMode(path, mode);
   await printAll(new Output(name, (bytes) => writeAll(file, bytes)), texts);
+  if (replaced === undefined) return;
+  try {
+    // Else a power failure could leave an empty file in the place of the one before.
+    await file.syncData();
+  } catch (error) {
+    throw named(error, `Cannot write to ${name}`);
+  }
 }
 
-async function openToWrite(path: string, name: string): Promise<OpenFile> {
+async function openToWrite(path: string, name: string, mode?: number): Promise<OpenFile> {
   try {
-    return await openFile(path, { write: true, create: true, truncate: true });
+    // With its mode from the beginning: who opens a file may read it ever after.
+    return await openFile(path, { write: true, create: true, truncate: true, mode });
   } catch (error) {
     throw named(error, `Cannot write to ${name}`);
   }

@@ -89,7 +89,8 @@ function overview(): string {
     "Commands:",
     ...COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "\nhashstash COMMAND --help says more, --version prints the version.",
-    "Exit status: 0 done, 1 absent, damaged or failed, 2 used wrongly, 130 ended by Ctrl-C.",
+    "Exit status: 0 done, 1 absent, damaged or failed, 2 used wrongly, 130 ended by Ctrl-C,",
+    "143 by SIGTERM.",
   ].join("\n");
 }
 

@@ -44,8 +44,7 @@ export const clear: Command = {
     onlyPositionals(invocation.positionals, 0);
     const deep = invocation.values.deep === true;
     const named = stashOf(invocation);
-    // Stashes inside it can be there though it is not.
-    await using stash = deep ? named : await orEmpty(named);
+    await using stash = await orEmpty(named, { deep });
     // How many the stashes inside it have, nothing tells.
     const removed = deep ? undefined : await stash.size();
     const entries = deep
@@ -113,9 +112,8 @@ export const invalidate: Command = {
     } catch (error) {
       throw usageErrorOf(error);
     }
-    const named = stashOf(invocation);
     // Functions of the stash can have results though it has no entries of its own.
-    await using stash = what.tags === undefined ? await orEmpty(named) : named;
+    await using stash = await orEmpty(stashOf(invocation), { deep: what.tags !== undefined });
     const removed = await stash.invalidate(what);
     if (invocation.json) await printJSON({ removed });
     else await print(`Removed ${removed} entries`);

@@ -42,7 +42,7 @@ export const copy: Command = {
     await using from = await orEmpty(named);
     const copyAll = async (run: LongRun) => {
       const wanted = async (keys: string[]) => {
-        if (run.stops()) return [];
+        if (run.stops()) throw new Stopped();
         if (!invocation.values.resume) return keys;
         const there = await Promise.all(keys.map((key) => to.has(to.decodeKey(key))));
         const missing = keys.filter((_, i) => !there[i]);
@@ -66,6 +66,11 @@ export const copy: Command = {
   },
 };
 
+/** Ends a listing of which no more is wanted. */
+class Stopped extends Error {
+  override readonly name = "Stopped";
+}
+
 /** The records, counted by key; once the signal is aborted, only the rest of the key that is begun. */
 async function* wholeKeys(
   records: AsyncIterable<StoredRecord>,
@@ -74,14 +79,18 @@ async function* wholeKeys(
   // Between engines that answer at once no signal would be heard.
   const turns = new Turns();
   let key: string | undefined;
-  for await (const record of records) {
-    if (turns.due()) await turns.next();
-    if (record.key !== key) {
-      if (run.stops()) return;
-      run.step();
-      key = record.key;
+  try {
+    for await (const record of records) {
+      if (turns.due()) await turns.next();
+      if (record.key !== key) {
+        if (run.stops()) return;
+        run.step();
+        key = record.key;
+      }
+      yield record;
     }
-    yield record;
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
   }
 }
 

@@ -2,12 +2,8 @@
 import type { HashStash } from "../mod.ts";
 import { messageOf } from "../engines/errors.ts";
 import { startTimer, stopTimer, type Timer } from "../platform/timers.ts";
-import {
-  EVENT_TYPES,
-  type StashEvent,
-  type StashEventDetail,
-  type StashEvents,
-} from "../store/events.ts";
+import { handleOf } from "../stash/hash_stash.ts";
+import { EVENT_TYPES, type StashEvent, type StashEventDetail } from "../store/events.ts";
 import { showKey } from "../store/show.ts";
 import { shortened } from "./words.ts";
 
@@ -22,27 +18,37 @@ const SILENCE = 15_000;
 /** Messages that wait for a slow reader; then events are counted only. */
 const WAITING = 16;
 
-/** The streams of one stash. */
-export class EventStreams {
-  readonly #events: StashEvents;
-  #open = 0;
+/** The streams of one stash: closing that ends them. */
+export class EventStreams implements AsyncDisposable {
+  readonly #stash: HashStash;
+  readonly #ends = new Set<() => void>();
+  #isWatched = false;
+  #isClosed = false;
 
   /** Listens to nothing until somebody watches. */
   constructor(stash: HashStash) {
-    this.#events = stash.events;
+    this.#stash = stash;
   }
 
-  /** A stream of what happens from now on, until the reader goes. */
+  /** A stream of what happens from now on, until the reader goes or the stash is closed. */
   response(): Response {
-    if (this.#open >= MOST_STREAMS) {
-      return new Response("Too many pages watch already: close some\n", {
-        status: 503,
-        headers: { "content-type": "text/plain; charset=utf-8" },
-      });
+    if (!this.#isWatched) handleOf(this.#stash).adopt(this);
+    this.#isWatched = true;
+    // A browser asks no more after such an answer.
+    if (this.#isClosed) return unavailable("The stash is closed");
+    if (this.#ends.size >= MOST_STREAMS) {
+      return unavailable("Too many pages watch already: close some");
     }
     return new Response(this.#stream().pipeThrough(new TextEncoderStream()), {
       headers: { "content-type": "text/event-stream" },
     });
+  }
+
+  /** Ends all streams, for good. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    for (const end of this.#ends) end();
+    return Promise.resolve();
   }
 
   #stream(): ReadableStream<string> {
@@ -50,14 +56,18 @@ export class EventStreams {
     const told: object[] = [];
     let more = 0;
     let timer: Timer | undefined;
+    let end: () => void;
     const stop = () => {
-      if (listening.signal.aborted) return;
       listening.abort();
       stopTimer(timer);
-      this.#open--;
+      this.#ends.delete(end);
     };
     const start = (controller: ReadableStreamDefaultController<string>) => {
-      this.#open++;
+      end = () => {
+        stop();
+        controller.close();
+      };
+      this.#ends.add(end);
       const wait = (ms: number) => {
         stopTimer(timer);
         timer = startTimer(send, ms);
@@ -78,13 +88,20 @@ export class EventStreams {
         else told.push(toldOf(event.type, event.detail));
       };
       for (const type of EVENT_TYPES) {
-        this.#events.addEventListener(type, listen, { signal: listening.signal });
+        this.#stash.events.addEventListener(type, listen, { signal: listening.signal });
       }
       controller.enqueue("retry: 3000\n\n");
       wait(SILENCE);
     };
     return new ReadableStream({ start, cancel: stop }, { highWaterMark: WAITING });
   }
+}
+
+function unavailable(message: string): Response {
+  return new Response(`${message}\n`, {
+    status: 503,
+    headers: { "content-type": "text/plain; charset=utf-8" },
+  });
 }
 
 /** An event as the page gets it. */

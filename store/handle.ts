@@ -1156,7 +1156,7 @@ export class Handle implements AsyncDisposable {
     const before = entry && opened(entry).header;
     const fields: Header = {
       // With the deadline stays what part of its time is that of a stale result.
-      stale: isOwn ? undefined : before?.stale,
+      stale: expiresAt === entry?.expiresAt ? before?.stale : undefined,
       // All that belongs to its tags stays: whose they are, and since when they have counted.
       ...(tags === undefined
         ? { tags: before?.tags, seq: before?.seq, row: before?.row, space: before?.space }

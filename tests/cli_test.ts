@@ -950,10 +950,12 @@ for (const engine of ENGINES.filter((engine) => !hasServer(engine))) {
       [["ls"], 0, ""],
       [["ls", "--tag", "t"], 0, ""],
       [["invalidate", "--prefix", "k"], 0, "Removed 0 entries\n"],
+      [["invalidate", "--tag", "t"], 0, "Removed 0 entries\n"],
       [["get", "k"], 1, ""],
       [["get", "k", "--all", "--append"], 1, ""],
       [["rm", "k", "--yes"], 1, ""],
       [["clear", "--yes"], 0, "Removed 0 entries\n"],
+      [["clear", "--yes", "--deep"], 0, "Removed all entries\n"],
       [["check"], 0, "0 checked, 0 problems\n"],
       [["check", "--fix", "--yes"], 0, "0 checked, 0 problems\n"],
       [["prune"], 0, "Dropped 0 entries\n"],
@@ -1094,6 +1096,39 @@ Deno.test("copy is interrupted between two keys, never within a history", async 
   assertEquals(await contentOf(copied), await contentOf(source));
 });
 
+Deno.test("copy --resume that is interrupted lists no further where all is there", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using source = bed.stash({ name: "cli" });
+  await fill(source, 2_000);
+  const args = ["copy", ...optionsOf(bed), "--to-name", "to", "--resume"];
+  assertEquals((await hashstash(args)).code, 0);
+  const run = await hashstashInterrupted(
+    args,
+    `
+    const { dump, has } = HashStash.prototype;
+    let asked = 0;
+    HashStash.prototype.dump = function ({ wanted }) {
+      return dump.call(this, { wanted: (keys) => (asked++, wanted(keys)) });
+    };
+    let isFirst = true;
+    HashStash.prototype.has = async function (key) {
+      if (isFirst) {
+        isFirst = false;
+        await interrupt();
+      }
+      return await has.call(this, key);
+    };
+    globalThis.addEventListener("unload", () => console.log(asked));`,
+  );
+  assertEquals(run.code, 130, run.stderr);
+  assertMatch(
+    run.stderr,
+    /^hashstash copy: interrupted, 200 entries are in .*: .* run it again\n$/,
+  );
+  // The batch in which it came, and the one that was not looked at.
+  assertEquals(run.stdout, "2\n");
+});
+
 Deno.test("export that is interrupted leaves its file as it was", async () => {
   await using bed = await TestBed.create("pairtree");
   await using stash = bed.stash({ name: "cli" });
@@ -1128,6 +1163,41 @@ Deno.test("export that is interrupted leaves its file as it was", async () => {
   assertEquals((await Deno.readTextFile(file)).trimEnd().split("\n").length, 2_000);
   assertEquals(Deno.statSync(file).mode! & 0o777, 0o640);
   assertEquals(Array.from(Deno.readDirSync(folder)).length, 2);
+});
+
+Deno.test("export opens its file with its mode, and has it on the disk before it is named", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash({ name: "cli" });
+  await stash.set("k", "secret");
+  const file = `${bed.root}/all.ndjson`;
+  await Deno.writeTextFile(file, "as it was");
+  await Deno.chmod(file, 0o600);
+  const { success, stdout, stderr } = await runScript(
+    `
+    import { main } from "./cli/main.ts";
+    const { open, rename } = Deno;
+    Deno.open = async (path, options) => {
+      const file = await open(path, options);
+      if (!String(path).endsWith(".part")) return file;
+      console.log("mode", (file.statSync().mode & 0o777).toString(8));
+      const syncData = file.syncData.bind(file);
+      file.syncData = async () => {
+        await syncData();
+        console.log("synced", file.statSync().size > 0);
+      };
+      return file;
+    };
+    Deno.rename = async (...paths) => {
+      await rename(...paths);
+      console.log("renamed");
+    };
+    Deno.exit(await main(${JSON.stringify(["export", file, ...optionsOf(bed)])}));
+  `,
+    ["-A", "--unstable-kv"],
+  );
+  assert(success, stderr);
+  assertEquals(stdout, "mode 600\nsynced true\nrenamed\n");
+  assertStringIncludes(await Deno.readTextFile(file), "secret");
 });
 
 Deno.test("clear that is interrupted says how many are removed, and can be run again", async () => {

@@ -104,6 +104,25 @@ testOnEngines("inspector", {
     await pageOf(ask, "/?key=k", 404);
   },
 
+  "edits what may get stale, and keeps its times": async (stash, bed) => {
+    const times = { ttl: 60_000, staleWhileRevalidate: 3_600_000 };
+    await using hasOwn = bed.stash({ name: "limited", ttl: 1_000_000 });
+    for (const own of [stash, hasOwn]) {
+      const named = own.stashedResult((x: number) => x + 1, { name: "stale", ...times });
+      await named(1);
+      await own.getOrSet([1], () => 2, times);
+      const ask = inspect(own, { write: true });
+      for (const [store, of] of [["main/stale", named.stash], ["main", own]] as const) {
+        const before = (await of.entry([1]))!;
+        const key = encodeURIComponent(own.encodeKey([1]));
+        const page = await pageOf(ask, `/?store=${store}&key=${key}`);
+        assertEquals((await send(ask, "set", { ...changeOn(page), json: "9" })).status, 200);
+        const { value, expiresAt, freshUntil } = (await of.entry([1]))!;
+        assertEquals([value, expiresAt, freshUntil], [9, before.expiresAt, before.freshUntil]);
+      }
+    }
+  },
+
   "shows and hands out bytes as they are stored": async (_, bed) => {
     await using stash = bed.stash({ name: "zipped", compress: "zstd", serializer: "json" });
     await stash.set("k", "x".repeat(5_000));
@@ -448,6 +467,23 @@ Deno.test("inspector: an engine given as an object is closed by its stash alone"
   await stash.close();
   await other.set("k", 2);
   assertEquals(await other.get("k"), 2);
+});
+
+Deno.test("inspector: closing the stash ends what it shows", async () => {
+  const stash = new HashStash({ engine: "memory", name: crypto.randomUUID() });
+  await stash.set("k", 1);
+  const ask = inspect(stash);
+  const unread = await ask("/events");
+  const read = (await ask("/events")).body!.pipeThrough(new TextDecoderStream()).getReader();
+  assertEquals((await read.read()).value, "retry: 3000\n\n");
+  await stash.close();
+  assertEquals((await read.read()).done, true);
+  assertEquals(await unread.text(), "retry: 3000\n\n");
+  assertEquals([(await ask("/events")).status, (await ask("/")).status], [503, 502]);
+
+  const never = new HashStash({ engine: "memory", name: crypto.randomUUID() });
+  await never.close();
+  assertEquals((await inspect(never)("/events")).status, 503);
 });
 
 testOnMemory("inspector: what is looked at counts neither as used nor as read", async (stash) => {
