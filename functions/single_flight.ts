@@ -428,7 +428,7 @@ export type Found = { readonly value: unknown; readonly isDue: boolean } | Stale
 /** The stored result, or what to fall back on, or `ABSENT`; one that is due sets off a refresh. */
 export async function recall(job: Job): Promise<unknown> {
   const { target, text } = job;
-  const begin = target.watch.beginGet();
+  const begin = target.watch.beginRecall();
   let found: Found;
   try {
     const entry = await target.getEntry(text);

@@ -103,6 +103,12 @@ export class Watch {
       : 0;
   }
 
+  /** When a function's result is looked up, which may be stale; 0: nobody wants to know. */
+  beginRecall(): number {
+    const begin = this.beginGet();
+    return begin === 0 && channels!.stale.hasSubscribers ? now() : begin;
+  }
+
   /** When a `set` begins; 0: nobody wants to know. */
   beginSet(): number {
     const { set } = channels ??= openChannels();

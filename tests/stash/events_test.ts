@@ -10,7 +10,7 @@ import {
 } from "../../mod.ts";
 import { EVENT_TYPES } from "../../store/events.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
-import { WorkerProcess } from "../support/child.ts";
+import { runScript, WorkerProcess } from "../support/child.ts";
 import { testOnEngines, testOnMemory } from "../support/on_engines.ts";
 
 type Told = StashEventDetail & { readonly type: StashEventType };
@@ -365,6 +365,31 @@ testOnMemory(
     assertEquals(channel("hashstash:hit").hasSubscribers, false);
   },
 );
+
+Deno.test("events: the channel of what is stale alone tells of the time, too", async () => {
+  // In a process of its own: here others listen.
+  const { stdout, stderr } = await runScript(
+    `
+    import { subscribe } from "node:diagnostics_channel";
+    import { HashStash } from "./mod.ts";
+    subscribe("hashstash:stale", ({ dbname, ms }) => console.log(dbname, typeof ms));
+    await using stash = new HashStash({ name: "stale", engine: "memory" });
+    const options = { ttl: 1, staleWhileRevalidate: 3_600_000 };
+    const fn = stash.stashedResult((n) => n, { name: "fn", version: "1", ...options });
+    for (const read of [() => fn(1), () => stash.getOrSet("key", () => 1, options)]) {
+      await read();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await read();
+    }
+  `,
+    ["-A"],
+  );
+  assertEquals(stderr, "");
+  assertEquals(stdout.trim().split("\n").map((line) => line.split(" ").at(-1)), [
+    "number",
+    "number",
+  ]);
+});
 
 Deno.test("events: the option telemetry is checked", () => {
   for (const telemetry of [null, true, [1], { keys: 1 }, { keys: null }, { key: true }]) {
