@@ -5,12 +5,15 @@
  * Nothing rests on it alone. What is no message of ours is passed over, what is lost is followed by
  * time, and what can't be sent is told to who listens to the stash's events.
  */
+import { hash } from "../codec/hash.ts";
 import type { Awaitable, Bus } from "../engines/engine.ts";
 import { inTime, startTimer, stopTimer, type Timer, unrefTimer } from "../platform/timers.ts";
 import { typeOf } from "./options.ts";
 
 /** The most bytes of a message that has keys: a bus need not carry more. */
 const MOST_BYTES = 7_000;
+/** Names of more bytes than this, as JSON, are sent as their hash. */
+const MOST_NAME_BYTES = 1_000;
 /** Beyond so many keys of a store that wait to be sent, it is said that all may have changed. */
 const MOST_WAITING = 2_000;
 /** Longer ones, in UTF-16 units, are none of ours. */
@@ -47,7 +50,7 @@ interface Change {
   deep: boolean;
 }
 
-/** A message as it is sent. */
+/** A message as it is sent, with names as they are `shortened`. */
 interface Message extends Pick<Change, "name" | "dbname"> {
   readonly from: string;
   /** Absent: all keys. */
@@ -216,9 +219,9 @@ export class BusLine {
     if (message === undefined || message.from === SELF) return;
     const { name, dbname, keys, deep } = message;
     for (const listener of [...this.#listeners.keys()]) {
-      if (listener.name !== name) continue;
-      if (listener.dbname === dbname) listener.changed(keys);
-      else if (deep && listener.dbname.startsWith(`${dbname}/`)) listener.changed(undefined);
+      if (shortened(listener.name) !== name) continue;
+      if (shortened(listener.dbname) === dbname) listener.changed(keys);
+      else if (deep && isInside(listener.dbname, dbname)) listener.changed(undefined);
     }
   }
 
@@ -234,7 +237,22 @@ async function withinLimit(work: Promise<void> | undefined): Promise<void> {
 
 /** What a store is known by. */
 function idOf({ name, dbname }: Pick<Change, "name" | "dbname">): string {
-  return `${name}\n${dbname}`;
+  return `${shortened(name)}\n${shortened(dbname)}`;
+}
+
+/** A name as it stands in messages, which have room for so much. */
+function shortened(name: string): string {
+  // No UTF-16 unit takes more than six bytes.
+  const isShort = name.length * 6 + 2 <= MOST_NAME_BYTES || bytesOf(name) <= MOST_NAME_BYTES;
+  return isShort ? name : hash(name);
+}
+
+/** Whether a store is nested in one whose name stands in a message. */
+function isInside(dbname: string, outer: string): boolean {
+  for (let end = dbname.indexOf("/"); end !== -1; end = dbname.indexOf("/", end + 1)) {
+    if (shortened(dbname.slice(0, end)) === outer) return true;
+  }
+  return false;
 }
 
 /** The key, when there is one only. */
@@ -245,7 +263,7 @@ function onlyOf(keys: Iterable<string> | undefined): string | undefined {
 
 /** The messages that tell of a change: as many as its keys need. */
 function messagesOf({ name, dbname, keys, deep }: Change): Message[] {
-  const common = { from: SELF, name, dbname };
+  const common = { from: SELF, name: shortened(name), dbname: shortened(dbname) };
   if (keys === undefined || deep) return [{ ...common, deep: deep || undefined }];
   const room = MOST_BYTES - bytesOf({ ...common, keys: [] });
   const messages: Message[] = [];

@@ -645,6 +645,29 @@ Deno.test("near: many changes are told in few messages that are not too long", a
   assert(sent.some((message) => JSON.parse(message).keys === undefined), "all keys");
 });
 
+Deno.test("near: long names make no long messages, and are heard of all the same", async () => {
+  const bus = ownBus();
+  const long = "é".repeat(9_000);
+  const options = { name: `${long} ${++names}`, engine: "memory", dbname: `main/${long}` } as const;
+  await using stash = new HashStash({ ...options, near: { bus, ttl: HOUR } });
+  await using inside = stash.sub("a");
+  await using beside = new HashStash({ ...options, near: { bus }, dbname: `main/${long}2` });
+  for (const one of [inside, beside, stash]) await one.set("k", 1);
+  const bytes = bus.sent.map((message) => new TextEncoder().encode(message).length);
+  assertEquals(bytes.filter((length) => length > 7_000), []);
+  const about = fromOther(bus.sent.at(-1)!);
+  const keep = async () => [
+    await isKept(stash, "k"),
+    await isKept(inside, "k"),
+    await isKept(beside, "k"),
+  ];
+  bus.hear(about);
+  assertEquals(await keep(), [false, true, true]);
+  bus.hear(JSON.stringify({ ...JSON.parse(about), keys: undefined, deep: true }));
+  assertEquals(await keep(), [false, false, true]);
+  assertEquals(await keep(), [true, true, true]);
+});
+
 Deno.test("near: a bus that fails is told of, and the set is done", async () => {
   const failing: Bus = {
     publish: () => Promise.reject(new Error("no publish")),
