@@ -1,7 +1,8 @@
 /** The command serve: a page to look into the stash. */
 import { inspector } from "../inspector/mod.ts";
 import { errorCode } from "../platform/errors.ts";
-import { interrupted, serveHere, type Server } from "../platform/server.ts";
+import { serveHere, type Server } from "../platform/server.ts";
+import { onEndingSignal } from "../platform/terminal.ts";
 import {
   type Command,
   FAILED,
@@ -50,12 +51,13 @@ export const serve: Command = {
       warn(`hashstash serve: port ${port} is in use: pass another one, or none for a free one`);
       return FAILED;
     }
-    const ended = interrupted();
+    const ended = Promise.withResolvers<void>();
+    using _ = onEndingSignal(() => ended.resolve());
     const url = `http://127.0.0.1:${server.port}/?token=${token}`;
     if (invocation.json) await printJSON({ url });
     else await print(`${url}\nCtrl-C ends it`);
     await output.flush();
-    await ended;
+    await ended.promise;
     server.close();
     return OK;
   },

@@ -7,7 +7,7 @@ import type { HashStash, HashStashOptions, StoreInfo } from "../mod.ts";
 import { now } from "../platform/timers.ts";
 import { handleOf } from "../stash/hash_stash.ts";
 import { Handle } from "../store/handle.ts";
-import { opened, type StoredEntry } from "../store/header.ts";
+import { openedIfWhole, type StoredEntry } from "../store/header.ts";
 import { kindOfStore } from "../store/stores.ts";
 import { Listings } from "./listing.ts";
 
@@ -237,7 +237,7 @@ export async function lookAtVersions(
     }
     const versions = await Promise.all(latest.map(async (entry, i) => {
       const { version = all - latest.length + i + 1, timestamp = entry.timestamp } =
-        openedOrNot(entry).header ?? {};
+        openedIfWhole(entry).header ?? {};
       return { version, timestamp, decoded: await decodedOf(handle, entry, text) };
     }));
     return { versions, all };
@@ -246,7 +246,7 @@ export async function lookAtVersions(
 
 /** What changes when what is stored under a key does. */
 export function stateOf(entry: StoredEntry): string {
-  return hash(openedOrNot(entry).value).slice(0, 32);
+  return hash(openedIfWhole(entry).value).slice(0, 32);
 }
 
 async function decodedOf(handle: Handle, entry: StoredEntry, text: string): Promise<Decoded> {
@@ -259,7 +259,7 @@ async function decodedOf(handle: Handle, entry: StoredEntry, text: string): Prom
 }
 
 function factsOf(entry: StoredEntry): Facts {
-  const { header, value } = openedOrNot(entry);
+  const { header, value } = openedIfWhole(entry);
   const { expiresAt } = entry;
   return {
     bytes: value,
@@ -271,14 +271,4 @@ function factsOf(entry: StoredEntry): Facts {
     layer: layerOf(value)?.name ?? "none of ours",
     state: stateOf(entry),
   };
-}
-
-/** The entry with its header beside the value; as it is when the header is damaged. */
-function openedOrNot(entry: StoredEntry): StoredEntry {
-  try {
-    return opened(entry);
-  } catch (error) {
-    if (error instanceof DecodeError) return entry;
-    throw error;
-  }
 }

@@ -1,5 +1,4 @@
-/** Serving HTTP on this machine, and the key that ends a program. */
-import process from "node:process";
+/** Serving HTTP on this machine. */
 
 /** A server that listens. */
 export interface Server {
@@ -29,14 +28,4 @@ export function serveHere(
   const options = { hostname: "127.0.0.1", port, signal, onListen: () => undefined };
   const { addr } = Deno.serve(options, handler);
   return { port: addr.port, close: () => ending.abort() };
-}
-
-/** Waits for Ctrl-C, or for what a service manager sends. */
-export async function interrupted(): Promise<void> {
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const done = () => resolve();
-  for (const signal of signals) process.on(signal, done);
-  await promise;
-  for (const signal of signals) process.off(signal, done);
 }

@@ -108,6 +108,16 @@ export function opened(entry: StoredEntry): StoredEntry {
   return header === undefined ? entry : { ...entry, value, header, given: entry };
 }
 
+/** The same; one whose header is damaged as it is, for its reader to say. */
+export function openedIfWhole(entry: StoredEntry): StoredEntry {
+  try {
+    return opened(entry);
+  } catch (error) {
+    if (error instanceof DecodeError) return entry;
+    throw error;
+  }
+}
+
 /** The entry as the engine gave it: only that is a state of it. */
 export function given(entry: StoredEntry): Entry;
 export function given(entry: StoredEntry | undefined): Entry | undefined;

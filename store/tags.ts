@@ -1,5 +1,4 @@
 /** What tags do to a store: an entry with a tag that has been invalidated is absent. */
-import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
 import { Decorator } from "../engines/decorator.ts";
 import type {
@@ -11,7 +10,14 @@ import type {
   NewEntry,
 } from "../engines/engine.ts";
 import { whenReady } from "../platform/awaitable.ts";
-import { given, hasHeader, opened, type StoredEntry, taggedOf, withHeader } from "./header.ts";
+import {
+  given,
+  hasHeader,
+  openedIfWhole,
+  type StoredEntry,
+  taggedOf,
+  withHeader,
+} from "./header.ts";
 import type { IndexedEntry, TagSpace } from "./tag_space.ts";
 
 /** Entries of a listing that are judged in one step … */
@@ -398,14 +404,4 @@ function iteratorOf<T>(items: Iterable<T> | AsyncIterable<T>): AsyncIterator<T> 
 
 async function* listed<T>(items: Iterable<T>): AsyncGenerator<T> {
   yield* items;
-}
-
-/** The entry with its header apart; one whose header is damaged as it is, for its reader to say. */
-function openedIfWhole(entry: Entry): StoredEntry {
-  try {
-    return opened(entry);
-  } catch (error) {
-    if (error instanceof DecodeError) return entry;
-    throw error;
-  }
 }

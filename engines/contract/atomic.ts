@@ -1,5 +1,5 @@
 import type { Entry } from "../engine.ts";
-import { bounded, type Case, entry, modify, same, text } from "./support.ts";
+import { bounded, type Case, entry, modify, readers, same, text } from "./support.ts";
 
 const CALLERS = 50;
 
@@ -46,14 +46,7 @@ export const ATOMIC: Case[] = [
     async run(scope) {
       const engine = await scope.open();
       await engine.set("key", entry("0"));
-      const read: Record<string, () => Promise<Entry | undefined>> = {
-        get: async () => await engine.get("key"),
-        getMany: async () => (await engine.getMany(["key"]))[0],
-        async entries() {
-          for await (const [, found] of engine.entries()) return found;
-        },
-      };
-      for (const [method, fn] of Object.entries(read)) {
+      for (const [method, fn] of Object.entries(readers(engine, "key"))) {
         const set = await engine.compareAndSet("key", await fn(), entry(method));
         same(set, true, `compareAndSet with the entry of ${method}`);
         same(text(await engine.get("key")), method, "get");

@@ -1,6 +1,6 @@
 import type { Store } from "../complete.ts";
 import type { Entry } from "../engine.ts";
-import { bounded, type Case, claim, entry, keysOf, same, text, until } from "./support.ts";
+import { bounded, type Case, claim, entry, keysOf, readers, same, text, until } from "./support.ts";
 
 const MANY = 2_500;
 
@@ -96,14 +96,7 @@ export const REMOVAL: Case[] = [
     name: "deleteUnchanged takes the entries of get, getMany and entries",
     async run(scope) {
       const engine = await scope.open();
-      const read: Record<string, () => Promise<Entry | undefined>> = {
-        get: async () => await engine.get("key"),
-        getMany: async () => (await engine.getMany(["key"]))[0],
-        async entries() {
-          for await (const [, found] of engine.entries()) return found;
-        },
-      };
-      for (const [method, fn] of Object.entries(read)) {
+      for (const [method, fn] of Object.entries(readers(engine, "key"))) {
         await engine.set("key", entry("value"));
         const found = await fn();
         if (found === undefined) throw new Error(`${method}: the entry is absent`);

@@ -99,6 +99,20 @@ export async function pairsOf(engine: Store, prefix?: string): Promise<string[]>
   return pairs.sort();
 }
 
+/** The ways to read the entry of a key, which is the only one, in a state that can be compared. */
+export function readers(
+  engine: Store,
+  key: string,
+): Record<string, () => Promise<Entry | undefined>> {
+  return {
+    get: async () => await engine.get(key),
+    getMany: async () => (await engine.getMany([key]))[0],
+    async entries() {
+      for await (const [, found] of engine.entries()) return found;
+    },
+  };
+}
+
 /** Waits until the wall clock shows the time. */
 export async function until(time: number): Promise<void> {
   while (Date.now() < time) await delay(1);

@@ -12,41 +12,13 @@ import { HashStash } from "../../mod.ts";
 import { generateData } from "../data.ts";
 import { BARE } from "./bare/mod.ts";
 import { chosenEngines } from "./bare/cases.ts";
+import { compare, type Rounds } from "./turns.ts";
 
-const ROUNDS = 61;
-/** How long a round of one side takes, about, ms. */
-const ROUND = 8;
+const ROUNDS: Rounds = { rounds: 61, ms: 8 };
 /** How many entries there may be, where there are as many. */
 const FULL = 2_000;
 /** Bytes of JSON of one value. */
 const SIZE = 1_000;
-
-type Side = () => Promise<void>;
-
-async function time(side: Side, times: number): Promise<number> {
-  const start = performance.now();
-  for (let i = 0; i < times; i++) await side();
-  return (performance.now() - start) / times * 1_000;
-}
-
-function lowTenth(values: number[]): number {
-  return values.sort((a, b) => a - b)[Math.floor(values.length / 10)];
-}
-
-async function compare(name: string, without: Side, within: Side): Promise<void> {
-  const once = Math.max(await time(without, 30), await time(within, 30));
-  const times = Math.max(3, Math.ceil(ROUND * 1_000 / once));
-  const sides: [number[], number[]] = [[], []];
-  for (let round = 0; round < ROUNDS; round++) {
-    const first = round % 2;
-    for (const side of [first, 1 - first]) {
-      sides[side].push(await time(side === 0 ? without : within, times));
-    }
-  }
-  const [before, after] = sides.map(lowTenth);
-  const columns = [before, after].map((time) => `${time.toFixed(1).padStart(9)} µs`);
-  console.log(`${name.padEnd(32)}${columns.join("")}   × ${(after / before).toFixed(2)}`);
-}
 
 async function measure(engine: EngineName, root: string): Promise<void> {
   const bare = await (await BARE[engine]!()).openBare(root);
@@ -68,20 +40,21 @@ async function measure(engine: EngineName, root: string): Promise<void> {
     // Each beside a store that has had the same: files that grow cost more than those that have.
     await using plain = open(`beside_${name}`);
     await using limited = open(name, limits);
-    await compare(`${engine}: new key, ${name}`, fresh(plain), fresh(limited));
-    await compare(`${engine}: key there, ${name}`, again(plain), again(limited));
+    await compare(`${engine}: new key, ${name}`, [fresh(plain), fresh(limited)], ROUNDS);
+    await compare(`${engine}: key there, ${name}`, [again(plain), again(limited)], ROUNDS);
   }
   await using plain = open("plain_full");
   await using full = open("full", { maxEntries: FULL });
   const pairs = Array.from({ length: FULL }, (_, i): [string, unknown] => [`old ${i}`, values[0]]);
   for (const stash of [plain, full]) await stash.setMany(pairs);
   const keys = pairs.map(([key]) => key);
-  await compare(`${engine}: at the limit`, async () => {
+  const oneForOne = async () => {
     const key = `key ${++count}`;
     keys.push(key);
     await plain.set(key, values[count % values.length]);
     await plain.delete(keys.shift()!);
-  }, fresh(full));
+  };
+  await compare(`${engine}: at the limit`, [oneForOne, fresh(full)], ROUNDS);
   await bare.close();
 }
 
