@@ -193,7 +193,11 @@ class Batch {
     const outcomes = await target.runAnyway(
       "getMany",
       texts[0] ?? "",
-      (store) => store && readEach(store, texts),
+      (store) =>
+        store && readEach({
+          get: (text) => target.servedEntry(store, text),
+          getMany: (some) => target.servedEntries(store, some),
+        }, texts),
     );
     const there = new Map(texts.map((text, i) => [text, outcomes?.[i]]));
     const round = new Round(this.#work);

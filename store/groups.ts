@@ -15,6 +15,9 @@ const GROUP = 500;
  */
 const IN_FLIGHT = 128;
 
+/** A store, or another way to read from one. */
+type Readable = Pick<Store, "get" | "getMany">;
+
 /** Calls `fn` with each item, many in flight; the results, in the order of the items. */
 export async function forEach<T, R>(
   items: readonly T[],
@@ -31,7 +34,7 @@ export async function forEach<T, R>(
 
 /** The entries of the keys, in their order. */
 export async function readAll(
-  store: Store,
+  store: Readable,
   keys: readonly string[],
 ): Promise<(Entry | undefined)[]> {
   if (keys.length === 1) return [await store.get(keys[0])];
@@ -42,7 +45,7 @@ export async function readAll(
 
 /** The same, where an entry that can't be read keeps nobody from the others. */
 export async function readEach(
-  store: Store,
+  store: Readable,
   keys: readonly string[],
 ): Promise<PromiseSettledResult<Entry | undefined>[]> {
   try {

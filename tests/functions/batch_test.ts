@@ -356,6 +356,21 @@ const CLAIMS: Claims = {
     }
   },
 
+  async "what a near tier has comes from memory"(_, bed) {
+    await using stash = bed.stash({ near: { ttl: 60_000, bus: false } });
+    const { calls, one } = counted(stash);
+    await one.many([1, 2, 3]);
+    await one.many([1, 2, 3]);
+    const before = one.stash.stats();
+    assertEquals(await one.many([3, 1]), [{ id: 3 }, { id: 1 }]);
+    assertEquals(await one(2), { id: 2 });
+    const { hits, nearHits } = one.stash.stats();
+    assertEquals([hits - before.hits, nearHits! - before.nearHits!], [3, 3]);
+    await one.forget(2);
+    assertEquals(await one.many([1, 2]), [{ id: 1 }, { id: 2 }]);
+    assertEquals(calls, [[1, 2, 3], [2]]);
+  },
+
   async "values are each caller's own"(stash) {
     const one = stash.stashedBatch((ids: number[]) => {
       const shared = { list: [0] };
