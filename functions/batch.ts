@@ -175,7 +175,8 @@ class Batch {
 
   /** The value, or `CLAIMED` when another process is at it. */
   async #make(member: Member, found: Found, wish: Wish): Promise<unknown> {
-    if ("entry" in found) return await hit(member.job, found.entry);
+    // It was missing when it was looked for at first, and counts as that.
+    if ("entry" in found) return await member.job.target.read(found.entry, member.job.text);
     if ("error" in found) throw found.error;
     member.enter(found.round, found.place);
     try {

@@ -447,6 +447,19 @@ for (const engine of PERSISTENT) {
         assertEquals((await asked()).sort((a, b) => a[0] - b[0]), [[1, 2, 3], [4]]);
       });
 
+      await t.step("what another process makes meanwhile was missing", async () => {
+        await fresh();
+        await using stash = new HashStash(options);
+        const never = () => assert(false, "it is made elsewhere");
+        const one = stash.stashedBatch(never as () => unknown[], { name: "made" });
+        await order(all[0], { ids: [1, 2], ms: 300 });
+        await oneCallAtLeast();
+        assertEquals(await one.many([1, 2]), values([1, 2]));
+        const { hits, misses } = one.stash.stats();
+        assertEquals([hits, misses], [0, 2]);
+        assertEquals(await answer(all[0]), values([1, 2]));
+      });
+
       await t.step("when its call throws, who waits makes them, in one call", async () => {
         await fresh();
         await order(all[0], { ids: [1, 2, 3], ms: 300, how: "throw" });
