@@ -8,7 +8,7 @@ import type { Handle } from "../store/handle.ts";
 import { checkFiniteTime, checkNames, typeOf } from "../store/options.ts";
 import { checkIterable } from "../store/pairs.ts";
 import { Window } from "../store/window.ts";
-import { type BatchWork, isOfOne, Member, Round } from "./batch_round.ts";
+import { aboutOne, type BatchWork, Member, Round } from "./batch_round.ts";
 import { isFresh } from "./freshness.ts";
 import { type AnyFunction, originalOf, wraps } from "./function_key.ts";
 import type { Job } from "./job.ts";
@@ -127,13 +127,19 @@ class Batch {
       const found = await this.#find(asked);
       const taken = asked.map((one, i) => this.#take(one, found[i]));
       const errors: unknown[] = [];
-      const values = (await Promise.allSettled(taken)).map((outcome) => {
+      let isOfMaking = true;
+      const values = (await Promise.allSettled(taken)).map((outcome, i) => {
         if (outcome.status === "fulfilled") return outcome.value;
         errors.push(outcome.reason);
+        isOfMaking &&= "round" in found[i];
       });
       if (errors.length === 0) return values;
       // What is about no value in particular, as a call that failed, is told as it is.
-      if (new Set(errors).size === 1 && !isOfOne(errors[0])) throw errors[0];
+      const about = aboutOne(errors[0]);
+      const isOfAll = errors.length === asked.length
+        ? about !== "given"
+        : isOfMaking && about === undefined;
+      if (isOfAll && new Set(errors).size === 1) throw errors[0];
       throw new AggregateError(errors, `${errors.length} of ${asked.length} ${what} failed`);
     } finally {
       target.leave();

@@ -48,12 +48,15 @@ export interface BatchWork {
   call(ids: unknown[]): unknown;
 }
 
-/** The errors that functions gave in the place of one value. */
-const ofOne = new WeakSet<Error>();
+/** Errors that are about one value of a call. */
+const ofOne = new WeakMap<Error, "given" | "met">();
 
-/** Whether it is what a function gave in the place of one value, and not why a call failed. */
-export function isOfOne(error: unknown): boolean {
-  return error instanceof Error && ofOne.has(error);
+/**
+ * What an error has to do with one value: a function gave it in the place of that, or it was met in
+ * storing that. `undefined`: it is why a call failed.
+ */
+export function aboutOne(error: unknown): "given" | "met" | undefined {
+  return error instanceof Error ? ofOne.get(error) : undefined;
 }
 
 /** What becomes of a flight: its value in stored form, or what has been found instead. */
@@ -295,7 +298,7 @@ class Call {
     { value, isMissing }: Slot,
   ): Promise<Landed | { readonly error: unknown }> {
     if (value instanceof Error) {
-      ofOne.add(value);
+      ofOne.set(value, "given");
       return { error: value };
     }
     try {
@@ -304,6 +307,7 @@ class Call {
       const tags = await storeResult(job, value, bytes, claimed!, said, true);
       return { bytes, invalidatedSince: await invalidatedSince(job, claimed!, tags) };
     } catch (error) {
+      if (error instanceof Error) ofOne.set(error, "met");
       return { error };
     }
   }

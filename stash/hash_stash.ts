@@ -135,9 +135,9 @@ export interface StashedBatch<I, R> {
   /**
    * Many results, in the order of the ids.
    *
-   * @throws {AggregateError} When the function gave an `Error` in the place of some: all of these,
-   * in the order of the ids. The others are stored. When a call of the function failed as a whole,
-   * and nothing else did, what it threw.
+   * @throws {AggregateError} When the function gave an `Error` in the place of some, or what can't
+   * be stored: all of these errors, in the order of the ids. The others are stored. When a call of
+   * the function failed as a whole, and nothing else did, what it threw.
    */
   many(ids: Iterable<I>): Promise<R[]>;
   /**
@@ -699,8 +699,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * `Error` in the place of a value is about that key alone.
    * @param options How they are kept.
    * @returns The values in the order of the keys.
-   * @throws {AggregateError} When there are errors in the place of values: all of these, in the
-   * order of the keys. The other values are stored.
+   * @throws {AggregateError} When there are errors in the place of values, or values that can't be
+   * stored: all of these errors, in the order of the keys. The other values are stored.
    * @throws {TypeError} When what `fn` returns is neither an array of as many values nor a Map, and
    * on options that are about one value (`staleWhileRevalidate` and the like).
    *

@@ -1,5 +1,12 @@
 /** Section 144 of the acceptance cases: many values that are made in one call. */
-import { assert, assertEquals, assertGreater, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { complete } from "../../engines/complete.ts";
 import { Decorator } from "../../engines/decorator.ts";
 import type {
@@ -11,7 +18,7 @@ import type {
 } from "../../engines/engine.ts";
 import { memory } from "../../engines/memory/mod.ts";
 import { sqlite } from "../../engines/sqlite/mod.ts";
-import { type BatchOptions, computation, HashStash } from "../../mod.ts";
+import { type BatchOptions, computation, EngineError, HashStash } from "../../mod.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { ACTIONS, REMOVALS, WRITES } from "../support/fence_actions.ts";
@@ -180,6 +187,16 @@ const CLAIMS: Claims = {
     assertEquals([await stash.get(0), await stash.has(1)], [[0], false]);
   },
 
+  async "what can't be stored is an error of that value, as one in its place is"(stash) {
+    const symbol = (id: number) => id % 2 ? Symbol() : [id];
+    const one = stash.stashedBatch((ids: number[]): unknown[] => ids.map(symbol), { name: "odd" });
+    for (const [ids, count] of [[[0, 2, 1], 1], [[1, 3, 4], 2]] as [number[], number][]) {
+      const error = await assertRejects(() => one.many(ids), AggregateError, `${count} of 3 calls`);
+      assertEquals(error.errors.map(({ name }) => name), Array(count).fill("TypeError"));
+    }
+    assertEquals(await one.stash.size(), 3);
+  },
+
   async "what the function throws rejects all of that call, and so does what is no list"(stash) {
     let made: unknown;
     const one = stash.stashedBatch((ids: number[]): number[] => {
@@ -196,6 +213,7 @@ const CLAIMS: Claims = {
     assertEquals(await one.stash.size(), 2, "those of the other calls are stored");
     made = [1, 2, 3];
     await assertRejects(() => one.many([1, 2]), TypeError, "return 2 values");
+    await assertRejects(() => one.many([14, 1]), TypeError, "return 1 value");
     await assertRejects(() => one.many([1, 2]), TypeError, "got 3");
     await assertRejects(() => one(1), TypeError, "return 1 value");
     await assertRejects(() => stash.getOrSetMany([1, 2], () => [1]), TypeError, "got 1");
@@ -602,11 +620,13 @@ Deno.test("batches: one entry that can't be read keeps nobody from the others", 
   const engine: EngineFactory = (location) => new Broken(complete(memory(location)));
   await using stash = new HashStash<string, string>({ engine, name: "broken" });
   await stash.set("there", "stored");
-  const error = await assertRejects(() =>
-    stash.getOrSetMany(["there", "broken", "missing"], (keys) => keys.map((key) => `made ${key}`))
-  );
-  assert(String((error as Error).cause ?? error).includes("unreadable"));
+  const ask = (keys: string[]) =>
+    stash.getOrSetMany(keys, (some) => some.map((key) => `made ${key}`));
+  const error = await assertRejects(() => ask(["there", "broken", "missing"]), AggregateError);
+  assertEquals(error.message, "1 of 3 values failed");
+  assertStringIncludes(error.errors[0].message, "unreadable");
   assertEquals(await stash.get("missing"), "made missing");
+  await assertRejects(() => ask(["broken"]), EngineError, "unreadable");
 });
 
 const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
