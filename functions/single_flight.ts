@@ -778,11 +778,21 @@ async function claimTogether(
   const taken = await takeLeases(claimants);
   const outcomes: PromiseSettledResult<Claimed>[] = [];
   const free: { readonly i: number; readonly claimed: Claim }[] = [];
+  const refusals = new Set<unknown>();
   for (const [i, { job }] of claimants.entries()) {
     const outcome = taken?.[i];
     if (outcome?.status === "rejected") {
-      if (isDiskFull(outcome.reason)) free.push({ i, claimed: begin(store, job, undefined, true) });
-      else outcomes[i] = outcome;
+      const { reason } = outcome;
+      if (!isDiskFull(reason)) {
+        outcomes[i] = outcome;
+        continue;
+      }
+      // What kept all of them from it is told once.
+      if (!refusals.has(reason) && !target.bypass?.failedToWrite(reason, job)) {
+        reportTo(job, reason);
+      }
+      refusals.add(reason);
+      free.push({ i, claimed: begin(store, job, undefined, true) });
     } else if (taken !== undefined && outcome?.value === undefined) {
       outcomes[i] = fulfilled(CLAIMED);
     } else free.push({ i, claimed: begin(store, job, outcome?.value, false) });
@@ -826,7 +836,6 @@ async function takeLeases(
     return taken;
   } catch (reason) {
     if (!isDiskFull(reason)) throw reason;
-    reportTo(job, reason);
     return claimants.map(() => ({ status: "rejected", reason }));
   }
 }

@@ -629,6 +629,42 @@ Deno.test("batches: one entry that can't be read keeps nobody from the others", 
   await assertRejects(() => ask(["broken"]), EngineError, "unreadable");
 });
 
+Deno.test("batches: a lease for which the disk has no room is told of", async () => {
+  const full = () =>
+    new EngineError("no room", {
+      engine: "sqlite",
+      operation: "set",
+      cause: Object.assign(new Error("no room"), { code: "ENOSPC" }),
+    });
+  let fails: "one" | "all" = "one";
+  class Full extends Decorator {
+    override setMany(entries: [string, NewEntry][]) {
+      if (fails === "all") throw full();
+      return this.inner.setMany(entries);
+    }
+
+    override compareAndSet(key: string, expected?: Entry, next?: NewEntry, guard?: Guard) {
+      if (fails === "one" && key === "l/b" && next !== undefined) throw full();
+      return this.inner.compareAndSet(key, expected, next, guard);
+    }
+  }
+  const engine: EngineFactory = (location) => {
+    const made = complete(sqlite(location));
+    return location.dbname.endsWith("/.leases") ? new Full(made) : made;
+  };
+  await using bed = await TestBed.create("sqlite");
+  for (const onEngineError of ["throw", "bypass"] as const) {
+    for (fails of ["one", "all"] as const) {
+      await using stash = bed.stash({ engine, onEngineError });
+      const told: string[] = [];
+      stash.events.addEventListener("error", ({ detail }) => void told.push(String(detail.error)));
+      assertEquals(await stash.getOrSetMany(["a", "b", "c"], (keys) => keys), ["a", "b", "c"]);
+      assertEquals(told, ["EngineError: no room"], `${onEngineError}, ${fails}`);
+      assertEquals(await stash.has("b"), false);
+    }
+  }
+});
+
 const onMemory = (name: string, fn: (stash: HashStash) => Promise<void>) =>
   testOnMemory(`batches: ${name}`, fn);
 
