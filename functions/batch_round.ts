@@ -43,7 +43,7 @@ export interface BatchWork {
   /** The canonical text of the key of an id. */
   text(id: unknown): string;
   /** What is to be done before calls, once for those that begin together; it does not fail. */
-  prepare?(): Promise<void> | undefined;
+  prepare?(): Promise<void>;
   /** Calls the function. */
   call(ids: unknown[]): unknown;
 }

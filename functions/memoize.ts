@@ -327,8 +327,7 @@ export class Memo {
       args,
       compute: async () => {
         // Before it runs: who retires it meanwhile has to know of it.
-        const marking = markFunction(target);
-        if (marking !== undefined) await marking;
+        await markFunction(target);
         const called = this.asCalled(text, receiver, args);
         if (work !== undefined) return await work(called);
         const result = await this.fn.apply(receiver, called);

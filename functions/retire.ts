@@ -8,15 +8,11 @@ const KEY = "function";
 const VALUE = new TextEncoder().encode("true");
 
 /**
- * Sees to it that the store of a function is known as that, where its name does not tell: what is
- * given is to be awaited before the function's result is stored.
+ * Sees to it that the store of a function is known as that: to be awaited before the function's
+ * result is stored.
  */
-export function markFunction(handle: Handle): Promise<void> | undefined {
-  if (handle.bypass?.isDown) return undefined;
-  return nameOf(handle)?.source === undefined ? mark(handle) : undefined;
-}
-
-async function mark(handle: Handle): Promise<void> {
+export async function markFunction(handle: Handle): Promise<void> {
+  if (handle.bypass?.isDown) return;
   try {
     const marks = await handle.side(FUNCTION);
     if (await marks.has(KEY)) return;

@@ -39,8 +39,8 @@ export function makeFunctionName(
 }
 
 /**
- * Reads the name of a store; `undefined` when no function's has it. A name without a source may be
- * that of any other store too: `FUNCTION` tells these apart.
+ * Reads the name of a store; `undefined` when no function's has it. It may be that of any other store
+ * too: `FUNCTION` tells these apart.
  */
 export function parseFunctionName(segment: string): FunctionName | undefined {
   const [, name, source, version] = PARTS.exec(segment) ?? [];
@@ -48,8 +48,8 @@ export function parseFunctionName(segment: string): FunctionName | undefined {
 }
 
 /**
- * The side store that says, by having an entry, that its store is a function's, where the name does
- * not say so.
+ * The side store that says, by having an entry, that its store is a function's. The name alone does
+ * not: a stash made by `sub` can be called so, and must not be removed as a function's.
  */
 export const FUNCTION = ".function";
 

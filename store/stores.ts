@@ -1,7 +1,7 @@
 /** What a stash and the stores inside it hold. */
 import type { Store } from "../engines/complete.ts";
 import type { FoundStore } from "../engines/engine.ts";
-import { FUNCTION, parseFunctionName } from "./function_names.ts";
+import { FUNCTION } from "./function_names.ts";
 import { RESERVED_DBNAMES } from "./options.ts";
 
 /** A store and what it holds: one of those that `stores()` lists. */
@@ -58,7 +58,7 @@ export async function storesIn(
     let info = found.get(inside);
     if (info === undefined) {
       const whole = inside === "" ? dbname : `${dbname}/${inside}`;
-      const kind = inside === "" && isFunction || hasSource(whole) ? "function" : "stash";
+      const kind = inside === "" && isFunction ? "function" : "stash";
       found.set(inside, info = { dbname: whole, kind, entries: 0, bytes: 0 });
     }
     if (side === FUNCTION && entries > 0) info.kind = "function";
@@ -84,15 +84,10 @@ export async function kindOfStore(
   for await (const one of store.stores(false)) {
     const place = placeOf(one);
     if (place.inside !== inside) continue;
-    if (place.side === FUNCTION || hasSource(inside)) return "function";
+    if (place.side === FUNCTION) return "function";
     if (place.side === "") isThere = true;
   }
   return isThere ? "stash" : undefined;
-}
-
-function hasSource(dbname: string): boolean {
-  const segment = dbname.slice(dbname.lastIndexOf("/") + 1);
-  return parseFunctionName(segment)?.source !== undefined;
 }
 
 /** The names of the stores of functions that are right inside a store, with entries or without. */
@@ -102,7 +97,7 @@ export async function functionNamesIn(store: Store): Promise<string[]> {
     const { inside, side } = placeOf(one);
     const [name, ...deeper] = inside.split("/");
     if (name === "" || deeper.length > 0) continue;
-    if (side === FUNCTION || hasSource(name)) names.add(name);
+    if (side === FUNCTION) names.add(name);
   }
   return [...names];
 }
