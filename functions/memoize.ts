@@ -268,7 +268,9 @@ export class Memo {
   /** Removes the stores of other sources and versions of the function's name; how many. */
   async retire(receiver: unknown): Promise<number> {
     const isNamed = this.#naming.name !== undefined;
-    return await retire(this.#parent, this.handleFor(receiver), isNamed);
+    const known = functionHandles.get(this.#parent);
+    const isInUse = (name: string) => known?.get(name)?.isClosed === false;
+    return await retire(this.#parent, this.handleFor(receiver), isNamed, isInUse);
   }
 
   /** A result from its stored form. */
