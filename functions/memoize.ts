@@ -268,9 +268,7 @@ export class Memo {
   /** Removes the stores of other sources and versions of the function's name; how many. */
   async retire(receiver: unknown): Promise<number> {
     const isNamed = this.#naming.name !== undefined;
-    const known = functionHandles.get(this.#parent);
-    const isInUse = (name: string) => known?.get(name)?.isClosed === false;
-    return await retire(this.#parent, this.handleFor(receiver), isNamed, isInUse);
+    return await retire(this.#parent, this.handleFor(receiver), isNamed);
   }
 
   /** A result from its stored form. */

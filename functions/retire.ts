@@ -28,16 +28,9 @@ export async function markFunction(handle: Handle): Promise<void> {
  *
  * @param parent The stash that the function was given to.
  * @param own Where its results are.
- * @param isInUse Whether a function has its results in the store of that name: such a store is no
- * earlier one, but that of another function which happens to have the same name.
  * @throws {TypeError} When the function has no name, or the engine can't tell what stores there are.
  */
-export async function retire(
-  parent: Handle,
-  own: Handle,
-  isNamed: boolean,
-  isInUse: (name: string) => boolean,
-): Promise<number> {
+export async function retire(parent: Handle, own: Handle, isNamed: boolean): Promise<number> {
   const name = nameOf(own)?.name;
   if (!isNamed && name === "anonymous") {
     throw new TypeError(
@@ -54,7 +47,7 @@ export async function retire(
     }
     const all = await functionNamesIn(store);
     const others = all.filter((other) =>
-      parseFunctionName(other)?.name === name && other !== segmentOf(own) && !isInUse(other)
+      parseFunctionName(other)?.name === name && other !== segmentOf(own)
     );
     let retired = 0;
     for (const other of others) {

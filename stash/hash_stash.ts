@@ -95,8 +95,7 @@ export interface StashedFunction<A extends unknown[], R> {
   /**
    * Removes the stores that other sources and versions of this function's name have in its stash,
    * with all that is inside them: what earlier edits of it left behind. Other names, other stashes
-   * and its own results stay, and so do those of other functions of that name that the same stash
-   * object has been given; runs of what is removed store nothing any more.
+   * and its own results stay; runs of the others that are under way store nothing any more.
    *
    * @returns How many stores with anything in them.
    * @throws {TypeError} When the function has no name, so that others without one can't be told from
@@ -107,18 +106,15 @@ export interface StashedFunction<A extends unknown[], R> {
    * import { HashStash } from "@hashstash/hashstash";
    *
    * await using stash = new HashStash({ name: "edited", engine: "memory" });
-   * {
-   *   // As the program was before an edit.
-   *   await using before = new HashStash({ name: "edited", engine: "memory" });
-   *   await before.run(async function area(r: number) {
-   *     return await Promise.resolve(3 * r * r);
-   *   }, 2);
-   * }
+   * const before = stash.stashedResult(async function area(r: number) {
+   *   return await Promise.resolve(3 * r * r);
+   * });
+   * await before(2);
    * const area = stash.stashedResult(function area(r: number) {
    *   return Math.PI * r * r;
    * });
    * await area(2);
-   * console.log(await area.retire()); // 1
+   * console.log(await area.retire(), await before.peek(2)); // 1 undefined
    * ```
    */
   retire(): Promise<number>;

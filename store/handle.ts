@@ -447,11 +447,6 @@ export class Handle implements AsyncDisposable {
     return this.#place ??= storeIdentity(this.options, this.path);
   }
 
-  /** Whether it has been closed, or is being closed. */
-  get isClosed(): boolean {
-    return this.#closing !== undefined;
-  }
-
   /** The side store of leases; `undefined` where no other process can use the store. */
   async leases(): Promise<Store | undefined> {
     return (this.#store ?? await this.#open()).supports.shared
