@@ -2,8 +2,8 @@
  * Looking for damage in the file of the pickledb engine, and repairing it without losing what can't
  * be repaired.
  */
-import { copyFileSync, linkSync, rmSync } from "node:fs";
-import { isNotFound } from "../../platform/errors.ts";
+import { constants, copyFileSync, linkSync, rmSync } from "node:fs";
+import { errorCode, isNotFound } from "../../platform/errors.ts";
 import { isAbsent } from "../../platform/files.ts";
 import type { EngineCheck, EngineProblem } from "../engine.ts";
 import { isReadOnly } from "../file_failures.ts";
@@ -95,16 +95,28 @@ export async function replace(
 
 /** Keeps the file as it is under another name, where a person finds it. */
 function setAside(path: string): string {
-  const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+  const wanted = `${path}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
+  for (let nth = 1;; nth++) {
+    // Two of one millisecond: what was kept first stays what it is.
+    const aside = nth === 1 ? wanted : `${wanted}-${nth}`;
+    try {
+      keepAs(path, aside);
+      return aside;
+    } catch (error) {
+      if (errorCode(error) !== "EEXIST") throw error;
+    }
+  }
+}
+
+function keepAs(path: string, aside: string): void {
   try {
     // It is going to be replaced, not written to: a second name keeps it, also on a full disk.
     linkSync(path, aside);
   } catch (error) {
-    if (isNotFound(error)) throw error;
+    if (isNotFound(error) || errorCode(error) === "EEXIST") throw error;
     // Not every file system has links.
-    copyFileSync(path, aside);
+    copyFileSync(path, aside, constants.COPYFILE_EXCL);
   }
-  return aside;
 }
 
 async function repair(

@@ -538,6 +538,23 @@ test("clear empties a damaged file though another program writes to it", async (
   assertEquals(copiesOf(path), ["still damaged"]);
 });
 
+test("damaged files of one millisecond are all kept", async ({ path, engine }) => {
+  const { toISOString } = Date.prototype;
+  Date.prototype.toISOString = () => "2026-01-01T00:00:00.000Z";
+  try {
+    for (const text of ["first", "second", "third"]) {
+      await Deno.writeTextFile(path, text);
+      await engine.check({ fix: true });
+    }
+    // A copy that turns out to be of no use takes none of the others with it.
+    await Deno.writeTextFile(path, "fourth");
+    await withOtherProgram(path, ["fifth"], () => engine.check({ fix: true }));
+  } finally {
+    Date.prototype.toISOString = toISOString;
+  }
+  assertEquals(copiesOf(path).sort(), ["fifth", "first", "second", "third"]);
+});
+
 test("what would make the file longer than can be read is refused", async ({ path }) => {
   const document = new Document(path, { mode: 0o600, longest: 1_000 });
   const put = (key: string, size: number) => {

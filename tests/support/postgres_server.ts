@@ -328,14 +328,19 @@ function serverArgs(folder: string, port: number, settings: string[]): string[] 
   ];
 }
 
+/**
+ * A line that says that the server can't start. Clients that come too early are fatal for nobody but
+ * themselves, and those who served a killed server end in the log of the next.
+ */
+const FAILED =
+  /^.*(FATAL: (?! the database system is| terminating)|PANIC|could not bind|not found).*$/m;
+
 /** Waits until the server is ready; what its log says when it can't be. */
 async function started(log: string, end: number): Promise<string | undefined> {
   while (true) {
     const text = await Deno.readTextFile(log);
     if (text.includes("ready to accept connections")) return undefined;
-    // Clients that come too early are fatal for nobody but themselves.
-    const failed = /^.*(FATAL: (?! the database system is)|PANIC|could not bind|not found).*$/m
-      .exec(text);
+    const failed = FAILED.exec(text);
     if (failed || Date.now() > end) return failed === null ? text : text.trim();
     await pause(5);
   }
