@@ -15,7 +15,9 @@ import type { Job } from "./job.ts";
 import { type FunctionOptions, Memo } from "./memoize.ts";
 import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
 import { markFunction } from "./retire.ts";
-import { CLAIMED, elapsed, fly, hit, missed, type Wish } from "./single_flight.ts";
+import { CLAIMED, type Wish } from "./claim.ts";
+import { elapsed, hit, missed } from "./serve.ts";
+import { fly } from "./single_flight.ts";
 
 /**
  * How `getOrSetMany` keeps what it makes.

@@ -13,19 +13,10 @@ import { LeaseWatch } from "../store/leases.ts";
 import { typeOf } from "../store/options.ts";
 import { ComputedRun } from "./computation.ts";
 import type { Job } from "./job.ts";
-import {
-  Claim,
-  claim,
-  claimEach,
-  CLAIMED,
-  type Claimed,
-  type Flying,
-  invalidatedSince,
-  type Landed,
-  type Seat,
-  storeResult,
-  type Wish,
-} from "./single_flight.ts";
+import { Claim, CLAIMED, type Claimed, type Wish } from "./claim.ts";
+import { claim, claimEach } from "./claiming.ts";
+import { invalidatedSince, storeResult } from "./result.ts";
+import type { Flying, Landed, Seat } from "./single_flight.ts";
 
 /** What a batch makes, and how. */
 export interface BatchWork {

@@ -3,7 +3,7 @@ import { checkSignal } from "../store/options.ts";
 import { checkFlightOptions, FLIGHT_OPTIONS, type FlightOptions } from "./options.ts";
 import type { Handle } from "../store/handle.ts";
 import { checkNames, checkTime, typeOf } from "../store/options.ts";
-import { recallOrCompute } from "./single_flight.ts";
+import { recallOrCompute } from "./recall.ts";
 
 /**
  * How `getOrSet` keeps what it makes.

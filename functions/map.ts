@@ -13,7 +13,8 @@ import { FUNCTION_OPTIONS, type FunctionOptions, Memo, memoFor, memoOf } from ".
 import { checkSignal } from "../store/options.ts";
 import { checkNames, typeOf } from "../store/options.ts";
 import { createProgress, type Progress } from "../store/progress.ts";
-import { CLAIMED, Stale } from "./single_flight.ts";
+import { CLAIMED } from "./claim.ts";
+import { Stale } from "./serve.ts";
 
 /**
  * How a function goes over many inputs, and how its results are kept.

@@ -36,16 +36,9 @@ import { dropError } from "./kept_errors.ts";
 import { markFunction, retire } from "./retire.ts";
 import { checkNames, checkSignal, typeOf } from "../store/options.ts";
 import type { Job } from "./job.ts";
-import {
-  fly,
-  type Found,
-  missed,
-  newerOrStale,
-  recallOrCompute,
-  refresh,
-  serve,
-  type Stale,
-} from "./single_flight.ts";
+import { newerOrStale, recallOrCompute } from "./recall.ts";
+import { type Found, missed, serve, type Stale } from "./serve.ts";
+import { fly, refresh } from "./single_flight.ts";
 
 /** How the results of a function are kept. */
 export interface FunctionOptions<A extends unknown[] = never[], R = unknown>

@@ -8,21 +8,12 @@ import { ABSENT } from "../store/handle.ts";
 import type { Job } from "./job.ts";
 import { Operation, refuseWithin, waitingFor } from "../store/contention.ts";
 import { ComputedRun } from "./computation.ts";
-import {
-  Claim,
-  claim,
-  clockOf,
-  GET_WITHIN,
-  identity,
-  newerOrStale,
-  orAbsent,
-  recall,
-  spareRefreshes,
-  Stale,
-  staleOf,
-  storeResult,
-  type Wish,
-} from "./single_flight.ts";
+import { Claim, type Wish } from "./claim.ts";
+import { claim } from "./claiming.ts";
+import { newerOrStale, recall } from "./recall.ts";
+import { spareRefreshes, staleOf, storeResult } from "./result.ts";
+import { orAbsent, Stale } from "./serve.ts";
+import { clockOf, GET_WITHIN, identity } from "./single_flight.ts";
 import type { Started } from "../store/watch.ts";
 import { Callers, orAborted } from "./waiting.ts";
 
