@@ -1,6 +1,6 @@
 /** What a function can learn and say of the run that it is in. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { startTimer, stopTimer } from "../platform/timers.ts";
+import { startTimer, stopTimer, type Timer } from "../platform/timers.ts";
 import { checkNames, checkTags, typeOf } from "../store/options.ts";
 
 /** How the result of a run is kept, said from inside of it. */
@@ -40,6 +40,8 @@ export class ComputedRun {
   #said: KeepOptions = {};
   #face: Computation | undefined;
   #isEnded = false;
+  #timer: Timer | undefined;
+  #whenLate: ((error: unknown) => void) | undefined;
 
   /** @param timeout Its limit, ms; none by default. */
   constructor(stale?: unknown, timeout?: number) {
@@ -94,17 +96,31 @@ export class ComputedRun {
     const working = current.run(this, async () => await body());
     if (this.#timeout === undefined) return await working;
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = startTimer(() => {
-      const ms = this.#timeout;
-      const error = new DOMException(`The run took longer than ${ms} ms`, "TimeoutError");
-      this.abort(error);
-      reject(error);
-    }, this.#timeout);
+    this.#whenLate = reject;
+    this.restart();
     try {
       return await Promise.race([working, late]);
     } finally {
-      stopTimer(timer);
+      this.#whenLate = undefined;
+      stopTimer(this.#timer);
     }
+  }
+
+  /**
+   * Begins its time anew, as what went before was no part of the function.
+   *
+   * @param least How long it has at least, ms.
+   */
+  restart(least = 0): void {
+    if (this.#timeout === undefined || this.#whenLate === undefined) return;
+    const ms = Math.max(least, this.#timeout);
+    stopTimer(this.#timer);
+    this.#timer = startTimer(() => {
+      const error = new DOMException(`The run took longer than ${ms} ms`, "TimeoutError");
+      const tell = this.#whenLate;
+      this.abort(error);
+      tell?.(error);
+    }, ms);
   }
 
   /** Whether it has taken longer than it may: what it brings now does not count. */

@@ -4,9 +4,10 @@
 import { BrokenOff, drain } from "./replay.ts";
 import { onMessageToWorker } from "../platform/workers.ts";
 import { ComputedRun } from "./computation.ts";
-import { ABORT, packError, type WorkerCall } from "./worker_protocol.ts";
+import { ABORT, BEGUN, packError, type WorkerCall } from "./worker_protocol.ts";
 
 let run = new ComputedRun();
+let hasBegun = false;
 
 const answer = onMessageToWorker(async (message) => {
   if (message === ABORT) {
@@ -33,6 +34,8 @@ async function call({ module, name, args }: WorkerCall): Promise<unknown> {
       `The module ${module} exports no function "${name}", only: ${functions.join(", ")}`,
     );
   }
+  if (!hasBegun) answer(BEGUN);
+  hasBegun = true;
   const result = await fn(...args);
   return isGenerator(result) ? await drain(result, structuredClone) : result;
 }

@@ -3,7 +3,13 @@ import { startTimer, stopTimer, type Timer } from "../platform/timers.ts";
 import { messageOf } from "../engines/errors.ts";
 import { WITHDRAWN } from "./job.ts";
 import { type StartedWorker, startWorker } from "../platform/workers.ts";
-import { ABORT, unpackError, type WorkerAnswer, type WorkerCall } from "./worker_protocol.ts";
+import {
+  ABORT,
+  BEGUN,
+  unpackError,
+  type WorkerAnswer,
+  type WorkerCall,
+} from "./worker_protocol.ts";
 import { typeOf } from "../store/options.ts";
 
 /** The function that workers run. */
@@ -55,6 +61,10 @@ export class WorkerPool {
     const run = currentRun();
     const abort = () => worker.abort(run?.signal.reason);
     run?.signal.addEventListener("abort", abort);
+    if (!worker.hasBegun) {
+      run?.restart(LONGEST_START);
+      worker.onBegun = () => run?.restart();
+    }
     try {
       const call = { module: this.#module, name: this.#name, args, stale: run?.stale };
       const { value, said } = await worker.call(call);
@@ -91,10 +101,19 @@ export class WorkerPool {
 /** How long a worker that was told to end its call has for it, ms. */
 const GRACE = 100;
 
+/**
+ * How long a worker has at least to start and to load the module, ms: on a busy machine that takes
+ * longer than many a call may.
+ */
+const LONGEST_START = 60_000;
+
 type Result = Extract<WorkerAnswer, { value: unknown }>;
 
 class CallingWorker {
   alive = true;
+  /** Whether it has loaded the module. */
+  hasBegun = false;
+  onBegun: (() => void) | undefined;
   readonly #worker: StartedWorker;
   #pending: PromiseWithResolvers<Result> | undefined;
   #ending: Timer | undefined;
@@ -102,6 +121,10 @@ class CallingWorker {
   constructor() {
     this.#worker = startWorker(new URL("./worker_main", import.meta.url), {
       message: (data) => {
+        if (data === BEGUN) {
+          this.hasBegun = true;
+          return this.onBegun?.();
+        }
         const answer = data as WorkerAnswer;
         stopTimer(this.#ending);
         if ("error" in answer) this.#pending?.reject(unpackError(answer));

@@ -14,6 +14,9 @@ export interface WorkerCall {
 /** To the worker: the call has taken longer than it may. */
 export const ABORT = "abort";
 
+/** From the worker, once: it has loaded a module, and the function begins. */
+export const BEGUN = "begun";
+
 /** How a call went, from the worker. */
 export type WorkerAnswer =
   | { readonly value: unknown; readonly said: KeepOptions }

@@ -388,6 +388,19 @@ onMemory("computation in a worker, and a timeout that ends it", async (stash) =>
   ]);
 });
 
+onMemory("the start of a worker is no part of a run's time", async (stash) => {
+  const source = "await new Promise((resolve) => setTimeout(resolve, 900));" +
+    "export default (x) => x === 2 ? new Promise(() => setInterval(() => 0, 1_000)) : 10 * x;";
+  const worker = { module: `data:text/javascript,${encodeURIComponent(source)}` };
+  const fn = (x: number) => 10 * x;
+  const run = stash.map(fn, [1, 2, 3], { timeout: 600, concurrency: 1, worker });
+  await assertRejects(() => run.results(), AggregateError);
+  // What it loads for takes longer than that; a function that does is ended all the same.
+  assertEquals(run.errors.map(({ args, error }) => [args[0], (error as Error).message]), [
+    [2, "The run took longer than 600 ms"],
+  ]);
+});
+
 onMemory("bad options are refused", async (stash) => {
   const cases: [object, string][] = [
     [{ jitter: -1 }, "Expected jitter"],
