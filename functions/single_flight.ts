@@ -13,9 +13,10 @@ import { valueOf } from "../store/header.ts";
 import { Claim, CLAIMED, type Claimed, SPARED, type Wish } from "./claim.ts";
 import { claim } from "./claiming.ts";
 import { ComputedRun } from "./computation.ts";
+import { isFresh } from "./freshness.ts";
 import { type Job, WITHDRAWN } from "./job.ts";
 import { compute, invalidatedSince, spareRefreshes, staleOf, storeResult } from "./result.ts";
-import { orAbsent, readFresh } from "./serve.ts";
+import { orAbsent } from "./serve.ts";
 import { Callers, orAborted } from "./waiting.ts";
 
 /** What is refused when it would wait for itself. */
@@ -232,9 +233,10 @@ export async function fly(
         return await job.target.read({ value: bytes }, job.text);
       }
       // What it found may have been removed before this call was made.
-      const value = await orAbsent(job, () =>
-        job.target.get(job.text, ABSENT, readFresh));
-      if (value !== ABSENT) return value;
+      const found = await orAbsent(job, () => job.target.getEntry(job.text));
+      if (found !== ABSENT && found !== undefined && isFresh(found)) {
+        return await job.target.read(found, job.text);
+      }
       continue;
     }
     // Of one that another began, it may be the other's answer, or the other has called it off: then

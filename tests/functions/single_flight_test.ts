@@ -28,6 +28,7 @@ import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { entryOf, keysOf, textOf } from "../support/entries.ts";
 import { beatOf, leaseOf, leasesOf } from "../support/leases.ts";
+import { eventually } from "../support/servers.ts";
 import { testOnMemory } from "../support/on_engines.ts";
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -340,6 +341,22 @@ Deno.test("single flight: an async generator whose caller has left does not begi
   assertEquals(await leases.size(), 0, "its lease is free");
   assertEquals(count, 0);
   assertEquals(await Array.fromAsync(await f()), [1]);
+});
+
+Deno.test("single flight: a call that waits for another process counts once", async () => {
+  await using bed = await TestBed.create("sqlite");
+  await using stash = bed.stash();
+  const leases = await leasesOf(bed, stash);
+  await leases.setMany([
+    ["l/key", leaseOf({ token: "other", ms: 60_000 })],
+    ["b/other", beatOf(60_000)],
+  ]);
+  const calls = [1, 2, 3].map((x) => stash.getOrSet("key", () => x));
+  await eventually(() => assertEquals(stash.stats().misses, 3));
+  await stash.set("key", 10);
+  assertEquals(await Promise.all(calls), [10, 10, 10]);
+  const { hits, misses } = stash.stats();
+  assertEquals({ hits, misses }, { hits: 0, misses: 3 });
 });
 
 Deno.test("single flight: where no lease can be written there is none to be pruned", async () => {
