@@ -153,8 +153,8 @@ Deno.test("stash.profile: an engine that fails in the middle is a row too", () =
 
 Deno.test("stash.profile: a slow engine is found slow, in two runs alike", () =>
   withStash(async (stash) => {
-    const slow = wrap("slow", { get: () => sleep(3), set: () => sleep(3) });
-    const slower = wrap("slower", { get: () => sleep(9), set: () => sleep(9) });
+    const slow = wrap("slow", { get: () => sleep(8), set: () => sleep(8) });
+    const slower = wrap("slower", { get: () => sleep(50), set: () => sleep(50) });
     const rankings: string[][] = [];
     for (let run = 0; run < 2; run++) {
       const profile = await stash.profile({
