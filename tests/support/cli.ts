@@ -1,3 +1,4 @@
+import type { TestBed } from "./bed.ts";
 import { runScript, type ScriptResult } from "./child.ts";
 
 /** Runs the command line as a person would: another process. */
@@ -12,6 +13,20 @@ export const hashstashArguments: readonly string[] = [
   "--no-check",
   MAIN,
 ];
+
+/** The options that name a stash of the bed. */
+export function optionsOf(bed: TestBed, name = "cli"): string[] {
+  const { url } = (bed.options().engineOptions ?? {}) as { url?: string };
+  return [
+    "--engine",
+    bed.engine,
+    "--name",
+    name,
+    "--root",
+    bed.root,
+    ...(url ? ["--url", url] : []),
+  ];
+}
 
 /** What a run gave. */
 export interface Run {
