@@ -233,7 +233,8 @@ export async function fly(
         return await job.target.read({ value: bytes }, job.text);
       }
       // What it found may have been removed before this call was made.
-      const found = await orAbsent(job, () => job.target.getEntry(job.text));
+      const found = await orAbsent(job, () =>
+        job.target.getEntry(job.text));
       if (found !== ABSENT && found !== undefined && isFresh(found)) {
         return await job.target.read(found, job.text);
       }
