@@ -12,6 +12,8 @@
  *
  * @module
  */
+import "./platform/oldest.ts";
+
 export * from "./codec/mod.ts";
 export type {
   QueryPredicates,
