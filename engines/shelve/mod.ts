@@ -283,4 +283,7 @@ export function shelve(location: EngineLocation, engineOptions: ShelveEngineOpti
 
 builtIn("shelve", shelve);
 
-export type { ShelveEngineOptions };
+export type {
+  /** `engineOptions` of shelve. */
+  ShelveEngineOptions,
+};
