@@ -370,24 +370,46 @@ Deno.test("JSR: every program in README and docs, with the permissions that they
   assertGreater(count, 25);
 });
 
-/** The oldest Deno that README names, and one that is older. */
-const [, OLDEST] = /Deno (\d+\.\d+) or later/.exec(readme)!;
+/** The oldest Deno that README names, and the oldest for engines on files. */
+const [, OLDEST, OLDEST_FOR_FILES] = /need Deno (\S+) or later, with engines on files (\S+)\.$/m
+  .exec(readme)!;
+const ON_FILES: readonly EngineName[] = ["pairtree", "sqlite", "pickledb", "diskcache", "lmdb"];
 
-Deno.test(`JSR: a program of each engine on Deno ${OLDEST}`, async () => {
-  // Of its versions the first on npm.
+/** Runs a program of each engine on an older Deno, from npm. */
+async function runOnOlder(
+  version: string,
+  judge: (engine: EngineName, run: () => ReturnType<Consumer["try"]>) => Promise<void>,
+): Promise<void> {
   const print = `deno eval "console.log(Deno.execPath())"`;
-  const [command, ...args] = npm(["-y", "-p", `deno@${OLDEST}.1`, "-c", print], "npx");
+  const [command, ...args] = npm(["-y", "-p", `deno@${version}`, "-c", print], "npx");
   const found = await outputOf(args, {}, command);
   assert(found.success, found.stderr);
-  const deno = found.stdout.trim();
-  await using consumer = new Consumer(registries, deno);
-  assertMatch(await consumer.run(["--version"]), new RegExp(`^deno ${OLDEST}\\.`));
+  await using consumer = new Consumer(registries, found.stdout.trim());
+  assertMatch(await consumer.run(["--version"]), new RegExp(`^deno ${version}`));
   await consumer.configure();
   for (const engine of ENGINE_NAMES) {
     await consumer.write(`${engine}.ts`, program(engine));
     const args = ["run", "--quiet", ...permissions(engine), `${engine}.ts`];
-    assertEquals(await consumer.run(args), "5\n", engine);
+    await judge(engine, () => consumer.try(args));
   }
+}
+
+Deno.test(`JSR: a program of each engine on Deno ${OLDEST_FOR_FILES}`, async () => {
+  // The first of its versions that npm has.
+  await runOnOlder(`${OLDEST_FOR_FILES}.1`, async (engine, run) => {
+    const { stdout, stderr } = await run();
+    assertEquals([stdout, stderr], ["5\n", ""], engine);
+  });
+});
+
+Deno.test(`JSR: on Deno ${OLDEST} a program of each engine runs, or says what it needs`, async () => {
+  await runOnOlder(`${OLDEST}.0`, async (engine, run) => {
+    const { success, stdout, stderr } = await run();
+    if (!ON_FILES.includes(engine)) return assertEquals([stdout, stderr], ["5\n", ""], engine);
+    assert(!success);
+    const needed = `Cannot .*engine "${engine}": .* need Deno ${OLDEST_FOR_FILES} or later`;
+    assertMatch(stderr, new RegExp(`EngineError: ${needed}, and this is Deno ${OLDEST}`), engine);
+  });
 });
 
 Deno.test("JSR: an older Deno is told which one is needed", async () => {
@@ -396,12 +418,12 @@ Deno.test("JSR: an older Deno is told which one is needed", async () => {
   await consumer.write("program.ts", program("memory"));
   await consumer.write(
     "older.ts",
-    'Object.defineProperty(Deno, "version", { value: { deno: "2.6.8" } });',
+    'Object.defineProperty(Deno, "version", { value: { deno: "2.4.5" } });',
   );
   const { success, stderr } = await consumer.try(["run", "--preload=older.ts", "program.ts"]);
   assert(!success);
   assertMatch(
     stderr,
-    new RegExp(`HashStash needs Deno ${OLDEST} or later, and this is Deno 2\\.6\\.8`),
+    new RegExp(`HashStash needs Deno ${OLDEST} or later, and this is Deno 2\\.4\\.5`),
   );
 });
