@@ -135,7 +135,19 @@ Deno.test("JSR: `deno add`, then README's first program", async () => {
   const { minimumDependencyAge } = config;
   await consumer.write("deno.json", JSON.stringify({ minimumDependencyAge }));
   const [, add, name] = /```sh\ndeno (add) (jsr:\S+)\n/.exec(readme)!;
+  const { jsr, npm } = registries;
+  jsr.traffic.take(), npm.traffic.take();
   await consumer.run([add, "--quiet", name]);
+  costs["deno add"] = [jsr.traffic.take(), npm.traffic.take()];
+  // It fetches what the entry points import, and nothing that few programs use.
+  const { specifiers } = JSON.parse(await Deno.readTextFile(join(consumer.folder, "deno.lock")));
+  const packages = Object.keys(specifiers).filter((name) => name.startsWith("npm:"));
+  assertEquals(packages.map((name) => name.split("@")[0]).sort(), [
+    "npm:http-cache-semantics",
+    "npm:ioredis",
+    "npm:lmdb",
+    "npm:pg",
+  ]);
   const [, quickstart] = /## Quickstart[\s\S]*?```ts\n([\s\S]*?)```/.exec(readme)!;
   const [, flags] = /the program needs `(.*?)`/.exec(readme)!;
   await consumer.write("program.ts", quickstart);
