@@ -253,6 +253,32 @@ Deno.test("JSR: map with workers, and profile, of a remote module that was cache
   assertEquals(await consumer.run([...run, "profile.ts"]), "true true\n");
 });
 
+/** Uses each library that few programs use. */
+const LIBRARIES = `
+  import { HashStash } from "${PACKAGE}";
+  for (const options of [{ compress: "lz4" }, { serializer: "msgpack" }] as const) {
+    await using stash = new HashStash({ engine: "memory", ...options });
+    await stash.set("key", { text: "x".repeat(10_000) });
+    console.log((await stash.get("key") as { text: string }).text.length);
+  }
+  await using stash = new HashStash({ engine: "memory" });
+  await stash.set("key", { column: 1 });
+  console.log((await stash.table()).numRows());
+  const profile = await stash.profile({ engine: ["memory"], size: 1_000, iterations: 2 });
+  console.log((await profile.toHTML()).startsWith("<!DOCTYPE html>"));
+`;
+
+Deno.test("JSR: libraries that few programs use come at their first use, and are cached", async () => {
+  await using consumer = new Consumer(registries);
+  await consumer.configure();
+  await consumer.write("program.ts", LIBRARIES);
+  for (const flags of [[], ["--cached-only", "--frozen"]]) {
+    // LZ4 reads its WebAssembly.
+    const args = ["run", "--quiet", "--allow-read", ...flags, "program.ts"];
+    assertEquals(await consumer.run(args), "10000\n10000\n1\ntrue\n");
+  }
+});
+
 Deno.test("JSR: bundles of a program for each engine, away from its modules", async () => {
   await using consumer = new Consumer(registries);
   await using elsewhere = new Consumer(registries);
