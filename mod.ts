@@ -12,6 +12,8 @@
  *
  * @module
  */
+import "./platform/oldest.ts";
+
 export * from "./codec/mod.ts";
 export type {
   QueryPredicates,
@@ -19,19 +21,7 @@ export type {
   StashRecord,
   StashRecords,
 } from "./store/records.ts";
-export type {
-  ArqueroColumn,
-  ArqueroColumns,
-  ArqueroExpression,
-  ArqueroFunction,
-  ArqueroFunction2,
-  ArqueroJoinOn,
-  ArqueroJoinOptions,
-  ArqueroJoinValues,
-  ArqueroTable,
-  ArqueroValue,
-  ArqueroWriteOptions,
-} from "./store/arquero.ts";
+export type * from "./store/arquero.ts";
 export { KeyNotFoundError } from "./store/errors.ts";
 export {
   HashStash,
@@ -94,19 +84,6 @@ export type { InvalidateOptions, SelectOptions } from "./store/selection.ts";
 export type { Pairs } from "./store/pairs.ts";
 export type { StoredRecord } from "./store/transfer.ts";
 export { EngineError, type EngineErrorOptions } from "./engines/errors.ts";
-export type {
-  Awaitable,
-  Bus,
-  Engine,
-  EngineCheck,
-  EngineCheckOptions,
-  EngineFactory,
-  EngineLocation,
-  EngineOperation,
-  EngineProblem,
-  EngineSupports,
-  Entry,
-  NewEntry,
-} from "./engines/engine.ts";
+export type * from "./engines/engine.ts";
 export type { EngineOptionsOf } from "./engines/engine_options.ts";
 export type { EngineName } from "./engines/registry.ts";

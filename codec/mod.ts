@@ -21,20 +21,49 @@
  *
  * @module
  */
-export type { Awaitable } from "../platform/awaitable.ts";
-export { type ClassOf, registerClass, type RegisterClassOptions } from "./classes.ts";
-export { Codec, type CodecOptions } from "./codec.ts";
-export type { Compressor, CustomSerializer } from "./custom.ts";
+export type {
+  /** A value, or a promise of it. */
+  Awaitable,
+} from "../platform/awaitable.ts";
 export {
-  decode,
-  Decoder,
-  type DecoderOptions,
-  encode,
-  Encoder,
-  type EncoderOptions,
-} from "./encoder.ts";
-export { DecodeError, type DecodeErrorKind, type DecodeErrorOptions } from "./errors.ts";
-export { type CompressorName, type Layer, LAYERS, type SerializerName } from "./format.ts";
-export { hash } from "./hash.ts";
-export { decodeKey, encodeKey } from "./key.ts";
-export { deserialize, Deserializer, serialize, Serializer } from "./serializer.ts";
+  /** The constructor of a class. */
+  type ClassOf,
+  /** Makes instances of a class storable. */
+  registerClass,
+  /** How instances become plain values, and back. */
+  type RegisterClassOptions,
+} from "./classes.ts";
+export * from "./codec.ts";
+export type {
+  /** A compressor of your own. */
+  Compressor,
+  /** A serializer of your own. */
+  CustomSerializer,
+} from "./custom.ts";
+export * from "./encoder.ts";
+export {
+  /** Stored bytes can't be read. */
+  DecodeError,
+  /** Why they can't. */
+  type DecodeErrorKind,
+  /** What such an error is made with. */
+  type DecodeErrorOptions,
+} from "./errors.ts";
+export {
+  /** The names of the compressors. */
+  type CompressorName,
+  /** A layer of stored bytes. */
+  type Layer,
+  /** What the beginning of stored bytes says. */
+  LAYERS,
+  /** The names of the serializers. */
+  type SerializerName,
+} from "./format.ts";
+export * from "./hash.ts";
+export {
+  /** The key of a canonical text. */
+  decodeKey,
+  /** The canonical text of a key. */
+  encodeKey,
+} from "./key.ts";
+export * from "./serializer.ts";

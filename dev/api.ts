@@ -97,7 +97,7 @@ export async function apiText(): Promise<string> {
   for (const [entry, file] of entries) {
     for (const { declarations } of symbolsOf(file)) {
       for (const { kind, location } of declarations) {
-        if (kind !== "reference") home.set(placeOf(location), entry);
+        if (kind !== "reference") home.getOrInsert(placeOf(location), entry);
       }
     }
   }
@@ -105,7 +105,7 @@ export async function apiText(): Promise<string> {
     const lines = symbolsOf(file)
       .flatMap(({ name, declarations }) =>
         declarations.filter(({ def }) => !def.hasBody || declarations.length === 1)
-          .map((one) => declared(name, one, home))
+          .map((one) => declared(name, one, entry, home))
       )
       .sort((a, b) => a < b ? -1 : 1);
     return [`# ${entry}`, ...lines].join("\n\n");
@@ -115,11 +115,16 @@ export async function apiText(): Promise<string> {
 
 const placeOf = ({ filename, byteIndex }: Location) => `${filename}:${byteIndex}`;
 
-function declared(name: string, { kind, def }: Declaration, home: Map<string, string>): string {
+function declared(
+  name: string,
+  { kind, def, location }: Declaration,
+  entry: string,
+  home: Map<string, string>,
+): string {
+  // What several entry points export is written down at the first.
+  const described = home.get(placeOf(kind === "reference" ? def.target! : location));
+  if (described !== entry) return `${name}: see ${described}`;
   switch (kind) {
-    // Documented where it was met first.
-    case "reference":
-      return `${name}: see ${home.get(placeOf(def.target!))}`;
     case "function":
       return `function ${name}${signature(def)}`;
     case "variable":

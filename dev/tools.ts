@@ -15,6 +15,11 @@ export interface Tool {
   readonly onlyOn?: typeof Deno.build.os;
 }
 
+/** A command line for npm's programs, which are scripts on Windows. */
+export function npm(args: string[], program: "npm" | "npx" = "npm"): string[] {
+  return [...Deno.build.os === "windows" ? ["cmd", "/c"] : [], program, ...args];
+}
+
 const TOOLS: Tool[] = [
   {
     name: "Redis server",
@@ -61,6 +66,12 @@ const TOOLS: Tool[] = [
     probes: [["openssl", "version"]],
     debianPackage: "openssl",
     elsewhere: "`openssl` on the PATH",
+  },
+  {
+    name: "npm, by which older Denos come",
+    probes: [npm(["--version"])],
+    debianPackage: "npm",
+    elsewhere: "`npm` and `npx` on the PATH, with Node",
   },
   {
     name: "strace, by which processes are killed at each system call",

@@ -1,6 +1,9 @@
 import type { Awaitable } from "../platform/awaitable.ts";
 
-export type { Awaitable };
+export type {
+  /** A value, or a promise of it. */
+  Awaitable,
+};
 
 /** What an engine is handed to keep under one key. */
 export interface NewEntry {

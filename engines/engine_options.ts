@@ -98,6 +98,13 @@ export interface ShelveEngineOptions extends ModeOption {
   path?: string | URL;
   /** An open `Deno.Kv`, without a `path`; it is not closed. */
   kv?: Kv;
+  /**
+   * How new what is served must be. `"strong"` (default): the newest. `"eventual"`: where the
+   * database has copies in several places, what the nearest one has; that takes less time and may be
+   * some seconds old, or removed since, also for the process that has done it. What a change or a
+   * run rests on is always the newest, and an entry whose tags have been invalidated is never served.
+   */
+  consistency?: "strong" | "eventual";
 }
 
 /** `engineOptions` of pickledb: the JSON file. */

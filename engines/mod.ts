@@ -42,7 +42,12 @@ export {
   type ContractLocation,
   engineContract,
 } from "./contract/mod.ts";
-export { EngineError, type EngineErrorOptions } from "./errors.ts";
+export {
+  /** A backend failed. */
+  EngineError,
+  /** What such an error is made with. */
+  type EngineErrorOptions,
+} from "./errors.ts";
 export { explainFile } from "./file_failures.ts";
 export { batches, each } from "./each.ts";
 export { defaultRootDir, encodeSegment } from "./location.ts";
@@ -50,11 +55,16 @@ export { checkOptionNames, choiceOption, integerOption } from "./options.ts";
 export { nestedFolder, sharedPath, storePath } from "./paths.ts";
 export { type FileHold, type Hold, type Identify, SharedResources } from "./shared.ts";
 export type { Kv } from "../platform/kv.ts";
-export { ENGINE_NAMES, type EngineName } from "./registry.ts";
+export {
+  ENGINE_NAMES,
+  /** The names of the built-in engines. */
+  type EngineName,
+} from "./registry.ts";
 export type {
   AnyEngineOptions,
   DiskcacheEngineOptions,
   EngineOptionsByName,
+  /** The options of an engine. */
   EngineOptionsOf,
   LmdbEngineOptions,
   MemoryEngineOptions,

@@ -1,6 +1,8 @@
 import type { EngineFactory, EngineLocation } from "./engine.ts";
+import { messageOf } from "./errors.ts";
 import { memory } from "./memory/mod.ts";
 import { memoryPath, sharedPath, storePath } from "./paths.ts";
+import { sourceOf } from "../platform/library.ts";
 import { postgresPath } from "./postgres/address.ts";
 import { redisPath } from "./redis/address.ts";
 import { shelve } from "./shelve/mod.ts";
@@ -94,7 +96,16 @@ export async function loadEngine(name: EngineName): Promise<EngineFactory> {
 }
 
 async function loadByAddress(name: EngineName): Promise<EngineFactory> {
-  const extension = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-  const module = await import(new URL(`./${name}/mod${extension}`, import.meta.url).href);
-  return module[name];
+  const address = sourceOf(new URL(`./${name}/mod`, import.meta.url));
+  try {
+    const module = await import(address);
+    return module[name];
+  } catch (cause) {
+    const factory = `import { ${name} } from "@hashstash/hashstash/engines/${name}"`;
+    throw new Error(
+      `it is fetched at its first use unless it is part of the program: ${factory} ` +
+        `and give \`engine: ${name}\` (${messageOf(cause)})`,
+      { cause },
+    );
+  }
 }

@@ -2,30 +2,28 @@
  * A service for Deno Deploy, or any server: what is expensive is computed once for all instances
  * and kept in Deno KV; what is asked for often is answered from each instance's memory.
  *
- *     deno run --unstable-kv --allow-net=127.0.0.1:8000 examples/deploy.ts
+ *     deno run --unstable-kv --allow-net=127.0.0.1:8000 examples/deploy.ts 8000
  *
- *     GET    /factors/360   the prime factors, and where they came from
- *     DELETE /factors/360   forgets them
+ *     GET    /factors/360   the prime factors, and whether they were kept or have been computed
+ *     DELETE /factors/360   forgets them, in all instances
  *     GET    /stats         hits and misses of this instance
+ *
+ * On Deno Deploy it is the entry point of an app as it is, without flags and arguments, once a KV
+ * database is assigned to the app; docs/deployment.md says how, and what else there is to use. In a
+ * project of your own the import is "@hashstash/hashstash".
  */
 import { HashStash } from "../mod.ts";
 
 type Factors = { number: number; factors: number[] };
 
-/** In front: this instance's memory, for a few seconds, of bounded size. */
-const near = new HashStash<string, Factors>({
-  name: "factors",
-  engine: "memory",
-  ttl: 5_000,
-  engineOptions: { maxEntries: 10_000 },
-});
-
-/** Behind: Deno's own KV, shared by all instances. */
-const far = new HashStash<string, Factors>({
+const stash = new HashStash<string, Factors>({
   name: "factors",
   engine: "shelve",
-  ttl: 24 * 60 * 60 * 1_000,
+  // The database of the app and its branch; on another machine Deno's own of this program.
   engineOptions: { path: "default" },
+  // In front of it: this instance's memory. Others hear of a change, and after 5 s look anew.
+  near: { ttl: 5_000, maxEntries: 10_000 },
+  ttl: 24 * 60 * 60 * 1_000,
 });
 
 function factorize(number: number): Factors {
@@ -40,25 +38,29 @@ function factorize(number: number): Factors {
 
 async function answer(request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
-  if (pathname === "/stats") return Response.json({ near: near.stats(), far: far.stats() });
+  if (pathname === "/stats") return Response.json(stash.stats());
   const digits = /^\/factors\/(\d{1,15})$/.exec(pathname)?.[1];
   if (digits === undefined) return Response.json({ error: "Try /factors/360" }, { status: 404 });
   if (request.method === "DELETE") {
-    const known = await far.delete(digits);
-    await near.delete(digits);
-    return new Response(null, { status: known ? 204 : 404 });
+    return new Response(null, { status: await stash.delete(digits) ? 204 : 404 });
   }
-  // Single flight on both levels: a thousand requests at once for one number compute it once.
-  let from = "memory";
-  const factors = await near.getOrSet(digits, () => {
-    from = "kv";
-    return far.getOrSet(digits, () => {
-      from = "computed";
-      return factorize(Number(digits));
-    });
+  // Single flight: a thousand requests at once for one number compute it once, in all instances.
+  let from = "kept";
+  const factors = await stash.getOrSet(digits, () => {
+    from = "computed";
+    return factorize(Number(digits));
   });
   return Response.json(factors, { headers: { "x-from": from } });
 }
 
-const port = Number(Deno.args[0] ?? 8000);
-Deno.serve({ port, hostname: "127.0.0.1" }, answer);
+// Without a port, on Deno Deploy, the address is the platform's choice.
+const [port] = Deno.args;
+const address = port === undefined ? {} : { hostname: "127.0.0.1", port: Number(port) };
+const server = Deno.serve(address, answer);
+
+// Deno Deploy tells an instance that its time has come, and ends it 5 s later.
+Deno.addSignalListener("SIGINT", async () => {
+  await server.shutdown();
+  await stash.close();
+  Deno.exit();
+});

@@ -98,6 +98,12 @@ export class WorkerPool {
   }
 }
 
+/** What a worker runs. */
+const PROGRAM = new URL("./worker_main", import.meta.url);
+// Never called: it makes the module part of every program, also of one that is cached, vendored or
+// compiled, where nothing can be fetched when the first worker starts.
+void (() => import("./worker_main.ts"));
+
 /** How long a worker that was told to end its call has for it, ms. */
 const GRACE = 100;
 
@@ -119,7 +125,7 @@ class CallingWorker {
   #ending: Timer | undefined;
 
   constructor() {
-    this.#worker = startWorker(new URL("./worker_main", import.meta.url), {
+    this.#worker = startWorker(PROGRAM, {
       message: (data) => {
         if (data === BEGUN) {
           this.hasBegun = true;

@@ -8,6 +8,7 @@ import {
   type OpenFile,
   openFileSync,
 } from "./files.ts";
+import { tooOld } from "./oldest.ts";
 import { delay, inTime, now } from "./timers.ts";
 
 /** How long to wait for a lock that others hold for milliseconds at a time, ms. */
@@ -116,6 +117,7 @@ export class FileLock implements Disposable {
  * process's descriptors.
  */
 function open(path: string, mode?: number): OpenFile {
+  if (!("tryLockSync" in Deno.FsFile.prototype)) throw tooOld("Locks of files need", "2.7");
   try {
     // What a link leads to is not the lock of this folder, and a FIFO would wait for its reader.
     if (!lstatSync(path).isFile) throw new Error(`${path} is not a file; move it away`);

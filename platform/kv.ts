@@ -15,6 +15,8 @@ export type KvEntryMaybe = Deno.KvEntryMaybe<unknown>;
 export type KvRange = Deno.KvListSelector;
 /** How to list them. */
 export type KvListOptions = Deno.KvListOptions;
+/** How new what is read must be: `"strong"`, the newest, or `"eventual"`. */
+export type KvConsistency = Deno.KvConsistencyLevel;
 /** Changes that take effect together, or not at all. */
 export type KvOperation = Deno.AtomicOperation;
 /** Whether they took effect. */

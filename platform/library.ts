@@ -43,7 +43,8 @@ async function load<T>(what: string, address: URL): Promise<T> {
     return await import(sourceOf(address));
   } catch (cause) {
     throw new LibraryError(
-      `Cannot load the ${what} library: it is fetched at its first use and needs --allow-read`,
+      `Cannot load the ${what} library: it is fetched at its first use, which a bundled or compiled ` +
+        "program and one without the network can't do, and needs --allow-read where it is on disk",
       { cause },
     );
   }

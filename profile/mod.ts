@@ -20,17 +20,5 @@ export { encodingName, type Operation, OPERATIONS, type ProfileRow, type RowCode
 export type { ProfileSummary } from "./summary.ts";
 export type { Best, BestOptions, Candidate, Goal } from "./best.ts";
 export type { Category, ChartOptions, Measure } from "./chart_options.ts";
-export type {
-  ArqueroColumn,
-  ArqueroColumns,
-  ArqueroExpression,
-  ArqueroFunction,
-  ArqueroFunction2,
-  ArqueroJoinOn,
-  ArqueroJoinOptions,
-  ArqueroJoinValues,
-  ArqueroTable,
-  ArqueroValue,
-  ArqueroWriteOptions,
-} from "../store/arquero.ts";
+export type * from "../store/arquero.ts";
 export { generateData, type GeneratedData, type GeneratedRecord } from "./data.ts";

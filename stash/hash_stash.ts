@@ -18,9 +18,7 @@ import {
   type StashedReturn,
   type StoredReturn,
 } from "../functions/memoize.ts";
-import { loadLibrary } from "../platform/library.ts";
 import type { ProfileOptions } from "../profile/plan.ts";
-import type { ProfiledStash } from "../profile/profiled.ts";
 import type { Profile } from "../profile/result.ts";
 import type { ArqueroTable } from "../store/arquero.ts";
 import { KeyNotFoundError } from "../store/errors.ts";
@@ -64,10 +62,6 @@ import type {
   StashStats,
   Version,
 } from "../store/types.ts";
-
-const loadProfiler = loadLibrary<
-  { profile(stash: ProfiledStash, options?: ProfileOptions): Promise<Profile> }
->("profiler", new URL("../profile/mod", import.meta.url));
 
 /**
  * A function whose results are kept. Called as the function itself, it gives a promise of the
@@ -928,7 +922,7 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * ```
    */
   async profile(options?: ProfileOptions): Promise<Profile> {
-    const { profile } = await loadProfiler();
+    const { profile } = await import("../profile/mod.ts");
     return await profile(this, options);
   }
 

@@ -721,4 +721,7 @@ export function diskcache(
 
 builtIn("diskcache", diskcache);
 
-export type { DiskcacheEngineOptions };
+export type {
+  /** `engineOptions` of diskcache. */
+  DiskcacheEngineOptions,
+};

@@ -489,7 +489,10 @@ export function lmdb(location: EngineLocation, engineOptions: LmdbEngineOptions 
 
 builtIn("lmdb", lmdb);
 
-export type { LmdbEngineOptions };
+export type {
+  /** `engineOptions` of lmdb. */
+  LmdbEngineOptions,
+};
 
 function startsWith(bytes: Uint8Array, first: Uint8Array | undefined): boolean {
   return first === undefined || first.every((byte, i) => byte === bytes[i]);

@@ -209,4 +209,7 @@ export function memory(location: EngineLocation, engineOptions: MemoryEngineOpti
 
 builtIn("memory", memory);
 
-export type { MemoryEngineOptions };
+export type {
+  /** `engineOptions` of memory. */
+  MemoryEngineOptions,
+};

@@ -237,4 +237,7 @@ export function pairtree(
 
 builtIn("pairtree", pairtree);
 
-export type { PairtreeEngineOptions };
+export type {
+  /** `engineOptions` of pairtree. */
+  PairtreeEngineOptions,
+};

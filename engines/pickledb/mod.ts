@@ -272,7 +272,10 @@ export function pickledb(
 
 builtIn("pickledb", pickledb);
 
-export type { PickledbEngineOptions };
+export type {
+  /** `engineOptions` of pickledb. */
+  PickledbEngineOptions,
+};
 
 function hold(path: string, options: DocumentOptions): Promise<Hold<Document>> {
   const file = targetOf(path);

@@ -194,4 +194,7 @@ export function postgres(
 
 builtIn("postgres", postgres);
 
-export type { PostgresEngineOptions } from "./address.ts";
+export type {
+  /** `engineOptions` of postgres. */
+  PostgresEngineOptions,
+} from "./address.ts";

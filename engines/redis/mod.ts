@@ -188,4 +188,9 @@ export function redis(location: EngineLocation, engineOptions: RedisEngineOption
 
 builtIn("redis", redis);
 
-export type { RedisEngineOptions, RedisNode } from "./address.ts";
+export type {
+  /** `engineOptions` of redis. */
+  RedisEngineOptions,
+  /** The address of a node. */
+  RedisNode,
+} from "./address.ts";

@@ -3,6 +3,7 @@ import { messageOf } from "../errors.ts";
 import type {
   Kv,
   KvCommit,
+  KvConsistency,
   KvEntry,
   KvEntryMaybe,
   KvKey,
@@ -57,13 +58,13 @@ export class KvClient {
   }
 
   /** What is under a KV key; `versionstamp` is null when there is nothing. */
-  get(key: KvKey): Promise<KvEntryMaybe> {
-    return this.#attempt(() => this.#kv.get<unknown>(key));
+  get(key: KvKey, consistency?: KvConsistency): Promise<KvEntryMaybe> {
+    return this.#attempt(() => this.#kv.get<unknown>(key, { consistency }));
   }
 
   /** What is under up to 10 KV keys, at one moment. */
-  getMany(keys: KvKey[]): Promise<KvEntryMaybe[]> {
-    return this.#attempt(() => this.#kv.getMany<unknown[]>(keys));
+  getMany(keys: KvKey[], consistency?: KvConsistency): Promise<KvEntryMaybe[]> {
+    return this.#attempt(() => this.#kv.getMany<unknown[]>(keys, { consistency }));
   }
 
   /** An operation to build up and give to `commit`. */

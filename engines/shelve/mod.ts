@@ -11,6 +11,7 @@ import type {
   EngineLocation,
   EngineSupports,
   Entry,
+  EntryValue,
   FoundStore,
   Guard,
   NewEntry,
@@ -24,9 +25,10 @@ import { explainFile } from "../file_failures.ts";
 import { guardStore } from "../guard.ts";
 import { nameInside } from "../nested.ts";
 import { holdNames } from "../names.ts";
-import { checkOptionNames, type EngineOptions } from "../options.ts";
+import { checkOptionNames, choiceOption, type EngineOptions } from "../options.ts";
 import type { FileHold } from "../shared.ts";
 import { isPermissionDenied } from "../../platform/errors.ts";
+import type { KvConsistency } from "../../platform/kv.ts";
 import { busIn } from "./bus.ts";
 import { checkStore } from "./check.ts";
 import type { Revision } from "./chunks.ts";
@@ -43,16 +45,20 @@ class ShelveEngine implements Engine {
   readonly supports: EngineSupports;
   readonly #place: Place;
   readonly #location: EngineLocation;
+  /** How new the values must be that are read to be served. */
+  readonly #consistency: KvConsistency | undefined;
   #hold!: FileHold<KvClient>;
   #store!: KvStore;
   #following: Promise<void> | undefined;
 
-  constructor(location: EngineLocation, place: Place) {
+  constructor(location: EngineLocation, place: Place, consistency: KvConsistency | undefined) {
     this.path = place.path;
     const isMemory = place.kind === "memory";
     this.supports = { persistent: !isMemory, shared: !isMemory, guard: true, stores: true };
     this.#place = place;
     this.#location = location;
+    // A stash's own stores decide what is valid: what they say is never old.
+    this.#consistency = isOwn(location.dbname) ? undefined : consistency;
   }
 
   async open(): Promise<void> {
@@ -82,6 +88,18 @@ class ShelveEngine implements Engine {
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
     const store = await this.#current();
     const found = await store.findAll(keys.map(keyId));
+    return await each(keys, (key, i) => store.read(key, found[i]));
+  }
+
+  async getValue(key: string): Promise<EntryValue | undefined> {
+    const store = await this.#current();
+    // Its chunks, and what has replaced it where they have gone, are read as they are now.
+    return await store.read(key, await store.find(keyId(key), this.#consistency));
+  }
+
+  async getValues(keys: string[]): Promise<(EntryValue | undefined)[]> {
+    const store = await this.#current();
+    const found = await store.findAll(keys.map(keyId), this.#consistency);
     return await each(keys, (key, i) => store.read(key, found[i]));
   }
 
@@ -277,10 +295,19 @@ class ShelveEngine implements Engine {
  */
 export function shelve(location: EngineLocation, engineOptions: ShelveEngineOptions = {}): Engine {
   const options: EngineOptions = { ...engineOptions };
-  checkOptionNames("shelve", options, ["path", "kv", "mode"]);
-  return new ShelveEngine(location, placeOf(location, options));
+  checkOptionNames("shelve", options, ["path", "kv", "mode", "consistency"]);
+  const consistency = choiceOption("shelve", options, "consistency", ["strong", "eventual"]);
+  return new ShelveEngine(location, placeOf(location, options), consistency);
+}
+
+/** Whether a stash keeps this store for itself, inside one of its own: `main/.tags`. */
+function isOwn(dbname: string): boolean {
+  return /(^|\/)\.[^/]*$/.test(dbname);
 }
 
 builtIn("shelve", shelve);
 
-export type { ShelveEngineOptions };
+export type {
+  /** `engineOptions` of shelve. */
+  ShelveEngineOptions,
+};

@@ -6,7 +6,13 @@ import type { Entry, NewEntry, StoreUsage } from "../engine.ts";
 import { messageOf } from "../errors.ts";
 import { isExpired } from "../expiry.ts";
 import { Tally, utf8Length } from "../tally.ts";
-import type { KvEntry, KvEntryMaybe, KvKey, KvOperation } from "../../platform/kv.ts";
+import type {
+  KvConsistency,
+  KvEntry,
+  KvEntryMaybe,
+  KvKey,
+  KvOperation,
+} from "../../platform/kv.ts";
 import { ChunkStore, KEYS_PER_READ, type Revision } from "./chunks.ts";
 import type { KvClient } from "./client.ts";
 import {
@@ -80,14 +86,14 @@ export class KvStore {
   }
 
   /** What is under a key. */
-  find(id: KeyId): Promise<Found> {
-    return this.#client.get(this.keys.entry(id));
+  find(id: KeyId, consistency?: KvConsistency): Promise<Found> {
+    return this.#client.get(this.keys.entry(id), consistency);
   }
 
   /** What is under each of the keys. */
-  async findAll(ids: KeyId[]): Promise<Found[]> {
+  async findAll(ids: KeyId[], consistency?: KvConsistency): Promise<Found[]> {
     const groups = groupsOf(ids.map((id) => this.keys.entry(id)), KEYS_PER_READ);
-    return (await each(groups, (group) => this.#client.getMany(group))).flat();
+    return (await each(groups, (group) => this.#client.getMany(group, consistency))).flat();
   }
 
   /** The entry that was found; looked for again when its chunks have been replaced meanwhile. */

@@ -365,4 +365,7 @@ export function sqlite(location: EngineLocation, engineOptions: SqliteEngineOpti
 
 builtIn("sqlite", sqlite);
 
-export type { SqliteEngineOptions };
+export type {
+  /** `engineOptions` of sqlite. */
+  SqliteEngineOptions,
+};

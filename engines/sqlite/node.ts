@@ -1,5 +1,6 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync, StatementSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
+import { tooOld } from "../../platform/oldest.ts";
 import type { ConnectOptions, SqlConnection, SqlDriver, SqlStatement, SqlValue } from "./driver.ts";
 
 type Row = SqlValue[];
@@ -64,6 +65,9 @@ class NodeConnection implements SqlConnection {
       // What is damaged beyond repair is struck from the schema.
       defensive: false,
     };
+    if (!("setReturnArrays" in StatementSync.prototype)) {
+      throw tooOld("Files of SQLite need", "2.7");
+    }
     this.#database = new DatabaseSync(access === "immutable" ? immutable(path) : path, options);
   }
 

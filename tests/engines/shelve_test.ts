@@ -5,6 +5,7 @@
 import {
   assert,
   assertEquals,
+  assertMatch,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -20,7 +21,8 @@ import { enginePath } from "../../engines/registry.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
 import { shelve } from "../../engines/shelve/mod.ts";
 import { runScript } from "../support/child.ts";
-import { startKvConnect } from "../support/kv_connect_server.ts";
+import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { startKvConnect, TOKEN } from "../support/kv_connect_server.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
@@ -34,6 +36,7 @@ const createEngine: EngineFactory = shelve;
 contractTests("shelve");
 contractTests("shelve", { path: ":memory:" }, "shelve in memory");
 contractTests("shelve", startKvConnect, "shelve on a server");
+contractTests("shelve", { consistency: "eventual" }, "shelve with eventual reads");
 behaviours("shelve");
 processTests("shelve");
 killTests("shelve");
@@ -416,6 +419,76 @@ test("a server that refuses the token or is not there is an error without secret
   for (const { message, cause } of [refused, gone]) {
     assert(!`${message} ${cause}`.includes("secret"), message);
   }
+});
+
+/** Makes a server's reads those of a replica, or its own again. */
+async function tellServer(url: string, what: "lag" | "catch_up"): Promise<void> {
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const { ok, body } = await fetch(new URL(what, url), { method: "POST", headers });
+  await body?.cancel();
+  assert(ok);
+}
+
+test("eventual reads are served from where strong ones are not, and nothing is decided by them", async () => {
+  const { options: { path }, stop } = await startKvConnect();
+  try {
+    const options = (consistency?: "strong" | "eventual"): HashStashOptions => ({
+      name: NAME,
+      engine: "shelve",
+      engineOptions: { path, consistency },
+    });
+    await using eventual = new HashStash(options("eventual"));
+    await using strong = new HashStash(options());
+    const large = "x".repeat(200_000);
+    await eventual.setMany([["key", 1], ["large", large]]);
+    await eventual.set("tagged", 1, { tags: ["tag"] });
+    assertEquals(await eventual.getMany(["key", "large", "tagged"]), [1, large, 1]);
+
+    await tellServer(path, "lag");
+    await eventual.set("key", 2);
+    assertEquals([await eventual.get("key"), await eventual.getMany(["key"])], [1, [1]]);
+    assertEquals(await eventual.getOrSet("key", () => 4), 1);
+    for (
+      const read of [
+        () => strong.get("key"),
+        () => strong.getMany(["key"]),
+        // What tells whether its tags are valid, what a change rests on, and chunks.
+        () => eventual.get("tagged"),
+        () => eventual.modify("key", () => 3),
+        () => eventual.getOrSet("absent", () => 4),
+        () => eventual.get("large"),
+      ]
+    ) {
+      const error = await assertRejects(async () => await read(), EngineError, "", String(read));
+      assertMatch(error.message, /strong consistency/i);
+    }
+    await tellServer(path, "catch_up");
+    assertEquals([await eventual.get("key"), await eventual.get("large")], [2, large]);
+    assertEquals(await eventual.getOrSet("key", () => 4), 2);
+  } finally {
+    await stop();
+  }
+});
+
+test("a large value that has been replaced since is read as it is now", async () => {
+  await using engine = make({ path: ":memory:", consistency: "eventual" });
+  await engine.open();
+  const value = (byte: number) => new Uint8Array(MB).fill(byte);
+  await engine.set("key", { value: value(1), timestamp: 1 });
+  await engine.set("key", { value: value(2), timestamp: 2 });
+  assertEquals((await engine.getValue("key"))?.value[0], 2);
+  assertEquals((await engine.getValues(["key", "absent"])).map((entry) => entry?.value[0]), [
+    2,
+    undefined,
+  ]);
+});
+
+test("only the two consistencies of Deno KV are taken", () => {
+  assertThrows(
+    () => make({ path: ":memory:", consistency: "weak" }),
+    TypeError,
+    'Option "consistency" of engine "shelve" must be one of strong, eventual, got "weak"',
+  );
 });
 
 /** Flags for a process that has no `Deno.openKv`, which deno.json asks for, yet its imports. */

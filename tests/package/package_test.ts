@@ -3,7 +3,7 @@
  * name.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { outputOf, ROOT, ROOT_URL } from "../../dev/run.ts";
 
@@ -49,31 +49,6 @@ Deno.test("mod.ts runs no third-party package", async () => {
     !/^(jsr:|https:\/\/jsr\.io\/)@std\//.test(specifier)
   );
   assertEquals(foreign, []);
-});
-
-Deno.test("a program that uses memory downloads no npm package", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const program = `
-      import { HashStash } from "@hashstash/hashstash";
-      await using stash = new HashStash({ engine: "memory" });
-      await stash.set("key", { value: 1 });
-      console.log(JSON.stringify(await stash.get("key")));
-    `;
-    const file = join(folder, "program.ts");
-    await Deno.writeTextFile(file, program);
-    const cache = join(folder, "deno_dir");
-    const config = join(ROOT, "deno.json");
-    const output = await run(Deno.execPath(), ["run", "--no-lock", "--config", config, file], {
-      DENO_DIR: cache,
-    });
-    assertEquals(output.trim(), '{"value":1}');
-    assert(existsSync(cache), "the program ran with a cache of its own");
-    const npm = join(cache, "npm"); // Deno makes the folder for every program.
-    assertEquals(existsSync(npm) ? readdirSync(npm) : [], []);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 });
 
 Deno.test("no text of the repository names a machine's folders", async () => {

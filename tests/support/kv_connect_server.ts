@@ -1,7 +1,8 @@
 /**
  * A small KV Connect server, to test Deno KV's remote path against: the metadata exchange, then
  * `snapshot_read`, `atomic_write` and `watch` as denokv's `proto/kv-connect.md` describes them, on data in
- * memory. Run as a program, it prints its URL and ends with its standard input.
+ * memory. A POST to `/lag` makes its reads those of a replica that stays behind as it is then, until one
+ * to `/catch_up`. Run as a program, it prints its URL and ends with its standard input.
  */
 import protobuf from "protobufjs";
 
@@ -70,6 +71,8 @@ interface WriteRequest {
 /** The data, under the keys in hex: they sort as the bytes do. */
 class Database {
   readonly #items = new Map<string, Item>();
+  /** What a replica has that stays behind. */
+  #old: Map<string, Item> | undefined;
   #version = 0;
   readonly #watchers = new Set<() => void>();
 
@@ -87,17 +90,23 @@ class Database {
     return () => this.#watchers.delete(look);
   }
 
+  /** From now on reads are those of a replica that stays behind, or no longer. */
+  lag(lags: boolean): void {
+    this.#old = lags ? new Map(this.#items) : undefined;
+  }
+
   read({ ranges }: ReadRequest): unknown {
     this.#expire();
-    const keys = [...this.#items.keys()].sort();
+    const items = this.#old ?? this.#items;
+    const keys = [...items.keys()].sort();
     return {
-      readIsStronglyConsistent: true,
+      readIsStronglyConsistent: this.#old === undefined,
       status: SUCCESS,
       ranges: ranges.map(({ start, end, limit, reverse }) => {
         const [from, to] = [start.toHex(), end.toHex()];
         const found = keys.filter((key) => key >= from && key < to);
         if (reverse) found.reverse();
-        return { values: found.slice(0, limit).map((key) => this.#items.get(key)) };
+        return { values: found.slice(0, limit).map((key) => items.get(key)) };
       }),
     };
   }
@@ -142,6 +151,10 @@ function createHandler(): (request: Request) => Promise<Response> {
       return new Response("wrong token", { status: 401 });
     }
     const { origin, pathname } = new URL(request.url);
+    if (pathname === "/lag" || pathname === "/catch_up") {
+      database.lag(pathname === "/lag");
+      return new Response();
+    }
     if (pathname === "/") {
       return Response.json({
         version: 3,
