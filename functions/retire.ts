@@ -1,8 +1,11 @@
 /** Which stores are functions', and doing away with those of sources and versions that have been replaced. */
-import { FUNCTION, parseFunctionName } from "../store/function_names.ts";
+import { parseFunctionName } from "../store/function_names.ts";
 import type { Handle } from "../store/handle.ts";
 import { RESERVED_DBNAMES } from "../store/options.ts";
 import { functionNamesIn, hasContent } from "../store/stores.ts";
+
+/** What a store can have without having results. */
+const OF_ITSELF = [RESERVED_DBNAMES.leases, RESERVED_DBNAMES.use, RESERVED_DBNAMES.function];
 
 const KEY = "function";
 const VALUE = new TextEncoder().encode("true");
@@ -14,7 +17,7 @@ const VALUE = new TextEncoder().encode("true");
 export async function markFunction(handle: Handle): Promise<void> {
   if (handle.bypass?.isDown) return;
   try {
-    const marks = await handle.side(FUNCTION);
+    const marks = await handle.side(RESERVED_DBNAMES.function);
     if (await marks.has(KEY)) return;
     await marks.set(KEY, { value: VALUE, timestamp: Date.now() });
   } catch {
@@ -55,7 +58,7 @@ export async function retire(parent: Handle, own: Handle, isNamed: boolean): Pro
       if (
         await handle.run(
           "retire",
-          (store) => hasContent(store, [RESERVED_DBNAMES.leases, RESERVED_DBNAMES.use, FUNCTION]),
+          (store) => hasContent(store, OF_ITSELF),
         )
       ) retired++;
       // Also where nothing is yet: what is being computed is not to be stored.

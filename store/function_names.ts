@@ -40,18 +40,12 @@ export function makeFunctionName(
 
 /**
  * Reads the name of a store; `undefined` when no function's has it. It may be that of any other store
- * too: `FUNCTION` tells these apart.
+ * too: `RESERVED_DBNAMES.function` tells these apart.
  */
 export function parseFunctionName(segment: string): FunctionName | undefined {
   const [, name, source, version] = PARTS.exec(segment) ?? [];
   return name === undefined ? undefined : { name, source, version };
 }
-
-/**
- * The side store that says, by having an entry, that its store is a function's. The name alone does
- * not: a stash made by `sub` can be called so, and must not be removed as a function's.
- */
-export const FUNCTION = ".function";
 
 /** One part of a dbname; `@` and `~` are ours, and what begins with a dot is the stash's own. */
 function escape(text: string): string {

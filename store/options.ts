@@ -266,6 +266,11 @@ export const RESERVED_DBNAMES = {
   leases: ".leases",
   tags: ".tags",
   use: ".use",
+  /**
+   * Says, by having an entry, that its store is a function's. The name alone does not: a stash made
+   * by `sub` can be called so, and must not be removed as a function's.
+   */
+  function: ".function",
 } as const;
 
 /**

@@ -1,7 +1,6 @@
 /** What a stash and the stores inside it hold. */
 import type { Store } from "../engines/complete.ts";
 import type { FoundStore } from "../engines/engine.ts";
-import { FUNCTION } from "./function_names.ts";
 import { RESERVED_DBNAMES } from "./options.ts";
 
 /** A store and what it holds: one of those that `stores()` lists. */
@@ -61,7 +60,7 @@ export async function storesIn(
       const kind = inside === "" && isFunction ? "function" : "stash";
       found.set(inside, info = { dbname: whole, kind, entries: 0, bytes: 0 });
     }
-    if (side === FUNCTION && entries > 0) info.kind = "function";
+    if (side === RESERVED_DBNAMES.function && entries > 0) info.kind = "function";
     if (side === "") info.entries = entries;
     if (side === "" && lastWrite !== undefined) info.lastWrite = lastWrite;
     if (side === "" || side === RESERVED_DBNAMES.versions) info.bytes += bytes;
@@ -84,7 +83,7 @@ export async function kindOfStore(
   for await (const one of store.stores(false)) {
     const place = placeOf(one);
     if (place.inside !== inside) continue;
-    if (place.side === FUNCTION) return "function";
+    if (place.side === RESERVED_DBNAMES.function) return "function";
     if (place.side === "") isThere = true;
   }
   return isThere ? "stash" : undefined;
@@ -97,7 +96,7 @@ export async function functionNamesIn(store: Store): Promise<string[]> {
     const { inside, side } = placeOf(one);
     const [name, ...deeper] = inside.split("/");
     if (name === "" || deeper.length > 0) continue;
-    if (side === FUNCTION) names.add(name);
+    if (side === RESERVED_DBNAMES.function) names.add(name);
   }
   return [...names];
 }

@@ -19,7 +19,7 @@ Deno.test("the constructor takes a name and options, options alone, or an absent
 
 Deno.test("the dbnames that a stash keeps for itself are refused", () => {
   const stash = loose("reserved");
-  for (const reserved of [".versions", ".errors", ".leases", ".tags"]) {
+  for (const reserved of [".versions", ".errors", ".leases", ".tags", ".use", ".function"]) {
     for (const name of [reserved, `a/${reserved}`, `${reserved}/a`]) {
       assertThrows(() => stash.sub(name), TypeError, `keeps "${reserved}" for itself`);
     }
