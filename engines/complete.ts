@@ -16,6 +16,7 @@ import type {
   Guard,
   NewEntry,
   StoreUsage,
+  Usage,
 } from "./engine.ts";
 import { EngineError, engineError, messageOf, unreadable, UsageError } from "./errors.ts";
 import { type Hold, SharedResources } from "./shared.ts";
@@ -36,6 +37,8 @@ export interface Store
   prune(): Awaitable<number>;
   /** Bytes on disk or in the server. */
   byteSize(): Awaitable<number>;
+  /** How much it holds: counted, unless whoever stands around it has kept count. */
+  usage(): Awaitable<Usage>;
   /** A guard on an entry of this store, as its engine knows it: without what stands around that. */
   guardOn(key: string, expected: Entry): Guard;
 }
@@ -407,6 +410,15 @@ export class CompleteEngine implements Store {
       if (this.#isWhole && engine.byteSize !== undefined) return await engine.byteSize(this.#part);
       return (await this.#usage("byteSize")).bytes;
     });
+  }
+
+  async usage(): Promise<Usage> {
+    for await (const { dbname, usage } of this.stores(true)) {
+      if (dbname !== "" || usage === undefined) continue;
+      const { entries, bytes } = usage;
+      return { entries, bytes, exact: true };
+    }
+    return { entries: 0, bytes: 0, exact: true };
   }
 
   stores(counted: boolean): AsyncIterable<FoundStore> {

@@ -10,6 +10,7 @@ import type {
   FoundStore,
   Guard,
   NewEntry,
+  Usage,
 } from "./engine.ts";
 
 /**
@@ -181,6 +182,11 @@ export abstract class Decorator implements Store {
   /** Bytes on disk or in the server. */
   byteSize(): Awaitable<number> {
     return this.inner.byteSize();
+  }
+
+  /** How much it holds. */
+  usage(): Awaitable<Usage> {
+    return this.inner.usage();
   }
 
   /** The store and those nested in it, with what they hold if asked. */

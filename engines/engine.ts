@@ -68,6 +68,11 @@ export interface EngineSupports {
    * Default: false, and who needs an order waits for each.
    */
   readonly ordered?: boolean;
+  /**
+   * Some values are stored in a form of the backend's own, so that `stores` counts other bytes than
+   * were handed over. Default: false.
+   */
+  readonly ownForm?: boolean;
 }
 
 /** What must hold of another store of the same engine at the moment of a `compareAndSet`. */
@@ -144,6 +149,16 @@ export interface StoreUsage {
   readonly bytes: number;
   /** When the latest of them was set, ms since the epoch; absent where the backend keeps no times. */
   readonly lastWrite?: number;
+}
+
+/** How much a store holds, counted or as whoever keeps count of it knows. */
+export interface Usage {
+  /** How many entries. */
+  readonly entries: number;
+  /** Bytes of their keys (in UTF-8) and values, as they are stored; absent where they aren't counted. */
+  readonly bytes?: number;
+  /** Whether that is known to be what a count would find; `false`: an estimate. */
+  readonly exact: boolean;
 }
 
 /** A store that `stores` found. */

@@ -53,6 +53,7 @@ import {
   type SelectOptions,
 } from "../store/selection.ts";
 import { dumpStore, loadStore, type StoredRecord } from "../store/transfer.ts";
+import type { Usage } from "../engines/engine.ts";
 import type { StoreInfo } from "../store/stores.ts";
 import type {
   AnyArguments,
@@ -423,6 +424,31 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
   /** How many keys there are. */
   async size(): Promise<number> {
     return await this.#handle.size();
+  }
+
+  /**
+   * How full the stash is: how many entries it has, and bytes of their keys and values, as
+   * `maxEntries` and `maxBytes` count them (in append mode the latest versions).
+   *
+   * With limits it costs O(1), however much there is: what is known of the store anyway, and on
+   * engines that processes share one read. Nothing is written for it. `exact` says whether a count
+   * would find the same, as long as only handles with limits write; `false` is an estimate: other
+   * processes write too, or one of them was killed a short while ago; entries have deadlines; calls
+   * are under way, or two of them changed one key at the same time. `bytes` is absent with
+   * `maxEntries` alone. Until somebody has written with limits, and without limits, every entry is
+   * counted, as `stores()` does.
+   *
+   * @example
+   * ```ts
+   * import { HashStash } from "@hashstash/hashstash";
+   *
+   * await using stash = new HashStash({ name: "full", engine: "memory", maxBytes: 1_000_000 });
+   * await stash.set("ada", { age: 36 });
+   * console.log(await stash.usage()); // { entries: 1, bytes: 13, exact: true }
+   * ```
+   */
+  async usage(): Promise<Usage> {
+    return await this.#handle.usage();
   }
 
   /**

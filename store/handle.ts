@@ -3,7 +3,7 @@ import { Codec } from "../codec/codec.ts";
 import { textPrefixes } from "../codec/key.ts";
 import type { Store } from "../engines/complete.ts";
 import { batches, each, groupsOf } from "../engines/each.ts";
-import type { Awaitable, Entry, EntryValue, NewEntry } from "../engines/engine.ts";
+import type { Awaitable, Entry, EntryValue, NewEntry, Usage } from "../engines/engine.ts";
 import { EngineError, unreadable } from "../engines/errors.ts";
 import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
@@ -963,6 +963,11 @@ export class Handle implements AsyncDisposable {
   /** Bytes on disk or in the server. */
   async byteSize(): Promise<number> {
     return await this.#onAll("byteSize", (store) => store.byteSize());
+  }
+
+  /** How much this store holds, by what is known of it if it has limits. */
+  async usage(): Promise<Usage> {
+    return await this.#onAll("usage", (store) => store.usage());
   }
 
   /** What this store and those inside it hold. */

@@ -7,7 +7,7 @@ import { DecodeError } from "../codec/errors.ts";
 import type { Store } from "../engines/complete.ts";
 import { Decorator } from "../engines/decorator.ts";
 import { each } from "../engines/each.ts";
-import type { Awaitable, Entry, EntryValue, Guard, NewEntry } from "../engines/engine.ts";
+import type { Awaitable, Entry, EntryValue, Guard, NewEntry, Usage } from "../engines/engine.ts";
 import { utf8Length } from "../engines/tally.ts";
 import { whenReady } from "../platform/awaitable.ts";
 import { removeUnchanged } from "./groups.ts";
@@ -18,8 +18,6 @@ import { SAMPLE } from "./uses.ts";
 
 /** The most entries that are looked at in one step without need. */
 const MOST_AT_ONCE = 256;
-
-const NOTHING: Amount = { entries: 0, bytes: 0 };
 
 /** What the handles of this process on one store have in common, by the store and the policy. */
 const occupancies = new Map<string, { occupancy: Occupancy; handles: number }>();
@@ -71,6 +69,7 @@ export class Limited extends Decorator {
         policy: evict,
         hasBytes: this.#hasBytes,
         isShared: inner.supports.shared,
+        isVerbatim: inner.supports.ownForm !== true,
         openSide: () => options.openSide(),
       });
       occupancies.set(this.#name, shared = { occupancy, handles: 0 });
@@ -122,6 +121,7 @@ export class Limited extends Decorator {
   override set(key: string, entry: NewEntry): Awaitable<void> {
     const bytes = this.#weigh(key, entry.value);
     const occupancy = this.#occupancy;
+    occupancy.touch(key);
     if (!occupancy.isKnown) return this.#setInTurn(key, entry, bytes);
     const before = this.#bytesUnder(key);
     if (!(before instanceof Promise)) {
@@ -162,10 +162,14 @@ export class Limited extends Decorator {
   ): Awaitable<boolean> {
     const before = expected === undefined ? undefined : this.#sizeOf(key, expected.value);
     if (next === undefined) {
-      return whenReady(this.inner.compareAndSet(key, expected, undefined, guard), (did) => {
-        if (did && before !== undefined) this.#removed(key, 1, before);
-        return did;
-      });
+      return this.#changing(
+        [key],
+        () =>
+          whenReady(this.inner.compareAndSet(key, expected, undefined, guard), (did) => {
+            if (did && before !== undefined) this.#removed(key, 1, before);
+            return did;
+          }),
+      );
     }
     const bytes = this.#weigh(key, next.value);
     const more = moreOf(before, bytes);
@@ -175,7 +179,9 @@ export class Limited extends Decorator {
         if (did) this.#use(key, next, bytes);
         return did;
       });
-    if (occupancy.isKnown && occupancy.take(more, this.#options, next.expiresAt)) return write();
+    if (occupancy.isKnown && occupancy.take(more, this.#options, next.expiresAt)) {
+      return this.#changing([key], write);
+    }
     return this.#exempt([key], async () => {
       await this.#makeRoom(more, next.expiresAt);
       return await write();
@@ -183,36 +189,44 @@ export class Limited extends Decorator {
   }
 
   override delete(key: string): Awaitable<boolean> {
-    if (!this.#hasBytes) {
-      return whenReady(this.inner.delete(key), (was) => this.#wasDeleted(key, was));
-    }
-    return whenReady(
-      this.#bytesUnder(key),
-      (bytes = 0) => whenReady(this.inner.delete(key), (was) => this.#wasDeleted(key, was, bytes)),
-    );
+    return this.#changing([key], () => {
+      if (!this.#hasBytes) {
+        return whenReady(this.inner.delete(key), (was) => this.#wasDeleted(key, was));
+      }
+      return whenReady(
+        this.#bytesUnder(key),
+        (bytes = 0) =>
+          whenReady(this.inner.delete(key), (was) => this.#wasDeleted(key, was, bytes)),
+      );
+    });
   }
 
   override async deleteMany(keys: string[]): Promise<number> {
     const unique = [...new Set(keys)];
-    const sizes = this.#hasBytes ? await this.#bytesUnderMany(unique) : [];
-    const removed = await this.inner.deleteMany(keys);
-    const bytes = sizes.reduce<number>((sum, size = 0) => sum + size, 0);
-    for (const key of unique) this.#occupancy.uses.delete(key);
-    this.#occupancy.add({ entries: -removed, bytes: -bytes });
-    return removed;
-  }
-
-  override deleteUnchanged(entries: [key: string, expected: Entry][]): Awaitable<boolean[]> {
-    return whenReady(this.inner.deleteUnchanged(entries), (removed) => {
-      for (const [i, [key, { value }]] of entries.entries()) {
-        if (removed[i]) this.#removed(key, 1, this.#sizeOf(key, value));
-      }
+    return await this.#changing(unique, async () => {
+      const sizes = this.#hasBytes ? await this.#bytesUnderMany(unique) : [];
+      const removed = await this.inner.deleteMany(keys);
+      const bytes = sizes.reduce<number>((sum, size = 0) => sum + size, 0);
+      for (const key of unique) this.#occupancy.uses.delete(key);
+      this.#occupancy.add({ entries: -removed, bytes: -bytes });
       return removed;
     });
   }
 
+  override deleteUnchanged(entries: [key: string, expected: Entry][]): Awaitable<boolean[]> {
+    const remove = () =>
+      whenReady(this.inner.deleteUnchanged(entries), (removed) => {
+        for (const [i, [key, { value }]] of entries.entries()) {
+          if (removed[i]) this.#removed(key, 1, this.#sizeOf(key, value));
+        }
+        return removed;
+      });
+    return this.#changing(entries.map(([key]) => key), remove);
+  }
+
   override async clear(deep?: boolean): Promise<void> {
     this.#occupancy.unsettle();
+    this.#occupancy.doubt();
     try {
       await this.inner.clear(deep);
     } finally {
@@ -222,7 +236,16 @@ export class Limited extends Decorator {
 
   override prune(): Awaitable<number> {
     this.#occupancy.unsettle();
+    this.#occupancy.doubt();
     return this.inner.prune();
+  }
+
+  /** How much there is, without a look at it once the store has been counted. */
+  override async usage(): Promise<Usage> {
+    const estimate = await this.#occupancy.estimate();
+    if (estimate === undefined) return await this.inner.usage();
+    const { entries, bytes, exact } = estimate;
+    return this.#hasBytes ? { entries, bytes, exact } : { entries, exact };
   }
 
   #noted<T extends EntryValue>(
@@ -282,9 +305,9 @@ export class Limited extends Decorator {
     try {
       const found = this.#engine.getValue(key);
       if (!(found instanceof Promise)) return sizeOf(found);
-      return found.then(sizeOf, (error) => passOver(error, 0));
+      return found.then(sizeOf, (error) => this.#passOver(error, 0));
     } catch (error) {
-      return passOver(error, 0);
+      return this.#passOver(error, 0);
     }
   }
 
@@ -300,7 +323,46 @@ export class Limited extends Decorator {
     }
   }
 
+  /** Nobody knows how much of a damaged entry has been counted. */
+  #passOver<T>(error: unknown, instead: T): T {
+    this.#occupancy.doubt();
+    return passOver(error, instead);
+  }
+
+  /**
+   * Changes keys: what else changes one of them meanwhile, or counts the store, makes uncertain how
+   * much there is.
+   */
+  #changing<T>(keys: string[], change: () => Awaitable<T>): Awaitable<T> {
+    const occupancy = this.#occupancy;
+    for (const key of keys) occupancy.touch(key);
+    const { counted } = occupancy;
+    let result: Awaitable<T>;
+    try {
+      result = change();
+    } catch (error) {
+      occupancy.doubt();
+      throw error;
+    }
+    if (!(result instanceof Promise)) return result;
+    for (const key of keys) occupancy.hold(key);
+    const end = () => {
+      for (const key of keys) occupancy.release(key);
+      if (occupancy.counted !== counted) occupancy.doubt();
+    };
+    return result.then((value) => {
+      end();
+      return value;
+    }, (error) => {
+      end();
+      occupancy.doubt();
+      throw error;
+    });
+  }
+
   #failed(more: Amount): void {
+    // It may have been written all the same.
+    this.#occupancy.doubt();
     this.#occupancy.done(more);
     this.#occupancy.add({ entries: -more.entries, bytes: -more.bytes });
   }
@@ -344,10 +406,13 @@ export class Limited extends Decorator {
       throw error;
     }
     if (done instanceof Promise) {
+      occupancy.hold(key);
       return done.then(() => {
+        occupancy.release(key);
         occupancy.done(more);
         this.#use(key, entry, bytes);
       }, (error) => {
+        occupancy.release(key);
         this.#failed(more);
         throw error;
       });
@@ -415,16 +480,14 @@ export class Limited extends Decorator {
 
   /** What is under these keys is no victim meanwhile. */
   async #exempt<T>(keys: string[], body: () => Promise<T>): Promise<T> {
-    const { busy } = this.#occupancy;
-    for (const key of keys) busy.set(key, (busy.get(key) ?? 0) + 1);
+    for (const key of keys) {
+      this.#occupancy.touch(key);
+      this.#occupancy.hold(key);
+    }
     try {
       return await body();
     } finally {
-      for (const key of keys) {
-        const count = busy.get(key)! - 1;
-        if (count === 0) busy.delete(key);
-        else busy.set(key, count);
-      }
+      for (const key of keys) this.#occupancy.release(key);
     }
   }
 
@@ -465,10 +528,8 @@ export class Limited extends Decorator {
   readonly #count = async (): Promise<Amount> => {
     await this.inner.prune();
     if (!this.#hasBytes) return { entries: await this.inner.size(), bytes: 0 };
-    for await (const { dbname, usage } of this.inner.stores(true)) {
-      if (dbname === "" && usage !== undefined) return usage;
-    }
-    return NOTHING;
+    const { entries, bytes = 0 } = await this.inner.usage();
+    return { entries, bytes };
   };
 
   /** Removes the entries that go first, at least so many of them and bytes; whether any. */

@@ -49,6 +49,12 @@ export interface Amount {
   readonly bytes: number;
 }
 
+/** How much there is, and whether that is certain. */
+export interface Estimate extends Amount {
+  /** Whether a count would find the same. */
+  readonly exact: boolean;
+}
+
 /** The limits of a handle. */
 export interface Limits {
   /** The most entries; `Infinity`: any number. */
@@ -75,6 +81,8 @@ interface Common extends Amount {
   took: number;
   /** Each process that writes. */
   shares: Record<string, Share>;
+  /** Whether no entry with a deadline has come since the store was empty. */
+  lasting?: boolean;
 }
 
 /** What others are told of. */
@@ -97,6 +105,8 @@ export interface OccupancyOptions {
   readonly hasBytes: boolean;
   /** Whether other processes can use the store. */
   readonly isShared: boolean;
+  /** Whether what is counted are the bytes that were handed over. */
+  readonly isVerbatim: boolean;
   /** Opens the side store, which the occupancy closes. */
   openSide(): Promise<Store>;
 }
@@ -113,7 +123,7 @@ const decoder = new TextDecoder();
 export class Occupancy {
   /** The uses of its keys. */
   readonly uses: Uses;
-  /** Keys that are being written: what is under them is no victim. */
+  /** Keys that are being changed, and by how many: what is under them is no victim. */
   readonly busy = new Map<string, number>();
   readonly #id = crypto.randomUUID().slice(0, 8);
   readonly #openSide: () => Promise<Store>;
@@ -132,6 +142,16 @@ export class Occupancy {
   #shareEntries = 0;
   #shareBytes = 0;
   #isCounted = false;
+  /** Whether what is added up has always been what a count found. */
+  #isVerbatim: boolean;
+  /** Whether nothing has made uncertain how much there is since it was counted. */
+  #isSure = false;
+  /** Whether nothing of what was there when it was counted has a deadline, … */
+  #isLasting = false;
+  /** … and none that came since. */
+  #hasDeadlines = false;
+  /** What stands in the common count, if nobody else has replaced it. */
+  #written: Uint8Array | undefined;
   /** The writes under way, and how much room they have taken. */
   #writing = 0;
   #pendingEntries = 0;
@@ -140,6 +160,7 @@ export class Occupancy {
   #countedAt = -Infinity;
   #counts = 0;
   #hasCounted = false;
+  #measures = 0;
   #changes = 0;
   #took = 0;
   #publishedAt = -Infinity;
@@ -161,8 +182,9 @@ export class Occupancy {
   /** What goes on besides: `close` waits for it. */
   readonly #background = new Set<Promise<void>>();
 
-  constructor({ policy, hasBytes, isShared, openSide }: OccupancyOptions) {
+  constructor({ policy, hasBytes, isShared, isVerbatim, openSide }: OccupancyOptions) {
     this.uses = new Uses(policy);
+    this.#isVerbatim = isVerbatim || !hasBytes;
     this.#countKey = hasBytes ? COUNTS.bytes : COUNTS.entries;
     this.#isShared = isShared;
     this.#isAlone = !isShared;
@@ -214,6 +236,8 @@ export class Occupancy {
     const { entries, bytes } = more;
     if (this.#entries + entries > limits.maxEntries) return false;
     if (this.#bytes + bytes > limits.maxBytes) return false;
+    // Should this process be killed, nobody would know that there is one.
+    if (this.#isShared && this.#isLasting && isDeadline(expiresAt)) return false;
     if (this.#isShared && (entries > 0 || bytes > 0)) {
       if (this.#ownEntries + entries > this.#shareEntries) return false;
       if (this.#ownBytes + bytes > this.#shareBytes) return false;
@@ -232,11 +256,12 @@ export class Occupancy {
     this.#begins(more, expiresAt);
   }
 
-  /** The same for more than the share of this process: others are told of it first. */
+  /** The same for what others have to be told of first: more than the share, the first deadline. */
   async takeTold(more: Amount, limits: Limits, expiresAt: number | undefined): Promise<boolean> {
     const excess = this.excess(more, limits);
     if (!this.#isShared || excess.entries > 0 || excess.bytes > 0) return false;
     let isTold = false;
+    if (isDeadline(expiresAt)) this.#hasDeadlines = true;
     this.add(more);
     try {
       isTold = await this.#publish(limits, more) &&
@@ -265,6 +290,53 @@ export class Occupancy {
     this.#ownChurnBytes += Math.abs(bytes);
   }
 
+  /** How much there is may be another number than is believed, until it is counted again. */
+  doubt(): void {
+    this.#isSure = false;
+  }
+
+  /** How often the store has been counted here: what was being removed meanwhile may be in it or not. */
+  get counted(): number {
+    return this.#measures;
+  }
+
+  /**
+   * A key is about to be changed. Where somebody else is just at it, what each of them takes for what
+   * was under the key need not be that.
+   */
+  touch(key: string): void {
+    if (this.busy.size > 0 && this.busy.has(key)) this.doubt();
+  }
+
+  /** A key is being changed, until `release` is called. */
+  hold(key: string): void {
+    this.busy.set(key, (this.busy.get(key) ?? 0) + 1);
+  }
+
+  /** A key is no longer being changed. */
+  release(key: string): void {
+    const count = this.busy.get(key)! - 1;
+    if (count === 0) this.busy.delete(key);
+    else this.busy.set(key, count);
+  }
+
+  /** How much there is, without a look at the store; `undefined` when nobody has counted it. */
+  async estimate(): Promise<Estimate | undefined> {
+    // Nothing is changed here: whoever only looks takes no share from those who write.
+    const side = this.#isShared ? await this.#opened() : undefined;
+    const entry = await side?.get(this.#countKey);
+    if (this.#isCounted && this.#isAsWritten(entry)) {
+      const isIdle = this.busy.size === 0 && this.#writing === 0;
+      return { ...this.amount, exact: this.#isCertain && isIdle };
+    }
+    const common = commonOf(entry);
+    return common && {
+      entries: Math.max(0, common.entries + this.#ownEntries),
+      bytes: Math.max(0, common.bytes + this.#ownBytes),
+      exact: false,
+    };
+  }
+
   /** It has become unknown how much there is. */
   unsettle(): void {
     this.#isCounted = false;
@@ -273,6 +345,7 @@ export class Occupancy {
   /** Everything has been removed. */
   async clear(): Promise<void> {
     this.unsettle();
+    this.doubt();
     this.uses.clear();
     this.#knowsAll = false;
     await (await this.#opened()).clear();
@@ -425,6 +498,11 @@ export class Occupancy {
     }
   }
 
+  /** Whether a count would find what is believed, but for what is just being changed. */
+  get #isCertain(): boolean {
+    return this.#isSure && this.#isVerbatim && this.#isLasting && !this.#hasDeadlines;
+  }
+
   get #told(): Told {
     const churn = { entries: this.#ownChurnEntries, bytes: this.#ownChurnBytes };
     return { entries: this.#ownEntries, bytes: this.#ownBytes, churn };
@@ -461,7 +539,9 @@ export class Occupancy {
     this.#pendingEntries += entries;
     this.#pendingBytes += bytes;
     this.#writing++;
-    if (expiresAt !== undefined && expiresAt < this.#earliest) this.#earliest = expiresAt;
+    if (!isDeadline(expiresAt)) return;
+    this.#hasDeadlines = true;
+    if (expiresAt < this.#earliest) this.#earliest = expiresAt;
   }
 
   /**
@@ -476,6 +556,7 @@ export class Occupancy {
       const entry = await side.get(this.#countKey);
       const common = commonOf(entry);
       if (common === undefined) return false;
+      if (!this.#isAsWritten(entry)) this.doubt();
       const told = this.#told;
       const next = {
         ...common,
@@ -517,6 +598,7 @@ export class Occupancy {
     const found = await count();
     this.#took = now() - start;
     this.#countedAt = Date.now();
+    this.#measures++;
     return found;
   }
 
@@ -533,10 +615,20 @@ export class Occupancy {
       const average = { entries: 1, bytes: found.bytes / Math.max(1, found.entries) };
       // One that was made anew since begins anew.
       const isSame = (common?.counts ?? 0) >= (begun.common?.counts ?? 0);
+      const whileCounted = (name: keyof Amount) =>
+        Math.max(0, churn[name] - (isSame ? begun.churn[name] : 0));
+      const isUndisturbed = others.length === 0 && whileCounted("entries") === 0 &&
+        whileCounted("bytes") === 0;
+      // A decorator may store more than it was handed, others may write without limits: what has been
+      // wrong once is an estimate from then on.
+      const isAsBelieved = this.#entries === found.entries && this.#bytes === found.bytes;
+      if (isUndisturbed && this.#isCertain && !isAsBelieved) this.#isVerbatim = false;
+      const isEmpty = isUndisturbed && found.entries === 0;
+      if (isEmpty) this.#hasDeadlines = false;
       // Nobody knows what of that which came or went meanwhile has been counted: what was believed
       // stands as far as it may be true.
       const settle = (name: keyof Amount) => {
-        const meanwhile = Math.max(0, churn[name] - (isSame ? begun.churn[name] : 0));
+        const meanwhile = whileCounted(name);
         const least = found[name] - meanwhile;
         // Others are about to write what they have taken room for, told or not, and may use room
         // that they have made without asking.
@@ -559,14 +651,19 @@ export class Occupancy {
         counts: (common?.counts ?? 0) + 1,
         took: this.#took,
         shares: common?.shares ?? {},
+        lasting: isEmpty || (side === undefined ? this.#isLasting : common?.lasting === true),
       };
       this.#hasCounted = true;
       if (side === undefined) {
+        this.#isLasting = next.lasting === true;
         this.#adopt(next, told);
-        return this.#lookLater();
+        this.#lookLater();
+      } else if (!await this.#replace(side, entry, next, told, limits)) {
+        await backoff(attempt);
+        continue;
       }
-      if (await this.#replace(side, entry, next, told, limits)) return;
-      await backoff(attempt);
+      this.#isSure = isUndisturbed;
+      return;
     }
   }
 
@@ -599,9 +696,16 @@ export class Occupancy {
       },
       at,
     };
-    const next = { ...common, shares: Object.fromEntries([...shares, [this.#id, share]]) };
+    const ids = new Set([this.#id, ...shares.map(([id]) => id)]);
+    // Who has fallen silent may not have told all.
+    const isAnyLost = Object.keys(common.shares).some((id) => !ids.has(id));
+    const lasting = common.lasting === true && !this.#hasDeadlines;
+    const next = { ...common, shares: Object.fromEntries([...shares, [this.#id, share]]), lasting };
     const value = encoder.encode(JSON.stringify(next));
     if (!await side.compareAndSet(this.#countKey, entry, { value, timestamp: at })) return false;
+    this.#written = value;
+    this.#isLasting = lasting;
+    if (shares.length > 0 || isAnyLost) this.doubt();
     this.#publishedAt = at;
     this.#isAlone = shares.length === 0;
     this.#shareEntries = share.entries;
@@ -615,6 +719,14 @@ export class Occupancy {
     this.#adopt(common, told);
     this.#lookLater();
     return true;
+  }
+
+  /** Whether the common count is as this process has left it; where none is needed, it is. */
+  #isAsWritten(entry: Entry | undefined): boolean {
+    if (!this.#isShared) return true;
+    const [value, written] = [entry?.value, this.#written];
+    return value !== undefined && written !== undefined && value.length === written.length &&
+      value.every((byte, i) => byte === written[i]);
   }
 
   /** Takes a count over that has in it what was told; what was done since comes on top. */
@@ -679,12 +791,18 @@ export class Occupancy {
         entries: Math.max(0, common.entries + this.#ownEntries),
         bytes: Math.max(0, common.bytes + this.#ownBytes),
         shares,
+        lasting: common.lasting === true && !this.#hasDeadlines,
       };
       const value = encoder.encode(JSON.stringify(next));
       if (await side.compareAndSet(this.#countKey, entry, { value, timestamp: Date.now() })) return;
       await backoff(attempt);
     }
   }
+}
+
+/** Of many entries the earliest deadline is `Infinity` when none has one. */
+function isDeadline(expiresAt: number | undefined): expiresAt is number {
+  return expiresAt !== undefined && expiresAt !== Infinity;
 }
 
 /** How much room is made ahead of need: many entries at once cost less than one by one. */

@@ -8,6 +8,7 @@ import type {
   FoundStore,
   Guard,
   NewEntry,
+  Usage,
 } from "../engines/engine.ts";
 import { whenReady } from "../platform/awaitable.ts";
 import {
@@ -125,6 +126,13 @@ export class Tags extends Decorator {
     let count = 0;
     for await (const _ of this.entries()) count++;
     return count;
+  }
+
+  override async usage(): Promise<Usage> {
+    // Where nothing can be written, what has been invalidated is still there.
+    const isSettled = await this.#space.settle();
+    const usage = await this.inner.usage();
+    return isSettled ? usage : { ...usage, exact: false };
   }
 
   override async *stores(counted: boolean): AsyncGenerator<FoundStore> {

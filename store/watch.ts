@@ -64,6 +64,7 @@ const OPERATIONS: ReadonlySet<string> = new Set([
   "setMany",
   "size",
   "touch",
+  "usage",
 ]);
 
 /** What is told of the store that events are about. */

@@ -96,7 +96,14 @@ interface CacheGuard {
 class DiskcacheEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, guard: true, stores: true };
+  readonly supports = {
+    persistent: true,
+    shared: true,
+    guard: true,
+    stores: true,
+    // A text of JSON is one of SQLite, without quotes and escapes.
+    ownForm: true,
+  };
   readonly #files: ValueFiles;
   readonly #database: DatabaseHandle<CacheTable>;
   readonly #names: readonly NamedPath[];

@@ -537,6 +537,7 @@ Deno.test("uses that could not be written down are written down later", async ()
     policy: "lru",
     hasBytes: false,
     isShared: true,
+    isVerbatim: true,
     async openSide(): Promise<Store> {
       if (!canOpen) throw new Error("cannot be opened");
       const side = new Busy(complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" })));
