@@ -2,9 +2,16 @@ import type { StoreUsage } from "./engine.ts";
 
 const encoder = new TextEncoder();
 
+/** A longer text is encoded faster than it is looked through. */
+const SHORT = 200;
+
 /** How many bytes a text has in UTF-8. */
 export function utf8Length(text: string): number {
-  return encoder.encode(text).byteLength;
+  // Most keys are short and of ASCII: to encode one to see its length shows in a set of 5 µs.
+  for (let i = 0; i < text.length; i++) {
+    if (i === SHORT || text.charCodeAt(i) > 0x7f) return encoder.encode(text).byteLength;
+  }
+  return text.length;
 }
 
 /** Adds up what a store holds, entry by entry. */

@@ -30,7 +30,7 @@ export async function compare(
   }
   const [before, after] = sides.map(lowTenth);
   const columns = [before, after].map((time) => `${time.toFixed(1).padStart(9)} µs`);
-  console.log(`${name.padEnd(32)}${columns.join("")}   × ${(after / before).toFixed(2)}`);
+  console.log(`${name.padEnd(40)}${columns.join("")}   × ${(after / before).toFixed(2)}`);
 }
 
 /** µs that one takes. */
