@@ -73,6 +73,11 @@ export interface EngineSupports {
    * were handed over. Default: false.
    */
   readonly ownForm?: boolean;
+  /**
+   * The `timestamp` of some entries is when all of them were last written: they were set then or
+   * before. Default: false.
+   */
+  readonly fileTimes?: boolean;
 }
 
 /** What must hold of another store of the same engine at the moment of a `compareAndSet`. */

@@ -70,6 +70,7 @@ export class Limited extends Decorator {
         hasBytes: this.#hasBytes,
         isShared: inner.supports.shared,
         isVerbatim: inner.supports.ownForm !== true,
+        hasFileTimes: inner.supports.fileTimes === true,
         openSide: () => options.openSide(),
       });
       occupancies.set(this.#name, shared = { occupancy, handles: 0 });

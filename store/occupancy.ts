@@ -107,6 +107,8 @@ export interface OccupancyOptions {
   readonly isShared: boolean;
   /** Whether what is counted are the bytes that were handed over. */
   readonly isVerbatim: boolean;
+  /** Whether an entry's time may be that of the whole file. */
+  readonly hasFileTimes: boolean;
   /** Opens the side store, which the occupancy closes. */
   openSide(): Promise<Store>;
 }
@@ -129,6 +131,7 @@ export class Occupancy {
   readonly #openSide: () => Promise<Store>;
   readonly #countKey: string;
   readonly #isShared: boolean;
+  readonly #hasFileTimes: boolean;
   /** How much there is, as far as is known, with what is being written. */
   #entries = 0;
   #bytes = 0;
@@ -182,9 +185,12 @@ export class Occupancy {
   /** What goes on besides: `close` waits for it. */
   readonly #background = new Set<Promise<void>>();
 
-  constructor({ policy, hasBytes, isShared, isVerbatim, openSide }: OccupancyOptions) {
+  constructor(
+    { policy, hasBytes, isShared, isVerbatim, hasFileTimes, openSide }: OccupancyOptions,
+  ) {
     this.uses = new Uses(policy);
     this.#isVerbatim = isVerbatim || !hasBytes;
+    this.#hasFileTimes = hasFileTimes;
     this.#countKey = hasBytes ? COUNTS.bytes : COUNTS.entries;
     this.#isShared = isShared;
     this.#isAlone = !isShared;
@@ -453,9 +459,10 @@ export class Occupancy {
   /** Makes a key known that was found in the store, with the time when its entry was set. */
   meet(key: string, { timestamp }: Entry): void {
     // The first count is a change, too. Where there was no other, nobody else has written: it is
-    // older than all that was used here, though some engines know no better time than the file's.
-    const isOld = this.#isAlone && this.#changes <= 1;
-    this.uses.meet(key, timestamp, isOld ? 0 : TELL_EVERY);
+    // older than all that was used here.
+    if (this.#isAlone && this.#changes <= 1) this.uses.meet(key, timestamp, 0);
+    // Else the file's time would make it later than all that was used before the last write.
+    else this.uses.meet(key, this.#hasFileTimes ? undefined : timestamp, TELL_EVERY);
   }
 
   /** Takes in what others have noted, unless that was done not long ago; whether it was. */

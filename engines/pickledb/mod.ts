@@ -48,7 +48,14 @@ const DOCUMENTS = new SharedResources<Document>((document) => document.idle());
 class PickledbEngine implements Engine {
   readonly name = NAME;
   readonly path: string;
-  readonly supports = { persistent: true, shared: true, guard: true, stores: true };
+  // Plain values have no time of their own.
+  readonly supports = {
+    persistent: true,
+    shared: true,
+    guard: true,
+    stores: true,
+    fileTimes: true,
+  };
   readonly #nested: string;
   readonly #options: DocumentOptions;
   #hold: Hold<Document> | undefined;

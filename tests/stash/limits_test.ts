@@ -265,6 +265,16 @@ testOnEngines("limits", {
     assertEquals([await stash.get("k8"), await stash.get("k9")], [8, 9]);
   },
 
+  async "let go what others have stored before what was set just now"(stash, bed) {
+    // With a share of its own, as a handle of another process has.
+    await using other = same(bed, stash, { maxEntries: 50, evict: "oldest" });
+    for (let i = 0; i < 50; i++) await other.set(`other ${i}`, i);
+    await using limited = same(bed, stash, { maxEntries: 50 });
+    await fill(limited, 0, 30);
+    const left = await limited.getMany(named(0, 30));
+    assertEquals(left.filter((value) => value === undefined).length, 0);
+  },
+
   async "are no limits of another handle"(stash, bed) {
     await using limited = same(bed, stash, { maxEntries: 3 });
     await fill(limited, 0, 3);
@@ -538,6 +548,7 @@ Deno.test("uses that could not be written down are written down later", async ()
     hasBytes: false,
     isShared: true,
     isVerbatim: true,
+    hasFileTimes: false,
     async openSide(): Promise<Store> {
       if (!canOpen) throw new Error("cannot be opened");
       const side = new Busy(complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" })));
