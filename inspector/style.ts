@@ -53,6 +53,7 @@ button:hover { border-color: var(--accent); }
   color: var(--accent);
   font-style: normal;
 }
+a.tag { margin-block: 1px; }
 
 header {
   display: flex;
@@ -81,6 +82,7 @@ header {
   border-radius: 5px; color: var(--text); }
 .stores a:hover, .row:hover { background: var(--page); text-decoration: none; }
 .stores a[aria-current], .row[aria-current] { background: var(--chosen); }
+.row[aria-current] .tag { background: var(--pane); }
 .store { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .kind { display: inline-block; width: 1.1em; color: var(--accent); text-align: center; }
 .held { color: var(--dim); font-size: 12px; line-height: 1.7; font-variant-numeric: tabular-nums;
