@@ -3,7 +3,7 @@ import { DecodeError } from "../codec/errors.ts";
 import { hash } from "../codec/hash.ts";
 import { layerOf } from "../codec/format.ts";
 import { messageOf } from "../engines/errors.ts";
-import type { HashStash, HashStashOptions, StoreInfo } from "../mod.ts";
+import type { HashStash, HashStashOptions, StoreInfo, Usage } from "../mod.ts";
 import { now } from "../platform/timers.ts";
 import { handleOf } from "../stash/hash_stash.ts";
 import { Handle } from "../store/handle.ts";
@@ -71,6 +71,14 @@ export interface Handles {
   readonly writer: Handle;
 }
 
+/** How full a store with limits is. */
+export interface Fullness extends Usage {
+  /** The most entries; `Infinity`: any number. */
+  readonly maxEntries: number;
+  /** The most bytes of keys and values; `Infinity`: any number. */
+  readonly maxBytes: number;
+}
+
 /** A stash under inspection. */
 export class Inspected {
   readonly stash: HashStash;
@@ -80,6 +88,8 @@ export class Inspected {
   readonly #stores = new Map<string, Handles>();
   /** Counts, which takes long, apart from the reader. */
   #counter: Handle | undefined;
+  /** Has the limits of the stash, and what is known of how full it is. */
+  #gauge: Handle | undefined;
   #counted: Counted | undefined;
   #counting: Promise<Counted> | undefined;
 
@@ -149,6 +159,14 @@ export class Inspected {
     return this.#counted = { stores, at: Date.now(), ms: now() - start };
   }
 
+  /** How full the stash is, if it has limits. */
+  async fullness(): Promise<Fullness | undefined> {
+    const { maxEntries = Infinity, maxBytes = Infinity, evict } = this.#root.options;
+    if (maxEntries === Infinity && maxBytes === Infinity) return undefined;
+    this.#gauge ??= twinOf(this.#root, { maxEntries, maxBytes, evict });
+    return { maxEntries, maxBytes, ...await this.#gauge.usage() };
+  }
+
   /** A count that is not older than a minute, or than is worth the time that counting takes. */
   async recentCount(): Promise<Counted> {
     const last = this.#counted;
@@ -162,15 +180,16 @@ export class Inspected {
  * Calls on the stash's own handle would wait for those of whoever looks.
  */
 function bareTwin(root: Handle): Handle {
+  return twinOf(root, { maxEntries: undefined, maxBytes: undefined, evict: undefined });
+}
+
+/** The same with these limits. */
+function twinOf(
+  root: Handle,
+  limits: Pick<HashStashOptions, "maxEntries" | "maxBytes" | "evict">,
+): Handle {
   const { kind, options: { dbname, ...rest } } = root;
-  const bare = {
-    ...rest,
-    clear: false,
-    near: undefined,
-    maxEntries: undefined,
-    maxBytes: undefined,
-    evict: undefined,
-  };
+  const bare = { ...rest, clear: false, near: undefined, ...limits };
   const twin = (options: HashStashOptions) => {
     const handle = new Handle(options);
     root.adopt(handle);

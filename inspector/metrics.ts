@@ -1,6 +1,9 @@
 /** Counts for Prometheus, in its text format. */
 import type { HashStash } from "../mod.ts";
-import type { Counted } from "./inspected.ts";
+import type { Counted, Fullness } from "./inspected.ts";
+
+/** Limits, and what they are about. */
+const LIMITS = [["maxEntries", "entries"], ["maxBytes", "bytes"]] as const;
 
 /** What each counter of a stash counts. */
 const COUNTERS: Record<string, string> = {
@@ -13,7 +16,11 @@ const COUNTERS: Record<string, string> = {
 };
 
 /** The text that Prometheus reads. */
-export function metricsText(stash: HashStash, { stores, at, ms }: Counted): string {
+export function metricsText(
+  stash: HashStash,
+  { stores, at, ms }: Counted,
+  fullness: Fullness | undefined,
+): string {
   const { engine, name, dbname } = stash;
   const own = labels({ engine, name, dbname });
   const lines: string[] = [];
@@ -30,6 +37,15 @@ export function metricsText(stash: HashStash, { stores, at, ms }: Counted): stri
     metric(`${snake}_total`, "counter", `${help} By the handle that is inspected.`, [
       `${own} ${value}`,
     ]);
+  }
+  for (const [limit, name] of LIMITS) {
+    const most = fullness?.[limit];
+    if (fullness === undefined || most === undefined || most === Infinity) continue;
+    const used = fullness[name] ?? 0;
+    metric(`limited_${name}`, "gauge", `The ${name} that ${limit} is about, by usage().`, [
+      `${own} ${used}`,
+    ]);
+    metric(`limit_${name}`, "gauge", `The option ${limit}.`, [`${own} ${most}`]);
   }
   const ofStores = (value: (store: Counted["stores"][number]) => number | undefined) =>
     stores.flatMap((store) => {

@@ -156,7 +156,11 @@ async function route(
     case "/events":
       return request.method === "HEAD" ? plain("", 200) : streams.response();
     case "/metrics":
-      return plain(metricsText(stash, await inspected.recentCount()), 200, "; version=0.0.4");
+      return plain(
+        metricsText(stash, await inspected.recentCount(), await inspected.fullness()),
+        200,
+        "; version=0.0.4",
+      );
     case "/style.css":
       return new Response(STYLE, { headers: { "content-type": "text/css; charset=utf-8" } });
     case "/script.js":

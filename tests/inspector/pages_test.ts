@@ -545,7 +545,30 @@ testOnMemory("inspector: metrics are Prometheus's text", async (stash) => {
     await pageOf(ask, "/metrics"),
     `hashstash_store_entries${labels},kind="stash"} 1`,
   );
+  assertEquals(text.includes("hashstash_limit"), false);
 });
+
+testOnMemory(
+  "inspector: metrics say how full a stash with limits is, at each scrape",
+  async (stash) => {
+    await using limited = new HashStash({
+      engine: "memory",
+      name: stash.name,
+      maxEntries: 3,
+      maxBytes: 1_000,
+    });
+    const ask = inspect(limited);
+    const labels = `{engine="memory",name="${stash.name}",dbname="main"}`;
+    for (const [i, entries] of [1, 2, 3, 3].entries()) {
+      await limited.set(`k${i}`, 1);
+      const text = await pageOf(ask, "/metrics");
+      assertStringIncludes(text, `\nhashstash_limited_entries${labels} ${entries}\n`);
+      assertStringIncludes(text, `\nhashstash_limited_bytes${labels} ${3 * entries}\n`);
+      assertStringIncludes(text, `\nhashstash_limit_entries${labels} 3\n`);
+      assertStringIncludes(text, `\nhashstash_limit_bytes${labels} 1000\n`);
+    }
+  },
+);
 
 testOnMemory(
   "inspector: events are told as they happen, and none are kept for nobody",
