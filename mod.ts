@@ -42,7 +42,6 @@ export type {
   Version,
 } from "./store/types.ts";
 export type { StoreInfo } from "./store/stores.ts";
-export type { Usage } from "./engines/engine.ts";
 export type {
   StashEvent,
   StashEventDetail,
