@@ -72,15 +72,14 @@ export interface SqliteEngineOptions extends PathOption, ModeOption {
   /**
    * The SQLite library.
    *
-   * - `"auto"` (the default) takes `@db/sqlite` only where a native library for it is at hand and may
-   *   be used without asking: the one that `DENO_SQLITE_PATH` names, or Linux's own
-   *   `libsqlite3.so.0`. Needed are FFI for that file, the environment variables `DENO_SQLITE_PATH` and
-   *   `DENO_SQLITE_LOCAL`, imports from `jsr.io`, and for the system's library to read any file, all
-   *   granted beforehand. Where one of these is missing, or it doesn't load within 5 s, it is
-   *   `node:sqlite`. It never downloads native code.
-   * - `"node:sqlite"` is part of Deno.
-   * - `"@db/sqlite"` is loaded or the stash can't be opened. Where no library is at hand the package
-   *   downloads one, within a minute.
+   * - `"node:sqlite"` is part of Deno and of Node.
+   * - `"@db/sqlite"` is loaded from JSR, or the stash can't be opened. It takes the native library
+   *   that the environment variable `DENO_SQLITE_PATH` names, or downloads one, within a minute and
+   *   once for all processes that start together. Take it for a build of SQLite of your own: it is
+   *   the slower one, and before version 3.51.3 processes that write one file at the same time can,
+   *   rarely, damage it.
+   * - `"auto"` (the default) is `"node:sqlite"`, but for a file that this process has open by the
+   *   other one already.
    *
    * A process opens one file by one library: another driver for it is refused, but for `"auto"`, which
    * takes the one that is there.

@@ -30,18 +30,10 @@ export function beforeExit(action: () => void): void {
   process.on("exit", action);
 }
 
-/** Sets a variable of the environment, or takes it away. */
-export function setEnv(variable: string, value: string | undefined): void {
-  if (value === undefined) Deno.env.delete(variable);
-  else Deno.env.set(variable, value);
-}
-
 /** Something that a program may be allowed to do: all of it, or with one thing only. */
 export type Permission =
   | { name: "read" | "write" | "net" }
-  | { name: "env"; variable?: string }
-  | { name: "ffi"; path?: string }
-  | { name: "import"; host: string };
+  | { name: "env"; variable?: string };
 
 /** Whether the program may do all that without asking anybody. */
 export function isGranted(...permissions: Permission[]): boolean {

@@ -15,6 +15,7 @@ import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors
 import {
   type FileInfo,
   folderMode,
+  lstatSync,
   makeFolder,
   openFileSync,
   realPath,
@@ -35,6 +36,9 @@ const INSPECTED_PAGES = 2_000;
  * beforehand.
  */
 const MAX_DATABASES = 20_000;
+
+/** After so long a folder's next time is another one, ms: some file systems know only even seconds. */
+const REST = 3_000;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -170,6 +174,8 @@ export class LmdbEnvironment {
   readonly #library: LmdbLibrary;
   readonly #fresh: { transaction: LmdbTransaction };
   readonly #identity: string | undefined;
+  /** The state of its folder when it was found to be what is at its path. */
+  #folder: string | undefined;
   readonly #opened = new Map<string, LmdbDatabases>();
   readonly #room: Room;
   #notes: LmdbDatabase | undefined;
@@ -200,9 +206,17 @@ export class LmdbEnvironment {
     return this.#lock === undefined;
   }
 
-  /** Whether it is what is at its path. */
+  /**
+   * Whether it is what is at its path. A look at the file makes the next flush half as long again:
+   * Linux then gives what is written a time of its own, which goes to the disk too. As long as
+   * nothing in the file's folder is made, moved or removed, a look at that will do.
+   */
   get isCurrent(): boolean {
-    return fileIdentity(this.file) === this.#identity;
+    const folder = restingFolder(this.file);
+    if (folder !== undefined && folder === this.#folder) return true;
+    const isCurrent = fileIdentity(this.file) === this.#identity;
+    this.#folder = isCurrent && !isLink(this.file) ? folder : undefined;
+    return isCurrent;
   }
 
   /** The databases of a dbname, made when absent. */
@@ -401,6 +415,30 @@ export class LmdbEnvironment {
     // npm:lmdb ends names as C does.
     const textOf = (key: Uint8Array) => decoder.decode(key).replace(/\0$/, "");
     return Array.from(this.#root.getKeys({ start: undefined }), textOf);
+  }
+}
+
+/**
+ * Which folder a file is in, and when something in it was last made, moved or removed; `undefined`
+ * when that was a moment ago, so that the next time could look the same.
+ */
+function restingFolder(file: string): string | undefined {
+  const info = optional(() => statSync(dirname(file)));
+  const changed = info?.mtime?.getTime() ?? Infinity;
+  return Date.now() - changed > REST ? `${info?.dev}:${info?.ino}:${changed}` : undefined;
+}
+
+/** Whether a file may be a link, which leads to another folder. */
+function isLink(file: string): boolean {
+  return optional(() => lstatSync(file))?.isSymlink ?? true;
+}
+
+/** What there is at a path; `undefined` when it can't be looked at, which others tell of. */
+function optional(look: () => FileInfo): FileInfo | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
   }
 }
 

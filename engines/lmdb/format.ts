@@ -47,7 +47,9 @@ export interface LmdbRecord {
   readonly expiresAt: number;
   /** The text of a shortened key. */
   readonly key: string | undefined;
-  /** Where in the record the value begins. */
+  /** What the checksum is of, in the record's own memory. */
+  readonly body: Uint8Array;
+  /** Where in it the value begins. */
   readonly start: number;
 }
 
@@ -139,28 +141,40 @@ function longTextSize(key: string): number {
 /**
  * Reads a record.
  *
+ * @param record Also a buffer of npm:lmdb, which has a `length` of its own and more behind it.
  * @throws {RecordError} When the bytes are damaged, or not what this engine wrote.
  */
 export function unpackRecord(lmdbKey: Uint8Array, record: Uint8Array): LmdbRecord {
-  if (record.length < HEADER) throw new RecordError("the entry is too short");
-  const view = new DataView(record.buffer, record.byteOffset, record.length);
-  if (view.getUint32(0, true) !== LAYOUT) {
+  const { buffer, byteOffset, length } = record;
+  if (length < HEADER) throw new RecordError("the entry is too short");
+  const view = viewOf(record);
+  if (view.getUint32(byteOffset, true) !== LAYOUT) {
     throw new RecordError("the entry is damaged, or another program's");
   }
-  if (view.getUint32(4, true) !== checksum(lmdbKey, record)) {
+  const body = new Uint8Array(buffer, byteOffset + CHECKED, length - CHECKED);
+  if (view.getUint32(byteOffset + 4, true) !== crc32(body, crc32(lmdbKey))) {
     throw new RecordError("the entry is damaged: its checksum is another");
   }
-  const start = HEADER + view.getUint32(24, true);
-  const timestamp = view.getFloat64(8, true);
-  const expiresAt = view.getFloat64(16, true);
-  if (start > record.length || !Number.isFinite(timestamp) || Number.isNaN(expiresAt)) {
+  const timestamp = view.getFloat64(byteOffset + 8, true);
+  const expiresAt = view.getFloat64(byteOffset + 16, true);
+  const start = HEADER - CHECKED + view.getUint32(byteOffset + 24, true);
+  if (start > body.length || !Number.isFinite(timestamp) || Number.isNaN(expiresAt)) {
     throw new RecordError("the entry lacks what every entry has");
   }
-  const key = start === HEADER ? undefined : textIn(record.subarray(HEADER, start));
+  const isShort = start === HEADER - CHECKED;
+  const key = isShort ? undefined : textIn(body.subarray(HEADER - CHECKED, start));
   if (key !== undefined && Buffer.compare(toLmdbKey(key), lmdbKey) !== 0) {
     throw new RecordError("another key is in its place");
   }
-  return { timestamp, expiresAt, key, start };
+  return { timestamp, expiresAt, key, body, start };
+}
+
+let lastView: DataView = new DataView(new ArrayBuffer(0));
+
+/** npm:lmdb reads all values into one buffer. */
+function viewOf({ buffer }: Uint8Array): DataView {
+  if (lastView.buffer !== buffer) lastView = new DataView(buffer);
+  return lastView;
 }
 
 function textIn(bytes: Uint8Array): string {

@@ -54,6 +54,12 @@ import { DUE_PAGE, LmdbStore } from "./store.ts";
 
 /** How many keys are read at once. */
 const PAGE = 1_000;
+/**
+ * How many bytes are read without a look at the clock, which takes a tenth of a read; and how many it
+ * would be that take as long as a read itself.
+ */
+const LOOK_EVERY = 64 * 1024;
+const READ = 4 * 1024;
 /** How many entries, and bytes of values, share a commit at most. */
 const BATCH_ENTRIES = 5_000;
 const BATCH_BYTES = 32 * 1024 * 1024;
@@ -107,13 +113,7 @@ class LmdbEngine implements Engine {
 
   get(key: string): Awaitable<Entry | undefined> {
     if (this.#hold.isOutdated()) return this.#follow().then(() => this.get(key));
-    const lmdbKey = toLmdbKey(key);
-    const record = this.#store.read(lmdbKey);
-    if (record === undefined) return undefined;
-    const { version } = this.#store;
-    const unpacked = unpack(lmdbKey, record, key);
-    if (Date.now() >= unpacked.expiresAt) return undefined;
-    return toEntry(unpacked, record.slice(unpacked.start), version);
+    return this.#get(key);
   }
 
   has(key: string): Awaitable<boolean> {
@@ -126,10 +126,15 @@ class LmdbEngine implements Engine {
   async getMany(keys: string[]): Promise<(Entry | undefined)[]> {
     const turns = new Turns();
     const found = new Array<Entry | undefined>(keys.length);
-    for (const [i, key] of keys.entries()) {
-      const entry = this.get(key);
-      found[i] = entry instanceof Promise ? await entry : entry;
-      if (turns.due()) await turns.next();
+    let left = 0;
+    for (let i = 0; i < keys.length; i++) {
+      if (left <= 0) {
+        if (turns.due()) await turns.next();
+        if (this.#hold.isOutdated()) await this.#follow();
+        left = LOOK_EVERY;
+      }
+      const entry = found[i] = this.#get(keys[i]);
+      left -= READ + (entry?.value.length ?? 0);
     }
     return found;
   }
@@ -263,7 +268,7 @@ class LmdbEngine implements Engine {
       if (!text?.startsWith(prefix)) continue;
       const unpacked = unpack(key, value, text);
       if (Date.now() >= unpacked.expiresAt) continue;
-      yield [text, toEntry(unpacked, value.subarray(unpacked.start), version)];
+      yield [text, toEntry(unpacked, unpacked.body.subarray(unpacked.start), version)];
     }
   }
 
@@ -334,6 +339,16 @@ class LmdbEngine implements Engine {
 
   explain(error: unknown, operation: EngineOperation): string | undefined {
     return explain(error, operation, this.path);
+  }
+
+  #get(key: string): Entry | undefined {
+    const lmdbKey = toLmdbKey(key);
+    const record = this.#store.read(lmdbKey);
+    if (record === undefined) return undefined;
+    const { version } = this.#store;
+    const unpacked = unpack(lmdbKey, record, key);
+    if (Date.now() >= unpacked.expiresAt) return undefined;
+    return toEntry(unpacked, unpacked.body.slice(unpacked.start), version);
   }
 
   /** Where the guard's entry is; `undefined` when it is not in its state. */

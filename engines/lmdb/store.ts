@@ -69,10 +69,12 @@ export class LmdbStore {
     return this.#environment.write(action, need);
   }
 
-  /** The record under an LMDB key, in memory that the next read writes to again. */
+  /**
+   * The record under an LMDB key, for `unpackRecord`: in memory that the next read writes to again,
+   * with a `length` of its own.
+   */
   read(lmdbKey: Uint8Array): Uint8Array | undefined {
-    const buffer = this.#environment.read(this.#entries, lmdbKey);
-    return buffer && asBytes(buffer);
+    return this.#environment.read(this.#entries, lmdbKey);
   }
 
   /** The version of the record that was read last. */
@@ -216,11 +218,9 @@ export class LmdbStore {
     const tally = new Tally();
     for await (const { key, value } of this.raw()) {
       try {
-        const { timestamp, expiresAt, start, key: text = textOfLmdbKey(key) ?? "" } = unpackRecord(
-          key,
-          value,
-        );
-        if (Date.now() < expiresAt) tally.add(utf8Length(text) + value.length - start, timestamp);
+        const { timestamp, expiresAt, body, start, key: text = textOfLmdbKey(key) ?? "" } =
+          unpackRecord(key, value);
+        if (Date.now() < expiresAt) tally.add(utf8Length(text) + body.length - start, timestamp);
       } catch (error) {
         if (!(error instanceof RecordError)) throw error;
         // It is listed, as a rule, and nobody knows how much of it there is.

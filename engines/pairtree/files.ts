@@ -147,6 +147,8 @@ export interface Writing {
   readonly folder: string;
   readonly name: string;
   readonly bytes: Uint8Array;
+  /** Whether the folder was found to be absent: to fail at a move first costs an exception. */
+  readonly isFolderNew?: boolean;
 }
 
 /** How files are written. */
@@ -164,8 +166,9 @@ export interface WriteOptions {
 export function writeFile(file: Writing, { mode, sync }: WriteOptions): Awaitable<void> {
   if (sync) return writeThrough(file, mode);
   if (file.bytes.byteLength > SYNC_WRITE) return writeLarge(file, mode);
-  const { temporary, folder, name, bytes } = file;
+  const { temporary, folder, name, bytes, isFolderNew } = file;
   try {
+    if (isFolderNew) makeFolderSync(folder, folderMode(mode));
     try {
       writeFileSync(temporary, bytes, { createNew: true, mode });
     } catch (error) {

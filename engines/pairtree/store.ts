@@ -339,16 +339,19 @@ export class PairtreeStore {
 
   #write({ folder, name }: Place, record: Uint8Array, { expiresAt }: NewEntry): Awaitable<void> {
     const { mode } = this.#options;
-    isRealFolder(`${this.path}/${folder}`);
+    const path = `${this.path}/${folder}`;
+    const isFolderNew = !this.#real.has(folder) && isAbsent(path);
+    if (!isFolderNew && isRealFolder(path)) this.#real.add(folder);
     if (expiresAt !== undefined && !this.mayExpire()) {
       writeFileSync(this.#expiring, new Uint8Array(), { mode });
     }
     if (!this.#isTidy) this.#tidy();
     return writeFile({
       temporary: this.temporaryOf(folder),
-      folder: `${this.path}/${folder}`,
+      folder: path,
       name,
       bytes: record,
+      isFolderNew,
     }, this.#options);
   }
 

@@ -19,6 +19,7 @@ import {
   writeAllSync,
 } from "../../platform/files.ts";
 import { whileBusy } from "../../platform/retry.ts";
+import { Turns } from "../../platform/timers.ts";
 import { JsonDamage, LONGEST } from "./text.ts";
 
 /** How much text is encoded and written at once: the event loop is free between two pieces. */
@@ -27,9 +28,11 @@ const PIECE = 512 * 1024;
 const READ = 1024 * 1024;
 /**
  * Up to how many bytes reading or writing at once costs less time than the thread of an
- * asynchronous call does.
+ * asynchronous call does. What is written goes into the system's memory, what is read may have to
+ * come from the disk.
  */
-const SYNC = 512 * 1024;
+const SYNC_READ = 512 * 1024;
+const SYNC_WRITE = 4 * 1024 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -121,7 +124,7 @@ async function decode(file: OpenFile, size: number, decoder: TextDecoder): Promi
   const buffer = new Uint8Array(Math.min(size + 1, READ));
   const texts: string[] = [];
   for (;;) {
-    const count = size < SYNC ? file.readSync(buffer) : await file.read(buffer);
+    const count = size < SYNC_READ ? file.readSync(buffer) : await file.read(buffer);
     if (count === null) break;
     texts.push(decoder.decode(buffer.subarray(0, count), { stream: true }));
   }
@@ -165,10 +168,12 @@ export async function prepare(
   const file = create(temporary, (old.mode ?? mode) & 0o777, folderMode(mode));
   try {
     let size = 0;
+    const turns = new Turns();
     for (const piece of piecesOf(lines)) {
       size += piece.byteLength;
-      if (size <= SYNC) writeAllSync(file, piece);
+      if (size <= SYNC_WRITE) writeAllSync(file, piece);
       else await writeAll(file, piece);
+      if (turns.due()) await turns.next();
     }
     const mtime = Math.max(Date.now(), old.mtime + 1);
     file.utimeSync(new Date(), new Date(mtime));
@@ -181,7 +186,7 @@ export async function prepare(
       async commit() {
         try {
           await whileBusy(() => {
-            return size <= SYNC ? renameSync(temporary, path) : rename(temporary, path);
+            return size <= SYNC_WRITE ? renameSync(temporary, path) : rename(temporary, path);
           });
         } catch (error) {
           discard(temporary);

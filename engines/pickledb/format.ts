@@ -133,7 +133,9 @@ function jsonOf(bytes: Uint8Array): string | undefined {
 
 function isPortable(text: string, value: unknown): boolean {
   // `JSON.stringify` leaves no escape but of a surrogate without its other half.
-  if (SURROGATE.test(text) && SURROGATE.test(JSON.stringify(value))) return false;
+  if (text.includes("\\u") && SURROGATE.test(text) && SURROGATE.test(JSON.stringify(value))) {
+    return false;
+  }
   const { depth, numbers } = survey(text);
   return depth <= DEEPEST && numbers.every(isPortableNumber);
 }

@@ -68,6 +68,11 @@ export class RedisStore {
   readonly #entries: Together<RedisEntry | undefined>;
   readonly #values: Together<EntryValue | undefined>;
   #batch = FIRST_BATCH;
+  /**
+   * Whether the last batch of values had some missing. What is missing may be no string, which has to
+   * be asked for, and who reads much that is missing is told in one round trip.
+   */
+  #areMissing = false;
 
   constructor(connection: RedisConnection, names: RedisNames) {
     this.#connection = connection;
@@ -414,14 +419,25 @@ export class RedisStore {
   async #valueBatch(keys: string[]): Promise<Found<EntryValue>[]> {
     if (this.#isEach(keys)) return await Promise.all(keys.map((key) => this.#value(key)));
     const names = keys.map((key) => this.#names.of(key));
-    const [values, there] = await this.#connection.sendAll([[
-      ["mgetBuffer", ...names],
-      ["exists", ...names],
-    ]]) as [(Buffer | null)[], number];
+    let values: (Buffer | null)[];
+    let there: number | undefined;
+    if (this.#areMissing) {
+      const commands: RedisCommand[] = [["mgetBuffer", ...names], ["exists", ...names]];
+      [values, there] = await this.#connection.sendAll([commands]) as [typeof values, number];
+    } else values = await this.#connection.run((client) => client.mgetBuffer(names));
+    const missing = names.filter((_, i) => values[i] === null);
+    this.#areMissing = missing.length > 0;
     const all = values.map((value): Found<EntryValue> => value === null ? undefined : { value });
+    if (missing.length === 0) return all;
+    there ??= names.length - missing.length +
+      await this.#connection.run((client) => client.exists(...missing));
+    if (there === names.length - missing.length) return all;
     // As above: there is more than MGET told of.
-    if (there > values.filter((value) => value !== null).length) {
-      for (const [i, key] of keys.entries()) all[i] ??= await this.#value(key);
+    for (const [i, key] of keys.entries()) {
+      if (all[i] !== undefined) continue;
+      const found = await this.#value(key);
+      // What has been set since is not what was asked for.
+      if (found instanceof Error) all[i] = found;
     }
     return all;
   }

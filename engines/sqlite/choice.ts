@@ -1,9 +1,8 @@
 /** Which SQLite library opens a file. */
 import { join } from "node:path";
-import { statSync } from "../../platform/files.ts";
 import { FileLock } from "../../platform/file_lock.ts";
-import { arch, env, isGranted, os, type Permission, setEnv } from "../../platform/system.ts";
-import { inTime } from "../../platform/timers.ts";
+import { env, isGranted } from "../../platform/system.ts";
+import { inTime, now } from "../../platform/timers.ts";
 import { startWorker } from "../../platform/workers.ts";
 import { messageOf } from "../errors.ts";
 import { defaultRootDir } from "../location.ts";
@@ -19,56 +18,36 @@ export type DriverChoice = typeof DRIVER_CHOICES[number];
 
 /** The variable by which `@db/sqlite` is told of a native library. */
 const PATH_VARIABLE = "DENO_SQLITE_PATH";
-const VARIABLES: Permission[] = [PATH_VARIABLE, "DENO_SQLITE_LOCAL"].map((variable) => ({
-  name: "env",
-  variable,
-}));
 /** How long loading may take: with a library at hand, and when it has to be downloaded, ms. */
 const AT_HAND = 5_000;
 const DOWNLOAD = 60_000;
 
-let auto: Promise<SqlDriver> | undefined;
 let ffi: Promise<SqlDriver> | undefined;
-/** The load that began last. */
-let lastLoad: Promise<unknown> = Promise.resolve();
 
 /**
- * The library for `engineOptions.driver`. `"auto"` downloads no native code and never prompts: it
- * takes `@db/sqlite` only where a library for it is at hand.
+ * The library for `engineOptions.driver`. `"auto"` is `node:sqlite`: it is the faster one, needs no
+ * network, and is as new as the runtime. The library of a system or a package may be years older;
+ * before SQLite 3.51.3, processes that write one file at the same time can, rarely, damage it
+ * (https://sqlite.org/wal.html#walresetbug).
  *
  * @throws {RefusedError} When `@db/sqlite` was asked for and can't be loaded.
  */
 export function chooseDriver(choice: DriverChoice): Promise<SqlDriver> | SqlDriver {
-  switch (choice) {
-    case "node:sqlite":
-      return nodeDriver;
-    case "auto":
-      return auto ??= automatic();
-    case "@db/sqlite":
-      return ffi ??= explicit().catch((error) => {
-        ffi = undefined;
-        throw error;
-      });
-  }
+  if (choice !== "@db/sqlite") return nodeDriver;
+  return ffi ??= load().catch((error) => {
+    ffi = undefined;
+    throw error;
+  });
 }
 
-async function automatic(): Promise<SqlDriver> {
-  const library = libraryAtHand();
-  if (library === undefined) return nodeDriver;
+async function load(): Promise<SqlDriver> {
   try {
-    return await loadIn(AT_HAND, library);
-  } catch {
-    return nodeDriver;
-  }
-}
-
-async function explicit(): Promise<SqlDriver> {
-  try {
-    const library = libraryAtHand();
-    if (library !== undefined) return await loadIn(AT_HAND, library);
+    if (isLibraryNamed()) return await loadIn(AT_HAND);
+    const end = now() + DOWNLOAD;
     // Processes that download it at the same time would load halves of it.
-    using _lock = await FileLock.take(join(defaultRootDir(), "sqlite_library.lock"));
-    return await loadIn(DOWNLOAD);
+    const path = join(defaultRootDir(), "sqlite_library.lock");
+    using _lock = await FileLock.take(path, { patience: DOWNLOAD });
+    return await loadIn(end - now());
   } catch (cause) {
     throw new RefusedError(
       `driver "@db/sqlite" cannot be loaded (${messageOf(cause)}); set ${PATH_VARIABLE} to a ` +
@@ -79,51 +58,18 @@ async function explicit(): Promise<SqlDriver> {
   }
 }
 
-/**
- * A native library that is there and that `@db/sqlite` may use without asking anybody: the one that
- * the environment names, or the system's own.
- */
-function libraryAtHand(): string | undefined {
-  if (!isGranted({ name: "import", host: "jsr.io:443" }, ...VARIABLES)) return undefined;
-  const named = env(PATH_VARIABLE);
-  const candidates = named ? [named] : isGranted({ name: "read" }) ? systemLibraries() : [];
-  return candidates.find((path) => isGranted({ name: "ffi", path }) && (named || isFile(path)));
-}
-
-function systemLibraries(): string[] {
-  if (os() !== "linux") return [];
-  const folders = [`/usr/lib/${arch()}-linux-gnu`, "/usr/lib64", "/usr/lib"];
-  return folders.map((folder) => `${folder}/libsqlite3.so.0`);
-}
-
-function isFile(path: string): boolean {
-  try {
-    return statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
-
-/** Loads `@db/sqlite`, one load at a time: each changes the environment, and puts it back. */
-function loadIn(ms: number, library?: string): Promise<SqlDriver> {
-  const load = lastLoad.then(() => loadAlone(ms, library));
-  lastLoad = load.catch(() => undefined);
-  return load;
+/** Whether `@db/sqlite` takes a native library that is there, and downloads none. */
+function isLibraryNamed(): boolean {
+  return isGranted({ name: "env", variable: PATH_VARIABLE }) && Boolean(env(PATH_VARIABLE));
 }
 
 /**
  * Loads `@db/sqlite`: first in a worker, which can be ended where a server is silent, and whose
  * output is not the program's; then here, when nothing has to be fetched any more.
  */
-async function loadAlone(ms: number, library?: string): Promise<SqlDriver> {
-  const before = env(PATH_VARIABLE);
-  if (library !== undefined) setEnv(PATH_VARIABLE, library);
-  try {
-    await prefetch(ms);
-    return await loadFfiDriver();
-  } finally {
-    if (library !== undefined) setEnv(PATH_VARIABLE, before);
-  }
+async function loadIn(ms: number): Promise<SqlDriver> {
+  await prefetch(ms);
+  return await loadFfiDriver();
 }
 
 async function prefetch(ms: number): Promise<void> {
@@ -136,7 +82,7 @@ async function prefetch(ms: number): Promise<void> {
     exit: () => resolve(),
   });
   try {
-    await inTime(promise, ms, () => new Error(`it took longer than ${ms / 1_000} s`));
+    await inTime(promise, ms, () => new Error(`it took longer than ${Math.ceil(ms / 1_000)} s`));
   } finally {
     worker.end();
   }

@@ -28,14 +28,11 @@ export interface BenchJSON {
 
 /**
  * The names under which a case runs in `deno bench`: all of a group do the same job on the same
- * data, `where` on the same sort of backend.
+ * data.
  */
-export function benchNames(
-  row: Omit<RowCase, "iteration">,
-  where?: string,
-): { group: string; name: string } {
+export function benchNames(row: Omit<RowCase, "iteration">): { group: string; name: string } {
   return {
-    group: `${row.operation}, ${row.size} B${where === undefined ? "" : `, ${where}`}`,
+    group: `${row.operation}, ${row.size} B`,
     name: `${row.engine}, ${row.serializer} ${row.encoding}, ${row.rawSize} B as ${row.storedSize}`,
   };
 }
@@ -71,7 +68,7 @@ export function profileOfBenches(...runs: BenchJSON[]): Profile {
   );
   if (rows.length === 0) {
     throw new TypeError(
-      "Cannot make a profile of these benches: none is a case of profile_bench.ts or peers_bench.ts",
+      "Cannot make a profile of these benches: none is a case of profile_bench.ts",
     );
   }
   const about: ProfileAbout = {};

@@ -948,6 +948,28 @@ test("follows when what is at its path is removed or replaced", async (bed) => {
   assertEquals((await Array.fromAsync(third.keys())).sort(), ["alone", "at once"]);
 });
 
+test("follows at once where nothing in its folder has changed for long", async (bed) => {
+  const engine = await bed.open();
+  const rest = (seconds: number) => Deno.utimeSync(folderOf(bed), seconds, seconds);
+  await engine.set("key", entryOf("first"));
+  rest(1_000_000);
+  await engine.set("key", entryOf("second"));
+  // The lock that writers take stays: to make one would be a change of the folder.
+  for (const name of ["data.mdb", "lock.mdb"]) await Deno.remove(join(folderOf(bed), name));
+  rest(2_000_000);
+  await engine.set("other", entryOf("value"));
+  assertEquals(await Array.fromAsync(engine.keys()), ["other"]);
+  rest(3_000_000);
+  await engine.set("other", entryOf("second"));
+  await Deno.rename(folderOf(bed), `${folderOf(bed)}.moved`);
+  await Deno.mkdir(folderOf(bed));
+  await Deno.writeTextFile(`${fileOf(bed)}.lock`, "");
+  rest(3_000_000);
+  await engine.set("last", entryOf("value"));
+  await bed.close();
+  assertEquals(await Array.fromAsync((await bed.open()).keys()), ["last"]);
+});
+
 test("waits for a process that was stopped while it wrote, and keeps the event loop free", async (bed) => {
   if (Deno.build.os === "windows") return;
   const engine = await bed.open();

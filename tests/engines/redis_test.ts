@@ -5,11 +5,13 @@ import {
   assertGreater,
   assertLessOrEqual,
   assertNotEquals,
+  assertRejects,
   assertThrows,
 } from "@std/assert";
 import { Cluster, Redis } from "ioredis";
 import { join } from "node:path";
 import { outputOf, ROOT } from "../../dev/run.ts";
+import { DecodeError } from "../../codec/errors.ts";
 import type { Awaitable, EntryValue } from "../../engines/engine.ts";
 import { enginePath } from "../../engines/registry.ts";
 import { redis as createEngine } from "../../engines/redis/mod.ts";
@@ -356,6 +358,32 @@ Deno.test("redis: batches take few round trips and bounded pieces", strict, asyn
   let count = 0;
   for await (const [, { value }] of engine.entries("big")) count += value.byteLength;
   assertEquals(count, 40_000_000);
+});
+
+Deno.test("redis: values that are all there take one command", strict, async () => {
+  await using server = await startRedis();
+  await using engine = await openRedis({ url: server.url });
+  await engine.setMany([pair("a", "value"), pair("b", "value", Date.now() + 60_000)]);
+  const client = new Redis(server.url);
+  await client.lpush(`${LOCATION.name}:${LOCATION.dbname}:list`, "of another program");
+  await client.quit();
+  const commands = async (keys?: string[]) => {
+    const count = async () => Number(await server.info("stats", "total_commands_processed"));
+    const before = await count();
+    if (keys !== undefined) await engine.getValues(keys);
+    return await count() - before;
+  };
+  const none = await commands();
+  assertEquals(await commands(["a", "b"]) - none, 1);
+  // Where some are missing, also whether these are something else.
+  assertEquals(await commands(["a", "absent"]) - none, 2);
+  assertEquals(await commands(["a", "absent"]) - none, 2);
+  for (const keys of [["absent", "list"], ["list", "a"]]) {
+    await assertRejects(async () => await engine.getValues(keys), DecodeError);
+    await assertRejects(async () => await engine.getValues(keys), DecodeError);
+    await engine.getValues(["a", "b"]);
+  }
+  assertEquals(await commands(["a", "b"]) - none, 1);
 });
 
 Deno.test("redis: handles share a connection and let go of it", strict, async () => {

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import type { Bare } from "./bare.ts";
 
+const encoder = new TextEncoder();
+
 /**
  * A JSON file, and each value's text in memory. Each set saves the file as a whole, under another
- * name, and renames it; each get looks whether another process has saved it.
+ * name, flushes and renames it; each get looks whether another process has saved it.
  */
 export function openBare(folder: string): Bare {
   const file = join(folder, "bare.json");
@@ -13,7 +15,12 @@ export function openBare(folder: string): Bare {
   function save(): void {
     const lines = Array.from(texts, ([key, text]) => `${JSON.stringify(key)}: ${text}`);
     const temporary = `${file}.${++saves}`;
-    Deno.writeTextFileSync(temporary, `{\n${lines.join(",\n")}\n}\n`);
+    {
+      using opened = Deno.openSync(temporary, { write: true, createNew: true });
+      const bytes = encoder.encode(`{\n${lines.join(",\n")}\n}\n`);
+      for (let at = 0; at < bytes.length;) at += opened.writeSync(bytes.subarray(at));
+      opened.syncDataSync();
+    }
     Deno.renameSync(temporary, file);
     saved = timeOf(file);
   }
