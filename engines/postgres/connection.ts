@@ -18,9 +18,14 @@ import {
   PostgresError,
   postgresError,
 } from "./errors.ts";
-import type { PostgresValue } from "./format.ts";
+import type { PostgresRange, PostgresValue } from "./format.ts";
 import { Borrowed, type GiveBack, type Lender, Pool } from "./pool.ts";
-import { type PostgresQueries, type PostgresQuery, tableQueries } from "./queries.ts";
+import {
+  type PostgresQueries,
+  type PostgresQuery,
+  type RangeQuery,
+  tableQueries,
+} from "./queries.ts";
 import { checkColumns, tableColumns, tableCreation } from "./table.ts";
 
 /** How long opening waits for the server to tell its time, ms. */
@@ -100,6 +105,15 @@ export class PostgresConnection {
    */
   run<Row>(query: PostgresQuery, values: PostgresValue[]): Promise<ClientResult<Row>> {
     return this.#send(query, values, (error) => this.#again<Row>(query, values, error));
+  }
+
+  /** The same of a statement about a range. */
+  runRange<Row>(
+    { before, toEnd }: RangeQuery,
+    range: PostgresRange,
+    values: PostgresValue[],
+  ): Promise<ClientResult<Row>> {
+    return this.run(range[2] === null ? toEnd : before, [...range, ...values]);
   }
 
   async #again<Row>(
