@@ -13,11 +13,16 @@ import type { Client } from "./client.ts";
 import type { PostgresConnection } from "./connection.ts";
 import { NoAnswer, PostgresError, postgresError } from "./errors.ts";
 import { destroy, LINGER } from "./pool.ts";
+import type { PostgresQuery } from "./queries.ts";
 
 /** What a connection says to itself begins so. */
 const TRIAL = "hashstash_trial:";
 
-const PUBLISH = { name: "hashstash_publish", text: "SELECT pg_notify($1, $2)" };
+const PUBLISH: PostgresQuery = {
+  name: "hashstash_publish",
+  text: "SELECT pg_notify($1, $2)",
+  rowMode: "array",
+};
 
 const buses = new PartsOf<PostgresConnection, Bus>();
 

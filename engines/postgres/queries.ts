@@ -5,6 +5,12 @@ import { MAX_VALUE } from "./format.ts";
 export interface PostgresQuery {
   readonly name: string;
   readonly text: string;
+  readonly rowMode: "array";
+}
+
+/** A statement that is seldom sent, and prepared by nobody. */
+export function unnamed(text: string): PostgresQuery {
+  return { name: "", text, rowMode: "array" };
 }
 
 /** A name in SQL. */
@@ -53,6 +59,7 @@ export function tableQueries(parts: readonly string[]) {
     // A connection may be about several tables, and several versions of this package.
     name: `hashstash_${name}_${digest(text)}`,
     text,
+    rowMode: "array",
   });
 
   /** Of all rows in a range. Two statements, as each value must be one that the index can be asked by. */
