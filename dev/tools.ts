@@ -39,6 +39,13 @@ const TOOLS: Tool[] = [
     elsewhere: "`initdb`, `postgres` and `psql` on the PATH (macOS: `brew install postgresql`)",
   },
   {
+    name: "PgBouncer",
+    // Debian has it where the PATH of those who are not root does not lead.
+    probes: [["pgbouncer", "--version"], ["/usr/sbin/pgbouncer", "--version"]],
+    debianPackage: "pgbouncer",
+    elsewhere: "`pgbouncer` on the PATH (macOS: `brew install pgbouncer`)",
+  },
+  {
     name: "Python's DiskCache",
     // Debian's own Python, whatever other one comes first on the PATH: apt installs modules for it.
     probes: [[

@@ -113,12 +113,12 @@ class MemoryEngine implements Engine {
     return true;
   }
 
-  *keys(prefix = ""): Generator<string> {
-    for (const item of this.#store.iterate(prefix)) yield item.key;
+  keys(prefix = ""): AsyncIterable<string> {
+    return this.#store.iterate(prefix, ({ key }) => key);
   }
 
-  *entries(prefix = ""): Generator<[string, Entry]> {
-    for (const item of this.#store.iterate(prefix)) yield [item.key, item];
+  entries(prefix = ""): AsyncIterable<[string, Entry]> {
+    return this.#store.iterate(prefix, (item): [string, Entry] => [item.key, item]);
   }
 
   size(): number {

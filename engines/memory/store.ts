@@ -11,6 +11,9 @@ import { type Used, UseOrder } from "../use_order.ts";
  */
 const OVERHEAD = 640;
 
+/** After how many entries of a listing it is seen whether others should have their turn. */
+const PAUSED = 64;
+
 /** What an entry takes in memory, bytes. */
 export function bytesOf(key: string, value: Uint8Array): number {
   // V8 keeps a text in one byte per character while all of them are Latin-1.
@@ -153,12 +156,18 @@ export class MemoryStore {
   /**
    * A Map's iterator also yields what is set while it runs: without an end, if its consumer sets
    * more each time.
+   *
+   * @param pick What to yield of each entry.
    */
-  *iterate(prefix: string): Generator<Item> {
+  async *iterate<T>(prefix: string, pick: (item: Item) => T): AsyncGenerator<T> {
     const start = arrivals;
+    const turns = new Turns();
+    let looked = 0;
     for (const item of this.items.values()) {
       if (item.arrival > start) return;
-      if (item.key.startsWith(prefix) && !isExpired(item)) yield item;
+      if (item.key.startsWith(prefix) && !isExpired(item)) yield pick(item);
+      // Asking for the time would cost more than the rest where few begin so.
+      if (++looked % PAUSED === 0 && turns.due()) await turns.next();
     }
   }
 

@@ -11,10 +11,18 @@ import { type Link, subscribeBy } from "../subscription.ts";
 import type { PostgresAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { NoAnswer, postgresError } from "./errors.ts";
+import { NoAnswer, PostgresError, postgresError } from "./errors.ts";
 import { destroy, LINGER } from "./pool.ts";
+import type { PostgresQuery } from "./queries.ts";
 
-const PUBLISH = { name: "hashstash_publish", text: "SELECT pg_notify($1, $2)" };
+/** What a connection says to itself begins so. */
+const TRIAL = "hashstash_trial:";
+
+const PUBLISH: PostgresQuery = {
+  name: "hashstash_publish",
+  text: "SELECT pg_notify($1, $2)",
+  rowMode: "array",
+};
 
 const buses = new PartsOf<PostgresConnection, Bus>();
 
@@ -69,7 +77,14 @@ class PostgresBus implements Bus {
     onGap: () => void,
   ): Promise<() => Promise<void>> {
     return subscribeBy(
-      () => new PostgresLink(this.#makeListener(), this.#channel, this.#address, onMessage),
+      () =>
+        new PostgresLink(
+          this.#makeListener(),
+          this.#channel,
+          this.#address,
+          onMessage,
+          (message) => this.publish(message),
+        ),
       onGap,
     );
   }
@@ -80,6 +95,10 @@ class PostgresLink implements Link {
   readonly #client: Client;
   readonly #channel: string;
   readonly #address: PostgresAddress;
+  readonly #publish: (message: string) => Promise<void>;
+  readonly #trial = `${TRIAL}${crypto.randomUUID()}`;
+  #hear!: () => void;
+  readonly #heard = new Promise<void>((resolve) => this.#hear = resolve);
   #isListening = false;
 
   constructor(
@@ -87,13 +106,18 @@ class PostgresLink implements Link {
     channel: string,
     address: PostgresAddress,
     onMessage: (message: string) => void,
+    publish: (message: string) => Promise<void>,
   ) {
     this.#client = client;
+    this.#publish = publish;
     this.#channel = channel;
     this.#address = address;
     // Who waits for an answer is told of it; without a listener the program would end.
     client.on("error", () => {});
-    client.on("notification", ({ payload = "" }) => onMessage(payload));
+    client.on("notification", ({ payload = "" }) => {
+      if (payload === this.#trial) this.#hear();
+      else if (!payload.startsWith(TRIAL)) onMessage(payload);
+    });
     this.ended = new Promise((resolve) => client.on("end", () => resolve()));
   }
 
@@ -106,12 +130,37 @@ class PostgresLink implements Link {
         );
         await this.#ask(`LISTEN ${this.#channel}`);
       });
+      await this.#tryToHear();
     } catch (error) {
       throw postgresError(error, false, this.#address);
     }
     this.#isListening = true;
     // The program may end by itself while it only listens.
     client.unref();
+  }
+
+  /**
+   * Behind a pool like PgBouncer's in transaction mode it is a connection of the pool that listens, and
+   * what comes on it goes to nobody, or to whoever has it then. It is sent by another connection, as
+   * what one sends itself comes with the answer.
+   */
+  async #tryToHear(): Promise<void> {
+    const { path, timeout } = this.#address;
+    await this.#publish(this.#trial);
+    const ended = this.ended.then(() => {
+      throw new Error("Connection terminated");
+    });
+    await inTime(
+      Promise.race([this.#heard, ended]),
+      timeout,
+      () =>
+        new PostgresError(
+          `${path} takes LISTEN, and what NOTIFY sends does not arrive within ${timeout} ms: there is ` +
+            `a pool between, such as PgBouncer in transaction mode; give a URL that leads to the ` +
+            `server itself or to a pool in session mode, or say near: { bus: false }`,
+          {},
+        ),
+    );
   }
 
   ping(): Promise<void> {

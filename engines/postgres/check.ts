@@ -1,6 +1,6 @@
 import type { EngineCheck, EngineCheckOptions, EngineProblem } from "../engine.ts";
 import type { PostgresConnection } from "./connection.ts";
-import { isShort, type KeyRow, MAX_KEY, rangeAfter, rangeOf, toKey } from "./format.ts";
+import { isShort, MAX_KEY, rangeAfter, rangeOf, toKey } from "./format.ts";
 
 /** How many rows are looked at at once. */
 const PAGE = 1_000;
@@ -17,10 +17,11 @@ export async function checkPostgres(
   const { queries } = connection;
   // Rows beyond what a short key can be are few: those are all that has to be looked at.
   let range = rangeOf(store, prefix);
-  const { rows: [[count]] } = await connection.run<[string]>(queries.count, [...range]);
+  const { rows: [[count]] } = await connection.runRange<[string]>(queries.count, range, []);
   const problems: EngineProblem[] = [];
   while (true) {
-    const { rows: page } = await connection.run<KeyRow>(queries.odd, [...range, MAX_KEY, PAGE]);
+    type Row = [key: string, longKey: string | null];
+    const { rows: page } = await connection.runRange<Row>(queries.odd, range, [MAX_KEY, PAGE]);
     for (const [column, longKey] of page) {
       const key = longKey ?? column;
       if (longKey === null ? isShort(column) : toKey(longKey).key === column) continue;
@@ -30,6 +31,6 @@ export async function checkPostgres(
       problems.push({ kind: "foreign", key, detail, fixed: false });
     }
     if (page.length < PAGE) return { checked: Number(count), problems };
-    range = rangeAfter(range, store, page[PAGE - 1][0]);
+    range = rangeAfter(range, page[PAGE - 1][0]);
   }
 }

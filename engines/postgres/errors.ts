@@ -35,6 +35,8 @@ const CODES: Record<string, Meaning> = {
   busy: ({ path, pool, timeout }) =>
     `all ${pool} connections to ${path} were busy for ${timeout} ms; raise the option "pool" or ` +
     `"timeout", or see what keeps them busy (pg_stat_activity)`,
+  "26000": pooled,
+  "42P05": pooled,
   "25006": ({ path }, message) =>
     `${path} takes no changes (${message}): it is a standby, or read only; after a failover try ` +
     `again, the connection is made anew; else name the primary in the URL`,
@@ -97,6 +99,13 @@ function otherShape({ table }: PostgresAddress, message: string): string {
 function tooMany({ path, pool }: PostgresAddress, message: string): string {
   return `${path} has no connection left (${message}); close some, raise its max_connections, or lower ` +
     `the option "pool" of its clients (here ${pool})`;
+}
+
+function pooled({ path }: PostgresAddress, message: string): string {
+  return `${path} does not keep prepared statements apart (${message}): there is a pool between, such ` +
+    `as PgBouncer in transaction mode; let it do so (PgBouncer 1.21 or newer, its setting ` +
+    `max_prepared_statements), or give a URL that leads to the server itself, or to a pool in ` +
+    `session mode`;
 }
 
 function diskFull({ path }: PostgresAddress, message: string): string {

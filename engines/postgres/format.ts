@@ -70,13 +70,8 @@ function beginningOf(key: string): string {
   return bytes.toString("utf8", 0, end);
 }
 
-/** A part of the table in its order: from this store and key on, up to before that one. */
-export type PostgresRange = [
-  fromStore: string,
-  fromKey: string,
-  toStore: string,
-  toKey: string,
-];
+/** A part of a store in the order of its keys: from this key on, up to before that one or the end. */
+export type PostgresRange = readonly [store: string, from: string, to: string | null];
 
 /**
  * The rows of a store whose keys begin with a prefix; where that is longer than what the index has of
@@ -84,11 +79,7 @@ export type PostgresRange = [
  */
 export function rangeOf(store: string, prefix: string): PostgresRange {
   const beginning = isShort(prefix, CUT) ? prefix : beginningOf(prefix);
-  const after = textAfter(beginning);
-  // No name has control characters: nothing else comes before this.
-  return after === undefined
-    ? [store, beginning, `${store}\u0001`, ""]
-    : [store, beginning, store, after];
+  return [store, beginning, textAfter(beginning) ?? null];
 }
 
 /** Whether the range of a prefix has no other keys. */
@@ -96,19 +87,15 @@ export function isExactRange(prefix: string): boolean {
   return isShort(prefix, CUT);
 }
 
-/** The rows of the stores nested in one, however deep. */
-export function nestedRange(store: string): PostgresRange {
-  return [`${store}/`, "", `${store}0`, ""];
+/** Between which names those of the stores are that are nested in one, however deep. */
+export function nestedStores(store: string): [from: string, to: string] {
+  return [`${store}/`, `${store}0`];
 }
 
 /** The range of what comes after a row. */
-export function rangeAfter(
-  [, , toStore, toKey]: PostgresRange,
-  store: string,
-  key: string,
-): PostgresRange {
+export function rangeAfter([store, , to]: PostgresRange, key: string): PostgresRange {
   // NUL is in no text of Postgres.
-  return [store, `${key}\u0001`, toStore, toKey];
+  return [store, `${key}\u0001`, to];
 }
 
 /** What a query takes: npm:pg sends bytes as they are and all else as text. */
@@ -174,8 +161,8 @@ function toBigint(number: number): Buffer {
   return bytes;
 }
 
-/** A row of a key: key, long_key. */
-export type KeyRow = [key: string, longKey: string | null];
+/** A row of a key: key, long_key, whether its deadline has not come yet. */
+export type KeyRow = [key: string, longKey: string | null, isLive: boolean];
 
 /** The value of a row; `null`: it is longer than what the client can receive. */
 export type ValueColumn = Buffer | null;

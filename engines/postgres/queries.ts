@@ -5,6 +5,12 @@ import { MAX_VALUE } from "./format.ts";
 export interface PostgresQuery {
   readonly name: string;
   readonly text: string;
+  readonly rowMode: "array";
+}
+
+/** A statement that is seldom sent, and prepared by nobody. */
+export function unnamed(text: string): PostgresQuery {
+  return { name: "", text, rowMode: "array" };
 }
 
 /** A name in SQL. */
@@ -22,13 +28,25 @@ const isLive = (row: string) => `(${row}.expires_at IS NULL OR ${row}.expires_at
 const deadline = (point: string, left: string) =>
   `coalesce(${point}::bigint, ${NOW}::bigint + ${left}::bigint)`;
 
-const RANGE = "(e.store, e.key) >= ($1, $2) AND (e.store, e.key) < ($3, $4)";
+/**
+ * From a row on, in the order of the index, which is kept to whatever the planner knows of the table:
+ * for the first rows of a range. Whether they are still in it is asked outside of their `LIMIT`, as a
+ * scan of the index does not end where the second column of two that are compared as a row does.
+ */
+const FROM_ROW = "(e.store, e.key) >= ($1, $2)";
+const IN_RANGE = "e.store = $1 AND ($3::text IS NULL OR e.key < $3)";
 /** A value, or NULL where it is larger than the client can receive: its length is known unread. */
 const VALUE = `CASE WHEN octet_length(e.value) <= ${MAX_VALUE} THEN e.value END`;
 const ENTRY =
   `${VALUE}, e.timestamp, e.expires_at, (e.expires_at - ${NOW})::float8, e.revision, e.long_key`;
 const OVERWRITE = "UPDATE SET value = excluded.value, timestamp = excluded.timestamp, " +
   "expires_at = excluded.expires_at, revision = excluded.revision, long_key = excluded.long_key";
+/** A statement about a range: one that ends before a key, or where the store does. */
+export interface RangeQuery {
+  readonly before: PostgresQuery;
+  readonly toEnd: PostgresQuery;
+}
+
 /** A mark of a write: 53 random bits, a number in JavaScript and in most other places. */
 export const REVISION = "(random() * 9007199254740991)::bigint";
 
@@ -41,6 +59,13 @@ export function tableQueries(parts: readonly string[]) {
     // A connection may be about several tables, and several versions of this package.
     name: `hashstash_${name}_${digest(text)}`,
     text,
+    rowMode: "array",
+  });
+
+  /** Of all rows in a range. Two statements, as each value must be one that the index can be asked by. */
+  const ranged = (name: string, text: (range: string) => string): RangeQuery => ({
+    before: statement(name, text("e.store = $1 AND e.key >= $2 AND e.key < $3")),
+    toEnd: statement(name, text("e.store = $1 AND e.key >= $2 AND $3::text IS NULL")),
   });
 
   const columns = "(store, key, long_key, value, timestamp, expires_at)";
@@ -155,27 +180,31 @@ export function tableQueries(parts: readonly string[]) {
       "isAbsentGuarded",
       guarded(3, (guard) => `${isAbsent} AND ${guard}`),
     ),
-    /** range, limit */
+    /** range, limit: of so many rows also those that have expired, and whether they have. */
     keys: statement(
       "keys",
-      `SELECT e.key, e.long_key FROM ${table} e WHERE ${RANGE} AND ${isLive("e")} ` +
-        `ORDER BY e.store, e.key LIMIT $5`,
+      `SELECT e.key, e.long_key, ${isLive("e")} FROM (SELECT * FROM ${table} e WHERE ${FROM_ROW} ` +
+        `ORDER BY e.store, e.key LIMIT $4) e WHERE ${IN_RANGE} ORDER BY e.key`,
     ),
-    /** range, limit, bytes: as many entries as have no more bytes of values, and the first one. */
+    /**
+     * range, limit, bytes: as `keys`, of rows that have no more bytes of values, and of the first one.
+     */
     entries: statement(
       "entries",
-      `SELECT e.key, ${ENTRY} FROM (SELECT e.*, sum(octet_length(e.value)) ` +
-        `OVER (ORDER BY e.store, e.key) AS bytes, row_number() OVER (ORDER BY e.store, e.key) AS row ` +
-        `FROM (SELECT * FROM ${table} e WHERE ${RANGE} AND ${isLive("e")} ` +
-        `ORDER BY e.store, e.key LIMIT $5) e) e WHERE e.bytes <= $6 OR e.row = 1 ORDER BY e.key`,
+      `SELECT e.key, ${ENTRY}, e.is_live FROM (SELECT e.*, sum(octet_length(e.value)) ` +
+        `OVER (ORDER BY e.key) AS bytes, row_number() OVER (ORDER BY e.key) AS row ` +
+        `FROM (SELECT e.store, e.key, e.long_key, e.timestamp, e.expires_at, e.revision, ` +
+        `${isLive("e")} AS is_live, CASE WHEN ${isLive("e")} THEN e.value ELSE '' END AS value ` +
+        `FROM ${table} e WHERE ${FROM_ROW} ORDER BY e.store, e.key LIMIT $4) e WHERE ${IN_RANGE}) e ` +
+        `WHERE e.bytes <= $5 OR e.row = 1 ORDER BY e.key`,
     ),
-    /** range; store */
-    size: statement(
+    /** range */
+    size: ranged(
       "size",
       // What has expired is in an index of its own, and to count the rest the other one is enough.
-      `SELECT (SELECT count(*) FROM ${table} e WHERE ${RANGE}) - ` +
-        `(SELECT count(*) FROM ${table} e WHERE e.store = $5 AND e.expires_at <= (SELECT ${NOW}) ` +
-        `AND ${RANGE})`,
+      (range) =>
+        `SELECT (SELECT count(*) FROM ${table} e WHERE ${range}) - ` +
+        `(SELECT count(*) FROM ${table} e WHERE e.expires_at <= (SELECT ${NOW}) AND ${range})`,
     ),
     /** from this store on, before that one */
     stores: statement(
@@ -188,45 +217,49 @@ export function tableQueries(parts: readonly string[]) {
         `FROM found f WHERE f.store IS NOT NULL) SELECT store FROM found WHERE store IS NOT NULL`,
     ),
     /** range */
-    usage: statement(
+    usage: ranged(
       "usage",
-      `SELECT count(*), coalesce(sum(octet_length(coalesce(e.long_key, e.key)) + ` +
-        `octet_length(e.value)), 0), max(e.timestamp) FROM ${table} e WHERE ${RANGE} ` +
+      (range) =>
+        `SELECT count(*), coalesce(sum(octet_length(coalesce(e.long_key, e.key)) + ` +
+        `octet_length(e.value)), 0), max(e.timestamp) FROM ${table} e WHERE ${range} ` +
         `AND ${isLive("e")}`,
     ),
     /** range */
-    byteSize: statement(
+    byteSize: ranged(
       "byteSize",
       // Values as they are stored; store and key twice, as the index has them too; what a row has
       // besides: its header and numbers, and its entry in the index.
-      `SELECT coalesce(sum(pg_column_size(e.value) + 2 * pg_column_size(e.store) + ` +
+      (range) =>
+        `SELECT coalesce(sum(pg_column_size(e.value) + 2 * pg_column_size(e.store) + ` +
         `2 * pg_column_size(e.key) + coalesce(pg_column_size(e.long_key), 0) + 72), 0) ` +
-        `FROM ${table} e WHERE ${RANGE}`,
+        `FROM ${table} e WHERE ${range}`,
     ),
-    /** range, how many: where the part of the table ends that has so many rows. */
+    /** range, how many: where the part of it ends that has so many rows. */
     step: statement(
       "step",
-      `SELECT e.store, e.key FROM ${table} e WHERE ${RANGE} ORDER BY e.store, e.key ` +
-        `OFFSET $5 LIMIT 1`,
+      `SELECT e.key FROM (SELECT * FROM ${table} e WHERE ${FROM_ROW} ` +
+        `ORDER BY e.store, e.key OFFSET $4 LIMIT 1) e WHERE ${IN_RANGE}`,
     ),
     /** range */
     // Its rows are locked as they are found: in their order it would take 2 to 4 × as long. Of two who
     // then wait for each other Postgres stops one, and that is done again.
-    clear: statement("clear", `DELETE FROM ${table} e WHERE ${RANGE}`),
-    /** range, store, limit */
-    prune: statement(
+    clear: ranged("clear", (range) => `DELETE FROM ${table} e WHERE ${range}`),
+    /** range, limit */
+    prune: ranged(
       "prune",
-      `WITH locked AS MATERIALIZED (SELECT e.store, e.key FROM ${table} e WHERE e.store = $5 ` +
-        `AND e.expires_at <= (SELECT ${NOW}) AND ${RANGE} LIMIT $6 FOR UPDATE SKIP LOCKED) ` +
+      (range) =>
+        `WITH locked AS MATERIALIZED (SELECT e.store, e.key FROM ${table} e ` +
+        `WHERE e.expires_at <= (SELECT ${NOW}) AND ${range} LIMIT $4 FOR UPDATE SKIP LOCKED) ` +
         `DELETE FROM ${table} e USING locked l WHERE e.store = l.store AND e.key = l.key`,
     ),
     /** range */
-    count: statement("count", `SELECT count(*) FROM ${table} e WHERE ${RANGE}`),
+    count: ranged("count", (range) => `SELECT count(*) FROM ${table} e WHERE ${range}`),
     /** range, the longest whole key, limit */
-    odd: statement(
+    odd: ranged(
       "odd",
-      `SELECT e.key, e.long_key FROM ${table} e WHERE ${RANGE} ` +
-        `AND (e.long_key IS NOT NULL OR octet_length(e.key) > $5) ORDER BY e.store, e.key LIMIT $6`,
+      (range) =>
+        `SELECT e.key, e.long_key FROM ${table} e WHERE ${range} ` +
+        `AND (e.long_key IS NOT NULL OR octet_length(e.key) > $4) ORDER BY e.store, e.key LIMIT $5`,
     ),
   };
 }

@@ -9,7 +9,7 @@ import {
   isExactRange,
   type KeyRow,
   nestedName,
-  nestedRange,
+  nestedStores,
   type PostgresKey,
   type PostgresRange,
   type PostgresValue,
@@ -24,7 +24,7 @@ import {
   toValue,
   type ValueColumn,
 } from "./format.ts";
-import type { PostgresQueries } from "./queries.ts";
+import type { PostgresQueries, PostgresQuery, RangeQuery } from "./queries.ts";
 
 /** How many entries one statement writes, reads or removes. */
 const BATCH_KEYS = 5_000;
@@ -39,6 +39,11 @@ const PAGE_KEYS = 1_000;
 const PAGE_ENTRIES = 500;
 /** How many rows one statement removes: some 50 ms. */
 const STEP = 10_000;
+
+/** The names of the statements of a kind. */
+type Named<Query> = {
+  [Name in keyof PostgresQueries]: PostgresQueries[Name] extends Query ? Name : never;
+}[keyof PostgresQueries];
 
 /** An entry of another store, and the state that it must be in: store, key, revision. */
 export type PostgresGuard = [store: string, key: string, revision: string];
@@ -156,21 +161,24 @@ export class PostgresStore {
     let range = rangeOf(this.#store, prefix);
     while (true) {
       const values = [...range, PAGE_ENTRIES, BATCH_BYTES];
-      const { rows } = await this.#run<[key: string, ...EntryRow]>("entries", values);
+      type Row = [key: string, ...EntryRow, isLive: boolean];
+      const { rows } = await this.#run<Row>("entries", values);
       const { agree } = this.#connection.clocks;
-      for (const [key, ...row] of rows) {
-        const whole = row[5] ?? key;
-        if (whole.startsWith(prefix)) yield [whole, toEntry(whole, row, agree)];
+      for (const [key, value, timestamp, expiresAt, left, revision, longKey, isLive] of rows) {
+        const whole = longKey ?? key;
+        if (!isLive || !whole.startsWith(prefix)) continue;
+        const row: EntryRow = [value, timestamp, expiresAt, left, revision, longKey];
+        yield [whole, toEntry(whole, row, agree)];
       }
       const last = rows.at(-1);
       if (last === undefined) return;
-      range = rangeAfter(range, this.#store, last[0]);
+      range = rangeAfter(range, last[0]);
     }
   }
 
   async size(prefix: string): Promise<number> {
     if (isExactRange(prefix)) {
-      return await this.#number("size", [...rangeOf(this.#store, prefix), this.#store]);
+      return await this.#rangeNumber("size", rangeOf(this.#store, prefix));
     }
     let count = 0;
     for await (const page of this.#pages(prefix)) count += page.length;
@@ -181,7 +189,8 @@ export class PostgresStore {
   async clear(deep: boolean, prefix: string): Promise<void> {
     if (isExactRange(prefix)) await this.#clear(rangeOf(this.#store, prefix));
     else for await (const page of this.#pages(prefix)) await this.deleteMany(page);
-    if (deep) await this.#clear(nestedRange(this.#store));
+    if (!deep) return;
+    for (const store of await this.#nested()) await this.#clear(rangeOf(store, ""));
   }
 
   async prune(prefix: string): Promise<number> {
@@ -189,20 +198,18 @@ export class PostgresStore {
     // from it.
     const range = rangeOf(this.#store, prefix);
     for (let count = 0;;) {
-      const removed = await this.#count("prune", [...range, this.#store, STEP]);
+      const removed = (await this.#runRange("prune", range, STEP)).rowCount ?? 0;
       count += removed;
       if (removed < STEP) return count;
     }
   }
 
   async byteSize(prefix: string): Promise<number> {
-    return await this.#number("byteSize", rangeOf(this.#store, prefix));
+    return await this.#rangeNumber("byteSize", rangeOf(this.#store, prefix));
   }
 
   async *stores(counted: boolean): AsyncGenerator<FoundStore> {
-    const [from, , to] = nestedRange(this.#store);
-    const { rows } = await this.#run<[store: string]>("stores", [from, to]);
-    for (const store of [this.#store, ...rows.map(([store]) => store)]) {
+    for (const store of [this.#store, ...await this.#nested()]) {
       const dbname = store === this.#store ? "" : nestedName(this.#store, store);
       if (dbname !== undefined) {
         yield { dbname, usage: counted ? await this.#usage(store) : undefined };
@@ -211,7 +218,7 @@ export class PostgresStore {
   }
 
   async #usage(store: string): Promise<StoreUsage> {
-    const { rows: [[entries, bytes, lastWrite]] } = await this.#run<(string | null)[]>(
+    const { rows: [[entries, bytes, lastWrite]] } = await this.#runRange<(string | null)[]>(
       "usage",
       rangeOf(store, ""),
     );
@@ -219,14 +226,17 @@ export class PostgresStore {
     return lastWrite === null ? counts : { ...counts, lastWrite: Number(lastWrite) };
   }
 
-  async #clear(range: PostgresRange): Promise<void> {
-    const [, , toStore, toKey] = range;
-    for (let [fromStore, fromKey] = range;;) {
-      const range = [fromStore, fromKey, toStore, toKey, STEP];
-      const { rows: [next] } = await this.#run<[store: string, key: string]>("step", range);
-      await this.#run("clear", [fromStore, fromKey, ...next ?? [toStore, toKey]]);
+  async #nested(): Promise<string[]> {
+    const { rows } = await this.#run<[store: string]>("stores", nestedStores(this.#store));
+    return rows.map(([store]) => store);
+  }
+
+  async #clear([store, first, end]: PostgresRange): Promise<void> {
+    for (let from = first;;) {
+      const { rows: [next] } = await this.#run<[key: string]>("step", [store, from, end, STEP]);
+      await this.#runRange("clear", [store, from, next?.[0] ?? end]);
       if (next === undefined) return;
-      [fromStore, fromKey] = next;
+      [from] = next;
     }
   }
 
@@ -234,10 +244,14 @@ export class PostgresStore {
     let range = rangeOf(this.#store, prefix);
     while (true) {
       const { rows: page } = await this.#run<KeyRow>("keys", [...range, PAGE_KEYS]);
-      const keys = page.map(([key, longKey]) => longKey ?? key);
-      yield isExactRange(prefix) ? keys : keys.filter((key) => key.startsWith(prefix));
+      const keys: string[] = [];
+      for (const [key, longKey, isLive] of page) {
+        const whole = longKey ?? key;
+        if (isLive && whole.startsWith(prefix)) keys.push(whole);
+      }
+      yield keys;
       if (page.length < PAGE_KEYS) return;
-      range = rangeAfter(range, this.#store, page[PAGE_KEYS - 1][0]);
+      range = rangeAfter(range, page[PAGE_KEYS - 1][0]);
     }
   }
 
@@ -321,16 +335,24 @@ export class PostgresStore {
       : toDeadline(entry, this.#connection.clocks.agree);
   }
 
-  #run<Row>(query: keyof PostgresQueries, values: PostgresValue[]): Promise<ClientResult<Row>> {
+  #run<Row>(query: Named<PostgresQuery>, values: PostgresValue[]): Promise<ClientResult<Row>> {
     return this.#connection.run(this.#connection.queries[query], values);
   }
 
-  async #count(query: keyof PostgresQueries, values: PostgresValue[]): Promise<number> {
+  #runRange<Row>(
+    query: Named<RangeQuery>,
+    range: PostgresRange,
+    ...values: PostgresValue[]
+  ): Promise<ClientResult<Row>> {
+    return this.#connection.runRange(this.#connection.queries[query], range, values);
+  }
+
+  async #count(query: Named<PostgresQuery>, values: PostgresValue[]): Promise<number> {
     return (await this.#run(query, values)).rowCount ?? 0;
   }
 
-  async #number(query: keyof PostgresQueries, values: PostgresValue[]): Promise<number> {
-    const { rows: [[number]] } = await this.#run<[string]>(query, values);
+  async #rangeNumber(query: Named<RangeQuery>, range: PostgresRange): Promise<number> {
+    const { rows: [[number]] } = await this.#runRange<[string]>(query, range);
     return Number(number);
   }
 }

@@ -34,6 +34,16 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 const FIRST_BATCH = 128;
 /** How many keys the server looks at in one step of a scan. */
 const SCAN_COUNT = 1_000;
+/**
+ * How many names of a scan are remembered at least.
+ *
+ * A scan goes through the buckets of the server's table in an order that holds while the table
+ * grows. Only where the table shrinks, to n buckets, does it come again by a key: it goes on at the
+ * beginning of the bucket that it is in now, and meets what is left of the names that it has found
+ * since: the latest 1/n of all. A table has no fewer buckets than keys. So of a million names one
+ * could be found again unnoticed only if the whole database came down to some thirty keys meanwhile.
+ */
+const REMEMBERED = 32_768;
 /** The digit of an answer that says yes. */
 const ONE = 0x31;
 
@@ -287,14 +297,13 @@ export class RedisStore {
   }
 
   /**
-   * The Redis keys that match, each once: a scan itself may come by a key twice while the server
-   * resizes its table.
+   * The Redis keys that match, each once.
    *
    * @param type Only keys of this type.
    */
   async *scan(pattern: string, type?: "string"): AsyncGenerator<Buffer[]> {
     const connection = this.#connection;
-    const seen = new Set<string>();
+    const latest = new Latest(REMEMBERED);
     for (const server of await connection.masters()) {
       let cursor = "0";
       do {
@@ -307,7 +316,7 @@ export class RedisStore {
             >
         );
         cursor = String(next);
-        yield names.filter((name) => seen.size < seen.add(name.toString("latin1")).size);
+        yield names.filter((name) => latest.add(name.toString("latin1")));
       } while (cursor !== "0");
     }
   }
@@ -456,6 +465,29 @@ export class RedisStore {
   #foreign(error: unknown, key: string): Error {
     if (isWrongType(error)) return foreignError(this.#names.of(key), key);
     throw error;
+  }
+}
+
+/** The latest of many texts. */
+class Latest {
+  readonly #count: number;
+  #older = new Set<string>();
+  #newer = new Set<string>();
+
+  /** @param count How many are remembered at least; up to twice as many are. */
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** Adds a text; `false` when it is among those that are remembered. */
+  add(text: string): boolean {
+    if (this.#newer.has(text) || this.#older.has(text)) return false;
+    if (this.#newer.size === this.#count) {
+      this.#older = this.#newer;
+      this.#newer = new Set();
+    }
+    this.#newer.add(text);
+    return true;
   }
 }
 

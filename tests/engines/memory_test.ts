@@ -4,7 +4,7 @@ import { memory as createEngine } from "../../engines/memory/mod.ts";
 import type { Engine, Entry } from "../../engines/engine.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { disposable } from "../support/bed.ts";
-import { entryOf, textAt } from "../support/entries.ts";
+import { entryOf, keysOf, textAt } from "../support/entries.ts";
 import { contractTests } from "../support/contract.ts";
 
 contractTests("memory");
@@ -18,30 +18,26 @@ function open(options: Record<string, unknown> = {}, name = `memory_test_${++sto
   return engine;
 }
 
-function keys(engine: Engine): string[] {
-  return [...engine.keys() as Iterable<string>].sort();
-}
-
-Deno.test("memory: maxEntries drops what was used least recently, and get counts as use", () => {
+Deno.test("memory: maxEntries drops what was used least recently, and get counts as use", async () => {
   const engine = open({ maxEntries: 2 });
   engine.set("a", entryOf("1"));
   engine.set("b", entryOf("2"));
   engine.get("a");
   engine.set("c", entryOf("3"));
-  assertEquals(keys(engine), ["a", "c"]);
+  assertEquals(await keysOf(engine), ["a", "c"]);
   assertEquals(engine.evictions, 1);
 });
 
-Deno.test("memory: maxBytes counts what entries take", () => {
+Deno.test("memory: maxBytes counts what entries take", async () => {
   const measuring = open();
   measuring.set("a", entryOf("1234"));
   const one = measuring.byteSize?.() as number;
   const engine = open({ maxBytes: 2 * one });
   engine.set("a", entryOf("1234"));
   engine.set("b", entryOf("1234"));
-  assertEquals(keys(engine), ["a", "b"]);
+  assertEquals(await keysOf(engine), ["a", "b"]);
   engine.set("b", entryOf("12345"));
-  assertEquals(keys(engine), ["b"]);
+  assertEquals(await keysOf(engine), ["b"]);
   assertEquals(engine.evictions, 1);
   assertEquals(engine.byteSize?.(), one + 1);
   engine.delete("b");
@@ -104,12 +100,12 @@ Deno.test("memory: byteSize tells what the process grew by", async () => {
   }
 });
 
-Deno.test("memory: limits are those of the handle that writes", () => {
+Deno.test("memory: limits are those of the handle that writes", async () => {
   const free = open({}, "memory_limits");
   for (let i = 0; i < 10; i++) free.set(`k${i}`, entryOf("v"));
   const limited = open({ maxEntries: 4 }, "memory_limits");
   assertEquals(limited.evictions, 6);
-  assertEquals(keys(free), ["k6", "k7", "k8", "k9"]);
+  assertEquals(await keysOf(free), ["k6", "k7", "k8", "k9"]);
   free.set("more", entryOf("v"));
   assertEquals(free.size(), 5);
   assertEquals(free.evictions, 0);
@@ -149,11 +145,11 @@ Deno.test("memory: expired entries that nobody asks for are dropped by later set
   assertEquals(engine.size(), 0);
 });
 
-Deno.test("memory: an iteration ends though each step sets new keys", () => {
+Deno.test("memory: an iteration ends though each step sets new keys", async () => {
   const engine = open();
   for (let i = 0; i < 3; i++) engine.set(`k${i}`, entryOf("v"));
   let count = 0;
-  for (const key of engine.keys() as Iterable<string>) {
+  for await (const key of engine.keys()) {
     engine.delete(key);
     engine.set(key, entryOf("again"));
     engine.set(`new ${++count}`, entryOf("v"));
@@ -187,5 +183,28 @@ Deno.test("memory: counting leaves others their turns, and counts what they set 
   clearTimeout(timer);
   assert(turns > 0, "another timer had its turn");
   assertEquals(found.usage?.entries, 100_000);
+  engine.clear(true);
+});
+
+Deno.test("memory: a listing leaves others their turns, and names each key once", async () => {
+  const engine = open();
+  const entry = entryOf("1");
+  const count = 300_000;
+  for (let i = 0; i < count; i++) engine.set(`k${i}`, entry);
+  let turns = 0;
+  const again = () => {
+    // What is set anew is as new: it comes after what is listed.
+    for (let i = 100 * turns++; i < 100 * turns; i++) {
+      engine.delete(`k${i}`);
+      engine.set(`k${i}`, entry);
+    }
+    timer = setTimeout(again);
+  };
+  let timer = setTimeout(again);
+  const found = await keysOf(engine);
+  clearTimeout(timer);
+  assert(turns > 0, "another timer had its turn");
+  assertEquals(new Set(found).size, found.length);
+  assert(found.length <= count && found.length >= count - 100 * turns, `${found.length} keys`);
   engine.clear(true);
 });

@@ -353,6 +353,40 @@ Deno.test("postgres: a listing reads a bounded part at a time", strict, async ()
   assertLessOrEqual(await engine.byteSize(), 61_000_000);
 });
 
+Deno.test("postgres: a prefix costs what it finds", strict, async () => {
+  await using database = await makeDatabase();
+  const count = 50_000;
+  {
+    await using filling = await openPostgres({ url: database.url });
+    for (let i = 0; i < count; i += 5_000) {
+      const keys = Array.from({ length: 5_000 }, (_, j) => `${(i + j) % 500}:${i + j}`);
+      await filling.setMany(keys.map((key) => [key, entryOf("value")]));
+    }
+  }
+  // Not a planner that knows the table by now, or does not yet, as it happens.
+  await database.sql("ALTER TABLE hashstash SET (autovacuum_enabled = off)");
+  await database.sql("SELECT pg_stat_reset()");
+  {
+    // Its index has 300 pages and more.
+    const engine = createEngine(LOCATION, { url: database.url, pool: 1 });
+    await engine.open();
+    assertEquals((await keysOf(engine, "1:")).length, 100);
+    assertEquals((await Array.fromAsync(engine.entries!("2:"))).length, 100);
+    assertEquals([await engine.size("3:"), await engine.prune!("3:")], [100, 0]);
+    assertGreater(await engine.byteSize!("3:"), 100);
+    await engine.clear(false, "4:");
+    assertEquals(await engine.size("4:"), 0);
+    await engine.close();
+  }
+  // A session tells of what it has read at its end at the latest.
+  const scans = "SELECT sum(idx_scan) FROM pg_stat_user_indexes";
+  await eventually(async () => assertGreater(Number(await database.sql(scans)), 8));
+  const pages = "SELECT sum(idx_blks_read + idx_blks_hit) FROM pg_statio_user_indexes";
+  assertLessOrEqual(Number(await database.sql(pages)), 150);
+  await using engine = await openPostgres({ url: database.url });
+  assertEquals(await engine.size(), count - 100);
+});
+
 Deno.test("postgres: many write and remove the same keys in other orders", strict, async () => {
   await using database = await makeDatabase();
   const url = database.url;

@@ -359,8 +359,8 @@ Deno.test("inspector: the first page reads one page of keys, however many there 
           };
         }
         if (name !== "keys") return typeof member === "function" ? member.bind(target) : member;
-        return function* (prefix?: string) {
-          for (const key of target.keys(prefix) as Iterable<string>) {
+        return async function* (prefix?: string) {
+          for await (const key of target.keys(prefix)) {
             taken.push(key);
             yield key;
           }

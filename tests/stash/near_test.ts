@@ -8,6 +8,7 @@ import { type EngineName, PERSISTENT, TestBed } from "../support/bed.ts";
 import { runScript, WorkerProcess } from "../support/child.ts";
 import { testOnEngines } from "../support/on_engines.ts";
 import { RedisProxy } from "../support/redis_proxy.ts";
+import { startRedis, startSentinel } from "../support/redis_server.ts";
 import { socketBus, SocketBusServer } from "../support/socket_bus.ts";
 
 const HOUR = 3_600_000;
@@ -29,7 +30,9 @@ class Other implements AsyncDisposable {
   async call(method: keyof HashStash, ...args: unknown[]): Promise<unknown> {
     await this.#ready;
     await this.#worker.write(JSON.stringify([method, ...args]));
-    return JSON.parse(await this.#worker.line());
+    const [value, error] = JSON.parse(await this.#worker.line());
+    if (error !== undefined) throw new Error(error);
+    return value;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -545,6 +548,43 @@ Deno.test("147: after a gap nothing that was read before it is served", async (t
     await eventually("found dead", () => proxy.accepted > accepted);
     proxy.isSilent = false;
     await eventually("mended again", async () => await stash.get("k").catch(() => 8) === 9);
+  });
+
+  await t.step("of redis, whose Sentinels make another server the primary", async () => {
+    const atOnce = ["--repl-diskless-sync-delay", "0"];
+    await using first = await startRedis({ args: atOnce });
+    await using second = await startRedis({
+      args: [...atOnce, "--replicaof", "127.0.0.1", `${first.port}`],
+    });
+    await using sentinel = await startSentinel(first);
+    const options: HashStashOptions = {
+      name: "failover",
+      engine: "redis",
+      engineOptions: { url: "redis://primary", sentinels: [sentinel.url], timeout: 1_000 },
+      near: { ttl: HOUR },
+    };
+    await using stash = new HashStash(options);
+    await using other = new Other(options);
+    const set = (n: number) => other.call("set", "k", n).then(() => true, () => false);
+    const isSeen = async (n: number) => await stash.get("k").catch(() => undefined) === n;
+    let n = 0;
+    const keepsStep = async (when: string) => {
+      // Until both are connected again, and then by the bus alone.
+      for (const limit = n + 3; n < limit; n++) {
+        await eventually(`set ${when}`, () => set(n));
+        await eventually(`seen ${when}`, () => isSeen(n));
+        await eventually(`kept ${when}`, () => isKept(stash, "k").catch(() => false));
+      }
+    };
+    await keepsStep("at first");
+    await eventually("a replica with all of it", async () => {
+      const replicas = await sentinel.cli("SENTINEL", "REPLICAS", "primary");
+      return replicas.includes(`${second.port}`) &&
+        await second.cli("GET", "failover:main:k") === String(n - 1);
+    });
+    await first.kill();
+    await keepsStep("after the primary was killed");
+    assertEquals(await second.cli("GET", "failover:main:k"), String(n - 1));
   });
 });
 

@@ -32,14 +32,16 @@ const NOBODY = 65_534;
 const SETTINGS = ["fsync=off", "full_page_writes=off", "max_connections=300", "timezone=UTC"];
 
 /** Who the server runs as. */
-const RUN_AS = Deno.build.os !== "windows" && Deno.uid() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+export const RUN_AS = Deno.build.os !== "windows" && Deno.uid() === 0
+  ? { uid: NOBODY, gid: NOBODY }
+  : {};
 
 /**
  * Becomes the server, and leaves a watcher behind that ends it when the standard input ends: so
  * also when the program at its other end is killed. Twice forked: Postgres minds children that it
  * does not know.
  */
-const COMMAND = "log=$1; shift; exec 3<&0; ( { cat <&3; kill -CONT $$; kill -QUIT $$; } " +
+export const WATCHED = "log=$1; shift; exec 3<&0; ( { cat <&3; kill -CONT $$; kill -QUIT $$; } " +
   '>/dev/null 2>&1 & ); exec "$@" </dev/null >>"$log" 2>&1 3<&-';
 
 /**
@@ -208,7 +210,7 @@ export class PostgresServer implements AsyncDisposable {
         ...[String(this.#diskSize), this.disk, ...args],
       ];
       this.#process = new Deno.Command("sh", {
-        args: ["-c", COMMAND, "sh", log, ...command],
+        args: ["-c", WATCHED, "sh", log, ...command],
         ...RUN_AS,
         stdin: "piped",
         stdout: "null",

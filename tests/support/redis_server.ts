@@ -189,6 +189,17 @@ export function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   return RedisServer.start(options);
 }
 
+/** Starts a Sentinel that calls the server "primary", and has a replica take its place when it is gone. */
+export function startSentinel({ port }: RedisServer): Promise<RedisServer> {
+  return startRedis({
+    sentinel: [
+      `sentinel monitor primary ${HOST} ${port} 1`,
+      "sentinel down-after-milliseconds primary 300",
+      "sentinel failover-timeout primary 2000",
+    ],
+  });
+}
+
 /** A Redis Cluster of three masters; `await using` stops it. */
 export class RedisCluster implements AsyncDisposable {
   /** The three servers, each with a third of the slots. */

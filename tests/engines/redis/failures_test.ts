@@ -21,6 +21,7 @@ import {
   type RedisServer,
   startRedis,
   startRedisCluster,
+  startSentinel,
 } from "../../support/redis_server.ts";
 
 const strict = { sanitizeOps: true, sanitizeResources: true };
@@ -449,13 +450,7 @@ Deno.test("redis: Sentinels and a failover", strict, async (t) => {
   await using second = await startRedis({
     args: [...atOnce, "--replicaof", "127.0.0.1", `${first.port}`],
   });
-  await using sentinel = await startRedis({
-    sentinel: [
-      `sentinel monitor primary 127.0.0.1 ${first.port} 1`,
-      "sentinel down-after-milliseconds primary 300",
-      "sentinel failover-timeout primary 2000",
-    ],
-  });
+  await using sentinel = await startSentinel(first);
   const sentinels = [{ host: "127.0.0.1", port: 1 }, sentinel.url];
 
   await t.step("a name that they don't know, and none that answers", async () => {
