@@ -16,6 +16,8 @@ const parseWithSource = JSON.parse as (text: string, reviver: typeof exactIntege
 const STARTS = Array.from('[{"', (c) => c.charCodeAt(0));
 /** JavaScript prints integers of up to 15 digits exactly. */
 const SURE_DIGITS = 15;
+/** Any 16 digits in a row have three together that begin at a multiple of it, less one. */
+const STRIDE = 14;
 
 /**
  * The text of a tagged tree.
@@ -55,25 +57,35 @@ export function deserializeJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * Whether the text has an integer that JavaScript numbers cannot hold exactly. It looks at one byte
- * in 16, and closer where that is a digit; it may be wrong about digits inside of strings, which
- * costs time and nothing else.
+ * Whether the text has an integer that JavaScript numbers cannot hold exactly. It looks at three
+ * bytes in 14, and closer where all of them are digits; it may be wrong about digits inside of
+ * strings, which costs time and nothing else.
  */
 function hasLongInteger(bytes: Uint8Array): boolean {
-  for (let i = SURE_DIGITS; i < bytes.length; i += SURE_DIGITS + 1) {
-    if (!isDigit(bytes[i])) continue;
+  for (let i = STRIDE - 1; i < bytes.length - 2; i += STRIDE) {
+    if (!areDigits(bytes[i], bytes[i + 1], bytes[i + 2])) continue;
     let start = i;
     while (start > 0 && isDigit(bytes[start - 1])) start--;
-    let end = i + 1;
+    // Most numbers are shorter.
+    if (!isDigit(bytes[start + SURE_DIGITS])) continue;
+    let end = i;
     while (end < bytes.length && isDigit(bytes[end])) end++;
     if (
       end - start > SURE_DIGITS && isInteger(bytes[start - 1], bytes[end]) &&
       !isNumber(fromBytes(bytes.subarray(start, end)))
     ) return true;
-    // The next byte to look at stays one of every 16.
-    while (i + SURE_DIGITS + 1 < end) i += SURE_DIGITS + 1;
+    // The next bytes to look at stay three of every 14.
+    while (i + STRIDE < end) i += STRIDE;
   }
   return false;
+}
+
+/**
+ * Whether three bytes are digits, or one of the six characters behind the digits: without a branch
+ * for each byte, which the processor would guess wrongly at every fourth of a text with numbers.
+ */
+function areDigits(a: number, b: number, c: number): boolean {
+  return (a & b & c & 0x30) === 0x30 && ((a | b | c) & 0xc0) === 0;
 }
 
 /**
