@@ -764,14 +764,19 @@ export class Handle implements AsyncDisposable {
   /** The values of many keys in their order, `undefined` where absent. */
   async getMany(texts: string[]): Promise<unknown[]> {
     return await this.onKeys("getMany", texts, "read", async (store) => {
+      const isWatched = this.watch.wants("hit") || this.watch.wants("miss");
       const values: unknown[] = [];
       for (const group of groupsOf(texts, BATCH)) {
         for (const entry of await store.getValues(group)) {
           const text = texts[values.length];
-          values.push(entry && await this.read(entry, text));
+          const value = entry && this.read(entry, text);
+          // Most are there at once; to wait for each nevertheless would show in the time of a batch.
+          values.push(value instanceof Promise ? await value : value);
           if (entry) this.stats.hits++;
           else this.stats.misses++;
-          this.watch.looked(entry ? "hit" : "miss", text, undefined, entry?.value.length);
+          if (isWatched) {
+            this.watch.looked(entry ? "hit" : "miss", text, undefined, entry?.value.length);
+          }
         }
       }
       return values;
@@ -1104,22 +1109,34 @@ export class Handle implements AsyncDisposable {
   ): Promise<void> {
     const entries: [string, NewEntry][] = [];
     let size = 0;
+    // Looked at once for all that is there at once, as looking takes longer than the rest.
+    const clock = () => {
+      const timestamp = Date.now();
+      return { timestamp, expiresAt: deadline(times, this.options.ttl, timestamp) };
+    };
+    let time = clock();
     const flush = async () => {
       const batch = entries.splice(0);
       await store.setMany(batch);
       if (hasRuns()) { for (const [text] of batch) overtakeRuns(this.place, text); }
       this.stats.sets += batch.length;
-      for (const [text, { value }] of batch) this.watch.stored(text, value.length);
+      if (this.watch.wants("set")) {
+        for (const [text, { value }] of batch) this.watch.stored(text, value.length);
+      }
       size = 0;
+      time = clock();
     };
     for (const [text, encoding] of pairs) {
       this.refuseInModify(text, "set entry inside the modify of its key");
+      let value = encoding as Uint8Array;
       // Most are there at once; to wait for each nevertheless would show in the time of a batch.
-      const value = encoding instanceof Promise ? await encoding : encoding;
+      if (encoding instanceof Promise) {
+        value = await encoding;
+        time = clock();
+      }
       const own = sizeOf([text, value]);
       if (entries.length === BATCH || entries.length > 0 && size + own > BATCH_BYTES) await flush();
-      const timestamp = Date.now();
-      const expiresAt = deadline(times, this.options.ttl, timestamp);
+      const { timestamp, expiresAt } = time;
       entries.push([text, { value: withTags(value, tags), expiresAt, timestamp }]);
       size += own;
     }

@@ -80,6 +80,14 @@ class MemoryEngine implements Engine {
     return item;
   }
 
+  getMany(keys: string[]): (Entry | undefined)[] {
+    return keys.map((key) => this.get(key));
+  }
+
+  setMany(pairs: [string, NewEntry][]): void {
+    for (const [key, entry] of pairs) this.set(key, entry);
+  }
+
   has(key: string): boolean {
     return this.#store.live(key) !== undefined;
   }
