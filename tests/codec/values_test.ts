@@ -295,6 +295,11 @@ Deno.test("integers that are no numbers are read as exact bigints, wherever they
   assertEquals(await read(`{"1152921504606846976":[1152921504606846976]}`), {
     "1152921504606846976": [2n ** 60n],
   });
+  // Ids of digits alone stay strings, beside integers that do not.
+  assertEquals(await read(`{"id":"1152921504606846976","of":-1152921504606846976}`), {
+    id: "1152921504606846976",
+    of: -(2n ** 60n),
+  });
   for (let shift = 0; shift < 40; shift++) {
     assertEquals(await read(`[${" ".repeat(shift)}12345678901234567]`), [12345678901234567n]);
     // As short as one can be, behind and before numbers that are near its length.
