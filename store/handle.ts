@@ -352,7 +352,7 @@ export class Handle implements AsyncDisposable {
     dbname: string,
     hasNear = false,
     keepsAbsence = false,
-    around = (store: Store) => store,
+    around: (store: Store) => Awaitable<Store> = (store) => store,
   ): Promise<Store> {
     // What goes on after the stash has been closed would open it for nobody to close.
     if (this.#isClosed) this.#refuse("open");
@@ -1225,7 +1225,7 @@ export class Handle implements AsyncDisposable {
     findTelemetry();
     const near = { keepsAbsence: false, counts: this.#near, report: this.#reportNear };
     const plain = await openStore(options, options.dbname, { onDrop: this.#dropped, near });
-    const { store, latest } = decorated(plain, options, this);
+    const { store, latest } = await decorated(plain, options, this);
     if (options.clear) {
       try {
         await this.#clear(store, false);
