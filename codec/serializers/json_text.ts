@@ -36,13 +36,12 @@ export function richText(value: unknown): string {
  * @throws {DecodeError} When the text is damaged.
  */
 export function deserializeJson(bytes: Uint8Array): unknown {
-  let value: unknown;
   try {
     const text = fromBytes(bytes);
-    value = hasLongInteger(bytes) ? parseWithSource(text, exactInteger) : JSON.parse(text);
-    if (text.startsWith(`{"${RICH}":`) && looksRich(value as object)) {
-      return fromTree((value as { [RICH]: unknown })[RICH]);
-    }
+    return fromParsed(
+      text,
+      hasLongInteger(bytes) ? parseWithSource(text, exactInteger) : JSON.parse(text),
+    );
   } catch (cause) {
     if (cause instanceof DecodeError && cause.kind !== "foreign") throw cause;
     // What begins as an object, list or string hardly is anything else; other text may be
@@ -53,7 +52,18 @@ export function deserializeJson(bytes: Uint8Array): unknown {
       : "Cannot decode value: its JSON text is damaged";
     throw new DecodeError(message, { cause, kind });
   }
-  return value;
+}
+
+/** The same of text that was written here: it has no integers that are no numbers. */
+export function deserializeText(text: string): unknown {
+  return fromParsed(text, JSON.parse(text));
+}
+
+/** The parsed value, or what the tagged tree stands for that it is. */
+function fromParsed(text: string, value: unknown): unknown {
+  return text.startsWith(`{"${RICH}":`) && looksRich(value as object)
+    ? fromTree((value as { [RICH]: unknown })[RICH])
+    : value;
 }
 
 /**
