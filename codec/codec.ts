@@ -9,10 +9,11 @@ import {
   type SerializerName,
   type ValueFormat,
 } from "./format.ts";
-import { maxValueBytesOf, type ReadLimits } from "./limits.ts";
+import { checkLength, maxValueBytesOf, type ReadLimits } from "./limits.ts";
 import { b64Of, compressionOf, formatOf } from "./options.ts";
 import { Foreign, pack, unpack } from "./pack.ts";
 import { Serializer } from "./serializer.ts";
+import { deserializeText } from "./serializers/json_text.ts";
 import { deserializeContent } from "./serializers/mod.ts";
 
 /** How values become stored bytes. */
@@ -100,6 +101,27 @@ export class Codec {
     return content instanceof Promise
       ? content.then((content) => pack(content, this.#compression, this.b64))
       : pack(content, this.#compression, this.b64);
+  }
+
+  /**
+   * The text whose UTF-8 `encode` gives, for engines that keep text; `undefined` where the bytes are
+   * no mere JSON.
+   *
+   * @throws {TypeError} When a part of the value cannot be serialized; it names the part.
+   */
+  encodeText(value: unknown): string | undefined {
+    return this.#compression === undefined && !this.b64 ? this.#format.text?.(value) : undefined;
+  }
+
+  /**
+   * The value of what `encodeText` gave.
+   *
+   * @throws {DecodeError} When it holds more than `maxValueBytes`, or names a class that is not
+   * known.
+   */
+  decodeText(text: string): unknown {
+    checkLength("text", text.length, this.#limits);
+    return deserializeText(text);
   }
 
   /**

@@ -14,6 +14,8 @@ export type CompressorName = "zstd" | "lz4" | "gzip" | "zlib" | "brotli";
 export interface ValueFormat {
   readonly name: string;
   serialize(value: unknown): Awaitable<Uint8Array>;
+  /** The text whose UTF-8 `serialize` gives, of a value of which it gives text. */
+  text?(value: unknown): string | undefined;
   /** Gets bytes whose beginning says that they are of this format. */
   deserialize(bytes: Uint8Array): Awaitable<unknown>;
 }

@@ -13,6 +13,18 @@ export function toBytes(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
+/** The longest text that `isAscii` looks at, characters. */
+export const LONGEST_ASCII = 131_072;
+
+let scratch: Uint8Array<ArrayBuffer> | undefined;
+
+/** Whether all characters of a text, which is no longer than `LONGEST_ASCII`, are ASCII. */
+export function isAscii(text: string): boolean {
+  // By encoding it: ten times as fast as a regular expression.
+  const { read, written } = encoder.encodeInto(text, scratch ??= new Uint8Array(LONGEST_ASCII));
+  return read === text.length && written === text.length;
+}
+
 /**
  * The text of UTF-8 bytes.
  *

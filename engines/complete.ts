@@ -26,9 +26,22 @@ import { Tally, utf8Length } from "./tally.ts";
  * An engine with every method, none of which takes a prefix but `keys` and `entries`: what a stash
  * works on. Decorators are stores, too.
  */
-export interface Store
-  extends
-    Required<Omit<Engine, "explain" | "watchDrops" | "size" | "clear" | "prune" | "byteSize">> {
+export interface Store extends
+  Required<
+    Omit<
+      Engine,
+      | "explain"
+      | "watchDrops"
+      | "size"
+      | "clear"
+      | "prune"
+      | "byteSize"
+      | "getText"
+      | "setText"
+    >
+  > {
+  /** The store of the same entries by their texts, where the engine keeps texts. */
+  readonly texts?: Texts;
   /** How many live entries there are. */
   size(): Awaitable<number>;
   /** Removes all entries, with `deep` also those of nested stores. */
@@ -42,6 +55,9 @@ export interface Store
   /** A guard on an entry of this store, as its engine knows it: without what stands around that. */
   guardOn(key: string, expected: Entry): Guard;
 }
+
+/** What keeps texts. */
+export type Texts = Required<Pick<Engine, "getText" | "setText">>;
 
 /**
  * Told of a write that has ended.
@@ -263,6 +279,34 @@ export class CompleteEngine implements Store {
         });
       }
       if (this.#writes !== undefined) this.#ended(end, key, true, [entry]);
+    } catch (error) {
+      end?.(true);
+      throw this.#worded(error, "set", key);
+    }
+  }
+
+  get texts(): Texts | undefined {
+    const { getText, setText } = this.#engine;
+    return getText === undefined || setText === undefined ? undefined : this;
+  }
+
+  /** Only where `texts` gives this store. */
+  getText(key: string): string | undefined {
+    try {
+      if (!this.#isOpen) throw notOpen(this.#engine);
+      return this.#engine.getText!(this.#prefix + key);
+    } catch (error) {
+      throw this.#worded(error, "get", key);
+    }
+  }
+
+  /** Likewise. */
+  setText(key: string, text: string, times: Omit<NewEntry, "value" | "tag">): void {
+    const end = this.#writes?.begin(key);
+    try {
+      if (!this.#isOpen) throw notOpen(this.#engine);
+      this.#engine.setText!(this.#prefix + key, text, times);
+      if (this.#writes !== undefined) this.#ended(end, key, true);
     } catch (error) {
       end?.(true);
       throw this.#worded(error, "set", key);

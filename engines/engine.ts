@@ -310,6 +310,17 @@ export interface Engine {
    * them. Default: `get`.
    */
   getValue?(key: string): Awaitable<EntryValue | undefined>;
+  /**
+   * The value as the text that `setText` was given, where it is kept as such; `undefined` where it
+   * is not, or the entry is absent: then `getValue` is asked. Only with `setText`, for engines that
+   * keep texts in memory.
+   */
+  getText?(key: string): string | undefined;
+  /**
+   * As `set` of the text in UTF-8. All other methods give its bytes. Only with `getText`: to make
+   * the bytes, and a text of them again, takes longer than to keep the text.
+   */
+  setText?(key: string, text: string, times: Omit<NewEntry, "value" | "tag">): void;
   /** As `getMany`, for who wants the values alone. Default: `getMany`. */
   getValues?(keys: string[]): Awaitable<(EntryValue | undefined)[]>;
   /**

@@ -32,6 +32,7 @@ export {
   complete,
   type CompleteOptions,
   type Store,
+  type Texts,
   type WriteEnd,
   type WriteWatch,
 } from "./complete.ts";

@@ -5,8 +5,7 @@ import { memoryPath, sharedPath, storePath } from "./paths.ts";
 import { sourceOf } from "../platform/library.ts";
 import { postgresPath } from "./postgres/address.ts";
 import { redisPath } from "./redis/address.ts";
-import { shelve } from "./shelve/mod.ts";
-import { shelvePath } from "./shelve/place.ts";
+import { shelvePath } from "./shelve/address.ts";
 
 /** The names of the built-in engines. */
 export type EngineName =
@@ -33,10 +32,9 @@ interface EngineFacts {
 }
 
 /**
- * How engines reach a program. memory and shelve have no third-party code and need no files: they
- * are in every program's graph. Those without npm packages are there by a literal `import()`, so
- * that a program that was cached, bundled or vendored has them, and are run only when they are
- * opened. Those with npm packages have a computed address: a literal `import("./lmdb/mod.ts")`
+ * How engines reach a program. memory needs nothing, and is loaded with every program. Those without
+ * npm packages are in every program's graph by a literal `import()`, so that a program that was
+ * cached, bundled or vendored has them, and are run only when they are opened. Those with npm packages have a computed address: a literal `import("./lmdb/mod.ts")`
  * would bring 24 MB of npm packages into every program's graph. A program that imports the factory
  * of `./engines/lmdb` itself has it in its graph.
  */
@@ -52,7 +50,11 @@ const ENGINES: Record<EngineName, EngineFacts> = {
     path: (location, options) => sharedPath("sqlite.db", location, options),
     load: async () => (await import("./sqlite/mod.ts")).sqlite,
   },
-  shelve: { keepsFiles: true, path: shelvePath, load: () => shelve },
+  shelve: {
+    keepsFiles: true,
+    path: shelvePath,
+    load: async () => (await import("./shelve/mod.ts")).shelve,
+  },
   redis: { keepsFiles: false, path: redisPath, load: () => loadByAddress("redis") },
   pickledb: {
     keepsFiles: true,

@@ -3,7 +3,6 @@
  * `…Sync` function, what may take long by one that returns a promise. What isn't here is the same
  * on all runtimes: `node:fs` has it.
  */
-import { rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorCode, isNotFound } from "./errors.ts";
 import { os } from "./system.ts";
@@ -183,12 +182,25 @@ export function removeSync(path: string): void {
 }
 
 /**
+ * Whether something is at the path, as far as that can be seen. Not by `node:fs`, which takes 20 ms
+ * to load.
+ */
+export function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * Removes a file that nobody needs any more, if that can be done: the error that led to it says more
  * than that it can't.
  */
 export function discard(path: string): void {
   try {
-    rmSync(path, { force: true });
+    Deno.removeSync(path);
   } catch {
     // Whoever comes next finds it.
   }

@@ -1,7 +1,7 @@
 /** The command line's surroundings: its arguments, and what it reads from and writes to. */
-import process from "node:process";
 import type { Writable } from "node:stream";
 import { writeAll } from "./files.ts";
+import { nodeProcess } from "./system.ts";
 
 /** The arguments of the program. */
 export function programArguments(): string[] {
@@ -25,7 +25,7 @@ export function writeOutput(bytes: Uint8Array): Promise<void> {
 
 /** Where messages go, as libraries for terminals take it. */
 export function standardError(): Writable & { isTTY?: boolean } {
-  return process.stderr;
+  return nodeProcess().stderr;
 }
 
 /** Whether a person types what comes in. */
@@ -61,10 +61,10 @@ export function onEndingSignal(listener: (signal: EndingSignal) => void): Dispos
   const signals = (["SIGINT", "SIGTERM"] as const).map((signal) =>
     [signal, () => hear(signal)] as const
   );
-  for (const [signal, heard] of signals) process.on(signal, heard);
+  for (const [signal, heard] of signals) nodeProcess().on(signal, heard);
   return {
     [Symbol.dispose]() {
-      for (const [signal, heard] of signals) process.off(signal, heard);
+      for (const [signal, heard] of signals) nodeProcess().off(signal, heard);
     },
   };
 }

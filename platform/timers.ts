@@ -1,4 +1,4 @@
-import process from "node:process";
+import { nodeProcess } from "./system.ts";
 
 // As they are when the program starts: a test that puts fake timers in the global ones' place is
 // about its own time, and would wait for ever for a pause or a time limit of ours.
@@ -40,7 +40,7 @@ export function unrefTimer(timer: Timer): void {
  * once all other promises that are settled have been gone on with.
  */
 export function nextTick(action: () => void): void {
-  process.nextTick(action);
+  nodeProcess().nextTick(action);
 }
 
 /** What the work gives, unless it takes longer than so many ms: then it rejects with the error. */

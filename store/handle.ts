@@ -1,7 +1,8 @@
 import { join, sep as SEPARATOR } from "node:path";
 import { Codec } from "../codec/codec.ts";
 import { textPrefixes } from "../codec/key.ts";
-import type { Store } from "../engines/complete.ts";
+import { toBytes } from "../codec/text.ts";
+import type { Store, Texts } from "../engines/complete.ts";
 import { batches, each, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry, Usage } from "../engines/engine.ts";
 import { EngineError, unreadable } from "../engines/errors.ts";
@@ -87,6 +88,9 @@ export const ABSENT: unique symbol = Symbol("absent");
 /** What a value is read from. */
 type StoredValue = Pick<StoredEntry, "value" | "header" | "given">;
 
+/** What is stored of a value: a text where the engine keeps texts, else bytes. */
+type Content = Awaitable<string | Uint8Array>;
+
 /** What is not an option of the user's. */
 interface HandleSettings {
   kind?: "stash" | "function";
@@ -118,6 +122,8 @@ export class Handle implements AsyncDisposable {
   #latest: Store | undefined;
   /** The store as its engine has it. */
   #plain: Store | undefined;
+  /** The store by texts, where its engine keeps them and nothing that wants bytes is around it. */
+  #texts: Texts | undefined;
   #opening: Promise<Store> | undefined;
   /** Stores besides its own, by their dbnames. */
   readonly #others = new Map<string, Promise<Store>>();
@@ -352,7 +358,7 @@ export class Handle implements AsyncDisposable {
     dbname: string,
     hasNear = false,
     keepsAbsence = false,
-    around = (store: Store) => store,
+    around: (store: Store) => Awaitable<Store> = (store) => store,
   ): Promise<Store> {
     // What goes on after the stash has been closed would open it for nobody to close.
     if (this.#isClosed) this.#refuse("open");
@@ -494,6 +500,13 @@ export class Handle implements AsyncDisposable {
         if (ahead !== undefined) await ahead;
         if (this.#store === undefined) await this.#open();
       }
+      const kept = this.#texts?.getText(text);
+      if (kept !== undefined) {
+        const value = this.#decode(kept, text);
+        this.stats.hits++;
+        if (begin !== 0) this.watch.looked("hit", text, since(begin), kept.length);
+        return value;
+      }
       const found = this.#store!.getValue(text);
       if (found instanceof Promise) call ??= this.#order.enter(text, "read");
       const entry = found instanceof Promise ? await found : found;
@@ -558,7 +571,7 @@ export class Handle implements AsyncDisposable {
     const expiresAt = deadline(options, this.options.ttl, timestamp);
     const tags = checkTags(options?.tags);
     // Before anything is awaited: the caller may change the value once set has been called.
-    const encoding = this.codec.encode(value);
+    const encoding = this.#encode(value, tags);
     if (this.#closing !== undefined) {
       await encoding;
       this.#refuse("set");
@@ -577,17 +590,19 @@ export class Handle implements AsyncDisposable {
         if (ahead !== undefined) await ahead;
         if (this.#store === undefined) await this.#open();
       }
-      const bytes = withTags(isLater ? await encoding : encoding, tags);
+      const content = isLater ? await encoding : encoding;
       // The modify around it would find the entry changed, and run its function again, for ever.
       this.refuseInModify(text, "set entry inside the modify of its key");
-      const done = this.#store!.set(text, { value: bytes, expiresAt, timestamp });
+      const done = typeof content === "string"
+        ? this.#texts!.setText(text, content, { expiresAt, timestamp })
+        : this.#store!.set(text, { value: withTags(content, tags), expiresAt, timestamp });
       if (done instanceof Promise) {
         call ??= this.#order.enter(text, "write");
         await done;
       }
       if (hasRuns()) overtakeRuns(this.place, text);
       this.stats.sets++;
-      if (begin !== 0) this.watch.stored(text, bytes.length, begin);
+      if (begin !== 0) this.watch.stored(text, content.length, begin);
     } catch (thrown) {
       if (begin !== 0) this.watch.count("set", begin, { thrown });
       throw thrown;
@@ -764,17 +779,41 @@ export class Handle implements AsyncDisposable {
   /** The values of many keys in their order, `undefined` where absent. */
   async getMany(texts: string[]): Promise<unknown[]> {
     return await this.onKeys("getMany", texts, "read", async (store) => {
+      const isWatched = this.watch.wants("hit") || this.watch.wants("miss");
       const values: unknown[] = [];
       for (const group of groupsOf(texts, BATCH)) {
-        for (const entry of await store.getValues(group)) {
+        for (const entry of await this.#contentsOf(store, group)) {
           const text = texts[values.length];
-          values.push(entry && await this.read(entry, text));
+          const value = typeof entry === "string"
+            ? this.#decode(entry, text)
+            : entry && this.read(entry, text);
+          // Most are there at once; to wait for each nevertheless would show in the time of a batch.
+          values.push(value instanceof Promise ? await value : value);
           if (entry) this.stats.hits++;
           else this.stats.misses++;
-          this.watch.looked(entry ? "hit" : "miss", text, undefined, entry?.value.length);
+          if (isWatched) {
+            const bytes = typeof entry === "string" ? entry.length : entry?.value.length;
+            this.watch.looked(entry ? "hit" : "miss", text, undefined, bytes);
+          }
         }
       }
       return values;
+    });
+  }
+
+  /** What is under the keys: texts, where they are kept as such, and the values of entries. */
+  #contentsOf(
+    store: Store,
+    keys: string[],
+  ): Awaitable<readonly (string | EntryValue | undefined)[]> {
+    const texts = this.#texts;
+    if (texts === undefined) return store.getValues(keys);
+    const contents = keys.map((key): string | EntryValue | undefined => texts.getText(key));
+    const others = keys.filter((_, i) => contents[i] === undefined);
+    if (others.length === 0) return contents;
+    return whenReady(store.getValues(others), (found) => {
+      let next = 0;
+      return contents.map((content) => content ?? found[next++]);
     });
   }
 
@@ -785,7 +824,9 @@ export class Handle implements AsyncDisposable {
   async setMany(source: TextPairs, options?: SetOptions): Promise<void> {
     const checked = checkSetOptions(options);
     if ("snapshot" in source) {
-      const pairs = source.snapshot.map((pair) => this.#encoded(pair));
+      const pairs = source.snapshot.map(([text, value]): [string, Content] => {
+        return [text, handled(this.#encode(value, checked.tags))];
+      });
       const texts = pairs.map(([text]) => text);
       await this.onKeys(
         "setMany",
@@ -853,8 +894,9 @@ export class Handle implements AsyncDisposable {
       whenReady(this.#decode(entry, text), (value) => frozen.made(bytes, value));
   }
 
-  #decode(entry: StoredValue, text: string): Awaitable<unknown> {
+  #decode(entry: StoredValue | string, text: string): Awaitable<unknown> {
     try {
+      if (typeof entry === "string") return this.codec.decodeText(entry);
       const value = this.codec.decode(valueOf(entry));
       return value instanceof Promise
         ? value.catch((error) => {
@@ -1078,11 +1120,17 @@ export class Handle implements AsyncDisposable {
     this.watch.tell(why, text);
   };
 
+  /** What is stored of a value, as it is now. */
+  #encode(value: unknown, tags: readonly string[] | undefined): Content {
+    // Tags stand before the bytes.
+    const text = this.#texts === undefined || tags !== undefined
+      ? undefined
+      : this.codec.encodeText(value);
+    return text ?? this.codec.encode(value);
+  }
+
   #encoded([text, value]: readonly [string, unknown]): [string, Awaitable<Uint8Array>] {
-    const encoding = this.codec.encode(value);
-    // One that fails before it is its turn is told then.
-    if (encoding instanceof Promise) encoding.catch(() => undefined);
-    return [text, encoding];
+    return [text, handled(this.codec.encode(value))];
   }
 
   /** Pairs with encoded values: how many bytes one has is known only when it has been encoded. */
@@ -1104,31 +1152,45 @@ export class Handle implements AsyncDisposable {
   /** Stores pairs in batches of what an engine takes at once. */
   async #setPairs(
     store: Store,
-    pairs: readonly [string, Awaitable<Uint8Array>][],
+    pairs: readonly [string, Content][],
     { tags, ...times }: CheckedSetOptions,
   ): Promise<void> {
-    const entries: [string, NewEntry][] = [];
+    const batch: [string, string | Uint8Array][] = [];
     let size = 0;
+    // Looked at once for all that is there at once, as looking takes longer than the rest.
+    const clock = () => {
+      const timestamp = Date.now();
+      return { timestamp, expiresAt: deadline(times, this.options.ttl, timestamp) };
+    };
+    let time = clock();
     const flush = async () => {
-      const batch = entries.splice(0);
-      await store.setMany(batch);
+      const texts = batch.every(isText) ? this.#texts : undefined;
+      if (texts !== undefined) {
+        for (const [text, content] of batch) texts.setText(text, content as string, time);
+      } else {
+        await store.setMany(batch.map(([text, content]): [string, NewEntry] => {
+          const value = typeof content === "string" ? toBytes(content) : withTags(content, tags);
+          return [text, { value, ...time }];
+        }));
+      }
       if (hasRuns()) { for (const [text] of batch) overtakeRuns(this.place, text); }
       this.stats.sets += batch.length;
-      for (const [text, { value }] of batch) this.watch.stored(text, value.length);
-      size = 0;
+      if (this.watch.wants("set")) {
+        for (const [text, { length }] of batch) this.watch.stored(text, length);
+      }
+      batch.length = size = 0;
     };
     for (const [text, encoding] of pairs) {
       this.refuseInModify(text, "set entry inside the modify of its key");
       // Most are there at once; to wait for each nevertheless would show in the time of a batch.
-      const value = encoding instanceof Promise ? await encoding : encoding;
-      const own = sizeOf([text, value]);
-      if (entries.length === BATCH || entries.length > 0 && size + own > BATCH_BYTES) await flush();
-      const timestamp = Date.now();
-      const expiresAt = deadline(times, this.options.ttl, timestamp);
-      entries.push([text, { value: withTags(value, tags), expiresAt, timestamp }]);
+      const content = encoding instanceof Promise ? await encoding : encoding;
+      const own = sizeOf([text, content]);
+      if (batch.length === BATCH || batch.length > 0 && size + own > BATCH_BYTES) await flush();
+      if (batch.length === 0) time = clock();
+      batch.push([text, content]);
       size += own;
     }
-    if (entries.length > 0) await flush();
+    if (batch.length > 0) await flush();
   }
 
   /** Refuses what the function of a modify of the key, however indirectly, does to the same key. */
@@ -1213,7 +1275,7 @@ export class Handle implements AsyncDisposable {
     findTelemetry();
     const near = { keepsAbsence: false, counts: this.#near, report: this.#reportNear };
     const plain = await openStore(options, options.dbname, { onDrop: this.#dropped, near });
-    const { store, latest } = decorated(plain, options, this);
+    const { store, latest } = await decorated(plain, options, this);
     if (options.clear) {
       try {
         await this.#clear(store, false);
@@ -1224,6 +1286,9 @@ export class Handle implements AsyncDisposable {
     }
     this.#plain = plain;
     this.#latest = latest;
+    const wantsBytes = this.#frozen !== undefined || options.appendMode ||
+      options.maxEntries !== undefined || options.maxBytes !== undefined;
+    if (!wantsBytes) this.#texts = plain.texts;
     this.#store = store;
     return store;
   }
@@ -1287,6 +1352,16 @@ async function thoseThere(store: Store, texts: readonly string[]): Promise<strin
   return unique.filter((_, i) => isThere[i]);
 }
 
-function sizeOf([text, value]: readonly [string, Uint8Array]): number {
+/** One that fails before it is its turn is told then. */
+function handled<T>(work: Awaitable<T>): Awaitable<T> {
+  if (work instanceof Promise) work.catch(() => undefined);
+  return work;
+}
+
+function isText([, content]: readonly [string, string | Uint8Array]): boolean {
+  return typeof content === "string";
+}
+
+function sizeOf([text, value]: readonly [string, string | Uint8Array]): number {
   return text.length + value.length;
 }

@@ -54,8 +54,6 @@ export interface NearHolder extends NearLimits {
   report(error: unknown, key?: string): void;
 }
 
-const NO_ENTRY_BYTES = new Uint8Array(0);
-
 /** The near tier of one store. */
 export class NearTier implements Listener {
   readonly name: string;
@@ -224,7 +222,7 @@ export class NearTier implements Listener {
   ): NearEntry | undefined {
     const { maxEntries, maxBytes } = this.#limits;
     this.#drop(key);
-    const bytes = bytesOf(key, entry?.value ?? NO_ENTRY_BYTES);
+    const bytes = bytesOf(key, entry?.value.byteLength ?? 0);
     if (bytes > maxBytes || maxEntries === 0) return entry;
     const kept = entry && compact(entry);
     const item = { key, entry: kept, since, bytes, older: undefined, newer: undefined };

@@ -1,10 +1,9 @@
 /** Opening a store: the engine that the options name, and what stands around it. */
-import { existsSync } from "node:fs";
 import { complete, type CompleteOptions, type Store } from "../engines/complete.ts";
 import type { DropListener, Engine, EngineFactory, EngineLocation } from "../engines/engine.ts";
 import { engineError, messageOf } from "../engines/errors.ts";
 import { enginePath, loadEngine } from "../engines/registry.ts";
-import { Limited, type LimitedOptions } from "./limits.ts";
+import type { LimitedOptions } from "./limits.ts";
 import {
   builtInName,
   type CheckedOptions,
@@ -12,6 +11,7 @@ import {
   needsRootDir,
   RESERVED_DBNAMES,
 } from "./options.ts";
+import { isThere } from "../platform/files.ts";
 import { Near, type NearSettings } from "./near.ts";
 import { Writes } from "./near_tier.ts";
 import type { TagSpace } from "./tag_space.ts";
@@ -110,13 +110,13 @@ interface Owner {
  *
  * @returns `latest` has the latest version of each key only; it is the same without append mode.
  */
-export function decorated(
+export async function decorated(
   store: Store,
   options: CheckedOptions,
   owner: Owner,
-): { store: Store; latest: Store } {
+): Promise<{ store: Store; latest: Store }> {
   const find = (dbname: string) => owner.tagSpace(dbname);
-  const inner = limited(store, options, {
+  const inner = await limited(store, options, {
     outermost: () => outermost,
     evicted: (text, bytes) => owner.watch.tell("evict", text, { bytes }),
   });
@@ -132,14 +132,15 @@ export function decorated(
   return { store: outermost, latest };
 }
 
-/** The store with its limits around it, if it has any. */
-export function limited(
+/** The store with its limits around it, if it has any: only then is what they take loaded. */
+export async function limited(
   store: Store,
   options: CheckedOptions,
   around: Pick<LimitedOptions, "outermost" | "evicted">,
-): Store {
+): Promise<Store> {
   const { maxEntries = Infinity, maxBytes = Infinity, evict = "lru" } = options;
   if (maxEntries === Infinity && maxBytes === Infinity) return store;
+  const { Limited } = await import("./limits.ts");
   return new Limited(store, {
     maxEntries,
     maxBytes,
@@ -156,7 +157,7 @@ export function limited(
  */
 export function mayBeThere(options: CheckedOptions, dbname: string): boolean {
   if (builtInName(options.engine) === undefined || !needsRootDir(options)) return true;
-  return existsSync(storePathOf({ ...options, dbname }));
+  return isThere(storePathOf({ ...options, dbname }));
 }
 
 async function load(name: Parameters<typeof loadEngine>[0]): Promise<EngineFactory> {

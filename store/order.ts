@@ -24,6 +24,12 @@ export class Call {
   }
 }
 
+/** A call on many keys, and which they are. */
+interface Batch {
+  readonly keys: readonly string[];
+  readonly call: Call;
+}
+
 /** Several calls on a key: reads, and the write that they wait for until it has ended. */
 interface Reads {
   write: Call | undefined;
@@ -44,9 +50,15 @@ export class Order {
   readonly #last = new Map<string, Call | Reads>();
   /** The last call about all keys that has not ended; it waits for all before it. */
   #all: Call | undefined;
+  /**
+   * A call on many keys while it is the only one: its keys are entered when another call comes, as
+   * entering a hundred takes longer than reading them from memory.
+   */
+  #alone: Batch | undefined;
 
   /** Whether a call on this key would have to wait for none. */
   isFree(key: string, access: Access): boolean {
+    this.#enterAlone();
     if (this.#all !== undefined) return false;
     if (this.#last.size === 0) return true;
     const last = this.#last.get(key);
@@ -57,6 +69,7 @@ export class Order {
 
   /** Takes a place behind the calls on this key. */
   enter(key: string, access: Access): Call {
+    this.#enterAlone();
     const call = new Call(access);
     this.#add(key, call);
     return call;
@@ -64,6 +77,7 @@ export class Order {
 
   /** What a call on this key that is made now has to wait for, if anything. */
   ahead(key: string, access: Access): Promise<unknown> | undefined {
+    this.#enterAlone();
     const last = this.#last.get(key);
     if (last === undefined) return this.#all?.ended;
     if (last instanceof Call) {
@@ -86,25 +100,30 @@ export class Order {
     access: Access,
     body: () => T | Promise<T>,
   ): Promise<T> {
+    this.#enterAlone();
     const call = new Call(access);
     const ahead: Promise<unknown>[] = [];
-    const own = keys.length === 1 ? keys : new Set(keys);
-    for (const key of own) {
-      const before = this.ahead(key, access);
-      if (before !== undefined) ahead.push(before);
-      this.#add(key, call);
+    if (this.#last.size === 0 && this.#all === undefined) this.#alone = { keys, call };
+    else {
+      for (const key of new Set(keys)) {
+        const before = this.ahead(key, access);
+        if (before !== undefined) ahead.push(before);
+        this.#add(key, call);
+      }
     }
     try {
       if (ahead.length > 0) await Promise.all(ahead);
       return await body();
     } finally {
-      for (const key of own) this.#remove(key, call);
+      if (this.#alone?.call === call) this.#alone = undefined;
+      else for (const key of new Set(keys)) this.#remove(key, call);
       call.end();
     }
   }
 
   /** Runs `body` in the place of a call about all keys. */
   async onAll<T>(body: () => T | Promise<T>): Promise<T> {
+    this.#enterAlone();
     const ahead = [...this.#last.values()].flatMap((last) =>
       last instanceof Call ? [last.ended] : endsOf(last)
     );
@@ -119,6 +138,14 @@ export class Order {
       if (this.#all === call) this.#all = undefined;
       call.end();
     }
+  }
+
+  /** Another call comes: what is under way has to be told apart by its keys. */
+  #enterAlone(): void {
+    if (this.#alone === undefined) return;
+    const { keys, call } = this.#alone;
+    this.#alone = undefined;
+    for (const key of new Set(keys)) this.#add(key, call);
   }
 
   #add(key: string, call: Call): void {

@@ -4,7 +4,7 @@
  * nothing; while nobody does, nothing is made and no clock is read.
  */
 import { safeDecodeKey, showKey } from "../engines/errors.ts";
-import { builtinModule } from "../platform/system.ts";
+import { channel } from "../platform/system.ts";
 import { now } from "../platform/timers.ts";
 import {
   EVENT_TYPES,
@@ -33,13 +33,12 @@ interface Channel {
 
 /**
  * The channels, from the first operation of this process on: who subscribed before or does later is
- * told. The module takes 2 ms to load, unless a subscriber has loaded it already.
+ * told.
  */
 let channels: Record<StashEventType, Channel> | undefined;
 
 function openChannels(): Record<StashEventType, Channel> {
   findTelemetry();
-  const { channel } = builtinModule("node:diagnostics_channel");
   const opened = EVENT_TYPES.map((type) => [type, channel(`hashstash:${type}`)]);
   return Object.fromEntries(opened) as Record<StashEventType, Channel>;
 }

@@ -11,14 +11,24 @@ export const hashstash: ValueFormat = {
   name: "hashstash",
   serialize: (value) => {
     try {
-      if (isBytes(value)) return serializeBytes(value);
-      return toBytes(isPlain(value) ? JSON.stringify(value) : richText(value));
+      return isBytes(value) ? serializeBytes(value) : toBytes(textOf(value));
+    } catch (error) {
+      throw refusalError("Cannot serialize value", error);
+    }
+  },
+  text: (value) => {
+    try {
+      return isBytes(value) ? undefined : textOf(value);
     } catch (error) {
       throw refusalError("Cannot serialize value", error);
     }
   },
   deserialize: deserializeJson,
 };
+
+function textOf(value: unknown): string {
+  return isPlain(value) ? JSON.stringify(value) : richText(value);
+}
 
 /**
  * What the value is now, in objects of its own: it was `value` when this was called, whatever

@@ -21,15 +21,18 @@ import { deserializeJson, richText } from "./json_text.ts";
  */
 export const json: ValueFormat = {
   name: "json",
-  serialize: (value) => {
-    try {
-      return toBytes(isPlain(value) ? JSON.stringify(value) : strictText(value));
-    } catch (error) {
-      throw refusalError("Cannot serialize value as JSON", error);
-    }
-  },
+  serialize: (value) => toBytes(textOf(value)),
+  text: textOf,
   deserialize: deserializeJson,
 };
+
+function textOf(value: unknown): string {
+  try {
+    return isPlain(value) ? JSON.stringify(value) : strictText(value);
+  } catch (error) {
+    throw refusalError("Cannot serialize value as JSON", error);
+  }
+}
 
 function strictText(value: unknown): string {
   const text = new StrictWriter().write(value);

@@ -4,18 +4,20 @@ import { refuseInheritedToJson } from "../refusal.ts";
 import { fromBytes } from "../text.ts";
 import { fromTree, toTree } from "../tree.ts";
 
-const [ZERO, NINE, DOT, MINUS, PLUS, UPPER_E, LOWER_E] = Array.from(
-  "09.-+Ee",
-  (c) => c.charCodeAt(0),
-);
+const [ZERO, NINE, MINUS] = codes("09-");
 /**
  * `JSON.parse` with the third argument of its reviver, which TypeScript's library does not know
  * yet.
  */
 const parseWithSource = JSON.parse as (text: string, reviver: typeof exactInteger) => unknown;
-const STARTS = Array.from('[{"', (c) => c.charCodeAt(0));
+const STARTS = codes('[{"');
+/** What a number can stand behind, and before. */
+const BEFORE = codes("[,:- \n\r\t");
+const AFTER = codes(",]} \n\r\t");
 /** JavaScript prints integers of up to 15 digits exactly. */
 const SURE_DIGITS = 15;
+/** Any 16 digits in a row have three together that begin at a multiple of it, less one. */
+const STRIDE = 14;
 
 /**
  * The text of a tagged tree.
@@ -34,13 +36,12 @@ export function richText(value: unknown): string {
  * @throws {DecodeError} When the text is damaged.
  */
 export function deserializeJson(bytes: Uint8Array): unknown {
-  let value: unknown;
   try {
     const text = fromBytes(bytes);
-    value = hasLongInteger(bytes) ? parseWithSource(text, exactInteger) : JSON.parse(text);
-    if (text.startsWith(`{"${RICH}":`) && looksRich(value as object)) {
-      return fromTree((value as { [RICH]: unknown })[RICH]);
-    }
+    return fromParsed(
+      text,
+      hasLongInteger(bytes) ? parseWithSource(text, exactInteger) : JSON.parse(text),
+    );
   } catch (cause) {
     if (cause instanceof DecodeError && cause.kind !== "foreign") throw cause;
     // What begins as an object, list or string hardly is anything else; other text may be
@@ -51,37 +52,60 @@ export function deserializeJson(bytes: Uint8Array): unknown {
       : "Cannot decode value: its JSON text is damaged";
     throw new DecodeError(message, { cause, kind });
   }
-  return value;
+}
+
+/** The same of text that was written here: it has no integers that are no numbers. */
+export function deserializeText(text: string): unknown {
+  return fromParsed(text, JSON.parse(text));
+}
+
+/** The parsed value, or what the tagged tree stands for that it is. */
+function fromParsed(text: string, value: unknown): unknown {
+  return text.startsWith(`{"${RICH}":`) && looksRich(value as object)
+    ? fromTree((value as { [RICH]: unknown })[RICH])
+    : value;
 }
 
 /**
- * Whether the text has an integer that JavaScript numbers cannot hold exactly. It looks at one byte
- * in 16, and closer where that is a digit; it may be wrong about digits inside of strings, which
- * costs time and nothing else.
+ * Whether the text has an integer that JavaScript numbers cannot hold exactly. It looks at three
+ * bytes in 14, and closer where all of them are digits; it may be wrong about digits inside of
+ * strings, which costs time and nothing else.
  */
 function hasLongInteger(bytes: Uint8Array): boolean {
-  for (let i = SURE_DIGITS; i < bytes.length; i += SURE_DIGITS + 1) {
-    if (!isDigit(bytes[i])) continue;
+  for (let i = STRIDE - 1; i < bytes.length - 2; i += STRIDE) {
+    if (!areDigits(bytes[i], bytes[i + 1], bytes[i + 2])) continue;
     let start = i;
     while (start > 0 && isDigit(bytes[start - 1])) start--;
-    let end = i + 1;
+    // Most numbers are shorter.
+    if (!isDigit(bytes[start + SURE_DIGITS])) continue;
+    let end = i;
     while (end < bytes.length && isDigit(bytes[end])) end++;
     if (
       end - start > SURE_DIGITS && isInteger(bytes[start - 1], bytes[end]) &&
       !isNumber(fromBytes(bytes.subarray(start, end)))
     ) return true;
-    // The next byte to look at stays one of every 16.
-    while (i + SURE_DIGITS + 1 < end) i += SURE_DIGITS + 1;
+    // The next bytes to look at stay three of every 14.
+    while (i + STRIDE < end) i += STRIDE;
   }
   return false;
 }
 
 /**
- * Whether digits between these bytes are an integer, and no part of a fraction or of an exponent.
+ * Whether three bytes are digits, or one of the six characters behind the digits: without a branch
+ * for each byte, which the processor would guess wrongly at every fourth of a text with numbers.
+ */
+function areDigits(a: number, b: number, c: number): boolean {
+  return (a & b & c & 0x30) === 0x30 && ((a | b | c) & 0xc0) === 0;
+}
+
+/**
+ * Whether digits between these bytes can be a JSON integer: no fraction, no exponent, and no whole
+ * string, as the ids of many services are. To parse for the sake of such a string costs ten times
+ * as much.
  */
 function isInteger(before: number | undefined, after: number | undefined): boolean {
-  return before !== DOT && before !== PLUS && before !== LOWER_E && before !== UPPER_E &&
-    after !== DOT && after !== LOWER_E && after !== UPPER_E;
+  return (before === undefined || BEFORE.includes(before)) &&
+    (after === undefined || AFTER.includes(after));
 }
 
 function isDigit(byte: number): boolean {
@@ -97,4 +121,8 @@ function exactInteger(_name: string, value: unknown, { source }: { source: strin
   if (typeof value !== "number" || source.length <= SURE_DIGITS) return value;
   const digits = source.charCodeAt(0) === MINUS ? source.slice(1) : source;
   return /^\d+$/.test(digits) && !isNumber(digits) ? BigInt(source) : value;
+}
+
+function codes(characters: string): number[] {
+  return Array.from(characters, (character) => character.charCodeAt(0));
 }

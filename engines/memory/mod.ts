@@ -14,12 +14,13 @@ import type {
 } from "../engine.ts";
 import { builtIn } from "../built_in.ts";
 import type { MemoryEngineOptions } from "../engine_options.ts";
+import { toBytes } from "../../codec/text.ts";
 import { isExpired } from "../expiry.ts";
 import { guardStore } from "../guard.ts";
 import { nameInside } from "../nested.ts";
 import { checkOptionNames, type EngineOptions, integerOption } from "../options.ts";
 import { memoryPath } from "../paths.ts";
-import { bytesOf, MemoryStore } from "./store.ts";
+import { bytesOf, type Item, MemoryStore } from "./store.ts";
 
 /** The stores of this process: by root and name, then by dbname. */
 const STORES = new Map<string, Map<string, MemoryStore>>();
@@ -69,15 +70,20 @@ class MemoryEngine implements Engine {
   }
 
   get(key: string): Entry | undefined {
-    const item = this.#store.items.get(key);
-    if (item === undefined) return undefined;
-    if (isExpired(item)) {
-      this.#store.remove(item);
-      this.#onDrop?.(key, "expire");
-      return undefined;
-    }
-    this.#store.use(item);
-    return item;
+    const item = this.#use(key);
+    return item && this.#store.entryOf(item);
+  }
+
+  getText(key: string): string | undefined {
+    return this.#use(key)?.text;
+  }
+
+  getMany(keys: string[]): (Entry | undefined)[] {
+    return keys.map((key) => this.get(key));
+  }
+
+  setMany(pairs: [string, NewEntry][]): void {
+    for (const [key, entry] of pairs) this.set(key, entry);
   }
 
   has(key: string): boolean {
@@ -85,8 +91,15 @@ class MemoryEngine implements Engine {
   }
 
   set(key: string, entry: NewEntry): void {
-    this.#refuseTooLarge(key, entry.value);
+    this.#refuseTooLarge(key, entry.value.byteLength);
     this.#store.put(key, entry, this.#onDrop);
+    this.#evict();
+  }
+
+  setText(key: string, text: string, times: Omit<NewEntry, "value">): void {
+    if (!this.#store.takesText(text)) return this.set(key, { value: toBytes(text), ...times });
+    this.#refuseTooLarge(key, text.length);
+    this.#store.put(key, { text, ...times }, this.#onDrop);
     this.#evict();
   }
 
@@ -118,7 +131,8 @@ class MemoryEngine implements Engine {
   }
 
   entries(prefix = ""): AsyncIterable<[string, Entry]> {
-    return this.#store.iterate(prefix, (item): [string, Entry] => [item.key, item]);
+    const entryOf = (item: Item): [string, Entry] => [item.key, this.#store.entryOf(item)];
+    return this.#store.iterate(prefix, entryOf);
   }
 
   size(): number {
@@ -150,10 +164,23 @@ class MemoryEngine implements Engine {
     }
   }
 
+  /** The entry, as the one that was used last. */
+  #use(key: string): Item | undefined {
+    const item = this.#store.items.get(key);
+    if (item === undefined) return undefined;
+    if (isExpired(item)) {
+      this.#store.remove(item);
+      this.#onDrop?.(key, "expire");
+      return undefined;
+    }
+    this.#store.use(item);
+    return item;
+  }
+
   /** Nothing would be left of the store, and it would not be kept either. */
-  #refuseTooLarge(key: string, value: Uint8Array): void {
+  #refuseTooLarge(key: string, length: number): void {
     if (this.#maxBytes === Infinity) return;
-    const bytes = bytesOf(key, value);
+    const bytes = bytesOf(key, length);
     if (bytes <= this.#maxBytes) return;
     throw new RangeError(
       `Cannot set entry in engine "memory": it takes ${bytes} bytes, and "maxBytes" is ` +

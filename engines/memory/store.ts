@@ -1,5 +1,6 @@
 import type { DropListener, Entry, NewEntry, StoreUsage } from "../engine.ts";
 import { Turns } from "../../platform/timers.ts";
+import { isAscii, LONGEST_ASCII, toBytes } from "../../codec/text.ts";
 import { isExpired } from "../expiry.ts";
 import { Tally, utf8Length } from "../tally.ts";
 import { type Used, UseOrder } from "../use_order.ts";
@@ -14,19 +15,32 @@ const OVERHEAD = 640;
 /** After how many entries of a listing it is seen whether others should have their turn. */
 const PAUSED = 64;
 
-/** What an entry takes in memory, bytes. */
-export function bytesOf(key: string, value: Uint8Array): number {
+/** What an entry with a value of so many bytes takes in memory, bytes. */
+export function bytesOf(key: string, length: number): number {
   // V8 keeps a text in one byte per character while all of them are Latin-1.
   const width = WIDE.test(key) ? 2 : 1;
-  return OVERHEAD + width * key.length + value.byteLength;
+  return OVERHEAD + width * key.length + length;
 }
 
 // deno-lint-ignore no-control-regex -- all that is outside of Latin-1, its control characters included
 const WIDE = /[^\x00-\xff]/;
 
+/**
+ * How many bytes of values the process may keep as texts. They are on JavaScript's heap, where bytes
+ * are not, and that ends at some gigabytes: beyond it, values are kept as bytes.
+ */
+const MOST_TEXTS = 256 * 2 ** 20;
+
+/** How many it still may. */
+let textsLeft = MOST_TEXTS;
+
 /** An entry as it is kept, and its place in the order of use. */
-export interface Item extends Entry, Used<Item> {
+export interface Item extends Omit<Entry, "value">, Used<Item> {
   readonly key: string;
+  /** Its value, if it is kept as bytes … */
+  value: Uint8Array | undefined;
+  /** … or as text, all of it ASCII. */
+  text: string | undefined;
   /**
    * When the key came into the map, as a count: an iteration ends where those after its start
    * begin.
@@ -43,12 +57,21 @@ export interface Item extends Entry, Used<Item> {
 let revisions = 0;
 let arrivals = 0;
 
+/** A value, as bytes or as text. */
+type Content = Pick<Item, "value" | "text">;
+
+function lengthOf({ value, text }: Content): number {
+  return value?.length ?? text?.length ?? 0;
+}
+
 /** One dbname's entries, shared by all handles on it. */
 export class MemoryStore {
   readonly items = new Map<string, Item>();
   handles = 0;
   /** What the entries take in memory. */
   bytes = 0;
+  /** How many bytes of values it keeps as texts. */
+  #texts = 0;
   /** Sets until the next look for expired entries. */
   #sets = 1_000;
   /** The earliest deadline, or earlier: nothing has expired before it. */
@@ -65,9 +88,23 @@ export class MemoryStore {
     this.#order.use(item);
   }
 
+  /** Whether a value is kept as text: others are bytes, which the reader of them gets. */
+  takesText(text: string): boolean {
+    return text.length <= LONGEST_ASCII && text.length <= textsLeft && isAscii(text);
+  }
+
+  /** The entry; one that was kept as text is kept as bytes from now on. */
+  entryOf(item: Item): Entry {
+    if (item.text !== undefined) {
+      item.value = toBytes(item.text);
+      this.#dropText(item);
+    }
+    return item as Entry;
+  }
+
   put(
     key: string,
-    { value, expiresAt, timestamp }: NewEntry,
+    { value, text, expiresAt, timestamp }: Omit<NewEntry, "value"> & Partial<Content>,
     onDrop?: DropListener,
   ): void {
     const old = this.items.get(key);
@@ -75,18 +112,25 @@ export class MemoryStore {
     const item: Item = {
       key,
       // A part of a larger buffer would keep all of it.
-      value: value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value),
+      value: value === undefined || value.byteLength === value.buffer.byteLength
+        ? value
+        : new Uint8Array(value),
+      text,
       expiresAt,
       timestamp,
       revision: ++revisions,
       arrival: old?.arrival ?? ++arrivals,
-      bytes: bytesOf(key, value),
+      bytes: bytesOf(key, lengthOf({ value, text })),
       older: undefined,
       newer: undefined,
     };
     this.items.set(key, item);
     this.#order.add(item);
     this.bytes += item.bytes;
+    if (text !== undefined) {
+      this.#texts += text.length;
+      textsLeft -= text.length;
+    }
     if (expiresAt !== undefined && expiresAt < this.#earliest) this.#earliest = expiresAt;
     // What nobody asks for again would stay for ever. As many sets as entries between two looks:
     // each set pays for one.
@@ -147,7 +191,7 @@ export class MemoryStore {
     let left = this.items.size;
     for (const item of this.items.values()) {
       if (left-- === 0) break;
-      if (!isExpired(item)) tally.add(utf8Length(item.key) + item.value.length, item.timestamp);
+      if (!isExpired(item)) tally.add(utf8Length(item.key) + lengthOf(item), item.timestamp);
       if (turns.due()) await turns.next();
     }
     return tally.usage;
@@ -174,6 +218,8 @@ export class MemoryStore {
   clear(): void {
     this.items.clear();
     this.bytes = 0;
+    textsLeft += this.#texts;
+    this.#texts = 0;
     this.#earliest = Infinity;
     this.#order.clear();
   }
@@ -181,5 +227,13 @@ export class MemoryStore {
   #forget(item: Item): void {
     this.#order.remove(item);
     this.bytes -= item.bytes;
+    this.#dropText(item);
+  }
+
+  #dropText(item: Item): void {
+    if (item.text === undefined) return;
+    this.#texts -= item.text.length;
+    textsLeft += item.text.length;
+    item.text = undefined;
   }
 }

@@ -34,7 +34,8 @@ import { checkStore } from "./check.ts";
 import type { Revision } from "./chunks.ts";
 import { isBusy, isDamage, type KvClient } from "./client.ts";
 import { keyId, StoreKeys } from "./format.ts";
-import { openPlace, type Place, placeOf } from "./place.ts";
+import { type Place, placeOf } from "./address.ts";
+import { openPlace } from "./place.ts";
 import { isLive, type KvGuard, KvStore, unpack } from "./store.ts";
 
 const ABSENT: Revision = { versionstamp: null };

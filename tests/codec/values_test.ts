@@ -295,8 +295,23 @@ Deno.test("integers that are no numbers are read as exact bigints, wherever they
   assertEquals(await read(`{"1152921504606846976":[1152921504606846976]}`), {
     "1152921504606846976": [2n ** 60n],
   });
+  // Ids of digits alone stay strings, beside integers that do not.
+  assertEquals(await read(`{"id":"1152921504606846976","of":-1152921504606846976}`), {
+    id: "1152921504606846976",
+    of: -(2n ** 60n),
+  });
   for (let shift = 0; shift < 40; shift++) {
     assertEquals(await read(`[${" ".repeat(shift)}12345678901234567]`), [12345678901234567n]);
+    // As short as one can be, behind and before numbers that are near its length.
+    assertEquals(await read(`[${" ".repeat(shift)}123456789012345,9007199254740993,1.2e10]`), [
+      123456789012345,
+      9007199254740993n,
+      1.2e10,
+    ]);
+    assertEquals(await read(`["12:34:56${" ".repeat(shift)}1;2",9007199254740993]`), [
+      `12:34:56${" ".repeat(shift)}1;2`,
+      9007199254740993n,
+    ]);
     assertEquals(await read(`["${" ".repeat(shift)}12345678901234567]"]`), [
       `${" ".repeat(shift)}12345678901234567]`,
     ]);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@
 import { outputOf } from "../../dev/run.ts";
 import { memory as createEngine } from "../../engines/memory/mod.ts";
 import type { Engine, Entry } from "../../engines/engine.ts";
+import { HashStash } from "../../mod.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { disposable } from "../support/bed.ts";
 import { entryOf, keysOf, textAt } from "../support/entries.ts";
@@ -207,4 +208,122 @@ Deno.test("memory: a listing leaves others their turns, and names each key once"
   assertEquals(new Set(found).size, found.length);
   assert(found.length <= count && found.length >= count - 100 * turns, `${found.length} keys`);
   engine.clear(true);
+});
+
+Deno.test("memory: what is kept as text is bytes for all who ask for an entry", async () => {
+  const engine = createEngine({ name: `memory_test_${++stores}`, dbname: "main" });
+  engine.open();
+  const set = (key: string, text: string) => engine.setText!(key, text, { timestamp: 7 });
+  const texts = { ascii: '["text"]', wide: '["é漢"]', long: JSON.stringify("x".repeat(200_000)) };
+  for (const [key, text] of Object.entries(texts)) set(key, text);
+  // What is no ASCII or long is bytes at once.
+  assertEquals(Object.keys(texts).map((key) => engine.getText!(key)), [
+    texts.ascii,
+    undefined,
+    undefined,
+  ]);
+  assertEquals(engine.getText!("absent"), undefined);
+
+  const decoder = new TextDecoder();
+  const ways: Record<string, () => Promise<Entry | undefined>> = {
+    get: async () => await engine.get("ascii"),
+    getMany: async () => (await engine.getMany!(["ascii"]))[0],
+    entries: async () => {
+      for await (const [key, entry] of engine.entries!()) if (key === "ascii") return entry;
+    },
+  };
+  for (const [way, read] of Object.entries(ways)) {
+    set("ascii", texts.ascii);
+    const bytes = engine.byteSize!();
+    const entry = await read();
+    assertEquals(decoder.decode({ ...entry! }.value), texts.ascii, way);
+    assertEquals(entry?.timestamp, 7, way);
+    assertEquals((await read())?.value, entry?.value, way);
+    assertEquals(engine.byteSize!(), bytes, way);
+    // A state is a state, as whatever it is kept.
+    assert(engine.compareAndSet("ascii", entry, entryOf("next")), way);
+    assertEquals(engine.getText!("ascii"), undefined, way);
+  }
+  set("ascii", texts.ascii);
+  assertEquals(engine.delete("ascii"), true);
+  engine.setText!("ascii", texts.ascii, { timestamp: 7, expiresAt: Date.now() - 1 });
+  assertEquals(engine.getText!("ascii"), undefined);
+  engine.clear();
+  assertEquals(engine.byteSize!(), 0);
+});
+
+Deno.test("memory: texts take a part of the heap, and what is more is bytes", async () => {
+  const engine = open();
+  const text = JSON.stringify("x".repeat(130_000));
+  const most = 256 * 2 ** 20;
+  const fill = () => {
+    let count = 0;
+    for (; engine.getText!(`k${count - 1}`) !== undefined || count === 0; count++) {
+      engine.setText!(`k${count}`, text, { timestamp: 0 });
+    }
+    return count - 1;
+  };
+  const count = fill();
+  assert(count > 0 && count * text.length <= most && (count + 1) * text.length > most - 1_000_000);
+  assertEquals((await engine.get(`k${count}`))?.value.length, text.length);
+  // What has gone makes room for others, be it by a delete, a set, a reader of bytes or a clear.
+  engine.delete("k0");
+  engine.set("k1", entryOf("bytes"));
+  await engine.get("k2");
+  for (const key of ["a", "b", "c", "d"]) engine.setText!(key, text, { timestamp: 0 });
+  assertEquals(["a", "b", "c"].map((key) => engine.getText!(key)), [text, text, text]);
+  assertEquals(engine.getText!("d"), undefined);
+  engine.clear();
+  assertEquals(fill(), count);
+  engine.clear();
+});
+
+Deno.test("memory: handles read each other's values, whatever they keep them as", async () => {
+  const name = `memory_test_${++stores}`;
+  await using text = new HashStash({ engine: "memory", name });
+  const others = [
+    { compress: "lz4" },
+    { b64: true },
+    { serializer: "v8" },
+    { serializer: "json" },
+    { near: true },
+    { frozen: true },
+    { maxEntries: 100 },
+    { ttl: 60_000 },
+  ] as const;
+  await text.open();
+  for (const options of others) {
+    await using other = new HashStash({ engine: "memory", name, ...options });
+    await other.open();
+    const value = { a: ["text", 1.5, -2], b: { c: null } };
+    for (const [writer, reader] of [[text, other], [other, text]]) {
+      await writer.set("key", value);
+      assertEquals(await reader.get("key"), value);
+      assertEquals(await reader.getMany(["key", "absent", "key"]), [value, undefined, value]);
+      assertEquals(await writer.getMany(["key"]), [value]);
+      await writer.set("key", "another", { tags: ["tag"] });
+      assertEquals(await reader.get("key"), "another");
+      assertEquals(await reader.invalidate({ tags: ["tag"] }), 1);
+      assertEquals(await writer.get("key"), undefined);
+      const list = [[1, value], [2, new Uint8Array([1])], [1, "é"], [3, new Date(0)]] as const;
+      await text.setMany(list);
+      assertEquals(await reader.getMany([1, 2, 3]), ["é", new Uint8Array([1]), new Date(0)]);
+      assertEquals((await Array.fromAsync(reader.values())).length, 3);
+      await reader.clear();
+    }
+  }
+});
+
+Deno.test("memory: a value is the one at the call of set, and each reader's own", async () => {
+  await using stash = new HashStash({ engine: "memory", name: `memory_test_${++stores}` });
+  await stash.open();
+  const value = { list: [1] };
+  const stored = stash.set("key", value);
+  value.list.push(2);
+  await stored;
+  const first = await stash.get("key") as typeof value;
+  first.list.push(3);
+  assertEquals(await stash.get("key"), { list: [1] });
+  await assertRejects(() => stash.set("key", () => 1), TypeError, "function");
+  assertEquals(await stash.get("key"), { list: [1] });
 });
