@@ -45,7 +45,7 @@ export const serve: Command = {
     const token = crypto.randomUUID();
     let server: Server;
     try {
-      server = serveHere(port, inspector(stash, { token, write }));
+      server = await serveHere(port, inspector(stash, { token, write }));
     } catch (error) {
       if (errorCode(error) !== "EADDRINUSE") throw error;
       warn(`hashstash serve: port ${port} is in use: pass another one, or none for a free one`);

@@ -1,5 +1,5 @@
 /** The commands that move entries: copy, export, import. */
-import { encodeBase64 } from "@std/encoding/base64";
+import { decodeBase64, encodeBase64 } from "../platform/base64.ts";
 import { fromTaggedJSON, parseJSON, toTaggedJSON } from "../codec/tagged_json.ts";
 import { DecodeError, type HashStash, type StoredRecord } from "../mod.ts";
 import { Turns } from "../platform/timers.ts";
@@ -320,7 +320,7 @@ async function valueIn(
   if (value !== undefined && stored !== undefined) {
     throw new TypeError("it has a value twice: value and stored");
   }
-  if (typeof stored === "string") return Uint8Array.fromBase64(stored);
+  if (typeof stored === "string") return decodeBase64(stored);
   if (stored !== undefined) throw new TypeError("its stored bytes are not base64 text");
   return await stash.encodeValue(await fromTaggedJSON(value));
 }

@@ -14,7 +14,8 @@ const CLASSES: ErrorClass[] = [
   TypeError,
   URIError,
   AggregateError,
-  SuppressedError,
+  // Node 22 has none.
+  ...typeof SuppressedError === "undefined" ? [] : [SuppressedError],
 ];
 const byPrototype = new Map<object, ErrorClass>(CLASSES.map((Class) => [Class.prototype, Class]));
 const byName = new Map<string, ErrorClass>(CLASSES.map((Class) => [Class.name, Class]));

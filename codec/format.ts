@@ -4,6 +4,7 @@
  * @module
  */
 import type { Awaitable } from "../platform/awaitable.ts";
+import { encodeBase64 } from "../platform/base64.ts";
 
 /** The names of the serializers. */
 export type SerializerName = "hashstash" | "json" | "msgpack" | "v8";
@@ -131,5 +132,5 @@ function codes(characters: string): number[] {
 
 /** The letter that begins the base64 of bytes that begin with `byte`: its upper six bits decide. */
 function base64Letter(byte: number): number {
-  return new Uint8Array([byte]).toBase64().charCodeAt(0);
+  return encodeBase64(new Uint8Array([byte])).charCodeAt(0);
 }

@@ -40,7 +40,8 @@ const VIEWS: BytesClass[] = [
   Uint32Array,
   BigInt64Array,
   BigUint64Array,
-  Float16Array,
+  // Node 22 has none.
+  ...typeof Float16Array === "undefined" ? [] : [Float16Array],
   Float32Array,
   Float64Array,
   DataView,

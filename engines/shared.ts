@@ -46,7 +46,7 @@ class Slot<T> {
         this.#identity = identify?.();
       } catch (error) {
         // Nobody gets it. Of two errors the first says more.
-        await Promise.try(() => close(resource)).catch(() => undefined);
+        await (async () => await close(resource))().catch(() => undefined);
         throw error;
       }
       this.#isOpen = true;

@@ -54,15 +54,19 @@ export async function retire(parent: Handle, own: Handle, isNamed: boolean): Pro
     );
     let retired = 0;
     for (const other of others) {
-      await using handle = parent.sub(other, {}, "function");
-      if (
-        await handle.run(
-          "retire",
-          (store) => hasContent(store, OF_ITSELF),
-        )
-      ) retired++;
-      // Also where nothing is yet: what is being computed is not to be stored.
-      await handle.clear(true);
+      const handle = parent.sub(other, {}, "function");
+      try {
+        if (
+          await handle.run(
+            "retire",
+            (store) => hasContent(store, OF_ITSELF),
+          )
+        ) retired++;
+        // Also where nothing is yet: what is being computed is not to be stored.
+        await handle.clear(true);
+      } finally {
+        await handle.close();
+      }
     }
     return retired;
   });

@@ -1,6 +1,7 @@
 /** Where on the page somebody is: what its address says, and addresses for other places. */
 import { decodeKey } from "../codec/key.ts";
 import { DecodeError } from "../codec/errors.ts";
+import { decodeBase64, encodeBase64 } from "../platform/base64.ts";
 import type { Wanted } from "./listing.ts";
 
 /** What the right side shows of an entry. */
@@ -106,7 +107,7 @@ function paramsOf(place: Partial<Place>): URLSearchParams {
     const isLong = encodeURIComponent(key).length > LONG;
     if (isLong) {
       const bytes = new TextEncoder().encode(key);
-      add("key64", bytes.toBase64({ alphabet: "base64url", omitPadding: true }));
+      add("key64", toBase64url(bytes));
     } else add("key", key);
   }
   add("view", view, "value");
@@ -116,10 +117,18 @@ function paramsOf(place: Partial<Place>): URLSearchParams {
   return params;
 }
 
+/** Base64 of which nothing has another meaning in an address. */
+function toBase64url(bytes: Uint8Array): string {
+  return encodeBase64(bytes).replace(/[+/=]/g, (letter) => OTHERWISE[letter]);
+}
+
+const OTHERWISE: Record<string, string> = { "+": "-", "/": "_", "=": "", "-": "+", "_": "/" };
+
 function fromBase64(text: string | null): string | undefined {
   if (text === null) return undefined;
   try {
-    const bytes = Uint8Array.fromBase64(text, { alphabet: "base64url" });
+    const standard = text.replace(/[-_]/g, (letter) => OTHERWISE[letter]);
+    const bytes = decodeBase64(standard.padEnd(Math.ceil(standard.length / 4) * 4, "="));
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new BadAddress("The key in this address is not complete", { cause });

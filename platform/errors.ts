@@ -1,3 +1,5 @@
+import { deno } from "./runtime.ts";
+
 /** The system's code of an error (`"ENOENT"`), whichever API of the runtime threw it. */
 export function errorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
@@ -11,8 +13,8 @@ export function isNotFound(error: unknown): boolean {
 
 /**
  * Whether the runtime refused because the program was not given a permission (`--allow-read`). What
- * the system refuses to its user is `EACCES` or `EPERM`.
+ * the system refuses to its user is `EACCES` or `EPERM`. Other runtimes give no such permissions.
  */
 export function isPermissionDenied(error: unknown): boolean {
-  return error instanceof Deno.errors.NotCapable;
+  return deno !== undefined && error instanceof deno.errors.NotCapable;
 }

@@ -1,14 +1,4 @@
-import { dirname } from "node:path";
-import { isNotFound } from "./errors.ts";
-import {
-  folderMode,
-  giveMode,
-  lstatSync,
-  makeFolderSync,
-  type OpenFile,
-  openFileSync,
-} from "./files.ts";
-import { tooOld } from "./oldest.ts";
+import { tryHold } from "./file_hold.ts";
 import { delay, inTime, now } from "./timers.ts";
 
 /** How long to wait for a lock that others hold for milliseconds at a time, ms. */
@@ -37,16 +27,16 @@ export interface LockOptions {
 }
 
 /**
- * A lock that excludes other processes and other holders in this one. It is the system's own lock
- * on a file, so it goes with the process that holds it, however that ends. The file is empty and
- * stays: to remove it would take the lock from under those who wait for it.
+ * A lock that excludes other processes and other holders in this one. It goes with the process that
+ * holds it, however that ends. Its file stays: to remove it would take the lock from under those who
+ * wait for it.
  */
 export class FileLock implements Disposable {
-  readonly #file: OpenFile;
+  readonly #held: Disposable;
   readonly #leave: (() => void) | undefined;
 
-  private constructor(file: OpenFile, leave?: () => void) {
-    this.#file = file;
+  private constructor(held: Disposable, leave?: () => void) {
+    this.#held = held;
     this.#leave = leave;
   }
 
@@ -60,10 +50,8 @@ export class FileLock implements Disposable {
     const time = now();
     if (time - lastRelease > REST) burstBegan = time;
     else if (time - burstBegan > BURST) return undefined;
-    const file = open(path, mode);
-    if (file.tryLockSync(true)) return new FileLock(file);
-    file.close();
-    return undefined;
+    const held = tryHold(path, mode);
+    return held && new FileLock(held);
   }
 
   /**
@@ -89,14 +77,7 @@ export class FileLock implements Disposable {
       // In the order in which they came: only the first in the queue looks at the file.
       if (before !== undefined) await inTime(before, patience, tooLate);
       await pause();
-      const file = open(path, mode);
-      try {
-        await untilLocked(file, end, tooLate);
-      } catch (error) {
-        file.close();
-        throw error;
-      }
-      return new FileLock(file, leave);
+      return new FileLock(await untilHeld(() => tryHold(path, mode), end, tooLate), leave);
     } catch (error) {
       // Those behind go on waiting for who was before.
       void (before ?? Promise.resolve()).then(leave);
@@ -106,33 +87,10 @@ export class FileLock implements Disposable {
 
   /** Lets go. */
   [Symbol.dispose](): void {
-    this.#file.close();
+    this.#held[Symbol.dispose]();
     lastRelease = now();
     this.#leave?.();
   }
-}
-
-/**
- * Opened for each use: a file kept open for each lock of each stash would take too many of a
- * process's descriptors.
- */
-function open(path: string, mode?: number): OpenFile {
-  if (!("tryLockSync" in Deno.FsFile.prototype)) throw tooOld("Locks of files need", "2.7");
-  try {
-    // What a link leads to is not the lock of this folder, and a FIFO would wait for its reader.
-    if (!lstatSync(path).isFile) throw new Error(`${path} is not a file; move it away`);
-    return openFileSync(path, { write: true });
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-    return create(path, mode);
-  }
-}
-
-function create(path: string, mode?: number): OpenFile {
-  makeFolderSync(dirname(path), mode && folderMode(mode));
-  const file = openFileSync(path, { write: true, create: true, mode });
-  if (mode !== undefined) giveMode(path, mode);
-  return file;
 }
 
 /** At the end of a burst leaves those in other processes the time to take the lock. */
@@ -148,8 +106,14 @@ async function pause(): Promise<void> {
  * the lock is free, but can't be called back, and would keep the program from ending for as long as
  * another process holds the lock.
  */
-async function untilLocked(file: OpenFile, end: number, tooLate: () => Error): Promise<void> {
-  while (!file.tryLockSync(true)) {
+async function untilHeld(
+  tryOnce: () => Disposable | undefined,
+  end: number,
+  tooLate: () => Error,
+): Promise<Disposable> {
+  for (;;) {
+    const held = tryOnce();
+    if (held !== undefined) return held;
     if (now() >= end) throw tooLate();
     // At random, or those who wait would look at the same time.
     await delay(1 + Math.random() * (PAUSE - 1));

@@ -1,4 +1,5 @@
 import type Process from "node:process";
+import { deno, runtime, type RuntimeName } from "./runtime.ts";
 
 /**
  * Node's `process`, which is loaded only now: that takes 12 ms, of the 55 ms between the start of a
@@ -10,17 +11,28 @@ export function nodeProcess(): typeof Process {
 
 /** The operating system: `"linux"`, `"darwin"`, `"windows"`, … */
 export function os(): string {
-  return Deno.build.os;
+  if (deno) return deno.build.os;
+  const { platform } = nodeProcess();
+  return platform === "win32" ? "windows" : platform;
 }
+
+const ARCHITECTURES: Record<string, string> = { x64: "x86_64", arm64: "aarch64" };
 
 /** The processor's kind: `"x86_64"`, `"aarch64"`. */
 export function arch(): string {
-  return Deno.build.arch;
+  if (deno) return deno.build.arch;
+  const { arch } = nodeProcess();
+  return ARCHITECTURES[arch] ?? arch;
+}
+
+/** The runtime's name. */
+export function runtimeName(): RuntimeName {
+  return runtime;
 }
 
 /** The runtime's version: `"2.9.6"`. */
 export function runtimeVersion(): string {
-  return Deno.version.deno;
+  return deno?.version.deno ?? nodeProcess().versions.bun ?? nodeProcess().versions.node;
 }
 
 /** How many processors there are. */
@@ -30,7 +42,7 @@ export function cpuCount(): number {
 
 /** A variable of the environment; needs the permission to read it. */
 export function env(variable: string): string | undefined {
-  return Deno.env.get(variable);
+  return deno ? deno.env.get(variable) : nodeProcess().env[variable];
 }
 
 /** Does something when the program ends by itself or by `exit`; it can't wait for anything. */
@@ -43,10 +55,10 @@ export type Permission =
   | { name: "read" | "write" | "net" }
   | { name: "env"; variable?: string };
 
-/** Whether the program may do all that without asking anybody. */
+/** Whether the program may do all that without asking anybody. In Node and Bun nobody asks. */
 export function isGranted(...permissions: Permission[]): boolean {
   return permissions.every((permission) =>
-    Deno.permissions.querySync(permission).state === "granted"
+    deno === undefined || deno.permissions.querySync(permission).state === "granted"
   );
 }
 
@@ -65,8 +77,17 @@ export interface InspectOptions {
 }
 
 /** A value as a person reads it. */
-export function inspect(value: unknown, options?: InspectOptions): string {
-  return Deno.inspect(value, options);
+export function inspect(value: unknown, options: InspectOptions = {}): string {
+  if (deno) return deno.inspect(value, options);
+  const { iterableLimit: maxArrayLength, strAbbreviateSize: maxStringLength, ...others } = options;
+  // Not in the other quotes, which Node prefers.
+  if (typeof value === "string") return quoted(value, maxStringLength);
+  return builtinModule("node:util").inspect(value, { ...others, maxArrayLength, maxStringLength });
+}
+
+function quoted(text: string, longest = Infinity): string {
+  if (text.length <= longest) return JSON.stringify(text);
+  return `${JSON.stringify(text.slice(0, longest))}... ${text.length - longest} more characters`;
 }
 
 /**

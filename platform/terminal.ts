@@ -1,26 +1,32 @@
 /** The command line's surroundings: its arguments, and what it reads from and writes to. */
 import type { Writable } from "node:stream";
 import { writeAll } from "./files.ts";
-import { nodeProcess } from "./system.ts";
+import { deno } from "./runtime.ts";
+import { builtinModule, nodeProcess } from "./system.ts";
 
 /** The arguments of the program. */
 export function programArguments(): string[] {
-  return Deno.args;
+  return deno ? deno.args : nodeProcess().argv.slice(2);
 }
 
 /** Ends the program. */
 export function exit(code: number): never {
-  Deno.exit(code);
+  return deno ? deno.exit(code) : nodeProcess().exit(code);
 }
 
 /** What comes in. */
 export function standardInput(): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return Deno.stdin.readable;
+  if (deno) return deno.stdin.readable;
+  const { Readable } = builtinModule("node:stream");
+  return Readable.toWeb(nodeProcess().stdin) as ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
 /** Writes all bytes to the standard output. */
 export function writeOutput(bytes: Uint8Array): Promise<void> {
-  return writeAll(Deno.stdout, bytes);
+  if (deno) return writeAll(deno.stdout, bytes);
+  return new Promise((resolve, reject) =>
+    nodeProcess().stdout.write(bytes, (error) => error ? reject(error) : resolve())
+  );
 }
 
 /** Where messages go, as libraries for terminals take it. */
@@ -30,12 +36,16 @@ export function standardError(): Writable & { isTTY?: boolean } {
 
 /** Whether a person types what comes in. */
 export function isInputTerminal(): boolean {
-  return Deno.stdin.isTerminal();
+  return isTerminal(0);
 }
 
 /** Whether a person reads the messages. */
 export function isErrorTerminal(): boolean {
-  return Deno.stderr.isTerminal();
+  return isTerminal(2);
+}
+
+function isTerminal(fd: number): boolean {
+  return builtinModule("node:tty").isatty(fd);
 }
 
 /** What a person (Ctrl-C) and a service manager send to end a program. */

@@ -1,3 +1,4 @@
+import { deno } from "./runtime.ts";
 import { nodeProcess } from "./system.ts";
 
 // As they are when the program starts: a test that puts fake timers in the global ones' place is
@@ -32,7 +33,8 @@ export function delay(ms: number): Promise<void> {
 
 /** Lets the program end though the timer is still out. */
 export function unrefTimer(timer: Timer): void {
-  Deno.unrefTimer(timer);
+  if (deno) deno.unrefTimer(timer);
+  else (timer as unknown as NodeJS.Timeout).unref();
 }
 
 /**

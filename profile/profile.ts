@@ -57,6 +57,9 @@ export async function profile(
   return new Profile(runner.rows, about(plan));
 }
 
+/** Closes a stash that was opened to be measured. */
+type Closing = () => Promise<void>;
+
 /** Runs the cases of one sample after the other, and keeps the rows. */
 class Runner {
   readonly rows: ProfileRow[] = [];
@@ -84,10 +87,18 @@ class Runner {
   }
 
   async run(sample: Sample): Promise<void> {
-    await using stashes = new AsyncDisposableStack();
+    const closings: Closing[] = [];
+    try {
+      await this.#measure(sample, closings);
+    } finally {
+      for (const close of closings.reverse()) await close();
+    }
+  }
+
+  async #measure(sample: Sample, closings: Closing[]): Promise<void> {
     const ready: { of: Case; times: number; rows: ProfileRow[]; failed?: boolean }[] = [];
     for (const planned of this.#plan.cases) {
-      for (const of of await this.#open(planned, sample, stashes)) {
+      for (const of of await this.#open(planned, sample, closings)) {
         const times = await this.#step(of.row, () => warmUp(of));
         if (times !== undefined) ready.push({ of, times, rows: [] });
       }
@@ -108,13 +119,13 @@ class Runner {
   async #open(
     { options, about }: Plan["cases"][number],
     sample: Sample,
-    stashes: AsyncDisposableStack,
+    closings: Closing[],
   ): Promise<Case[]> {
     const { operations, iterations } = this.#plan;
     const operation = operations.includes("write") ? "write" : operations[0];
     const row: FailedCase = { ...about, size: sample.size, operation };
     const cases = await this.#attempt(row, async () => {
-      const stash = await this.#openStash(options, row, stashes);
+      const stash = await this.#openStash(options, row, closings);
       return await prepareCases(stash, about, sample, operations);
     });
     if (cases) return cases;
@@ -125,13 +136,13 @@ class Runner {
   async #openStash(
     options: CaseOptions,
     row: FailedCase,
-    stashes: AsyncDisposableStack,
+    closings: Closing[],
   ): Promise<ProfiledStash> {
     const { engine } = options;
     if (this.#unusable.has(engine)) throw this.#unusable.get(engine);
     try {
       const stash = caseStash(this.#stash, options);
-      stashes.defer(async () => void await this.#attempt(row, () => stash.close()));
+      closings.push(async () => void await this.#attempt(row, () => stash.close()));
       return await stash.open();
     } catch (error) {
       this.#unusable.set(engine, error);

@@ -139,18 +139,18 @@ export class StashEvents extends EventTarget {
   override addEventListener(
     type: StashEventType,
     listener: StashEventListener | null,
-    options?: boolean | AddEventListenerOptions,
+    options?: Parameters<EventTarget["addEventListener"]>[2],
   ): void;
   /** As of any `EventTarget`. */
   override addEventListener(
     type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
+    listener: Parameters<EventTarget["addEventListener"]>[1],
+    options?: Parameters<EventTarget["addEventListener"]>[2],
   ): void;
   override addEventListener(
     type: string,
-    listener: StashEventListener | EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
+    listener: StashEventListener | Parameters<EventTarget["addEventListener"]>[1],
+    options?: Parameters<EventTarget["addEventListener"]>[2],
   ): void {
     const { once = false, signal } = typeof options === "object" ? options : {};
     if (listener === null || signal?.aborted) return;
@@ -172,18 +172,18 @@ export class StashEvents extends EventTarget {
   override removeEventListener(
     type: StashEventType,
     listener: StashEventListener | null,
-    options?: boolean | EventListenerOptions,
+    options?: Parameters<EventTarget["removeEventListener"]>[2],
   ): void;
   /** As of any `EventTarget`. */
   override removeEventListener(
     type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | EventListenerOptions,
+    listener: Parameters<EventTarget["addEventListener"]>[1],
+    options?: Parameters<EventTarget["removeEventListener"]>[2],
   ): void;
   override removeEventListener(
     type: string,
-    listener: StashEventListener | EventListenerOrEventListenerObject | null,
-    options?: boolean | EventListenerOptions,
+    listener: StashEventListener | Parameters<EventTarget["addEventListener"]>[1],
+    options?: Parameters<EventTarget["removeEventListener"]>[2],
   ): void {
     if (listener === null) return;
     const phase = phaseOf(options) + type;
@@ -205,13 +205,13 @@ export class StashEvents extends EventTarget {
 
 const [BUBBLE, CAPTURE] = ["bubble ", "capture "];
 
-function phaseOf(options: boolean | EventListenerOptions | undefined): string {
+function phaseOf(options: Parameters<EventTarget["removeEventListener"]>[2]): string {
   return (typeof options === "object" ? options.capture : options) ? CAPTURE : BUBBLE;
 }
 
 /** A listener that neither throws nor rejects. */
 function guarded(
-  listener: StashEventListener | EventListenerOrEventListenerObject,
+  listener: StashEventListener | NonNullable<Parameters<EventTarget["addEventListener"]>[1]>,
   called: () => void,
 ): EventListener {
   const call =

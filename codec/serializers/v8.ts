@@ -1,4 +1,4 @@
-import { builtinModule } from "../../platform/system.ts";
+import { builtinModule, runtimeName } from "../../platform/system.ts";
 import { DecodeError } from "../errors.ts";
 import type { ValueFormat } from "../format.ts";
 import { isBytes } from "../leaves.ts";
@@ -23,6 +23,10 @@ const NATIVE: NativeFormat = {
   graphs: true,
 };
 
+/** Bun has the module, and in it another format. */
+const isElsewhere = runtimeName() === "Bun";
+const REASON = 'Bun has no V8; use the serializer "hashstash" or "msgpack"';
+
 /**
  * V8's structured clone, whose first byte is 0xFF: bytes that newer versions of V8 read, and older
  * ones may not.
@@ -30,6 +34,7 @@ const NATIVE: NativeFormat = {
 export const v8: ValueFormat = {
   name: "v8",
   serialize: (value) => {
+    if (isElsewhere) throw new TypeError(`Cannot encode value by serializer "v8": ${REASON}`);
     if (isBytes(value) || !isNative(value, NATIVE)) return hashstash.serialize(value);
     try {
       const { serialize } = builtinModule("node:v8");
@@ -41,6 +46,7 @@ export const v8: ValueFormat = {
     }
   },
   deserialize: (bytes) => {
+    if (isElsewhere) throw new DecodeError(`Cannot decode value: ${REASON}`, { kind: "unknown" });
     try {
       checkStructuredClone(bytes);
       return builtinModule("node:v8").deserialize(bytes);

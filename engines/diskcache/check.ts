@@ -8,8 +8,8 @@ import type { DatabaseHandle } from "../sqlite/database.ts";
 import type { SqlConnection, SqlValue } from "../sqlite/driver.ts";
 import { integrityProblems, textOf } from "../sqlite/check.ts";
 import { unlessDamaged } from "../sqlite/transaction.ts";
-import { errorCode, isNotFound } from "../../platform/errors.ts";
-import { type FolderEntry, openFileSync, readFolderSync } from "../../platform/files.ts";
+import { errorCode } from "../../platform/errors.ts";
+import { type FolderEntry, readFolderSync } from "../../platform/files.ts";
 import { delay, Turns } from "../../platform/timers.ts";
 
 /** How many rows are looked at without a break. */
@@ -175,6 +175,8 @@ class CacheCheck {
     const { directory, files, fix } = this.#cache;
     await delay(GRACE);
     const orphans = await this.#locked((connection) => {
+      // Before the rows: whose writer is at its end meanwhile, has one.
+      const underWay = files.underWay();
       const rows = unlessDamaged(() =>
         connection.prepare("SELECT filename FROM Cache WHERE filename IS NOT NULL").all()
       );
@@ -182,7 +184,8 @@ class CacheCheck {
       if (rows instanceof Error) return [];
       const named = new Set(rows.map(([filename]) => join(String(filename))));
       const orphans = [...this.#unnamed].filter((filename) =>
-        !named.has(filename) && isLeft(join(directory, filename))
+        !named.has(filename) && !underWay.has(filename) &&
+        look(join(directory, filename))?.isFile
       );
       if (fix) orphans.forEach((filename) => files.remove(filename));
       return orphans;
@@ -248,18 +251,6 @@ function entries(folder: string): FolderEntry[] {
     return Array.from(readFolderSync(folder));
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "")) return [];
-    throw error;
-  }
-}
-
-/** Whether a file is there and its writer is not any more. */
-function isLeft(path: string): boolean {
-  if (!look(path)?.isFile) return false;
-  try {
-    using file = openFileSync(path);
-    return file.tryLockSync(true);
-  } catch (error) {
-    if (isNotFound(error)) return false;
     throw error;
   }
 }

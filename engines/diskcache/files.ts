@@ -1,10 +1,10 @@
-import { ensureDirSync } from "@std/fs/ensure-dir";
 import { dirname, isAbsolute, join } from "node:path";
 import { DecodeError } from "../../codec/errors.ts";
 import { errorCode, isNotFound } from "../../platform/errors.ts";
 import {
   type FileInfo,
   lstatSync,
+  makeFolderSync,
   type OpenFile,
   openFileSync,
   readFile,
@@ -13,7 +13,7 @@ import {
   writeAll,
   writeAllSync,
 } from "../../platform/files.ts";
-import { finishForDead, WriterLog } from "./writer_log.ts";
+import { finishForDead, notedByLiving, WriterLog } from "./writer_log.ts";
 import { RefusedError } from "../sqlite/transaction.ts";
 
 /** Values of this size and more are read and written without blocking the event loop. */
@@ -86,15 +86,14 @@ export class ValueFiles {
   }
 
   /**
-   * Writes a value to a new file, for which there is a place. Until it is released it is locked, so
-   * that `check` in any process knows it from what a crash left behind.
+   * Writes a value to a new file, for which there is a place. Until it is released it stands in the
+   * log, so that `check` in any process knows it from what a crash left behind.
    */
   async write(value: Uint8Array): Promise<NewFile> {
     const filename = this.#newName();
-    const noted = this.#log.note([filename]);
+    const noted = this.#log.noteNew(filename);
     const file = this.#create(filename);
     try {
-      file.lockSync(true);
       if (value.byteLength < LARGE) writeAllSync(file, value);
       else await writeAll(file, value);
     } catch (error) {
@@ -102,11 +101,8 @@ export class ValueFiles {
       this.remove(filename);
       throw error;
     }
-    const release = () => {
-      file.close();
-      this.#log.forget(noted);
-    };
-    return { filename, release };
+    file.close();
+    return { filename, release: () => this.#log.forget(noted) };
   }
 
   /**
@@ -146,7 +142,7 @@ export class ValueFiles {
     try {
       const result = change((filenames) => {
         left = filenames;
-        noted = this.#log.note(filenames);
+        noted = this.#log.noteOld(filenames);
       });
       for (const filename of left) this.remove(filename);
       return result;
@@ -175,6 +171,11 @@ export class ValueFiles {
       // `check` finds it too; no caller is to do without what it came for.
       if (errorCode(error) === undefined) throw error;
     }
+  }
+
+  /** The files of writers that are at work: they may have no row yet. */
+  underWay(): Set<string> {
+    return notedByLiving(this.#directory);
   }
 
   /** Removes a file, and the folders that are empty without it, as Python does. */
@@ -246,7 +247,7 @@ export class ValueFiles {
         return openFileSync(path, { createNew: true, write: true });
       } catch (error) {
         if (!isNotFound(error) || attempt === ATTEMPTS) throw error;
-        ensureDirSync(dirname(path));
+        makeFolderSync(dirname(path));
       }
     }
   }
@@ -285,8 +286,12 @@ function removeEmpty(path: string): boolean {
 }
 
 async function readLarge(path: string): Promise<Uint8Array | undefined> {
-  using _place = await places.take(1);
-  return await readFile(path).catch(absent);
+  const place = await places.take(1);
+  try {
+    return await readFile(path).catch(absent);
+  } finally {
+    place[Symbol.dispose]();
+  }
 }
 
 function absent(error: unknown): undefined {

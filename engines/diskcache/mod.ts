@@ -15,7 +15,6 @@
  *
  * @module
  */
-import { ensureDirSync } from "@std/fs/ensure-dir";
 import { dirname, join } from "node:path";
 import { whenReady } from "../../platform/awaitable.ts";
 import { DecodeError } from "../../codec/errors.ts";
@@ -170,7 +169,7 @@ class DiskcacheEngine implements Engine {
     if (look(this.path) !== undefined) return;
     // Of what is around the directory only its owner can do anything, as with other engines.
     if (this.#isPrivate) makeFolderSync(dirname(this.path), 0o700);
-    ensureDirSync(this.path);
+    makeFolderSync(this.path);
     const { mode } = statSync(this.path);
     // As Python makes it.
     if (mode !== null) giveMode(this.path, mode & 0o755);
@@ -464,7 +463,7 @@ class DiskcacheEngine implements Engine {
     count: number,
     action: (write: (value: Uint8Array) => Promise<string>) => Promise<boolean>,
   ): Promise<boolean> {
-    using _places = await this.#files.places(count);
+    const places = await this.#files.places(count);
     const files: NewFile[] = [];
     let stored = false;
     try {
@@ -478,6 +477,7 @@ class DiskcacheEngine implements Engine {
         release();
         if (!stored) this.#files.remove(filename);
       }
+      places[Symbol.dispose]();
     }
   }
 

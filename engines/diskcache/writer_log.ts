@@ -1,9 +1,13 @@
 import { join } from "node:path";
+import { isNotFound } from "../../platform/errors.ts";
+import { filesOf, tryHold } from "../../platform/file_hold.ts";
 import {
+  discard,
   FROM_START,
   lstatSync,
   type OpenFile,
   openFileSync,
+  readFileSync,
   readFolderSync,
   removeSync,
   writeAllSync,
@@ -11,25 +15,25 @@ import {
 
 // Python's check leaves everything alone whose path has the name of the database in it.
 const PREFIX = "cache.db-writer-";
+const LOG_OR_LOCK = /^(cache\.db-writer-[^.]+)(\.lock.*)?$/;
 const FILENAME = /^[0-9a-f]{2}[\\/][0-9a-f]{2}[\\/][0-9a-f]{28}\.val$/;
 /** A filename of this form and a newline, bytes. */
 const RECORD = 39;
-/** How often somebody may take a new log for one that was left. */
-const ATTEMPTS = 10;
+/** Of the file that is locked as long as a log's handle is there. */
+const LOCK = ".lock";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Which value files a handle is about to write or to remove, in a file that is locked as long as the
- * handle is there: whoever finds it without its lock knows what a killed process left behind.
- *
- * It is there to keep the directory clean, not the data safe: where it can't be written, nothing
- * else is any different.
+ * Which value files a handle is about to write or to remove, in a file with a lock beside it that is
+ * held as long as the handle is there. So `check` in any process knows a file that has no row yet
+ * from what a crash left behind; and whoever finds a log that nobody holds knows what a killed
+ * process did not come to.
  */
 export class WriterLog {
   readonly #directory: string;
-  #open: { file: OpenFile; path: string } | undefined;
+  #open: { file: OpenFile; path: string; held: Disposable } | undefined;
   #length = 0;
   /** Places in it that are free again. */
   readonly #free: number[] = [];
@@ -38,22 +42,36 @@ export class WriterLog {
     this.#directory = directory;
   }
 
-  /** Writes names down; gives their places, for `forget`. */
-  note(filenames: readonly string[]): number[] {
+  /** Writes down what is to be written; gives its place, for `forget`. */
+  noteNew(filename: string): number[] {
+    const places: number[] = [];
+    this.#note([filename], places);
+    return places;
+  }
+
+  /**
+   * Writes down what is to be removed, if that can be done: on a full disk, where removing frees
+   * space, it can't.
+   */
+  noteOld(filenames: readonly string[]): number[] {
     const places: number[] = [];
     try {
-      for (const filename of filenames) {
-        if (!FILENAME.test(filename)) continue;
-        this.#open ??= create(this.#directory);
-        const place = this.#free.pop() ?? this.#length++;
-        places.push(place);
-        this.#open.file.seekSync(place * RECORD, FROM_START);
-        writeAllSync(this.#open.file, encoder.encode(`${filename}\n`));
-      }
+      this.#note(filenames, places);
     } catch {
-      // On a full disk, say.
+      // What is left `check` finds.
     }
     return places;
+  }
+
+  #note(filenames: readonly string[], places: number[]): void {
+    for (const filename of filenames) {
+      if (!FILENAME.test(filename)) continue;
+      this.#open ??= create(this.#directory);
+      const place = this.#free.pop() ?? this.#length++;
+      places.push(place);
+      this.#open.file.seekSync(place * RECORD, FROM_START);
+      writeAllSync(this.#open.file, encoder.encode(`${filename}\n`));
+    }
   }
 
   /** Lets the places be used again: what was noted there is done. */
@@ -64,7 +82,7 @@ export class WriterLog {
   /** Removes the log: all that was noted is done. */
   close(): void {
     if (this.#open === undefined) return;
-    const { file, path } = this.#open;
+    const { file, path, held } = this.#open;
     this.#open = undefined;
     this.#length = this.#free.length = 0;
     try {
@@ -73,7 +91,20 @@ export class WriterLog {
       // Gone with its directory.
     }
     file.close();
+    held[Symbol.dispose]();
+    discardLock(path);
   }
+}
+
+/** The files that handles are about to write, or to remove. */
+export function notedByLiving(directory: string): Set<string> {
+  const noted = new Set<string>();
+  for (const path of logsIn(directory)) {
+    const held = tryHold(path + LOCK);
+    held?.[Symbol.dispose]();
+    if (held === undefined) { for (const filename of namesIn(path)) noted.add(filename); }
+  }
+  return noted;
 }
 
 /**
@@ -82,46 +113,56 @@ export class WriterLog {
  * @param finish Gets the names that one of them had written down.
  */
 export function finishForDead(directory: string, finish: (filenames: string[]) => void): void {
-  for (const { name } of Array.from(readFolderSync(directory))) {
-    const path = join(directory, name);
-    if (!name.startsWith(PREFIX) || !lstatSync(path).isFile) continue;
-    using file = openFileSync(path);
-    if (!file.tryLockSync(true)) continue;
-    finish(namesIn(file));
-    removeSync(path);
-  }
-}
-
-function namesIn(file: OpenFile): string[] {
-  const content = new Uint8Array(file.statSync().size);
-  for (let at = 0; at < content.byteLength;) {
-    const read = file.readSync(content.subarray(at));
-    if (read === null) break;
-    at += read;
-  }
-  return decoder.decode(content).split("\n").filter((line) => FILENAME.test(line));
-}
-
-function create(directory: string): { file: OpenFile; path: string } {
-  for (let attempt = 1;; attempt++) {
-    const path = join(directory, PREFIX + crypto.randomUUID());
-    const file = openFileSync(path, { createNew: true, write: true });
+  for (const path of logsIn(directory)) {
+    const held = tryHold(path + LOCK);
+    if (held === undefined) continue;
     try {
-      file.lockSync(true);
-      // Before it was locked, somebody may have taken it for one that was left.
-      if (isAt(path, file) || attempt === ATTEMPTS) return { file, path };
-    } catch (error) {
-      file.close();
-      throw error;
+      const names = namesIn(path);
+      if (names.length > 0) finish(names);
+      discard(path);
+    } finally {
+      held[Symbol.dispose]();
     }
-    file.close();
+    discardLock(path);
   }
 }
 
-function isAt(path: string, file: OpenFile): boolean {
+/** The paths of the logs that there are, and of those of which only the lock is there. */
+function logsIn(directory: string): Set<string> {
+  const paths = new Set<string>();
+  for (const { name } of Array.from(readFolderSync(directory))) {
+    const log = LOG_OR_LOCK.exec(name)?.[1];
+    if (log !== undefined) paths.add(join(directory, log));
+  }
+  return paths;
+}
+
+/** What is written down in a log; nothing when it is gone. */
+function namesIn(path: string): string[] {
   try {
-    return lstatSync(path).ino === file.statSync().ino;
-  } catch {
-    return false;
+    if (!lstatSync(path).isFile) return [];
+    return decoder.decode(readFileSync(path)).split("\n").filter((line) => FILENAME.test(line));
+  } catch (error) {
+    if (isNotFound(error)) return [];
+    throw error;
+  }
+}
+
+/** Who looks for the lock of a log that is gone finds no log. */
+function discardLock(path: string): void {
+  for (const file of filesOf(path + LOCK)) discard(file);
+}
+
+/** Nobody else looks for a log that is not there. */
+function create(directory: string): { file: OpenFile; path: string; held: Disposable } {
+  const path = join(directory, PREFIX + crypto.randomUUID());
+  const held = tryHold(path + LOCK);
+  if (held === undefined) throw new Error(`${path} is somebody else's`);
+  try {
+    return { file: openFileSync(path, { createNew: true, write: true }), path, held };
+  } catch (error) {
+    held[Symbol.dispose]();
+    discardLock(path);
+    throw error;
   }
 }

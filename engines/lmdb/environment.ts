@@ -17,6 +17,7 @@ import {
   folderMode,
   lstatSync,
   makeFolder,
+  type OpenFile,
   openFileSync,
   realPath,
   removeSync,
@@ -470,7 +471,7 @@ const DONE = [0, 1, 2];
  */
 function quieten(env: LmdbEnv): void {
   const { startWriting } = env;
-  env.startWriting = (address, onStatus) =>
+  const quiet: typeof startWriting = (address, onStatus) =>
     startWriting?.call(env, address, (status) => {
       if (DONE.includes(status)) return onStatus(status);
       const { error } = console;
@@ -481,6 +482,8 @@ function quieten(env: LmdbEnv): void {
         console.error = error;
       }
     });
+  // Not by `=`: on Node the library's own is not writable.
+  Object.defineProperty(env, "startWriting", { value: quiet });
 }
 
 function ignore(): void {}
@@ -653,8 +656,12 @@ function probeRoom(path: string): void {
 
 /** Fails as the system does when a process has no room for the files that LMDB opens. */
 function probeFiles(path: string): void {
-  using stack = new DisposableStack();
-  for (let i = 0; i < FILES_NEEDED; i++) stack.use(openFileSync(path));
+  const files: OpenFile[] = [];
+  try {
+    for (let i = 0; i < FILES_NEEDED; i++) files.push(openFileSync(path));
+  } finally {
+    for (const file of files) file.close();
+  }
 }
 
 /** What an error means, and what to do about it. */

@@ -90,12 +90,13 @@ async function inspectOnce(
   path: string,
   pages: number,
 ): Promise<{ fault?: FileFault; moved: boolean }> {
-  using file = openFile(path);
+  const file = openFile(path);
   if (file === undefined) return { moved: false };
-  const size = file.statSync().size;
-  if (size === 0) return { moved: false };
+  let size = 0;
   let before: bigint | undefined;
   try {
+    size = file.statSync().size;
+    if (size === 0) return { moved: false };
     const meta = readMeta(file, size);
     before = meta.transaction;
     await walk(file, size, meta, pages);
@@ -104,6 +105,8 @@ async function inspectOnce(
     if (!(error instanceof Fault)) throw error;
     const fault = { kind: error.kind, detail: error.message };
     return { fault, moved: size !== file.statSync().size || before !== transactionOf(file, size) };
+  } finally {
+    file.close();
   }
 }
 

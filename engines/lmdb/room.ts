@@ -184,10 +184,14 @@ export class Room {
   #grow(bytes: number): NoRoomError | undefined {
     try {
       // At its end, wherever that is by then: nothing that LMDB writes is overwritten.
-      using file = openFileSync(this.#file, { append: true });
-      for (let rest = bytes; rest > 0; rest -= ZEROS.length) {
-        writeAllSync(file, ZEROS);
-        this.#size += ZEROS.length;
+      const file = openFileSync(this.#file, { append: true });
+      try {
+        for (let rest = bytes; rest > 0; rest -= ZEROS.length) {
+          writeAllSync(file, ZEROS);
+          this.#size += ZEROS.length;
+        }
+      } finally {
+        file.close();
       }
     } catch (error) {
       this.#size = statSync(this.#file).size;

@@ -212,11 +212,13 @@ async function writeThrough(file: Writing, mode: number): Promise<void> {
       makeFolderSync(folder, folderMode(mode));
       await flushFolder(dirname(folder));
     }
-    {
-      using opened = await create(file, mode);
+    const opened = await create(file, mode);
+    try {
       giveMode(temporary, mode);
       await writeAll(opened, bytes);
       await opened.syncData();
+    } finally {
+      opened.close();
     }
     await rename(temporary, `${folder}/${name}`);
     await flushFolder(folder);

@@ -360,8 +360,8 @@ export class PairtreeStore {
     this.#isTidy = true;
     for (const digit of this.temporaries()) {
       // While nobody holds the lock, nobody writes.
-      using lock = FileLock.tryTake(`${this.#locks}/${digit}`, this.#options);
-      if (lock !== undefined) remove(this.temporaryOf(digit));
+      const lock = FileLock.tryTake(`${this.#locks}/${digit}`, this.#options);
+      if (lock !== undefined) hold(lock, () => void remove(this.temporaryOf(digit)));
     }
   }
 

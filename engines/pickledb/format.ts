@@ -7,6 +7,7 @@
  *
  * with the value as `json`, as `text` (of ASCII) or as `base64`.
  */
+import { decodeBase64, encodeBase64 } from "../../platform/base64.ts";
 import { DecodeError } from "../../codec/errors.ts";
 import { Refusal } from "../../codec/refusal.ts";
 import { deserializeJson, richText } from "../../codec/serializers/json_text.ts";
@@ -165,7 +166,7 @@ function codedOf({ value, timestamp, expiresAt }: NewEntry, json: string | undef
 
 function base64Of(value: Uint8Array): string {
   if (Math.ceil(value.byteLength / 3) * 4 > LONGEST) throw new RangeError("No text is that long");
-  return value.toBase64();
+  return encodeBase64(value);
 }
 
 /** Whether bytes are ASCII that a person can read, as base64 is. */
@@ -201,7 +202,7 @@ function parseCoded(text: string): Coded | undefined {
     value() {
       if (parts.has("json")) return encoder.encode(parts.get("json"));
       if (parts.has("text")) return encoder.encode(part("text", isString));
-      if (parts.has("base64")) return Uint8Array.fromBase64(part("base64", isString));
+      if (parts.has("base64")) return decodeBase64(part("base64", isString));
       throw new SyntaxError("a coded value has no content");
     },
   };

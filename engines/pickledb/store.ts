@@ -220,8 +220,12 @@ export class Document {
     const path = `${this.path}.lock`;
     // Who may write the file may lock it.
     const options = { mode: (stateOf(this.path).mode ?? this.#options.mode) & 0o666 | 0o600 };
-    using _lock = FileLock.tryTake(path, options) ?? await FileLock.take(path, options);
-    return await action();
+    const lock = FileLock.tryTake(path, options) ?? await FileLock.take(path, options);
+    try {
+      return await action();
+    } finally {
+      lock[Symbol.dispose]();
+    }
   }
 
   /**

@@ -1,5 +1,5 @@
 /** Which database a store is in: known before the engine, and what it imports, is loaded. */
-import type { Kv } from "../../platform/kv.ts";
+import type { KvDatabase } from "../../platform/kv.ts";
 import type { EngineLocation } from "../engine.ts";
 import { type NamedPath, sharedNames } from "../names.ts";
 import { type EngineOptions, modeOption } from "../options.ts";
@@ -15,7 +15,7 @@ export interface Place {
   /** What hashes in the path of a file stand for. */
   readonly names: readonly NamedPath[];
   /** The caller's own database. */
-  readonly kv?: Kv;
+  readonly kv?: KvDatabase;
 }
 
 /**
@@ -50,7 +50,7 @@ export function shelvePath(location: EngineLocation, options: EngineOptions): st
   return placeOf(location, options).path;
 }
 
-function isKv(value: unknown): value is Kv {
+function isKv(value: unknown): value is KvDatabase {
   const { get, getMany, list, atomic } = Object(value);
   return [get, getMany, list, atomic].every((method) => typeof method === "function");
 }

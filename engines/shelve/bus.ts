@@ -9,7 +9,7 @@
  * in a file (Deno 2.9): there the number is read again and again.
  */
 import { hash } from "../../codec/hash.ts";
-import type { Kv, KvEntryMaybe, KvKey } from "../../platform/kv.ts";
+import type { KvDatabase, KvEntryMaybe, KvKey } from "../../platform/kv.ts";
 import { delay, startTimer, stopTimer, type Timer, unrefTimer } from "../../platform/timers.ts";
 import { groupsOf } from "../each.ts";
 import type { Bus } from "../engine.ts";
@@ -38,7 +38,7 @@ interface Slot {
   readonly message: string;
 }
 
-const buses = new PartsOf<Kv, Bus>();
+const buses = new PartsOf<KvDatabase, Bus>();
 
 /** What carries the messages of a name: the same for all who share a database. */
 export function busIn(client: KvClient, name: string, following: Following): Bus {

@@ -1,9 +1,9 @@
 import { each, groupsOf } from "../each.ts";
 import { messageOf } from "../errors.ts";
 import type {
-  Kv,
   KvCommit,
   KvConsistency,
+  KvDatabase,
   KvEntry,
   KvEntryMaybe,
   KvKey,
@@ -37,34 +37,34 @@ interface ClientOptions {
 export class KvClient {
   /** How many checks one commit takes, as far as is known. */
   checksPerCommit = CHECKS;
-  readonly #kv: Kv;
+  readonly #kv: KvDatabase;
   readonly #remote: boolean;
   readonly #refusal: string | undefined;
 
-  constructor(kv: Kv, { remote = false, refusal }: ClientOptions = {}) {
+  constructor(kv: KvDatabase, { remote = false, refusal }: ClientOptions = {}) {
     this.#kv = kv;
     this.#remote = remote;
     this.#refusal = refusal;
   }
 
   /** The database: the same for all clients of it. */
-  get database(): Kv {
+  get database(): KvDatabase {
     return this.#kv;
   }
 
   /** What is under a KV key, now and after each change that Deno KV tells of. */
   watch(key: KvKey): ReadableStream<KvEntryMaybe[]> {
-    return this.#kv.watch<unknown[]>([key]);
+    return this.#kv.watch([key]);
   }
 
   /** What is under a KV key; `versionstamp` is null when there is nothing. */
   get(key: KvKey, consistency?: KvConsistency): Promise<KvEntryMaybe> {
-    return this.#attempt(() => this.#kv.get<unknown>(key, { consistency }));
+    return this.#attempt(() => this.#kv.get(key, { consistency }));
   }
 
   /** What is under up to 10 KV keys, at one moment. */
   getMany(keys: KvKey[], consistency?: KvConsistency): Promise<KvEntryMaybe[]> {
-    return this.#attempt(() => this.#kv.getMany<unknown[]>(keys, { consistency }));
+    return this.#attempt(() => this.#kv.getMany(keys, { consistency }));
   }
 
   /** An operation to build up and give to `commit`. */
@@ -98,7 +98,7 @@ export class KvClient {
     range: KvRange,
     options: KvListOptions = {},
   ): AsyncGenerator<KvEntry> {
-    const iterator = this.#kv.list<unknown>(range, { batchSize: BATCH, ...options });
+    const iterator = this.#kv.list(range, { batchSize: BATCH, ...options });
     for (;;) {
       const { done, value } = await this.#attempt(() => iterator.next());
       if (done) return;

@@ -46,8 +46,12 @@ async function load(): Promise<SqlDriver> {
     const end = now() + DOWNLOAD;
     // Processes that download it at the same time would load halves of it.
     const path = join(defaultRootDir(), "sqlite_library.lock");
-    using _lock = await FileLock.take(path, { patience: DOWNLOAD });
-    return await loadIn(end - now());
+    const lock = await FileLock.take(path, { patience: DOWNLOAD });
+    try {
+      return await loadIn(end - now());
+    } finally {
+      lock[Symbol.dispose]();
+    }
   } catch (cause) {
     throw new RefusedError(
       `driver "@db/sqlite" cannot be loaded (${messageOf(cause)}); set ${PATH_VARIABLE} to a ` +

@@ -1,6 +1,7 @@
 import { DatabaseSync, StatementSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { tooOld } from "../../platform/oldest.ts";
+import { runtimeName, runtimeVersion } from "../../platform/system.ts";
 import type { ConnectOptions, SqlConnection, SqlDriver, SqlStatement, SqlValue } from "./driver.ts";
 
 type Row = SqlValue[];
@@ -8,6 +9,15 @@ type Row = SqlValue[];
 /** A method that the library has and its types lack. */
 interface ArrayRows {
   setReturnArrays(enabled: boolean): void;
+}
+
+/** Node 22 binds bytes that have no memory as NULL. */
+const losesEmpty = runtimeName() === "Node" && Number.parseInt(runtimeVersion()) < 24;
+const EMPTY = new Uint8Array(new ArrayBuffer(1), 0, 0);
+
+function bound(params: Row): Row {
+  if (!losesEmpty) return params;
+  return params.map((param) => param instanceof Uint8Array && param.length === 0 ? EMPTY : param);
 }
 
 class NodeStatement implements SqlStatement {
@@ -19,15 +29,15 @@ class NodeStatement implements SqlStatement {
   }
 
   get(...params: Row): Row | undefined {
-    return this.#statement.get(...params) as unknown as Row | undefined;
+    return this.#statement.get(...bound(params)) as unknown as Row | undefined;
   }
 
   all(...params: Row): Row[] {
-    return this.#statement.all(...params) as unknown as Row[];
+    return this.#statement.all(...bound(params)) as unknown as Row[];
   }
 
   run(...params: Row): number {
-    return Number(this.#statement.run(...params).changes);
+    return Number(this.#statement.run(...bound(params)).changes);
   }
 }
 
@@ -91,7 +101,7 @@ function immutable(path: string): URL {
   return url;
 }
 
-/** The SQLite that Deno and Node bring: needs read and write permission for the file's folder. */
+/** The SQLite that Deno, Node and Bun bring: needs read and write permission for the file's folder. */
 export const nodeDriver: SqlDriver = {
   name: "node:sqlite",
   connect: (path, options) => new NodeConnection(path, options),

@@ -109,14 +109,18 @@ export class Reserve {
     // No zeros: there are disks that would keep them in no space at all.
     const block = crypto.getRandomValues(new Uint8Array(STEP / 2));
     const isNew = from === 0;
-    using file = openFileSync(this.#path, { write: true, create: true, mode: 0o600 });
-    // Whoever may write the database may write this too.
-    const { mode } = statSync(this.#file);
-    if (isNew && mode !== null) giveMode(this.#path, mode & 0o777);
-    // Another process may have given it up a moment ago.
-    const { size } = file.statSync();
-    file.seekSync(Math.min(size, from), FROM_START);
-    for (let at = Math.min(size, from); at < to; at += block.byteLength) writeAllSync(file, block);
+    const file = openFileSync(this.#path, { write: true, create: true, mode: 0o600 });
+    try {
+      // Whoever may write the database may write this too.
+      const { mode } = statSync(this.#file);
+      if (isNew && mode !== null) giveMode(this.#path, mode & 0o777);
+      // Another process may have given it up a moment ago.
+      const begin = Math.min(file.statSync().size, from);
+      file.seekSync(begin, FROM_START);
+      for (let at = begin; at < to; at += block.byteLength) writeAllSync(file, block);
+    } finally {
+      file.close();
+    }
   }
 
   /** How many bytes the database has with all that is in the log. */

@@ -14,7 +14,7 @@ import {
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { decodeKey, encodeKey } from "../../codec/key.ts";
 import { DecodeError } from "../../codec/errors.ts";
 import type { EngineFactory } from "../../engines/engine.ts";
@@ -818,7 +818,7 @@ test("leaves what a log of a writer names, where it is in use or no file of the 
   const log = join(directory, "cache.db-writer-1");
   const gone = join("ef", "01", `${"0".repeat(28)}.val`);
   await Deno.writeTextFile(log, [kept, left, "../secret", gone, "cache.db", kept, ""].join("\n"));
-  const held = await Deno.open(log, { write: true });
+  const held = await Deno.open(`${log}.lock`, { write: true, create: true });
   await held.lock(true);
   const second = await openIn(bed);
   await second.set("small", entryOf("value"));
@@ -838,7 +838,10 @@ test("leaves a file alone whose writer is at work", async (bed) => {
   const directory = directoryOf(bed);
   const path = join(directory, "ab", "cd", `${"0".repeat(28)}.val`);
   await Deno.mkdir(join(directory, "ab/cd"), { recursive: true });
-  const writer = await Deno.open(path, { createNew: true, write: true });
+  await Deno.writeTextFile(path, "value");
+  const log = join(directory, "cache.db-writer-1");
+  await Deno.writeTextFile(log, `${relative(directory, path)}\n`);
+  const writer = await Deno.open(`${log}.lock`, { create: true, write: true });
   await writer.lock(true);
   assertEquals((await engine.check({ fix: true })).problems, []);
   writer.close();
