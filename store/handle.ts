@@ -10,7 +10,6 @@ import { isDiskFull } from "../engines/file_failures.ts";
 import { whenReady } from "../platform/awaitable.ts";
 import { isNotFound } from "../platform/errors.ts";
 import { removeTree } from "../platform/files.ts";
-import { delay } from "../platform/timers.ts";
 import { Bypass } from "./bypass.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
@@ -77,12 +76,6 @@ const BATCH = 500;
 const BATCH_BYTES = 4_000_000;
 /** How many values of a generator are encoded at once: in memory besides those of a batch. */
 const ENCODED_AT_ONCE = 4;
-
-/**
- * From how many bytes on timers and I/O have their turn between encoding a value, or decoding it, and
- * the engine: both may hold the event loop for as long as they take, but not for the sum of it.
- */
-const LARGE = 4 * 2 ** 20;
 
 /** Items of a listing that are taken in one step … */
 const PAGE = 64;
@@ -904,10 +897,7 @@ export class Handle implements AsyncDisposable {
   #decode(entry: StoredValue | string, text: string): Awaitable<unknown> {
     try {
       if (typeof entry === "string") return this.codec.decodeText(entry);
-      const bytes = valueOf(entry);
-      const value = bytes.length > LARGE
-        ? delay(0).then(() => this.codec.decode(bytes))
-        : this.codec.decode(bytes);
+      const value = this.codec.decode(valueOf(entry));
       return value instanceof Promise
         ? value.catch((error) => {
           throw unreadable(error, this.engine, text);
@@ -1136,10 +1126,7 @@ export class Handle implements AsyncDisposable {
     const text = this.#texts === undefined || tags !== undefined
       ? undefined
       : this.codec.encodeText(value);
-    const content = text ?? this.codec.encode(value);
-    return content instanceof Uint8Array && content.length > LARGE
-      ? delay(0).then(() => content)
-      : content;
+    return text ?? this.codec.encode(value);
   }
 
   #encoded([text, value]: readonly [string, unknown]): [string, Awaitable<Uint8Array>] {

@@ -3,8 +3,10 @@
  * and the command line.
  */
 import type { Writable } from "node:stream";
-import { loadLibrary } from "../platform/library.ts";
 import { standardError } from "../platform/terminal.ts";
+import type { Progress } from "./progress_bar.ts";
+
+export type { Progress } from "./progress_bar.ts";
 
 /** Where progress is written; `isTTY` decides between a bar and lines. */
 export type ProgressStream = Writable & { isTTY?: boolean };
@@ -18,22 +20,6 @@ export interface ProgressOptions {
   /** Default: stderr. */
   stream?: ProgressStream;
 }
-
-/** What the bar needs to know. */
-export type BarOptions = ProgressOptions & Required<Pick<ProgressOptions, "stream">>;
-
-/** A run that tells how far it is. */
-export interface Progress {
-  /** Counts `steps` more as done; `note` says what the last one was. */
-  tick(steps?: number, note?: string): void;
-  /** Writes the last state and leaves the terminal as it was. Idempotent. */
-  stop(): void;
-}
-
-const loadBar = loadLibrary<{ createBar(options: BarOptions): Progress }>(
-  "progress bar",
-  new URL("./progress_bar", import.meta.url),
-);
 
 /**
  * Starts to show progress. The library that draws the bar is loaded only for a terminal.
@@ -52,8 +38,8 @@ export async function createProgress(options: ProgressOptions): Promise<Progress
   const { total, label, stream = standardError() } = options;
   if (stream.isTTY) {
     try {
-      const { createBar } = await loadBar();
-      return createBar({ total, label, stream });
+      const { createBar } = await import("./progress_bar.ts");
+      return await createBar({ total, label, stream });
     } catch (error) {
       stream.write(`No progress bar, only lines: ${error}\n`);
     }

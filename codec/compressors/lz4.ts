@@ -25,7 +25,7 @@ const BLOCK = 256 * 1024;
 /** Added to the length of a block that is not compressed. */
 const STORED = 2 ** 31;
 
-const library = loadLibrary<Library>("LZ4", new URL("./lz4_library", import.meta.url));
+const library = loadLibrary<Library>("LZ4", { name: "lz4-wasm-nodejs", versions: "^0.9.2" });
 
 /** LZ4 frames. */
 export const lz4: Compression = {

@@ -32,7 +32,8 @@ interface Packr {
 
 const library = loadLibrary<{ Packr: new (options: Record<string, boolean>) => Packr }>(
   "MessagePack",
-  new URL("./msgpack_library", import.meta.url),
+  // The library without its native extension, which asks for `--allow-ffi` and `--allow-env`.
+  { name: "msgpackr", versions: "^2.1.0", path: "/pack" },
 );
 let packr: Packr | undefined;
 

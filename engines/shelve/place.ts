@@ -7,14 +7,15 @@ import { isReadOnly } from "../file_failures.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
 import { errorCode, isPermissionDenied } from "../../platform/errors.ts";
 import { folderMode, makeFolderSync, statSync, writeFileSync } from "../../platform/files.ts";
-import { builtinModule } from "../../platform/system.ts";
 import type { Place } from "./address.ts";
+import { specifierOf } from "../../platform/library.ts";
+import { builtinModule, runtimeName } from "../../platform/system.ts";
 import { answerOf, attempt, KvClient } from "./client.ts";
-import { type Kv, nativeOpenKv, type OpenKv } from "../../platform/kv.ts";
+import { type KvDatabase, nativeOpenKv, type OpenKv } from "../../platform/kv.ts";
 
 /** A database that is open. */
 interface Database {
-  readonly kv: Kv;
+  readonly kv: KvDatabase;
   /** Why nothing can be written to it. */
   readonly refusal?: string;
   close(): void;
@@ -63,7 +64,7 @@ async function openDatabase({ kind, path, mode }: Place): Promise<Database> {
   return databaseOf(await attempt(() => openKv(path)));
 }
 
-function databaseOf(kv: Kv, refusal?: string, cleanUp?: () => void): Database {
+function databaseOf(kv: KvDatabase, refusal?: string, cleanUp?: () => void): Database {
   let isOpen = true;
   return {
     kv,
@@ -168,21 +169,27 @@ const COPY_MODE = 0o600;
  * The library that opens the same files where Deno itself doesn't: not in the graph of a program
  * that doesn't need it.
  */
-const PACKAGE = "npm:@deno/kv@^0.14.0";
+const PACKAGE = { name: "@deno/kv", versions: "^0.14.0" };
 
 /** Deno's `openKv`, or the library's. */
 function findOpenKv(kind: Place["kind"]): OpenKv {
   const native = nativeOpenKv();
   if (native !== undefined) return native;
-  const missing = "Deno.openKv is missing: run with --unstable-kv";
-  if (kind === "default") throw new Error(missing);
+  const runtime = runtimeName();
+  if (runtime === "Bun") {
+    throw new Error("there is no Deno KV for Bun; use another engine, such as sqlite");
+  }
+  const missing = runtime === "Deno"
+    ? "Deno.openKv is missing: run with --unstable-kv"
+    : `Node has no Deno KV of its own: npm install ${PACKAGE.name}@${PACKAGE.versions}`;
+  if (kind === "default") throw new Error(`${missing}, and give a path`);
   return async (path) => {
     try {
-      const { openKv } = await import(PACKAGE);
+      const { openKv } = await import(specifierOf(PACKAGE));
       // It has no ":memory:", but no path means that.
       return await openKv(kind === "memory" ? undefined : path);
     } catch (cause) {
-      const failed = `${PACKAGE} can't take its place: ${messageOf(cause)}`;
+      const failed = `${specifierOf(PACKAGE)} can't take its place: ${messageOf(cause)}`;
       throw new Error(`${missing} (${failed})`, { cause });
     }
   };
