@@ -2,8 +2,8 @@ const UTF8 = new TextEncoder();
 
 /** The bytes (of a text: its UTF-8) as lower-case hexadecimal digits. */
 export function encodeHex(src: string | Uint8Array | ArrayBuffer): string {
-  if (src instanceof Uint8Array) return src.toHex();
-  return (typeof src === "string" ? UTF8.encode(src) : new Uint8Array(src)).toHex();
+  const bytes = typeof src === "string" ? UTF8.encode(src) : new Uint8Array(src);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**
@@ -20,5 +20,6 @@ export function decodeHex(src: string): Uint8Array<ArrayBuffer> {
   }
   const other = /[^0-9a-fA-F]/.exec(src);
   if (other) throw new TypeError(`Cannot decode input as hex: Invalid character (${other[0]})`);
-  return Uint8Array.fromHex(src);
+  const pairs = src.match(/../g) ?? [];
+  return Uint8Array.from(pairs, (digits) => Number.parseInt(digits, 16));
 }

@@ -157,7 +157,7 @@ function roundTrips(options: string): string {
     }`;
 }
 
-Deno.test("a codec asks for no permission, but for reading its library with lz4 and msgpack", async () => {
+Deno.test("a codec asks for no permission, but for reading its library with lz4", async () => {
   for (
     const options of [
       "{}",
@@ -165,17 +165,17 @@ Deno.test("a codec asks for no permission, but for reading its library with lz4 
       '{ compress: "gzip", b64: true }',
       '{ compress: "zlib" }',
       '{ compress: "brotli" }',
+      '{ serializer: "msgpack" }',
     ]
   ) {
     const { ok, text } = await run(roundTrips(options));
     assert(ok, text);
     assertEquals(text.trim(), "1045\n1011", options);
   }
-  for (const options of ['{ serializer: "msgpack" }', '{ compress: "lz4" }']) {
-    const refused = await run(roundTrips(options));
-    assert(!refused.ok && refused.text.includes("--allow-read"), refused.text);
-    const allowed = await run(roundTrips(options), "--allow-read");
-    assert(allowed.ok, allowed.text);
-    assertEquals(allowed.text.trim(), "1045\n1011", options);
-  }
+  const options = '{ compress: "lz4" }';
+  const refused = await run(roundTrips(options));
+  assert(!refused.ok && refused.text.includes("--allow-read"), refused.text);
+  const allowed = await run(roundTrips(options), "--allow-read");
+  assert(allowed.ok, allowed.text);
+  assertEquals(allowed.text.trim(), "1045\n1011", options);
 });

@@ -310,37 +310,3 @@ Deno.test("a set that can't be encoded does not let the one behind it overtake",
     assertEquals([landed, await stash.get("k")], [["first", "third"], "third"]);
   }
 });
-
-Deno.test("values of megabytes are in the order of calls, and as they were at the call", async () => {
-  await using stash = new HashStash({ engine: "memory", name: "order_large", serializer: "v8" });
-  await stash.open();
-  const large = { text: "x".repeat(5_000_000), list: [1] };
-  const set = stash.set("key", large);
-  large.list.push(2);
-  const first = stash.get("key") as Promise<typeof large>;
-  const batch = stash.setMany([["key", large], ["other", large]]);
-  large.list.push(3);
-  const both = stash.getMany(["key", "other"]) as Promise<(typeof large)[]>;
-  const last = stash.set("key", "small");
-  const small = stash.get("key");
-  await Promise.all([set, batch, last]);
-  assertEquals((await first).list, [1]);
-  assertEquals((await both).map(({ list }) => list), [[1, 2], [1, 2]]);
-  assertEquals(await small, "small");
-  const closed = stash.get("other") as Promise<typeof large>;
-  await stash.close();
-  assertEquals((await closed).list, [1, 2]);
-});
-
-Deno.test("timers have their turn between the bytes of a large value and the value", async () => {
-  await using stash = new HashStash({ engine: "memory", name: "order_turns", serializer: "v8" });
-  await stash.open();
-  const value = "x".repeat(5_000_000);
-  for (const call of [() => stash.set("key", value), () => stash.get("key")]) {
-    const events: string[] = [];
-    setTimeout(() => events.push("timer"), 0);
-    await call();
-    events.push("done");
-    assertEquals(events, ["timer", "done"]);
-  }
-});

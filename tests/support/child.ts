@@ -34,6 +34,15 @@ export async function runScript(
   return { success, code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
+/** How to run a worker of this folder: the command and its first arguments. */
+export type Program = (worker: string) => string[];
+
+/** Runs it in this Deno. */
+export const inDeno: Program = (worker) => {
+  const script = new URL(worker, import.meta.url).href;
+  return [Deno.execPath(), "run", "-A", "--quiet", "--no-check", "--unstable-kv", script];
+};
+
 /** A process that runs a worker of this folder; at the end it is waited for. */
 export class WorkerProcess implements AsyncDisposable {
   /** The lines that it prints. */
@@ -44,14 +53,17 @@ export class WorkerProcess implements AsyncDisposable {
 
   /**
    * Starts `worker`, a file beside this one, with an argument that it gets as JSON, and with more in
-   * its environment when asked.
+   * its environment when asked; in Deno, unless told.
    */
-  constructor(worker: string, argument: unknown = null, env: Record<string, string> = {}) {
-    const script = new URL(worker, import.meta.url).href;
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", "--no-check", "--unstable-kv", script].concat(
-        JSON.stringify(argument),
-      ),
+  constructor(
+    worker: string,
+    argument: unknown = null,
+    env: Record<string, string> = {},
+    program: Program = inDeno,
+  ) {
+    const [command, ...args] = program(worker);
+    this.#child = new Deno.Command(command, {
+      args: [...args, JSON.stringify(argument)],
       env,
       stdin: "piped",
       stdout: "piped",

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { type EngineName, type Setup, type Store, TestBed } from "./bed.ts";
-import { WorkerProcess } from "./child.ts";
+import { inDeno, type Program, WorkerProcess } from "./child.ts";
 import { entryOf, textOf } from "./entries.ts";
 import { evenValue, type Guarded, type JobName } from "./process_jobs.ts";
 
@@ -174,16 +174,24 @@ export function processTests(name: EngineName, setup?: Setup, label: string = na
     name: `${label}: ${PROCESSES} processes on one store`,
     sanitizeOps: true,
     sanitizeResources: true,
-    async fn(t) {
-      await using bed = await TestBed.create(name, setup);
-      await using stack = new AsyncDisposableStack();
-      const workers = Array.from(
-        { length: PROCESSES },
-        () => stack.use(new WorkerProcess("./process_worker.ts")),
-      );
-      for (const worker of workers) assertEquals(JSON.parse(await worker.line()), "ready");
-      const fleet = new Fleet(bed, workers);
-      for (const [claim, step] of Object.entries(STEPS)) await t.step(claim, () => step(fleet));
-    },
+    fn: (t) => testProcesses(t, name, setup),
   });
+}
+
+/** The same within a test, in processes of several runtimes. */
+export async function testProcesses(
+  t: Deno.TestContext,
+  name: EngineName,
+  setup?: Setup,
+  programs: readonly Program[] = [inDeno],
+): Promise<void> {
+  await using bed = await TestBed.create(name, setup);
+  await using stack = new AsyncDisposableStack();
+  const workers = Array.from({ length: PROCESSES }, (_, i) => {
+    const program = programs[i % programs.length];
+    return stack.use(new WorkerProcess("./process_worker.ts", null, {}, program));
+  });
+  for (const worker of workers) assertEquals(JSON.parse(await worker.line()), "ready");
+  const fleet = new Fleet(bed, workers);
+  for (const [claim, step] of Object.entries(STEPS)) await t.step(claim, () => step(fleet));
 }

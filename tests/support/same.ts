@@ -1,4 +1,5 @@
 /** Exact equality, beyond what `assertEquals` looks at. */
+import { encodeHex } from "@std/encoding/hex";
 
 /**
  * Says where two values differ, or `undefined` when nobody could tell them apart: types,
@@ -43,8 +44,8 @@ class Comparison {
     if (ArrayBuffer.isView(a) && ArrayBuffer.isView(b)) {
       const left = new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
       return this.difference(
-        left.toHex(),
-        new Uint8Array(b.buffer, b.byteOffset, b.byteLength).toHex(),
+        encodeHex(left),
+        encodeHex(new Uint8Array(b.buffer, b.byteOffset, b.byteLength)),
         `${path} as bytes`,
       );
     }

@@ -1,6 +1,6 @@
 /** Runs the acceptance cases on one engine; their numbers are those of the cases. */
 import type { HashStashOptions } from "../../../mod.ts";
-import { type EngineName, TestBed } from "../../support/bed.ts";
+import { type EngineName, type Setup, TestBed } from "../../support/bed.ts";
 import { ISOLATION } from "./isolation.ts";
 import { KEYS } from "./keys.ts";
 import { MAPPING } from "./mapping.ts";
@@ -23,12 +23,16 @@ const CODECS: readonly HashStashOptions[] = [
 
 /**
  * Registers the cases for an engine: those of mapping, keys, values and options with each codec, or
- * all with the given options only.
+ * all with the given options only. `setup` is what the engine needs, where that is not made here.
  */
-export function behaviours(engine: EngineName, given?: HashStashOptions): void {
+export function behaviours(
+  engine: EngineName,
+  given?: HashStashOptions,
+  setup?: Setup,
+): void {
   let testBed: TestBed;
   Deno.test.beforeAll(async () => {
-    testBed = await TestBed.create(engine);
+    testBed = await TestBed.create(engine, setup);
   });
   Deno.test.afterAll(() => testBed[Symbol.asyncDispose]());
 
