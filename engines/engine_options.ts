@@ -72,7 +72,7 @@ export interface SqliteEngineOptions extends PathOption, ModeOption {
   /**
    * The SQLite library.
    *
-   * - `"node:sqlite"` is part of Deno and of Node.
+   * - `"node:sqlite"` is part of Deno, Node and Bun.
    * - `"@db/sqlite"` is loaded from JSR, or the stash can't be opened. It takes the native library
    *   that the environment variable `DENO_SQLITE_PATH` names, or downloads one, within a minute and
    *   once for all processes that start together. Take it for a build of SQLite of your own: it is

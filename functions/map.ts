@@ -47,7 +47,7 @@ export interface MapOptions<
    */
   signal?: AbortSignal;
   /**
-   * Runs a function that a module exports, in as many Web Workers as `concurrency` says: for work
+   * Runs a function that a module exports, in as many workers as `concurrency` says: for work
    * that keeps a core busy. It must be the same function: its results are kept as those of the one
    * that `map` is given.
    */
