@@ -162,6 +162,7 @@ export function complete(engine: Engine, options?: CompleteOptions): Store {
  * `close`, and puts what goes wrong into words.
  */
 export class CompleteEngine implements Store {
+  readonly texts?: Texts;
   readonly #engine: Engine;
   readonly #prefix: string;
   readonly #nestedPrefix: string | undefined;
@@ -179,6 +180,13 @@ export class CompleteEngine implements Store {
     { prefix = "", nestedPrefix, nestedKey, onDrop, writes }: CompleteOptions = {},
   ) {
     this.#engine = engine;
+    // Not as methods: what is made of this store would take it for an engine that keeps texts.
+    if (engine.getText !== undefined && engine.setText !== undefined) {
+      this.texts = {
+        getText: (key) => this.#getText(key),
+        setText: (key, text, times) => this.#setText(key, text, times),
+      };
+    }
     this.#writes = writes;
     this.#prefix = prefix;
     this.#nestedPrefix = nestedPrefix;
@@ -285,13 +293,7 @@ export class CompleteEngine implements Store {
     }
   }
 
-  get texts(): Texts | undefined {
-    const { getText, setText } = this.#engine;
-    return getText === undefined || setText === undefined ? undefined : this;
-  }
-
-  /** Only where `texts` gives this store. */
-  getText(key: string): string | undefined {
+  #getText(key: string): string | undefined {
     try {
       if (!this.#isOpen) throw notOpen(this.#engine);
       return this.#engine.getText!(this.#prefix + key);
@@ -300,8 +302,7 @@ export class CompleteEngine implements Store {
     }
   }
 
-  /** Likewise. */
-  setText(key: string, text: string, times: Omit<NewEntry, "value" | "tag">): void {
+  #setText(key: string, text: string, times: Omit<NewEntry, "value" | "tag">): void {
     const end = this.#writes?.begin(key);
     try {
       if (!this.#isOpen) throw notOpen(this.#engine);

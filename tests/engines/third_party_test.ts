@@ -6,11 +6,13 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
+  complete,
   type Engine,
   type EngineCheckOptions,
   engineContract,
   type EngineFactory,
 } from "../../engines/mod.ts";
+import { memory } from "../../engines/memory/mod.ts";
 import { DecodeError, EngineError, HashStash } from "../../mod.ts";
 import { outputOf, ROOT } from "../../dev/run.ts";
 
@@ -150,6 +152,23 @@ Deno.test("a stash calls the methods that a third party's engine has: an object"
   const cleared = ['clear [false,"n:main:"]', 'clear [false,"n:main/"]'];
   assertEquals(callsOf(calls, "clear", "delete", "deleteMany"), cleared);
   assertEquals([await stash.size(), await inside.size(), await other.size()], [0, 0, 1]);
+});
+
+Deno.test("what complete() makes is an engine, also of one that keeps texts", async () => {
+  const makes: Record<string, EngineFactory> = {
+    once: (location) => complete(memory(location)),
+    twice: (location) => complete(complete(memory(location))),
+    page: (location) => jsonFile(location, {}),
+  };
+  for (const [name, engine] of Object.entries(makes)) {
+    await using stash = new HashStash({ name: `complete_${name}`, engine, rootDir: folder });
+    await stash.set("a", { text: "one" });
+    await stash.setMany([["b", 2], ["c", "three"]]);
+    assertEquals(await stash.get("a"), { text: "one" });
+    assertEquals(await stash.getMany(["c", "a", "none"]), ["three", { text: "one" }, undefined]);
+    assertEquals(await stash.getOrSet("d", () => 4), 4);
+    assertEquals(await stash.get("d"), 4);
+  }
 });
 
 Deno.test("damage in the page's engine is told, found and removed", async () => {
