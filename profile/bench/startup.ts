@@ -10,6 +10,8 @@
  *     BESIDE=../before/mod.ts deno run -A profile/bench/startup.ts
  */
 import { join, resolve } from "node:path";
+import type { PostgresServer } from "../../tests/support/postgres_server.ts";
+import type { RedisServer } from "../../tests/support/redis_server.ts";
 import { pathToFileURL } from "node:url";
 
 const RUNS = 41;
@@ -58,12 +60,9 @@ async function child([side, engine, folder, url]: string[]): Promise<never> {
   Deno.exit();
 }
 
-/** ms from the start of a child to its word. */
-async function time(args: string[]): Promise<number> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--cached-only", "--unstable-kv", import.meta.filename!, CHILD, ...args],
-    stdout: "piped",
-  });
+/** ms from the start of a child to its first word. */
+export async function untilFirstWord(program: string, args: string[]): Promise<number> {
+  const command = new Deno.Command(program, { args, stdout: "piped" });
   const start = performance.now();
   const process = command.spawn();
   const reader = process.stdout.getReader();
@@ -75,7 +74,14 @@ async function time(args: string[]): Promise<number> {
   return ms;
 }
 
-const lowTenth = (times: number[]) => times.sort((a, b) => a - b)[Math.floor(times.length / 10)];
+/** The program of a child of this one, and its arguments. */
+const childOf = (args: string[]): [string, string[]] => [
+  Deno.execPath(),
+  ["run", "-A", "--cached-only", "--unstable-kv", import.meta.filename!, CHILD, ...args],
+];
+
+export const lowTenth = (times: number[]) =>
+  times.sort((a, b) => a - b)[Math.floor(times.length / 10)];
 
 async function compare(engine: string, sides: string[], folder: string, url = ""): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
@@ -85,7 +91,7 @@ async function compare(engine: string, sides: string[], folder: string, url = ""
   for (let run = -1; run < RUNS; run++) {
     for (const i of sides.keys()) {
       const side = (i + run + 1) % sides.length;
-      const ms = await time([sides[side], engine, folder, url]);
+      const ms = await untilFirstWord(...childOf([sides[side], engine, folder, url]));
       if (run >= 0) times[side].push(ms);
     }
   }
@@ -94,9 +100,18 @@ async function compare(engine: string, sides: string[], folder: string, url = ""
   );
 }
 
+/** The server of an engine that has one. */
+export async function serverOf(engine: string): Promise<RedisServer | PostgresServer | undefined> {
+  // Not at the top: children don't need them.
+  if (engine === "redis") {
+    return await (await import("../../tests/support/redis_server.ts")).startRedis();
+  }
+  if (engine === "postgres") {
+    return await (await import("../../tests/support/postgres_server.ts")).startPostgres();
+  }
+}
+
 async function main(chosen: string[]): Promise<void> {
-  const { startPostgres } = await import("../../tests/support/postgres_server.ts");
-  const { startRedis } = await import("../../tests/support/redis_server.ts");
   const beside = Deno.env.get("BESIDE");
   const modules = [new URL("../../mod.ts", import.meta.url).href];
   if (beside !== undefined) modules.unshift(pathToFileURL(resolve(beside)).href);
@@ -107,21 +122,15 @@ async function main(chosen: string[]): Promise<void> {
   try {
     for (const engine of Object.keys(BARE)) {
       if (chosen.length > 0 && !chosen.includes(engine)) continue;
-      const server = engine === "redis"
-        ? await startRedis()
-        : engine === "postgres"
-        ? await startPostgres()
-        : undefined;
-      try {
-        await compare(engine, ["nothing", "bare", ...modules], join(root, engine), server?.url);
-      } finally {
-        await server?.[Symbol.asyncDispose]();
-      }
+      await using server = await serverOf(engine);
+      await compare(engine, ["nothing", "bare", ...modules], join(root, engine), server?.url);
     }
   } finally {
     await Deno.remove(root, { recursive: true });
   }
 }
 
-if (Deno.args[0] === CHILD) await child(Deno.args.slice(1));
-await main(Deno.args);
+if (import.meta.main) {
+  if (Deno.args[0] === CHILD) await child(Deno.args.slice(1));
+  await main(Deno.args);
+}
