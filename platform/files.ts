@@ -218,12 +218,7 @@ export function giveMode(path: string, mode: number): void {
   files.chmodSync(path, (now & 0o7000) | mode);
 }
 
-/** What is in a folder. */
-export function readFolder(path: string): AsyncIterable<FolderEntry> {
-  return files.readDir(path);
-}
-
-/** `readFolder`, at once: 5 times as fast. */
+/** What is in a folder, at once: 5 times as fast as by a promise. */
 export function readFolderSync(path: string): Iterable<FolderEntry> {
   return files.readDirSync(path);
 }

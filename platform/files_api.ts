@@ -84,6 +84,5 @@ export interface Files {
   mkdirSync(path: string, options: { recursive?: true; mode?: number }): void;
   chmodSync(path: string, mode: number): void;
   realPath(path: string): Promise<string>;
-  readDir(path: string): AsyncIterable<FolderEntry>;
   readDirSync(path: string): Iterable<FolderEntry>;
 }

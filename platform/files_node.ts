@@ -60,10 +60,6 @@ export function nodeFiles(): Files {
       else all.unlinkSync(path);
     },
 
-    async *readDir(path) {
-      for await (const entry of await promises.opendir(path)) yield entryOf(entry);
-    },
-
     readDirSync: (path) => all.readdirSync(path, { withFileTypes: true }).map(entryOf),
     remove: (path, options) => promises.rm(path, options),
     mkdir: async (path, options) => void await promises.mkdir(path, options),
