@@ -1,7 +1,7 @@
 import { concat } from "@std/bytes/concat";
 import { RAW_MARK, type ValueFormat } from "../format.ts";
 import { isBytes, refuseExtras, refuseUnreadable } from "../leaves.ts";
-import { isPlain } from "../plain.ts";
+import { plainText } from "../plain.ts";
 import { refusalError } from "../refusal.ts";
 import { toBytes } from "../text.ts";
 import { deserializeJson, richText } from "./json_text.ts";
@@ -27,7 +27,7 @@ export const hashstash: ValueFormat = {
 };
 
 function textOf(value: unknown): string {
-  return isPlain(value) ? JSON.stringify(value) : richText(value);
+  return plainText(value) ?? richText(value);
 }
 
 /**

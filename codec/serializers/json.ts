@@ -1,5 +1,5 @@
 import type { ValueFormat } from "../format.ts";
-import { isPlain, looksRich } from "../plain.ts";
+import { looksRich, plainText } from "../plain.ts";
 import {
   holeyIndices,
   indexStep,
@@ -28,7 +28,7 @@ export const json: ValueFormat = {
 
 function textOf(value: unknown): string {
   try {
-    return isPlain(value) ? JSON.stringify(value) : strictText(value);
+    return plainText(value) ?? strictText(value);
   } catch (error) {
     throw refusalError("Cannot serialize value as JSON", error);
   }
