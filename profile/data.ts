@@ -78,7 +78,9 @@ export function generateData(size: number, seed = 1): GeneratedData {
     data.text += ` ${more}`;
     left -= more.length + 1;
   }
-  return data;
+  // As the response of a service is. V8 keeps an object that got its names one by one in another way
+  // than a parsed one, by what it has seen before, and takes two to three times as long to write it.
+  return JSON.parse(JSON.stringify(data));
 }
 
 function round(value: number): number {
