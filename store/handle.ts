@@ -1,19 +1,14 @@
-import { join, sep as SEPARATOR } from "node:path";
+import { join } from "node:path";
 import { Codec } from "../codec/codec.ts";
 import { textPrefixes } from "../codec/key.ts";
 import { toBytes } from "../codec/text.ts";
-import type { Store, Texts } from "../engines/complete.ts";
+import type { Store } from "../engines/complete.ts";
 import { batches, each, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry, Usage } from "../engines/engine.ts";
-import { EngineError, unreadable } from "../engines/errors.ts";
-import { isDiskFull } from "../engines/file_failures.ts";
+import { unreadable } from "../engines/errors.ts";
 import { whenReady } from "../platform/awaitable.ts";
-import { isNotFound } from "../platform/errors.ts";
-import { removeTree } from "../platform/files.ts";
-import { Bypass } from "./bypass.ts";
 import { checkStore } from "./check.ts";
 import { backoff, exclusive, Operation, refuseWithin } from "./contention.ts";
-import type { StashEvents } from "./events.ts";
 import { FrozenValues } from "./frozen.ts";
 import {
   freshUntil,
@@ -25,25 +20,14 @@ import {
   valueOf,
   withHeader,
 } from "./header.ts";
-import { pruneLeases, revokeAllLeases, revokeLeases, revokeLeasesOf } from "./leases.ts";
-import {
-  decorated,
-  isInside,
-  limited,
-  mayBeThere,
-  openStore,
-  storeIdentity,
-  storePathOf,
-} from "./open.ts";
+import { revokeLeasesOf } from "./leases.ts";
 import {
   checkDeadline,
-  type CheckedOptions,
   type CheckedSetOptions,
   checkOptions,
   checkSetOptions,
   checkTags,
   deadline,
-  engineName,
   type HashStashOptions,
   needsRootDir,
   RESERVED_DBNAMES,
@@ -53,9 +37,9 @@ import {
   type TouchOptions,
   withoutFilePath,
 } from "./options.ts";
-import { type Access, type Call, Order } from "./order.ts";
-import { findTelemetry, since } from "./telemetry.ts";
-import { hasRuns, overtakeRuns, overtakeRunsOf } from "./runs.ts";
+import type { Call } from "./order.ts";
+import { since } from "./telemetry.ts";
+import { hasRuns, overtakeRuns } from "./runs.ts";
 import type { TextPairs } from "./pairs.ts";
 import {
   beginsWith,
@@ -64,11 +48,10 @@ import {
   selectedKeys,
   type SelectOptions,
 } from "./selection.ts";
+import { Session, type SessionSettings } from "./session.ts";
 import { type StoreInfo, storesIn } from "./stores.ts";
-import { type TaggedStore, TagSpace } from "./tag_space.ts";
-import type { CheckOptions, StashCheck, StashEntry, StashStats, Version } from "./types.ts";
-import { Versions, versionsOf } from "./versions.ts";
-import { Watch } from "./watch.ts";
+import type { CheckOptions, StashCheck, StashEntry, Version } from "./types.ts";
+import { versionsOf } from "./versions.ts";
 
 /** Entries handed to an engine at once: enough to amortise a transaction or a round trip … */
 const BATCH = 500;
@@ -76,11 +59,6 @@ const BATCH = 500;
 const BATCH_BYTES = 4_000_000;
 /** How many values of a generator are encoded at once: in memory besides those of a batch. */
 const ENCODED_AT_ONCE = 4;
-
-/** Items of a listing that are taken in one step … */
-const PAGE = 64;
-/** … and bytes of them. */
-const PAGE_BYTES = 1_000_000;
 
 /** Told apart from every value that can be stored. */
 export const ABSENT: unique symbol = Symbol("absent");
@@ -91,219 +69,21 @@ type StoredValue = Pick<StoredEntry, "value" | "header" | "given">;
 /** What is stored of a value: a text where the engine keeps texts, else bytes. */
 type Content = Awaitable<string | Uint8Array>;
 
-/** What is not an option of the user's. */
-interface HandleSettings {
-  kind?: "stash" | "function";
-  temporary?: boolean;
-  parent?: Handle;
-}
-
 /**
- * One handle on a store: opens and closes it, and does what a stash does by the canonical text of a
- * key. `HashStash` is its public face; functions, records and transfers work on it too.
+ * What a stash does, by the canonical text of a key. `HashStash` is its public face; functions,
+ * records and transfers work on it too.
  */
-export class Handle implements AsyncDisposable {
-  readonly options: CheckedOptions;
+export class Handle extends Session {
   readonly codec: Codec;
   /** Where values come back frozen. */
   readonly #frozen: FrozenValues | undefined;
-  readonly stats: StashStats = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
-  readonly #near = { hits: 0 };
-  /** What its keys are: any, or the lists of a function's arguments. */
-  readonly kind: "stash" | "function";
-  /** Who is told of what happens in it. */
-  readonly watch: Watch;
-  /** What is known of its store's failures, where functions go on without it. */
-  readonly bypass: Bypass | undefined;
-  /** Whether everything is removed when it is closed. */
-  readonly #isTemporary: boolean;
-  #store: Store | undefined;
-  /** The store with the latest version of each key only. */
-  #latest: Store | undefined;
-  /** The store as its engine has it. */
-  #plain: Store | undefined;
-  /** The store by texts, where its engine keeps them and nothing that wants bytes is around it. */
-  #texts: Texts | undefined;
-  #opening: Promise<Store> | undefined;
-  /** Stores besides its own, by their dbnames. */
-  readonly #others = new Map<string, Promise<Store>>();
-  readonly #tagSpaces = new Map<string, TagSpace>();
-  /** Whether there may be stores inside, which go with a temporary one. */
-  #hasInside = false;
-  readonly #children = new Set<AsyncDisposable>();
-  readonly #order = new Order();
-  /** The handle that the store of a function is in. */
-  readonly #parent: Handle | undefined;
-  #place: string | undefined;
-  /** Where the data will live, as the engine says before it is opened. */
-  #pathBefore: string | undefined;
-  /** How many entries that had ended the engine has named as it dropped them. */
-  #expired = 0;
-  #closing: Promise<void> | undefined;
-  /** Whether its stores have been closed, or are just being. */
-  #isClosed = false;
-  /** Operations under way: `close` waits for them. */
-  #active = 0;
-  #whenIdle: (() => void) | undefined;
 
   /** @throws {TypeError | RangeError} When an option makes no sense. */
-  constructor(
-    options: HashStashOptions,
-    { kind = "stash", temporary = false, parent }: HandleSettings = {},
-  ) {
-    this.options = checkOptions(options);
-    const { serializer, compress, b64, maxValueBytes } = this.options;
+  constructor(options: HashStashOptions, settings?: SessionSettings) {
+    super(options, settings);
+    const { serializer, compress, b64, maxValueBytes, frozen } = this.options;
     this.codec = new Codec({ serializer, compress, b64, maxValueBytes });
-    if (this.options.frozen) this.#frozen = new FrozenValues();
-    this.kind = kind;
-    this.#isTemporary = temporary;
-    this.#parent = parent;
-    this.watch = new Watch(this, parent?.watch);
-    this.bypass = this.options.onEngineError === "bypass" ? new Bypass(parent?.bypass) : undefined;
-  }
-
-  /** The engine's name. */
-  get engine(): string {
-    return engineName(this.options.engine);
-  }
-
-  /** Where the data lives. */
-  get path(): string {
-    return this.#store?.path ?? (this.#pathBefore ??= storePathOf(this.options));
-  }
-
-  /** What came from a near tier, where the options ask for one. */
-  get nearHits(): number | undefined {
-    return this.options.near === undefined ? undefined : this.#near.hits;
-  }
-
-  /** How many entries the engine dropped. */
-  get evictions(): number {
-    return this.#store?.evictions ?? 0;
-  }
-
-  /**
-   * Begins what consists of several operations: `close` waits until it has been left, and those
-   * that are said to be inside are not refused meanwhile.
-   *
-   * @param isInside Whether it is part of what has been entered.
-   */
-  enter(operation: string, isInside = false): void {
-    if (this.#closing !== undefined && !isInside) this.#refuse(operation);
-    this.#active++;
-  }
-
-  /** Ends what `enter` began. */
-  leave(): void {
-    if (--this.#active === 0) this.#whenIdle?.();
-  }
-
-  /**
-   * Runs an operation on the opened store; `close` waits for it.
-   *
-   * @param isInside Whether it is part of what has been entered.
-   */
-  async run<T>(
-    operation: string,
-    body: (store: Store) => Awaitable<T>,
-    isInside = false,
-  ): Promise<T> {
-    this.enter(operation, isInside);
-    try {
-      return await body(this.#store ?? await this.#open());
-    } finally {
-      this.leave();
-    }
-  }
-
-  /**
-   * As `run`, for what can do without the store (`onEngineError: "bypass"`): it is given none while
-   * that fails.
-   *
-   * @param text The key that it is about.
-   */
-  runAnyway<T>(
-    operation: string,
-    text: string,
-    body: (store: Store | undefined) => Awaitable<T>,
-    isInside = true,
-  ): Promise<T> {
-    const { bypass } = this;
-    if (bypass === undefined) return this.run(operation, body, isInside);
-    const open = async () => this.#store ?? await this.#open();
-    return this.#within(operation, isInside, async () => {
-      return await body(await bypass.read({ target: this, text }, open, undefined));
-    });
-  }
-
-  /** As `open`, for what can do without the store. */
-  async openAnyway(): Promise<void> {
-    await this.runAnyway("open", "", () => undefined, false);
-  }
-
-  async #within<T>(operation: string, isInside: boolean, body: () => Promise<T>): Promise<T> {
-    this.enter(operation, isInside);
-    try {
-      return await body();
-    } finally {
-      this.leave();
-    }
-  }
-
-  /**
-   * Goes over items of the opened store, until the handle is closed. From the first one asked for,
-   * it comes after what was called before, and before what is called after: in one step as far as
-   * a page of it goes, and lazily beyond.
-   *
-   * @param weigh How many bytes an item has: a page is no more than a megabyte.
-   */
-  async *iterate<T>(
-    operation: string,
-    items: (store: Store) => Iterable<T> | AsyncIterable<T>,
-    weigh: (item: T) => number = () => 0,
-  ): AsyncGenerator<T> {
-    let iterator: Iterator<T> | AsyncIterator<T> | undefined;
-    let isDone = false;
-    const next = async (): Promise<IteratorResult<T>> => {
-      // One that throws has ended.
-      isDone = true;
-      const result = await iterator!.next();
-      isDone = result.done === true;
-      return result;
-    };
-    const page = await this.#onAll(operation, async (store) => {
-      const iterable = items(store);
-      iterator = Symbol.asyncIterator in iterable
-        ? iterable[Symbol.asyncIterator]()
-        : iterable[Symbol.iterator]();
-      const first: T[] = [];
-      for (let bytes = 0; first.length < PAGE && bytes < PAGE_BYTES;) {
-        const { done, value } = await next();
-        if (done) break;
-        first.push(value);
-        bytes += weigh(value);
-      }
-      return first;
-    });
-    try {
-      for (const item of page) {
-        yield item;
-        if (this.#closing !== undefined) this.#refuse(operation);
-      }
-      while (!isDone) {
-        this.enter(operation);
-        let result: IteratorResult<T>;
-        try {
-          result = await next();
-        } finally {
-          this.leave();
-        }
-        if (result.done) return;
-        yield result.value;
-      }
-    } finally {
-      if (!isDone) await iterator!.return?.();
-    }
+    if (frozen) this.#frozen = new FrozenValues();
   }
 
   /**
@@ -339,78 +119,9 @@ export class Handle implements AsyncDisposable {
     }
   }
 
-  /**
-   * A side store: one that the handle keeps beside its own, for itself. What it says decides
-   * something, so that it has no near tier.
-   */
-  async side(name: string): Promise<Store> {
-    return await this.#other(`${this.options.dbname}/${name}`);
-  }
-
-  /**
-   * Another store of the stash, which is closed with the handle.
-   *
-   * @param hasNear Whether it has a near tier, where the options ask for one.
-   * @param keepsAbsence Whether that knows of keys that are absent, too.
-   * @param around Makes a store around it.
-   */
-  async #other(
-    dbname: string,
-    hasNear = false,
-    keepsAbsence = false,
-    around: (store: Store) => Awaitable<Store> = (store) => store,
-  ): Promise<Store> {
-    // What goes on after the stash has been closed would open it for nobody to close.
-    if (this.#isClosed) this.#refuse("open");
-    let opening = this.#others.get(dbname);
-    if (opening === undefined) {
-      const near = { keepsAbsence, report: this.#reportNear };
-      opening = openStore(this.options, dbname, { near: hasNear ? near : undefined }).then(around);
-      this.#others.set(dbname, opening);
-      opening.catch(() => this.#others.delete(dbname));
-    }
-    return await opening;
-  }
-
-  /** The tags of a stash, by its dbname; of this one, which a function has in common with it. */
-  tagSpace(dbname?: string): TagSpace {
-    if (this.kind === "function" && this.#parent !== undefined) {
-      return this.#parent.tagSpace(dbname);
-    }
-    const { options } = this;
-    const name = dbname ?? options.dbname;
-    let space = this.#tagSpaces.get(name);
-    if (space === undefined) {
-      const side = `${name}/${RESERVED_DBNAMES.tags}`;
-      space = new TagSpace(name, {
-        open: () => this.#other(side, true, true),
-        mayBeThere: () => mayBeThere(options, side),
-        storeOf: (of) => this.#tagged(of),
-      });
-      this.#tagSpaces.set(name, space);
-    }
-    return space;
-  }
-
-  /** A store whose entries have this stash's tags. */
-  async #tagged(dbname: string): Promise<TaggedStore> {
-    if (dbname === this.options.dbname) {
-      const store = this.#store ?? await this.#open();
-      return { plain: this.#plain!, store };
-    }
-    const options = { ...this.options, dbname };
-    // With its limits, as to which what is removed is room. It removes only what it is told to.
-    const plain = await this.#other(dbname, true, false, (store) => {
-      return limited(store, options, { outermost: () => store, evicted: () => undefined });
-    });
-    if (!this.options.appendMode) return { plain, store: plain };
-    const side = () => this.#other(`${dbname}/${RESERVED_DBNAMES.versions}`);
-    return { plain, store: new Versions(plain, side, () => `${this.place}${dbname}`) };
-  }
-
   /** A handle on a store inside this one, with the same options but for `changes`. */
   sub(dbname: string, changes: HashStashOptions = {}, kind?: Handle["kind"]): Handle {
-    this.#hasInside = true;
+    this.hasInside = true;
     const options = {
       ...this.#derivedOptions(changes),
       dbname: `${this.options.dbname}/${dbname}`,
@@ -428,52 +139,6 @@ export class Handle implements AsyncDisposable {
     // measured.
     const rootDir = needsRootDir(checked) ? join(rootDirOf(checked)!, name) : name;
     return new Handle({ ...merged, rootDir }, { temporary: true });
-  }
-
-  /**
-   * Disposes of the child when the handle is closed, before its stores are: at once if that has
-   * been.
-   */
-  adopt(child: AsyncDisposable): void {
-    this.#children.add(child);
-    if (this.#closing !== undefined && this.#active === 0) void child[Symbol.asyncDispose]();
-  }
-
-  /** The child has been disposed of. */
-  release(child: AsyncDisposable): void {
-    this.#children.delete(child);
-  }
-
-  /**
-   * A name for the store in this process, to which a key is added. It has been opened, but for those
-   * who do without it.
-   */
-  get place(): string {
-    if (this.#store === undefined) return storeIdentity(this.options, this.path);
-    return this.#place ??= storeIdentity(this.options, this.path);
-  }
-
-  /** The side store of leases; `undefined` where no other process can use the store. */
-  async leases(): Promise<Store | undefined> {
-    return (this.#store ?? await this.#open()).supports.shared
-      ? await this.side(RESERVED_DBNAMES.leases)
-      : undefined;
-  }
-
-  /** The events of the handle. */
-  get events(): StashEvents {
-    return this.watch.events;
-  }
-
-  readonly #reportNear = (thrown: unknown, text?: string) => this.report(thrown, text);
-
-  /**
-   * Tells who listens, here and at the stash that a function's store is in, of an error; of a key,
-   * where it is about one.
-   */
-  report(thrown: unknown, text?: string): void {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    this.watch.tell("error", text, { error });
   }
 
   // In one piece, as set is: at a microsecond or two for a read from memory or LMDB, each further
@@ -494,21 +159,21 @@ export class Handle implements AsyncDisposable {
     const begin = this.watch.beginGet();
     let call: Call | undefined;
     try {
-      if (this.#store === undefined || !this.#order.isFree(text, "read")) {
-        const ahead = this.#order.ahead(text, "read");
-        call = this.#order.enter(text, "read");
+      if (this.store === undefined || !this.order.isFree(text, "read")) {
+        const ahead = this.order.ahead(text, "read");
+        call = this.order.enter(text, "read");
         if (ahead !== undefined) await ahead;
-        if (this.#store === undefined) await this.#open();
+        if (this.store === undefined) await this.ensureOpen();
       }
-      const kept = this.#texts?.getText(text);
+      const kept = this.texts?.getText(text);
       if (kept !== undefined) {
         const value = this.#decode(kept, text);
         this.stats.hits++;
         if (begin !== 0) this.watch.looked("hit", text, since(begin), kept.length);
         return value;
       }
-      const found = this.#store!.getValue(text);
-      if (found instanceof Promise) call ??= this.#order.enter(text, "read");
+      const found = this.store!.getValue(text);
+      if (found instanceof Promise) call ??= this.order.enter(text, "read");
       const entry = found instanceof Promise ? await found : found;
       if (call !== undefined) call = this.#leave(text, call);
       if (entry === undefined) {
@@ -562,7 +227,7 @@ export class Handle implements AsyncDisposable {
   async amend(text: string, entry: StoredEntry, fields: Header): Promise<boolean> {
     const { value, expiresAt, timestamp = Date.now() } = given(entry);
     const next = { value: withHeader(value, fields), expiresAt, timestamp };
-    return await this.run("amend", () => this.#latest!.compareAndSet(text, entry, next), true);
+    return await this.run("amend", () => this.latest!.compareAndSet(text, entry, next), true);
   }
 
   /** Stores the value as it is now. */
@@ -572,32 +237,32 @@ export class Handle implements AsyncDisposable {
     const tags = checkTags(options?.tags);
     // Before anything is awaited: the caller may change the value once set has been called.
     const encoding = this.#encode(value, tags);
-    if (this.#closing !== undefined) {
+    if (this.closing !== undefined) {
       await encoding;
-      this.#refuse("set");
+      this.refuse("set");
     }
-    this.#active++;
+    this.active++;
     const begin = this.watch.beginSet();
     let call: Call | undefined;
     try {
       const isLater = encoding instanceof Promise;
-      if (isLater || this.#store === undefined || !this.#order.isFree(text, "write")) {
-        const ahead = this.#order.ahead(text, "write");
-        call = this.#order.enter(text, "write");
+      if (isLater || this.store === undefined || !this.order.isFree(text, "write")) {
+        const ahead = this.order.ahead(text, "write");
+        call = this.order.enter(text, "write");
         // One that fails before it is its turn is told then: who comes behind it relies on its
         // waiting for those ahead of it.
         if (isLater) encoding.catch(() => undefined);
         if (ahead !== undefined) await ahead;
-        if (this.#store === undefined) await this.#open();
+        if (this.store === undefined) await this.ensureOpen();
       }
       const content = isLater ? await encoding : encoding;
       // The modify around it would find the entry changed, and run its function again, for ever.
       this.refuseInModify(text, "set entry inside the modify of its key");
       const done = typeof content === "string"
-        ? this.#texts!.setText(text, content, { expiresAt, timestamp })
-        : this.#store!.set(text, { value: withTags(content, tags), expiresAt, timestamp });
+        ? this.texts!.setText(text, content, { expiresAt, timestamp })
+        : this.store!.set(text, { value: withTags(content, tags), expiresAt, timestamp });
       if (done instanceof Promise) {
-        call ??= this.#order.enter(text, "write");
+        call ??= this.order.enter(text, "write");
         await done;
       }
       if (hasRuns()) overtakeRuns(this.place, text);
@@ -650,14 +315,14 @@ export class Handle implements AsyncDisposable {
       // The modify around it would find the entry changed, and run its function again, for ever.
       this.refuseInModify(text, "touch entry inside the modify of its key");
       for (let attempt = 0;; attempt++) {
-        const entry: StoredEntry | undefined = await this.#latest!.get(text);
+        const entry: StoredEntry | undefined = await this.latest!.get(text);
         if (entry === undefined) return false;
         const now = Date.now();
         const fresh = deadline(options, ttl, now);
         // It is kept for as long after its new end as it would have been after the old one.
         const expiresAt = fresh && fresh + (opened(entry).header?.stale ?? 0);
         const next = { value: given(entry).value, expiresAt, timestamp: entry.timestamp ?? now };
-        if (await this.#latest!.compareAndSet(text, entry, next)) return true;
+        if (await this.latest!.compareAndSet(text, entry, next)) return true;
         await backoff(attempt);
       }
     });
@@ -729,7 +394,7 @@ export class Handle implements AsyncDisposable {
   /** Removes some key and gives it with its value to this caller alone. */
   async popItem(): Promise<[key: unknown, value: unknown] | undefined> {
     // In one step: a `set` that is called after it must not be what it takes.
-    return await this.#onAll("popItem", async (store) => {
+    return await this.onAll("popItem", async (store) => {
       for await (const text of store.keys()) {
         const key = keyOf(text);
         if (key === undefined) continue;
@@ -761,7 +426,7 @@ export class Handle implements AsyncDisposable {
         for (let attempt = 0;; attempt++) {
           // Before the entry: what is invalidated while the function runs has been read by it.
           const seq = checked.tags === undefined ? undefined : await this.tagSpace().clock();
-          const entry = await this.#order.onKeys([text], "read", () => store.get(text));
+          const entry = await this.order.onKeys([text], "read", () => store.get(text));
           const current = entry && await this.read(entry, text);
           const operation = new Operation(this.place, `modify ${text}`, this);
           turn.waitsFor.add(operation);
@@ -806,7 +471,7 @@ export class Handle implements AsyncDisposable {
     store: Store,
     keys: string[],
   ): Awaitable<readonly (string | EntryValue | undefined)[]> {
-    const texts = this.#texts;
+    const texts = this.texts;
     if (texts === undefined) return store.getValues(keys);
     const contents = keys.map((key): string | EntryValue | undefined => texts.getText(key));
     const others = keys.filter((_, i) => contents[i] === undefined);
@@ -839,7 +504,7 @@ export class Handle implements AsyncDisposable {
         const encoded = this.#encodedInTurn(source.lazy);
         for await (const batch of batches(encoded, BATCH, BATCH_BYTES, sizeOf)) {
           const texts = batch.map(([text]) => text);
-          await this.#order.onKeys(texts, "write", () => this.#setPairs(store, batch, checked));
+          await this.order.onKeys(texts, "write", () => this.#setPairs(store, batch, checked));
         }
       };
       await this.watch.counting("setMany", () => this.run("setMany", setAll));
@@ -921,12 +586,12 @@ export class Handle implements AsyncDisposable {
 
   /** Removes all entries, with `deep` also those of the stores inside. */
   async clear(deep: boolean): Promise<void> {
-    await this.#onAll("clear", (store) => this.#clear(store, deep));
+    await this.onAll("clear", (store) => this.clearStore(store, deep));
   }
 
   /** Removes the entries that have one of the tags, or whose key is a text and begins so. */
   async invalidate(what: { tags: string[] } | { prefix: string }): Promise<number> {
-    return await this.#onAll("invalidate", async (store) => {
+    return await this.onAll("invalidate", async (store) => {
       const removed = "tags" in what
         ? await this.tagSpace().invalidate(what.tags)
         : await this.#removePrefix(store, what.prefix);
@@ -939,7 +604,7 @@ export class Handle implements AsyncDisposable {
   async #removePrefix(store: Store, prefix: string): Promise<number> {
     const isMeant = (text: string) => beginsWith(text, prefix);
     if (hasRuns()) overtakeRuns(this.place, isMeant);
-    const leases = await this.#knownLeases(store);
+    const leases = await this.knownLeases(store);
     let removed = 0;
     for (const start of textPrefixes(prefix)) {
       if (leases !== undefined) await revokeLeasesOf(leases, start, isMeant);
@@ -955,139 +620,46 @@ export class Handle implements AsyncDisposable {
 
   /** Drops what has expired; how many entries. */
   async prune(): Promise<number> {
-    return await this.#onAll("prune", async (store) => {
-      const named = this.#expired;
+    return await this.onAll("prune", async (store) => {
+      const named = this.expired;
       const pruned = await store.prune();
-      const count = pruned - (this.#expired - named);
+      const count = pruned - (this.expired - named);
       if (count > 0) this.watch.tell("expire", undefined, { count });
-      for (const side of this.#others.values()) await (await side).prune();
-      await this.#pruneLeases(store);
+      for (const side of this.others.values()) await (await side).prune();
+      await this.pruneLeases(store);
       return pruned;
     });
   }
 
   /** Looks at everything that is stored. */
   async check(options: CheckOptions): Promise<StashCheck> {
-    return await this.#onAll("check", async (store) => {
+    return await this.onAll("check", async (store) => {
       const { appendMode } = this.options;
-      if (options.fix) await this.#pruneLeases(store);
+      if (options.fix) await this.pruneLeases(store);
       const earlier = appendMode ? await this.side(RESERVED_DBNAMES.versions) : undefined;
       return await checkStore(this, store, options, earlier);
     });
   }
 
-  /** Opens the store; without it the first operation does. */
-  async open(): Promise<void> {
-    await this.run("open", () => undefined);
-  }
-
-  /** Waits for the operations under way and releases what is held. */
-  async close(): Promise<void> {
-    if (this.#store !== undefined) {
-      // Another handle on the store does not wait for it, and can be closed.
-      const isHere = ({ owner }: Operation) =>
-        owner === this || owner !== undefined && this.#children.has(owner as AsyncDisposable);
-      refuseWithin(isHere, "close the stash inside a function that it waits for");
-    }
-    await (this.#closing ??= this.#close());
-  }
-
-  /** The same as `close()`. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
   /** How many entries there are. */
   async size(): Promise<number> {
-    return await this.#onAll("size", (store) => store.size());
+    return await this.onAll("size", (store) => store.size());
   }
 
   /** Bytes on disk or in the server. */
   async byteSize(): Promise<number> {
-    return await this.#onAll("byteSize", (store) => store.byteSize());
+    return await this.onAll("byteSize", (store) => store.byteSize());
   }
 
   /** How much this store holds, by what is known of it if it has limits. */
   async usage(): Promise<Usage> {
-    return await this.#onAll("usage", (store) => store.usage());
+    return await this.onAll("usage", (store) => store.usage());
   }
 
   /** What this store and those inside it hold. */
   async stores(): Promise<StoreInfo[]> {
     const { kind, options: { dbname } } = this;
-    return await this.#onAll("stores", (store) => storesIn(store, dbname, kind === "function"));
-  }
-
-  /** As `run`, in the place of a call on these keys. */
-  async onKeys<T>(
-    operation: string,
-    texts: readonly string[],
-    access: Access,
-    body: (store: Store) => Awaitable<T>,
-    isInside = false,
-  ): Promise<T> {
-    this.enter(operation, isInside);
-    try {
-      // The place is taken before anything is awaited, be it the opening.
-      const placed = () =>
-        this.#order.onKeys(
-          texts,
-          access,
-          async () => await body(this.#store ?? await this.#open()),
-        );
-      return await this.watch.counting(operation, placed);
-    } finally {
-      this.leave();
-    }
-  }
-
-  /** As `run`, in the place of a call about all keys. */
-  async #onAll<T>(operation: string, body: (store: Store) => Awaitable<T>): Promise<T> {
-    this.enter(operation);
-    try {
-      const placed = () =>
-        this.#order.onAll(async () => await body(this.#store ?? await this.#open()));
-      return await this.watch.counting(operation, placed);
-    } finally {
-      this.leave();
-    }
-  }
-
-  /**
-   * Takes from those who compute the results of these keys, in any process, the right to store
-   * them.
-   */
-  async decideOtherwise(texts: readonly string[]): Promise<void> {
-    if (hasRuns()) { for (const text of texts) overtakeRuns(this.place, text); }
-    const leases = await this.#knownLeases(this.#store ?? await this.#open());
-    if (leases !== undefined) await revokeLeases(leases, texts);
-  }
-
-  /**
-   * The leases of those who may be computing. Where the disk has no room to make the side store of
-   * them, nobody has made it; and what is being removed must go all the same, to make room.
-   */
-  async #knownLeases(store: Pick<Store, "supports">): Promise<Store | undefined> {
-    if (!store.supports.shared) return undefined;
-    try {
-      return await this.side(RESERVED_DBNAMES.leases);
-    } catch (error) {
-      if (isDiskFull(error)) return undefined;
-      throw error;
-    }
-  }
-
-  /** Drops the leases of processes that were killed. */
-  async #pruneLeases(store: Store): Promise<void> {
-    const { options } = this;
-    if (!mayBeThere(options, `${options.dbname}/${RESERVED_DBNAMES.leases}`)) return;
-    try {
-      const leases = await this.#knownLeases(store);
-      if (leases !== undefined) await pruneLeases(leases);
-    } catch (error) {
-      // Where nothing may be written nobody can have left one; and after a day they go by themselves.
-      if (!(error instanceof EngineError)) throw error;
-    }
+    return await this.onAll("stores", (store) => storesIn(store, dbname, kind === "function"));
   }
 
   async #pop(store: Store, text: string, defaultValue: unknown): Promise<unknown> {
@@ -1114,16 +686,10 @@ export class Handle implements AsyncDisposable {
     this.watch.tell("delete", text);
   }
 
-  /** The engine has dropped an entry by itself. */
-  readonly #dropped = (text: string, why: "evict" | "expire"): void => {
-    if (why === "expire") this.#expired++;
-    this.watch.tell(why, text);
-  };
-
   /** What is stored of a value, as it is now. */
   #encode(value: unknown, tags: readonly string[] | undefined): Content {
     // Tags stand before the bytes.
-    const text = this.#texts === undefined || tags !== undefined
+    const text = this.texts === undefined || tags !== undefined
       ? undefined
       : this.codec.encodeText(value);
     return text ?? this.codec.encode(value);
@@ -1164,7 +730,7 @@ export class Handle implements AsyncDisposable {
     };
     let time = clock();
     const flush = async () => {
-      const texts = batch.every(isText) ? this.#texts : undefined;
+      const texts = batch.every(isText) ? this.texts : undefined;
       if (texts !== undefined) {
         for (const [text, content] of batch) texts.setText(text, content as string, time);
       } else {
@@ -1207,7 +773,7 @@ export class Handle implements AsyncDisposable {
     { tags, seq, ...times }: CheckedSetOptions & { readonly seq?: number },
   ): Promise<boolean> {
     if (value === undefined) {
-      return await this.#order.onKeys([text], "write", async () => {
+      return await this.order.onKeys([text], "write", async () => {
         // Also of a key that is absent, as `delete` does: who computes it must not store it.
         await this.decideOtherwise([text]);
         if (entry === undefined) return true;
@@ -1235,7 +801,7 @@ export class Handle implements AsyncDisposable {
     const isPlain = Object.values(fields).every((field) => field === undefined);
     const bytes = isPlain ? encoded : withHeader(encoded, fields);
     const next = { value: bytes, expiresAt, timestamp };
-    return await this.#order.onKeys([text], "write", async () => {
+    return await this.order.onKeys([text], "write", async () => {
       if (!await store.compareAndSet(text, entry, next)) return false;
       if (hasRuns()) overtakeRuns(this.place, text);
       this.stats.sets++;
@@ -1259,84 +825,8 @@ export class Handle implements AsyncDisposable {
     };
   }
 
-  async #open(): Promise<Store> {
-    this.#opening ??= this.#openOnce();
-    try {
-      return await this.#opening;
-    } catch (error) {
-      // Not kept: the next operation tries again, as the server may be up by then.
-      this.#opening = undefined;
-      throw error;
-    }
-  }
-
-  async #openOnce(): Promise<Store> {
-    const { options } = this;
-    findTelemetry();
-    const near = { keepsAbsence: false, counts: this.#near, report: this.#reportNear };
-    const plain = await openStore(options, options.dbname, { onDrop: this.#dropped, near });
-    const { store, latest } = await decorated(plain, options, this);
-    if (options.clear) {
-      try {
-        await this.#clear(store, false);
-      } catch (error) {
-        await store.close();
-        throw error;
-      }
-    }
-    this.#plain = plain;
-    this.#latest = latest;
-    const wantsBytes = this.#frozen !== undefined || options.appendMode ||
-      options.maxEntries !== undefined || options.maxBytes !== undefined;
-    if (!wantsBytes) this.#texts = plain.texts;
-    this.#store = store;
-    return store;
-  }
-
-  async #clear(store: Store, deep: boolean): Promise<void> {
-    // The handle may be opening: then its own `place` is not to be asked for.
-    const place = storeIdentity(this.options, store.path);
-    if (hasRuns()) overtakeRuns(place);
-    const leases = await this.#knownLeases(store);
-    if (leases !== undefined) await revokeAllLeases(leases);
-    await store.clear(deep);
-    this.watch.tell("clear");
-    if (!hasRuns()) return;
-    overtakeRuns(place);
-    if (deep) overtakeRunsOf((other) => isInside(other, place));
-  }
-
-  async #close(): Promise<void> {
-    if (this.#active > 0) {
-      await new Promise<void>((resolve) => this.#whenIdle = resolve);
-    }
-    const used = this.#store !== undefined || this.#hasInside;
-    for (const child of this.#children) await child[Symbol.asyncDispose]();
-    try {
-      if (this.#isTemporary && used) await (this.#store ?? await this.#open()).clear(true);
-    } finally {
-      this.#isClosed = true;
-      for (const side of this.#others.values()) await (await side).close();
-      await this.#store?.close();
-    }
-    // The folder that the engine of a temporary store made.
-    const { rootDir } = this.options;
-    if (this.#isTemporary && used && rootDir && this.path.startsWith(`${rootDir}${SEPARATOR}`)) {
-      await removeTree(rootDir).catch((error) => {
-        if (!isNotFound(error)) throw error;
-      });
-    }
-  }
-
   #leave(text: string, call: Call): undefined {
-    this.#order.leave(text, call);
-  }
-
-  #refuse(operation: string): never {
-    throw new EngineError(`Cannot call ${operation}: the stash "${this.options.name}" is closed`, {
-      engine: this.engine,
-      operation,
-    });
+    this.order.leave(text, call);
   }
 }
 
