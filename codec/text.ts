@@ -14,6 +14,29 @@ export function toBytes(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text);
 }
 
+/** Up to so many characters a text is encoded sooner into a buffer that is there than into its own. */
+const SHORT = 4_096;
+
+/**
+ * The same of many contents, of which some are texts: short ones get their bytes side by side in one
+ * buffer, which takes half the time. It is in memory for as long as one of them is.
+ */
+export function toBytesTogether(contents: readonly (string | Uint8Array)[]): Uint8Array[] {
+  const isShort = (content: string | Uint8Array) =>
+    typeof content === "string" && content.length <= SHORT;
+  const size = contents.reduce((sum, content) => isShort(content) ? sum + content.length : sum, 0);
+  const buffer = new Uint8Array(size);
+  let start = 0;
+  return contents.map((content) => {
+    if (typeof content !== "string") return content;
+    if (!isShort(content)) return toBytes(content);
+    const { read, written } = encoder.encodeInto(content, buffer.subarray(start));
+    // There is room for ASCII.
+    if (read < content.length) return toBytes(content);
+    return buffer.subarray(start, start += written);
+  });
+}
+
 /** The longest text that `isAscii` looks at, characters. */
 export const LONGEST_ASCII = 131_072;
 

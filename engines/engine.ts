@@ -7,7 +7,10 @@ export type {
 
 /** What an engine is handed to keep under one key. */
 export interface NewEntry {
-  /** The stored bytes. The engine may keep this array: the caller does not write to it again. */
+  /**
+   * The stored bytes. The engine may keep this array: the caller does not write to it again. Those of
+   * a batch may lie in one buffer, if the engine is `persistent`.
+   */
   readonly value: Uint8Array;
   /**
    * Absolute deadline, ms since the epoch: from that millisecond on the entry is absent. Absent:

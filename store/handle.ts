@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Codec } from "../codec/codec.ts";
 import { textPrefixes } from "../codec/key.ts";
-import { toBytes } from "../codec/text.ts";
+import { toBytes, toBytesTogether } from "../codec/text.ts";
 import type { Store } from "../engines/complete.ts";
 import { batches, each, groupsOf } from "../engines/each.ts";
 import type { Awaitable, Entry, EntryValue, NewEntry, Usage } from "../engines/engine.ts";
@@ -490,7 +490,7 @@ export class Handle extends Session {
     const checked = checkSetOptions(options);
     if ("snapshot" in source) {
       const pairs = source.snapshot.map(([text, value]): [string, Content] => {
-        return [text, handled(this.#encode(value, checked.tags))];
+        return [text, handled(this.#encode(value, checked.tags, true))];
       });
       const texts = pairs.map(([text]) => text);
       await this.onKeys(
@@ -686,12 +686,18 @@ export class Handle extends Session {
     this.watch.tell("delete", text);
   }
 
-  /** What is stored of a value, as it is now. */
-  #encode(value: unknown, tags: readonly string[] | undefined): Content {
+  /**
+   * What is stored of a value, as it is now.
+   *
+   * @param asText Whether a text is welcome.
+   */
+  #encode(
+    value: unknown,
+    tags: readonly string[] | undefined,
+    asText = this.texts !== undefined,
+  ): Content {
     // Tags stand before the bytes.
-    const text = this.texts === undefined || tags !== undefined
-      ? undefined
-      : this.codec.encodeText(value);
+    const text = asText && tags === undefined ? this.codec.encodeText(value) : undefined;
     return text ?? this.codec.encode(value);
   }
 
@@ -734,9 +740,13 @@ export class Handle extends Session {
       if (texts !== undefined) {
         for (const [text, content] of batch) texts.setText(text, content as string, time);
       } else {
-        await store.setMany(batch.map(([text, content]): [string, NewEntry] => {
-          const value = typeof content === "string" ? toBytes(content) : withTags(content, tags);
-          return [text, { value, ...time }];
+        const contents = batch.map(([, content]) => content);
+        // Who keeps bytes in memory would keep those of the whole batch for the sake of one.
+        const isKept = !store.supports.persistent || this.options.near !== undefined;
+        const values = isKept ? contents.map(asBytes) : toBytesTogether(contents);
+        for (let i = 0; i < batch.length; i++) batch[i][1] = values[i];
+        await store.setMany(batch.map(([text], i): [string, NewEntry] => {
+          return [text, { value: withTags(values[i], tags), ...time }];
         }));
       }
       if (hasRuns()) { for (const [text] of batch) overtakeRuns(this.place, text); }
@@ -850,6 +860,10 @@ function handled<T>(work: Awaitable<T>): Awaitable<T> {
 
 function isText([, content]: readonly [string, string | Uint8Array]): boolean {
   return typeof content === "string";
+}
+
+function asBytes(content: string | Uint8Array): Uint8Array {
+  return typeof content === "string" ? toBytes(content) : content;
 }
 
 function sizeOf([text, value]: readonly [string, string | Uint8Array]): number {

@@ -160,7 +160,7 @@ export function replacementOf(path: string): string {
 export async function prepare(
   path: string,
   old: FileState,
-  lines: Iterable<string>,
+  texts: Iterable<string>,
   mode: number,
 ): Promise<Replacement> {
   const temporary = replacementOf(path);
@@ -169,7 +169,7 @@ export async function prepare(
   try {
     let size = 0;
     const turns = new Turns();
-    for (const piece of piecesOf(lines)) {
+    for (const piece of piecesOf(texts)) {
       size += piece.byteLength;
       if (size <= SYNC_WRITE) writeAllSync(file, piece);
       else await writeAll(file, piece);
@@ -218,16 +218,28 @@ function create(path: string, mode: number, folders: number): OpenFile {
   return file;
 }
 
-function* piecesOf(lines: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> {
-  let pending: string[] = [];
+/** What the last save wrote from: to make it anew takes longer than to save a small file. */
+let spare: Uint8Array<ArrayBuffer> | undefined;
+
+/** Pieces of the texts in UTF-8, each to be used before the next one is asked for. */
+function* piecesOf(texts: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> {
+  // Whoever saves at the same time makes another one.
+  const buffer = spare ?? new Uint8Array(PIECE);
+  spare = undefined;
   let length = 0;
-  for (const line of lines) {
-    pending.push(line);
-    length += line.length;
-    if (length < PIECE) continue;
-    yield encoder.encode(pending.join(""));
-    pending = [];
-    length = 0;
+  try {
+    for (const text of texts) {
+      for (let rest = text;;) {
+        const { read, written } = encoder.encodeInto(rest, buffer.subarray(length));
+        length += written;
+        if (read === rest.length) break;
+        yield buffer.subarray(0, length);
+        length = 0;
+        rest = rest.slice(read);
+      }
+    }
+    yield buffer.subarray(0, length);
+  } finally {
+    spare = buffer;
   }
-  yield encoder.encode(pending.join(""));
 }

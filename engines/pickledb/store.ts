@@ -240,7 +240,7 @@ export class Document {
     this.#isClaimed = true;
     let replacement: Replacement;
     try {
-      replacement = await prepare(this.path, old, linesOf(items, changes), mode);
+      replacement = await prepare(this.path, old, textsOf(items, changes), mode);
     } catch (error) {
       if (!isDiskFull(error) || hasMembers(items, changes)) throw error;
       // What has nothing in it need not be there, and that frees space.
@@ -403,17 +403,20 @@ function hasMembers(items: Items, changes: Changes): boolean {
   return false;
 }
 
-function* linesOf(items: Items, changes: Changes): Generator<string> {
+/** The texts that the file consists of: put together they would be copied for each save. */
+function* textsOf(items: Items, changes: Changes): Generator<string> {
   let before = "{\n";
   for (const [key, item] of items) {
     const kept = changes.has(key) ? changes.get(key) : item;
     if (kept === undefined) continue;
-    yield before + kept.text;
+    yield before;
+    yield kept.text;
     before = ",\n";
   }
   for (const [key, item] of changes) {
     if (item === undefined || items.has(key)) continue;
-    yield before + item.text;
+    yield before;
+    yield item.text;
     before = ",\n";
   }
   yield before === "{\n" ? "{}\n" : "\n}\n";

@@ -142,10 +142,10 @@ class SqliteEngine implements Engine {
     const turns = new Turns();
     for (const group of groupsOf(pairs, BATCH.entries, BATCH.bytes, bytesOf)) {
       const bytes = group.reduce((sum, pair) => sum + bytesOf(pair), 0);
-      await this.#database.store(bytes, (table) =>
-        transact(this.#database.connection, () => {
-          for (const pair of group) table.set(...pair);
-        }));
+      await this.#database.store(
+        bytes,
+        (table) => transact(this.#database.connection, () => table.setMany(group)),
+      );
       if (turns.due()) await turns.next();
     }
   }

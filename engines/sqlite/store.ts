@@ -1,4 +1,5 @@
 import { DecodeError } from "../../codec/errors.ts";
+import { groupsOf } from "../each.ts";
 import type { Entry, NewEntry } from "../engine.ts";
 import { nameInside } from "../nested.ts";
 import type { SqlConnection, SqlStatement, SqlValue } from "./driver.ts";
@@ -14,6 +15,12 @@ const INCREMENTAL = 2;
 
 /** 53 random bits: a number in JavaScript. */
 const RANDOM = "abs(random() % 9007199254740992)";
+
+/**
+ * How many rows, and how many bytes of values, one statement stores: to run one for each small row
+ * takes half as long again. A statement keeps what it was given until it is run again.
+ */
+const ROWS = { count: 16, bytes: 64 * 1024 };
 
 const isTime = (column: string) =>
   `typeof(${column}) IN ('integer', 'real') AND ${column} BETWEEN ${-LAST_TIME} AND ${LAST_TIME}`;
@@ -37,7 +44,9 @@ function tableQueries(name: string) {
   const live = "(expires_at IS NULL OR expires_at > ?)";
   const overwrite = "value = excluded.value, timestamp = excluded.timestamp, " +
     "expires_at = excluded.expires_at, revision = excluded.revision";
-  const insert = `INSERT INTO ${table} (key, value, timestamp, expires_at) VALUES (?, ?, ?, ?) ` +
+  const insert = (rows: number) =>
+    `INSERT INTO ${table} (key, value, timestamp, expires_at) ` +
+    `VALUES (?, ?, ?, ?)${", (?, ?, ?, ?)".repeat(rows - 1)} ` +
     `ON CONFLICT (key) DO UPDATE SET ${overwrite}`;
   return {
     /** key, now */
@@ -47,9 +56,11 @@ function tableQueries(name: string) {
     /** key, revision, now */
     isAt: `SELECT 1 FROM ${table} WHERE key = ? AND revision = ? AND ${live}`,
     /** key, value, timestamp, expires_at */
-    set: insert,
+    set: insert(1),
+    /** of each row: key, value, timestamp, expires_at */
+    setMany: insert,
     /** key, value, timestamp, expires_at, now */
-    add: `${insert} WHERE ${table}.expires_at <= ?`,
+    add: `${insert(1)} WHERE ${table}.expires_at <= ?`,
     /** key, value, timestamp, expires_at, revision, now */
     replace: `UPDATE ${table} SET value = ?2, timestamp = ?3, expires_at = ?4, ` +
       `revision = ${RANDOM} WHERE key = ?1 AND revision = ?5 AND ` +
@@ -136,6 +147,18 @@ export class EntryTable {
 
   set(key: string, entry: NewEntry): void {
     this.#put(this.#queries.set, key, entry);
+  }
+
+  /** Stores entries; of two with the same key the later one. Belongs into a transaction. */
+  setMany(pairs: readonly [string, NewEntry][]): void {
+    const weigh = ([, { value }]: [string, NewEntry]) => value.byteLength;
+    for (const rows of groupsOf(pairs, ROWS.count, ROWS.bytes, weigh)) {
+      const params: SqlValue[] = [];
+      for (const [key, { value, timestamp, expiresAt = null }] of rows) {
+        params.push(key, value, timestamp, expiresAt);
+      }
+      this.#run(this.#queries.setMany(rows.length), ...params);
+    }
   }
 
   /** Stores an entry unless there is one; whether it did. */

@@ -18,6 +18,7 @@ import {
   Serializer,
 } from "../../codec/mod.ts";
 import type { SerializerName } from "../../codec/mod.ts";
+import { toBytesTogether } from "../../codec/text.ts";
 import { runScript } from "../support/child.ts";
 import { difference } from "../support/same.ts";
 
@@ -685,5 +686,25 @@ Deno.test("messages are short, however deep the part and long its name", async (
   for (const text of [`{"$rich":{"$${name}":1}}`, `{"$rich":{"$class":["${name}",1]}}`]) {
     const error = await assertRejects(() => deserialize(utf8.encode(text)), DecodeError);
     assert(error.message.length < 300);
+  }
+});
+
+Deno.test("texts that are encoded together have the bytes of each, of whatever characters", () => {
+  const raw = new Uint8Array([0, 0xff]);
+  const texts = [
+    "a",
+    "",
+    "é€😀",
+    "plain",
+    "long ".repeat(1_000),
+    "\u{10ffff}b",
+    "x".repeat(4_096),
+    "日",
+  ];
+  for (const contents of [texts, [raw, ...texts, raw], texts.toReversed(), [raw], []]) {
+    const expected = contents.map((content) =>
+      typeof content === "string" ? utf8.encode(content) : content
+    );
+    assertEquals(toBytesTogether(contents), expected);
   }
 });

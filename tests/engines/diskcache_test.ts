@@ -25,7 +25,7 @@ import { ROOT } from "../../dev/run.ts";
 import { runScript, WorkerProcess } from "../support/child.ts";
 import { answerOf, python, startPython } from "../support/python.ts";
 import { bedTests, type Options, type Store, type TestBed } from "../support/bed.ts";
-import { entryOf, keysOf, statesOf, textAt } from "../support/entries.ts";
+import { entryOf, keysOf, statesOf, textAt, textOf } from "../support/entries.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
 import { contractTests } from "../support/contract.ts";
 import { killTests } from "../support/kill.ts";
@@ -689,6 +689,23 @@ test("removes the file of a value that is replaced, deleted, expired or cleared"
   await engine.clear();
   assertEquals(valueFiles(bed), []);
   assertEquals(await python(directoryOf(bed), "answer(check())"), []);
+});
+
+test("replaces values in files by a batch of small ones, and the reverse", async (bed) => {
+  const engine = await openIn(bed);
+  const keys = Array.from({ length: 40 }, (_, i) => `key ${i}`);
+  const isLarge = (i: number) => i % 7 === 0;
+  const text = (i: number, large: boolean) => `${i} `.repeat(large ? 20_000 : 1);
+  for (const round of [0, 1, 2]) {
+    const texts = keys.map((_, i) => text(i, isLarge(i + round)));
+    // Of each some that are replaced within the batch.
+    const before = keys.slice(0, 9).map((key, i) => [key, entryOf(text(i, i % 2 === 0))] as const);
+    const pairs = keys.map((key, i) => [key, entryOf(texts[i])] as const);
+    await engine.setMany([...before, ...pairs].map(([key, entry]) => [key, entry]));
+    assertEquals((await engine.getMany(keys)).map(textOf), texts);
+    assertEquals(valueFiles(bed).length, keys.filter((_, i) => isLarge(i + round)).length);
+    assertEquals((await engine.check({ fix: false })).problems, []);
+  }
 });
 
 test("opens no more files than a process may have, however many it is asked for at once", async (bed) => {

@@ -166,6 +166,18 @@ json.dump(data, open(sys.argv[1], "w"), indent=4)
   );
 });
 
+test("long texts of another program stay as they are, of whatever characters", async ({ path, engine }) => {
+  await engine.set("ours", entryOf("1"));
+  // Of all lengths in UTF-8, across the ends of what is written at once.
+  const texts = [0, 1, 2, 3].map((i) => "x".repeat(i) + "é€😀".repeat(100_000));
+  const others = texts.map((text, i) => `"${i}": "${text}"`).join(", ");
+  await Deno.writeTextFile(path, `{${others}, "ours": 1}`);
+  await engine.setMany([["ours", entryOf("2")], ["large", entryOf(`"${"y".repeat(1_000_000)}"`)]]);
+  const saved = JSON.parse(await Deno.readTextFile(path));
+  assertEquals(texts.map((text, i) => saved[i] === text), [true, true, true, true]);
+  assertEquals([saved.ours, saved.large.length], [2, 1_000_000]);
+});
+
 test("Python's NaN and infinities are values, and stay as they are", async ({ bed, path }) => {
   await runPython(
     `

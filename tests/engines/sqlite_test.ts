@@ -24,7 +24,7 @@ import { nodeDriver } from "../../engines/sqlite/node.ts";
 import { makeTablesAnew } from "../../engines/sqlite/rescue.ts";
 import { runScript, type ScriptResult } from "../support/child.ts";
 import { bedTests, complete, type Store, type TestBed } from "../support/bed.ts";
-import { entryOf, keysOf, textAt } from "../support/entries.ts";
+import { entryOf, keysOf, textAt, textOf } from "../support/entries.ts";
 import { type SqliteFiles, sqliteFileTests, withoutWriting } from "../support/sqlite_files.ts";
 import { DRIVERS, FFI_ERROR } from "../support/sqlite_drivers.ts";
 import { behaviours } from "../stash/behaviours/mod.ts";
@@ -409,6 +409,18 @@ test("takes a large batch without keeping the event loop to itself", async (bed)
   assertEquals(await engine.deleteMany(pairs.map(([key]) => key)), 20_000);
   clearInterval(timer);
   assertGreater(timers, 0);
+});
+
+test("gives each entry of a batch a state of its own, whatever its size", async (bed) => {
+  const engine = await openIn(bed);
+  const texts = Array.from({ length: 70 }, (_, i) => `${i}`.repeat(i % 10 === 9 ? 50_000 : 1));
+  const keys = texts.map((_, i) => `key ${i}`);
+  const again = ["key 0", "key 1", "key 0"].map((key) => [key, entryOf(`${key} again`)] as const);
+  const pairs = texts.map((text, i) => [keys[i], entryOf(text)] as const);
+  await engine.setMany([...again, ...pairs].map(([key, value]) => [key, value]));
+  const found = await engine.getMany(keys);
+  assertEquals(found.map(textOf), texts);
+  assertEquals(new Set(found.map((entry) => entry?.revision)).size, keys.length);
 });
 
 test("gives the space of cleared and pruned entries back", async (bed) => {

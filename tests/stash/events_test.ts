@@ -60,6 +60,10 @@ testOnEngines("events", {
     assertEquals(taken(told), [["set", "a"], ["set", "b"], ["set", "c"]]);
     await stash.update({ d: 4 });
     assertEquals(taken(told), [["set", "d"]]);
+    await stash.setMany([["a", 1], ["b", "22"], ["c", "x".repeat(10_000)]], { tags: ["t"] });
+    await stash.setMany([["a", 1], ["b", "22"], ["c", "x".repeat(10_000)]]);
+    const bytes = [1, 4, 10_002];
+    assertEquals(told.splice(0).map((event) => event.bytes), [...bytes, ...bytes]);
     await stash.getMany(["a", "x", "c"]);
     assertEquals(taken(told), [["hit", "a"], ["miss", "x"], ["hit", "c"]]);
     assertEquals(await stash.deleteMany(["a", "x", "c", "a"]), 2);
