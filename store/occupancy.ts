@@ -632,6 +632,16 @@ export class Occupancy {
       if (isUndisturbed && this.#isCertain && !isAsBelieved) this.#isVerbatim = false;
       const isEmpty = isUndisturbed && found.entries === 0;
       if (isEmpty) this.#hasDeadlines = false;
+      // What had been told before may have been written behind the count, by one who has since told
+      // of something else, or left.
+      const earlier = begun.common === undefined ? [] : this.#others(begun.common);
+      const lagOf = (name: keyof Amount) => {
+        const lags: Record<string, number> = {};
+        for (const [id, { lag }] of [...earlier, ...others]) {
+          lags[id] = Math.max(lags[id] ?? 0, lag[name]);
+        }
+        return Object.values(lags).reduce((sum, lag) => sum + lag, 0);
+      };
       // Nobody knows what of that which came or went meanwhile has been counted: what was believed
       // stands as far as it may be true.
       const settle = (name: keyof Amount) => {
@@ -640,9 +650,8 @@ export class Occupancy {
         // Others are about to write what they have taken room for, told or not, and may use room
         // that they have made without asking.
         const most = others.reduce(
-          (sum, [, share]) =>
-            sum + 2 * (ahead[name] + average[name]) + share[name] + share.lag[name],
-          found[name] + meanwhile,
+          (sum, [, share]) => sum + 2 * (ahead[name] + average[name]) + share[name],
+          found[name] + meanwhile + lagOf(name),
         );
         const believed = this.#isShared
           ? common && common[name] + told[name]

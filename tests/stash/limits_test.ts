@@ -576,6 +576,40 @@ Deno.test("uses that could not be written down are written down later", async ()
   assertEquals([told.get("k0")?.count, told.get("k1")?.count], [2, 1]);
 });
 
+for (const then of ["tells of something else", "closes the stash"]) {
+  Deno.test(`what is written behind a count by who then ${then} is not taken for room`, async () => {
+    const side = complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" }));
+    await side.open();
+    const occupancy = () =>
+      new Occupancy({
+        policy: "lru",
+        hasBytes: false,
+        isShared: true,
+        isVerbatim: true,
+        hasFileTimes: false,
+        openSide: () => Promise.resolve(side),
+      });
+    const limits = { maxEntries: 500, maxBytes: Infinity };
+    const [writer, counter] = [occupancy(), occupancy()];
+    let there = 400;
+    await writer.recount(limits, () => Promise.resolve({ entries: there, bytes: 0 }));
+    const more = { entries: 100, bytes: 0 };
+    assert(await writer.takeTold(more, limits, undefined));
+    await counter.recount(limits, async () => {
+      const found = { entries: there, bytes: 0 };
+      there += more.entries;
+      writer.done(more);
+      if (then === "closes the stash") await writer.close();
+      else await writer.takeTold({ entries: 0, bytes: 0 }, limits, undefined);
+      await side.open();
+      return found;
+    });
+    assertEquals(counter.amount.entries, there);
+    assertEquals(await counter.takeTold({ entries: 1, bytes: 0 }, limits, undefined), false);
+    await counter.close();
+  });
+}
+
 Deno.test("with maxBytes, too, what is damaged can be replaced and removed", async (t) => {
   const actions: Record<string, (stash: HashStash) => Promise<unknown>> = {
     set: (stash) => stash.set("a", 1),
