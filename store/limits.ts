@@ -499,6 +499,7 @@ export class Limited extends Decorator {
     if (occupancy.isKnown && occupancy.take(more, limits, expiresAt)) return;
     await occupancy.inTurn(async () => {
       await occupancy.look(limits, this.#count);
+      let hasLookedAround = false;
       for (let looks = 0; !occupancy.take(more, limits, expiresAt);) {
         if (await occupancy.takeTold(more, limits, expiresAt)) return;
         if (looks === 0) {
@@ -515,6 +516,9 @@ export class Limited extends Decorator {
         else if (occupancy.isWriting) {
           // All that there is, or nearly, is just being written.
           await occupancy.quiet();
+        } else if (!hasLookedAround) {
+          hasLookedAround = true;
+          await this.#lookAround();
         } else {
           // What was counted is gone, or can't be read: then it can't be chosen either.
           if (looks > 1 || !occupancy.mayRecount) return occupancy.force(more, expiresAt);
@@ -599,6 +603,17 @@ export class Limited extends Decorator {
         }
       });
     }
+  }
+
+  /**
+   * Goes round all keys from the beginning: others may have written as many as they removed, which
+   * no count shows.
+   */
+  async #lookAround(): Promise<void> {
+    this.#knowsAll = this.#metStranger = false;
+    const round = this.#round;
+    this.#round = undefined;
+    await round?.return(undefined);
   }
 
   /** Goes on round the store, for keys that nothing is known of. */

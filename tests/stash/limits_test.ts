@@ -576,6 +576,24 @@ Deno.test("uses that could not be written down are written down later", async ()
   assertEquals([told.get("k0")?.count, told.get("k1")?.count], [2, 1]);
 });
 
+testOnEngines("a stash with limits, whose entries others replace,", {
+  async "finds as many that it does not know"(_stash, bed) {
+    const maxEntries = 5;
+    const limited: Numbers = bed.stash({ name: "replaced", maxEntries });
+    const other: Numbers = bed.stash({ name: "replaced" });
+    for (let round = 0; round < 3; round++) {
+      // So often that it has looked for keys it does not know, and found none.
+      await fill(limited, 0, 40);
+      assertEquals(await other.size(), maxEntries);
+      await other.deleteMany(await Array.fromAsync(other.keys()));
+      await fill(other, 100, 100 + maxEntries);
+      await limited.setMany([["x", 1], ["y", 2], ["z", 3]]);
+      assertLessOrEqual(await other.size(), maxEntries);
+      assertEquals(await limited.getMany(["x", "y", "z"]), [1, 2, 3]);
+    }
+  },
+});
+
 for (const then of ["tells of something else", "closes the stash"]) {
   Deno.test(`what is written behind a count by who then ${then} is not taken for room`, async () => {
     const side = complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" }));
