@@ -7,9 +7,11 @@
  * dictionary costs some calls more.
  */
 
+import { isDigit } from "./text.ts";
+
 /** How many names a dictionary has at least. */
 const WIDE = 20;
-/** A list with more items is written whole: each of them is small. */
+/** A list with more items is written whole: most often they are small. */
 const FEW_ITEMS = 16;
 /** How deep pieces are divided. */
 const DEEPEST = 100;
@@ -19,8 +21,6 @@ const LARGE = 1_000;
 const MANY_ITEMS = 100;
 /** So many parts of a dictionary tell what the others are like. */
 const SAMPLE = 100;
-
-const [ZERO, NINE] = ["0", "9"].map((digit) => digit.charCodeAt(0));
 
 /**
  * Objects and lists of a value that may be written in pieces: on the `"way"` to a dictionary, a
@@ -32,10 +32,6 @@ export type Divisible = Map<object, "way" | "objects" | "leaves">;
 export function mayBeDictionary(names: number, first: string): boolean {
   // Names that are integers come first.
   return names >= WIDE || isDigit(first.charCodeAt(0));
-}
-
-function isDigit(code: number): boolean {
-  return code >= ZERO && code <= NINE;
 }
 
 /** The JSON text of plain data. */

@@ -6,6 +6,13 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strictDecoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
+const [ZERO, NINE] = encoder.encode("09");
+
+/** Whether a character, by its code, is one of the digits 0 to 9. */
+export function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE;
+}
+
 /** The length of the longest string. */
 const MAX_CHARACTERS = 2 ** 29 - 24;
 

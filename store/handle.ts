@@ -741,8 +741,9 @@ export class Handle extends Session {
         for (const [text, content] of batch) texts.setText(text, content as string, time);
       } else {
         const contents = batch.map(([, content]) => content);
-        // Who keeps bytes in memory would keep those of the whole batch for the sake of one.
-        const isKept = !store.supports.persistent || this.options.near !== undefined;
+        // Who keeps bytes in memory would keep those of the whole batch for the sake of one; a near
+        // tier keeps a copy.
+        const isKept = !store.supports.persistent;
         const values = isKept ? contents.map(asBytes) : toBytesTogether(contents);
         for (let i = 0; i < batch.length; i++) batch[i][1] = values[i];
         await store.setMany(batch.map(([text], i): [string, NewEntry] => {

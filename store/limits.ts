@@ -512,8 +512,10 @@ export class Limited extends Decorator {
           // Somebody has removed the common count, or it has changed meanwhile.
           occupancy.unsettle();
           await occupancy.look(limits, this.#count);
-        } else if (await this.#evict(excess)) continue;
-        else if (occupancy.isWriting) {
+        } else if (await this.#evict(excess)) {
+          // Only a look that finds nothing at all says that there is nothing.
+          hasLookedAround = false;
+        } else if (occupancy.isWriting) {
           // All that there is, or nearly, is just being written.
           await occupancy.quiet();
         } else if (!hasLookedAround) {

@@ -1,10 +1,10 @@
 import { DecodeError } from "../errors.ts";
 import { looksRich, RICH } from "../plain.ts";
 import { refuseInheritedToJson } from "../refusal.ts";
-import { fromBytes } from "../text.ts";
+import { fromBytes, isDigit } from "../text.ts";
 import { fromTree, toTree } from "../tree.ts";
 
-const [ZERO, NINE, MINUS] = codes("09-");
+const [MINUS] = codes("-");
 /**
  * `JSON.parse` with the third argument of its reviver, which TypeScript's library does not know
  * yet.
@@ -106,10 +106,6 @@ function areDigits(a: number, b: number, c: number, d: number, e: number): boole
 function isInteger(before: number | undefined, after: number | undefined): boolean {
   return (before === undefined || BEFORE.includes(before)) &&
     (after === undefined || AFTER.includes(after));
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte <= NINE;
 }
 
 /** Whether JavaScript prints the number of these digits the same way. */
