@@ -3,7 +3,7 @@
  * databases for each dbname. npm:lmdb is loaded here and nowhere else, when the first store is
  * opened.
  */
-import { existsSync, truncateSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 import { getSystemErrorName } from "node:util";
 import type { Awaitable, EngineOperation } from "../engine.ts";
@@ -13,6 +13,7 @@ import { encodeSegment } from "../location.ts";
 import { type FileHold, fileIdentity, SharedResources } from "../shared.ts";
 import { errorCode, isNotFound, isPermissionDenied } from "../../platform/errors.ts";
 import {
+  discard,
   type FileInfo,
   folderMode,
   lstatSync,
@@ -623,7 +624,7 @@ async function openRoot(
     // system ends the process.
     const lockFile = noSubdir ? `${file}-lock` : join(dirname(file), "lock.mdb");
     makeFile(lockFile, READER_SIZE * (readers - 1) + LOCK_HEAD, mode);
-    if (fileSize(file) === 0) probeRoom(`${file}.lock`);
+    if (fileSize(file) === 0) probeRoom(`${file}.room`, mode);
   }
   probeFiles(file);
   const root = library.open({
@@ -645,12 +646,17 @@ async function openRoot(
   }
 }
 
-/** Fails as the system does when the disk has no room for a new data file beside this one. */
-function probeRoom(path: string): void {
+/**
+ * Fails as the system does when the disk has no room for a new data file.
+ *
+ * @param path A file for this alone, which exists for no longer. Who is killed meanwhile leaves it,
+ * and the data file empty: the next one comes by here again.
+ */
+function probeRoom(path: string, mode: number): void {
   try {
-    writeFileSync(path, new Uint8Array(ROOM_NEEDED));
+    writeFileSync(path, new Uint8Array(ROOM_NEEDED), { mode });
   } finally {
-    truncateSync(path);
+    discard(path);
   }
 }
 

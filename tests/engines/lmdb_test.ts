@@ -795,6 +795,16 @@ test("makes its lock file whole, so that to map it needs no more room", async (b
   assertGreaterOrEqual((blocks ?? 0) * 512, size);
 });
 
+test("leaves what other runtimes say in its lock when it makes a data file", async (bed) => {
+  const lock = `${fileOf(bed)}.lock`;
+  const word = "Node and Bun take part: lock the file .held beside this one, too\n";
+  await Deno.mkdir(folderOf(bed), { recursive: true });
+  await Deno.writeTextFile(lock, word);
+  await bed.open();
+  assertEquals(await Deno.readTextFile(lock), word);
+  assert(existsSync(`${lock}.held`));
+});
+
 test("takes as much room for the first write as for later ones, whatever its pages are", async (bed) => {
   const file = join(bed.root, "file");
   await Deno.writeFile(file, new Uint8Array(65_536));
