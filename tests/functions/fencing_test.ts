@@ -66,6 +66,16 @@ async function begin(way: Way, value: unknown, force = false) {
   return { result, end: gate.resolve };
 }
 
+/**
+ * A call has looked for its result in vain and waits for the run. What it reads besides, of leases
+ * and tags, has been read when as many reads that began later are through, and some time more.
+ */
+async function hasJoined({ store }: Way, misses: number): Promise<void> {
+  while (store.stats().misses === misses) await sleep(1);
+  for (let i = 0; i < 10; i++) await store.has(`other ${i}`);
+  await sleep(10);
+}
+
 /** Does something to the store, here or in another process. */
 type Act = (way: Way, action: string, value: unknown) => Promise<void>;
 
@@ -73,9 +83,9 @@ async function removes(way: Way, action: string, act: Act): Promise<void> {
   for (const force of [false, true]) {
     if (force) await way.store.set(way.key, ["before"]);
     const run = await begin(way, ["old"], force);
+    const { misses } = way.store.stats();
     const joined = force ? undefined : way.call(() => ["joined"]);
-    // It has looked into the store by then, and waits.
-    if (joined) await sleep(20);
+    if (joined) await hasJoined(way, misses);
     await act(way, action, ["set"]);
     run.end();
     assertEquals(await run.result, ["old"], `121: its own caller, after ${action}`);

@@ -1,6 +1,6 @@
 /**
  * A process that maps, with others or until it is killed: `{ options, runs, count, ms, concurrency,
- * lease }` as its argument.
+ * lease }` as its argument. It says when it is ready, and begins when it gets a line or no more.
  */
 import { HashStash } from "../../mod.ts";
 
@@ -17,6 +17,8 @@ async function work(x: number): Promise<number> {
   return x + 1;
 }
 
+console.log("ready");
+await Deno.stdin.read(new Uint8Array(1));
 const objects = Array.from({ length: count }, (_, i) => i);
 const run = stash.map(work, objects, { name: "work", lease, concurrency });
 for await (const result of run) console.log(result);
