@@ -50,11 +50,10 @@ export function freePort(): number {
 }
 
 /** Tries until it works: after an outage a client takes a moment. */
-export async function eventually(work: () => unknown): Promise<void> {
+export async function eventually<T>(work: () => T): Promise<Awaited<T>> {
   for (const end = Date.now() + 20_000;;) {
     try {
-      await work();
-      return;
+      return await work();
     } catch (error) {
       if (Date.now() > end) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
