@@ -182,17 +182,21 @@ Deno.test("inspector in Chromium: looking around", async (t) => {
     await t.step("keys to press", () =>
       look({}, async (page) => {
         const press = (key: string) => page.keyboard.press(key);
+        // What is pressed on a page before it has been loaded, nobody hears.
+        const loaded = () => page.waitForLoadState("load");
         await press("j");
         await page.locator("#value h1").waitFor();
+        await loaded();
         const first = await textOf(page, "#value h1");
         await press("j");
-        await page.waitForFunction(
-          `document.querySelector("#value h1").innerText !== ${JSON.stringify(first)}`,
-        );
+        await page.locator("#value h1", { hasNotText: first }).waitFor();
+        await loaded();
         await press("k");
         await page.locator("#value h1", { hasText: first }).waitFor();
+        await loaded();
         await press("h");
         await page.locator(".versions").waitFor();
+        await loaded();
         await press("n");
         await page.waitForURL(/page=2/);
         await press("p");
