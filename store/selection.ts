@@ -124,6 +124,8 @@ async function* entriesWithTag(
   space: TagSpace,
   dbname: string,
 ): AsyncGenerator<[string, StoredEntry]> {
+  // As every listing does.
+  await space.settle();
   for (const start of prefix === undefined ? [""] : textPrefixes(prefix)) {
     for await (const rows of space.rows(tag, dbname, start)) {
       const texts = rows.map(({ text }) => text)

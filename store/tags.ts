@@ -86,12 +86,22 @@ export class Tags extends Decorator {
   }
 
   override entries(prefix?: string): AsyncIterable<[string, StoredEntry]> {
-    return {
-      [Symbol.asyncIterator]: () => {
-        const judge = (page: readonly [string, Entry][]) => this.#livePairs(page);
-        return new LiveEntries(iteratorOf(this.inner.entries(prefix)), judge);
-      },
-    };
+    // Of an invalidation that was cut off between two tags, half would be listed.
+    return this.#liveEntries(() => this.#space.settle(), prefix);
+  }
+
+  /** Where nothing can be written: what has been invalidated is still there, and is passed over. */
+  #unsettled(prefix?: string): AsyncIterable<[string, StoredEntry]> {
+    return this.#liveEntries(() => false, prefix);
+  }
+
+  #liveEntries(
+    settle: () => Awaitable<boolean>,
+    prefix?: string,
+  ): AsyncIterable<[string, StoredEntry]> {
+    const begin = () => whenReady(settle(), () => iteratorOf(this.inner.entries(prefix)));
+    const judge = (page: readonly [string, Entry][]) => this.#livePairs(page);
+    return { [Symbol.asyncIterator]: () => new LiveEntries(begin, judge) };
   }
 
   override keys(prefix?: string): AsyncIterable<string> {
@@ -107,8 +117,7 @@ export class Tags extends Decorator {
 
   async *#settledKeys(settled: Awaitable<boolean>, prefix?: string): AsyncGenerator<string> {
     if (await settled) yield* this.inner.keys(prefix);
-    // Nothing can be written here: what has been invalidated is still there, and is passed over.
-    else for await (const [key] of this.entries(prefix)) yield key;
+    else for await (const [key] of this.#unsettled(prefix)) yield key;
   }
 
   override size(): Awaitable<number> {
@@ -124,7 +133,7 @@ export class Tags extends Decorator {
   async #settledSize(): Promise<number> {
     if (await this.#space.settle()) return await this.inner.size();
     let count = 0;
-    for await (const _ of this.entries()) count++;
+    for await (const _ of this.#unsettled()) count++;
     return count;
   }
 
@@ -347,18 +356,23 @@ export class Tags extends Decorator {
  * tags.
  */
 class LiveEntries implements AsyncIterator<[string, StoredEntry]> {
-  readonly #inner: AsyncIterator<[string, Entry]>;
+  readonly #begin: () => Awaitable<AsyncIterator<[string, Entry]>>;
   readonly #judge: (page: readonly [string, Entry][]) => Promise<[string, StoredEntry][]>;
+  #inner: AsyncIterator<[string, Entry]> | undefined;
   #page: [string, Entry][] = [];
   #bytes = 0;
   #live: Iterator<[string, StoredEntry]> | undefined;
   #isDone = false;
 
+  /**
+   * @param begin Begins to list what there is; called for the first one.
+   * @param judge Which of them are there.
+   */
   constructor(
-    inner: AsyncIterator<[string, Entry]>,
+    begin: () => Awaitable<AsyncIterator<[string, Entry]>>,
     judge: (page: readonly [string, Entry][]) => Promise<[string, StoredEntry][]>,
   ) {
-    this.#inner = inner;
+    this.#begin = begin;
     this.#judge = judge;
   }
 
@@ -367,11 +381,18 @@ class LiveEntries implements AsyncIterator<[string, StoredEntry]> {
     if (ready?.done === false) return Promise.resolve(ready);
     this.#live = undefined;
     if (this.#isDone) return Promise.resolve({ done: true, value: undefined });
-    return this.#inner.next().then(this.#take);
+    if (this.#inner !== undefined) return this.#inner.next().then(this.#take);
+    return this.#first();
+  }
+
+  async #first(): Promise<IteratorResult<[string, StoredEntry]>> {
+    this.#inner = await this.#begin();
+    return await this.next();
   }
 
   async return(): Promise<IteratorResult<[string, StoredEntry]>> {
-    await this.#inner.return?.();
+    this.#isDone = true;
+    await this.#inner?.return?.();
     return { done: true, value: undefined };
   }
 

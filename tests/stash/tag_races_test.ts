@@ -140,6 +140,37 @@ Deno.test("tags: an invalidation that is stopped before it counts is brought to 
   assertEquals(await seen(other), ["stays", "k"]);
 });
 
+Deno.test("tags: one that is stopped between two tags is brought to its end by each listing", async () => {
+  const listings: ((stash: HashStash<string, unknown>) => AsyncIterable<unknown>)[] = [
+    (stash) => stash.keys(),
+    (stash) => stash.keys({ tag: "u" }),
+    (stash) => stash.entries(),
+    (stash) => stash.entries({ tag: "u" }),
+    (stash) => stash.values(),
+    (stash) => stash.query({ tag: "u" }),
+    (stash) => stash.records(),
+    (stash) => stash.dump(),
+  ];
+  for (const list of listings) {
+    const engine = new GatedEngine();
+    const open = stashes(engine);
+    await using stash = open();
+    await using other = open();
+    await stash.set("k", 1, { tags: ["t"] });
+    await stash.set("l", 2, { tags: ["u"] });
+    const gates = ["t", "u"].map((tag) => engine.gateAt("compareAndSet", `t/${tag}`));
+    const invalidating = stash.invalidate({ tags: ["t", "u"] });
+    for (const gate of gates) await gate.reached;
+    gates[0].open();
+    while (await other.get("k") !== undefined);
+    const listed = await Array.fromAsync(list(other));
+    const found = await other.get("l");
+    gates[1].open();
+    await invalidating;
+    assertEquals([listed, found], [[], undefined], list.toString());
+  }
+});
+
 Deno.test("tags: what takes the place of an invalidated key leaves none of its versions", async () => {
   const engine = new GatedEngine();
   const open = stashes(engine, { appendMode: true });
