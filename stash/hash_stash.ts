@@ -998,8 +998,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
 
   /**
    * Stores what `dump` yielded: in append mode every version, else the latest of each key. The
-   * versions of a key take the place of those that are there, once all of them have come; until then
-   * they are held in memory.
+   * versions of a key take the place of those that are there in one step, once all of them have come;
+   * until then they are held in memory.
    *
    * @param records The records; those of one key follow each other.
    * @returns How many were stored.

@@ -12,6 +12,7 @@ import { type StoredEntry, withHeader } from "./header.ts";
 import { checkFiniteTime, checkTags, deadline } from "./options.ts";
 import { isLazy } from "./pairs.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
+import type { Versions } from "./versions.ts";
 
 /** One version of a key, as it is stored. */
 export interface StoredRecord {
@@ -142,8 +143,8 @@ class Loading {
     const [{ key }] = held;
     // A run may have begun since the first of them came.
     await this.#handle.decideOtherwise([key]);
-    await store.delete(key);
-    await store.setMany(held.map(pairOf));
+    // Only append mode holds records, and there the store is one of versions.
+    await (store as Versions).replace(key, held.map(entryOf));
     if (hasRuns()) overtakeRuns(this.#handle.place, key);
   }
 

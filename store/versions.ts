@@ -22,7 +22,7 @@ import type {
 } from "../engines/engine.ts";
 import { unreadable } from "../engines/errors.ts";
 import { backoff, exclusive } from "./contention.ts";
-import { given, type Header, opened, type StoredEntry, withHeader } from "./header.ts";
+import { given, type Header, opened, type StoredEntry, valueOf, withHeader } from "./header.ts";
 
 /** Versions read at once: bounds memory, and amortises round trips. */
 const BATCH = 256;
@@ -31,6 +31,11 @@ const HEADS = 64;
 
 /** Up to so many versions are asked for by their numbers; of more, those that are there are listed. */
 const MOST_COUNTED = 10_000;
+
+/** What the series of a history that was loaded begins with; of the others it is a digit or up to f. */
+const LOADED = "z";
+/** For so long, ms, its earlier versions stay without the latest: that may be about to be stored. */
+const LOADING = 3_600_000;
 
 const SIDE_KEY = /^([0-9a-z]+)\/([0-9]+)\/(.*)$/s;
 
@@ -172,6 +177,35 @@ export class Versions extends Decorator {
     await (await this.#openSide()).clear();
   }
 
+  /**
+   * Puts a history, oldest first, in the place of the one that is there: the versions before the
+   * latest first, as nobody comes across them without it. Whoever reads the key has one of the two,
+   * and a process that is killed leaves one.
+   */
+  async replace(key: string, history: readonly NewEntry[]): Promise<void> {
+    const series = LOADED + newSeries();
+    let timestamp = -Infinity;
+    const entries = history.map((entry, i): NewEntry => {
+      timestamp = Math.max(entry.timestamp, timestamp);
+      // As an append leaves them: only the latest says what the key has besides.
+      const value = i < history.length - 1 ? valueOf(entry) : entry.value;
+      return { ...entry, value: withHeader(value, { version: i + 1, series, timestamp }) };
+    });
+    const latest = entries.pop()!;
+    if (entries.length > 0) {
+      const side = await this.#openSide();
+      await side.setMany(entries.map((entry, i) => [sideKey(key, series, i + 1), entry]));
+    }
+    for (let attempt = 0;; attempt++) {
+      const head = await this.inner.get(key);
+      if (await this.inner.compareAndSet(key, given(head), latest)) {
+        if (head !== undefined) await this.#removeBefore([{ key, head }]);
+        return;
+      }
+      await backoff(attempt);
+    }
+  }
+
   /** Drops what has expired, and the earlier versions of keys that have. */
   override async prune(): Promise<number> {
     const pruned = await this.inner.prune();
@@ -275,6 +309,7 @@ export class Versions extends Decorator {
         // A copy of the latest itself is an append under way, or one that was cut off and is made
         // again.
         if (head?.header?.series === series && version <= (head.header.version ?? 0)) continue;
+        if (isLoading(series)) continue;
       } catch (error) {
         // The check of the entries names the damaged one; its earlier versions are still good.
         if (error instanceof DecodeError) continue;
@@ -329,6 +364,12 @@ function headerOf(entry: StoredEntry, now: number): VersionHeader {
 
 function newSeries(): string {
   return crypto.randomUUID().slice(0, 8) + Date.now().toString(36);
+}
+
+/** Whether a history may be about to be loaded. Clocks differ, and can be set back. */
+function isLoading(series: string): boolean {
+  if (!series.startsWith(LOADED)) return false;
+  return Math.abs(Date.now() - parseInt(series.slice(LOADED.length + 8), 36)) < LOADING;
 }
 
 /** The key of a version in the side store. */

@@ -1,7 +1,8 @@
 /** Append mode where entries are damaged, or removed while versions are added. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DecodeError, encodeKey, type HashStash, type StoredRecord } from "../../mod.ts";
+import { DecodeError, encodeKey, HashStash, type StoredRecord } from "../../mod.ts";
 import type { TestBed } from "../support/bed.ts";
+import { GatedEngine } from "../support/gated_engine.ts";
 import { testOnEngines } from "../support/on_engines.ts";
 
 /** An entry whose header says nothing that one can say. */
@@ -113,6 +114,21 @@ testOnEngines("append mode", {
     assertEquals((await to.check()).problems, []);
   },
 
+  async "what one who was killed has left of a load goes at prune, an hour later"(_, bed) {
+    await using stash = bed.stash({ appendMode: true });
+    const side = await bed.open({}, { name: stash.name, dbname: "main/.versions" });
+    await stash.set("k", 1);
+    const before = (minutes: number) => Date.now() - 60_000 * minutes;
+    const entry = { value: await stash.encodeValue(0), timestamp: Date.now() };
+    for (const time of [before(59), before(61)]) {
+      await side.set(`z01234567${time.toString(36)}/1/k`, entry);
+    }
+    await stash.prune();
+    assertEquals(await side.size(), 1);
+    assertEquals((await stash.check()).problems, []);
+    assertEquals(await stash.getAll("k"), [1]);
+  },
+
   async "versions whose key has ended are no damage, and go at prune and fix"(_, bed) {
     await using stash = bed.stash({ appendMode: true });
     const side = await bed.open({}, { name: stash.name, dbname: "main/.versions" });
@@ -166,4 +182,32 @@ testOnEngines("append mode", {
     await first.prune();
     assertEquals(await side.size(), left, "there was nothing to drop");
   },
+});
+
+Deno.test("append mode: a load that is stopped at any step leaves one history or the other", async () => {
+  const engine = new GatedEngine();
+  const open = () => new HashStash({ engine, name: "stopped", appendMode: true });
+  await using stash = open();
+  await using other = open();
+  const value = async (value: string) => await stash.encodeValue(value);
+  const seen = new Set<string>();
+  for (let steps = 1, isStopped = true; isStopped; steps++) {
+    await stash.delete("k");
+    for (const value of ["a", "b", "c"]) await stash.set("k", value);
+    let step = 0;
+    const gate = engine.gate(({ operation }) => /set|delete/i.test(operation) && ++step === steps);
+    const loading = stash.load([
+      { key: "k", value: await value("x"), version: 1 },
+      { key: "k", value: await value("y"), version: 2 },
+    ]);
+    isStopped = await Promise.race([gate.reached.then(() => true), loading.then(() => false)]);
+    const there = [await other.get("k"), ...await other.getAll("k")].join();
+    // What is being loaded belongs to no key yet.
+    if (isStopped) await other.prune();
+    gate.open();
+    await loading;
+    seen.add(there);
+    assertEquals(await other.getAll("k"), ["x", "y"]);
+  }
+  assertEquals([...seen], ["c,a,b,c", "y,x,y"]);
 });
