@@ -1,59 +1,31 @@
 /**
- * A process is killed on its way into a system call that changes something on the disk, one such
- * call after another: what was acknowledged to it is there, what was under way is there or not, and
- * after the next writer nothing is left that belongs to no entry. `HASHSTASH_SOAK_SECONDS` (`deno
- * task soak`) makes it longer than the seconds per engine of the ordinary run. Needs strace.
+ * Who is killed at a system call loses nothing that was acknowledged and leaves nothing behind:
+ * what was under way is there or not, and after the next writer nothing is left that belongs to no
+ * entry. First of plain entries and their versions, then of what is built on them. Needs strace.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { join } from "node:path";
-import { shuffle } from "@std/random/shuffle";
-import { type EngineName, TestBed } from "../support/bed.ts";
+import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { TestBed } from "../support/bed.ts";
+import { Features, featureSteps, type Left, LOADED, MOST, TAGS } from "../support/kill_features.ts";
 import { KEPT_IN_FILES, LOG, stepsOf } from "../support/kill_steps.ts";
-import { type CallSite, callSites, runUntil, straceError } from "../support/strace.ts";
+import { killAtCalls, KillTarget } from "../support/kill_target.ts";
+import { callSites, straceError } from "../support/strace.ts";
 
-const seconds = Number(Deno.env.get("HASHSTASH_SOAK_SECONDS") ?? 1.5);
-const WORKER = new URL("../support/kill_steps_worker.ts", import.meta.url).href;
-
-/** A store, and what has been acknowledged of it. */
-class Target {
-  readonly #bed: TestBed;
-  readonly #name: string;
+/** A stash of plain entries, and one in append mode inside. */
+class Entries extends KillTarget {
+  protected readonly worker = "./kill_steps_worker.ts";
+  readonly steps = stepsOf(0).length;
   readonly #values = new Map<string, string | undefined>();
   #log: string[] = [];
-  #files: Set<string> | undefined;
 
-  constructor(bed: TestBed, name: string, like?: Target) {
-    this.#bed = bed;
-    this.#name = name;
-    if (like !== undefined) this.#files = like.#files;
-  }
-
-  /** The program that works on it. */
-  command(round: number): string[] {
-    const options = JSON.stringify([this.#bed.options({ name: this.#name }), round]);
-    const flags = ["-A", "--quiet", "--no-check", "--no-code-cache", "--unstable-kv"];
-    return [Deno.execPath(), "run", ...flags, WORKER, options];
-  }
-
-  /** Has a process killed on its way through a round, and judges what it has left; whether it was. */
-  async killAt(site: CallSite, round: number): Promise<boolean> {
-    const { lines, isKilled } = await runUntil(site, this.command(round));
-    try {
-      await this.judge(round, lines.length);
-    } catch (error) {
-      const where = `killed at ${site.call} ${site.n}, store ${this.#name}, round ${round}`;
-      throw new Error(`${this.#bed.engine}: ${where}, ${lines.length} steps acknowledged`, {
-        cause: error,
-      });
-    }
-    return isKilled;
-  }
-
-  /** Judges what a process has left that did so many steps of a round, and was killed or ended. */
-  async judge(round: number, acknowledged: number): Promise<void> {
-    const options = this.#bed.options({ name: this.#name });
-    await using stash = this.#bed.stash<string, string>(options);
-    await using history = this.#bed.stash<string, string>({
+  protected async look(
+    options: HashStashOptions,
+    round: number,
+    acknowledged: number,
+  ): Promise<void> {
+    await using stash = new HashStash<string, string>(options);
+    await using history = new HashStash<string, string>({
       ...options,
       dbname: "history",
       appendMode: true,
@@ -84,66 +56,89 @@ class Target {
     this.#log.push(`written after round ${round}`);
     await history.set(LOG, this.#log.at(-1)!);
     for (const one of [stash, history]) assertEquals((await one.check()).problems, []);
-    await stash.close();
-    await history.close();
-    const files = await filesOf(join(this.#bed.root, this.#name));
-    if (this.#files === undefined) this.#files = new Set(files);
-    const debris = files.filter((file) => !this.#files!.has(file));
-    assertEquals(debris, [], "debris");
   }
 }
 
-/**
- * The files in a folder, but for those of entries: of pairtree's and DiskCache's, `check` says when
- * one is nobody's. A database that was killed keeps its log until it is closed by
- * the last who uses it.
- */
-async function filesOf(folder: string): Promise<string[]> {
-  const files: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    const path = join(folder, name);
-    if (isDirectory && /^[0-9a-f]{2}$/.test(name)) continue;
-    if (isDirectory) files.push(...(await filesOf(path)).map((file) => join(name, file)));
-    else if (!/-(wal|shm)$/.test(name) && !folder.endsWith(".locks")) files.push(name);
-  }
-  return files;
-}
+/** Stashes with tags, limits and a history, and a function. */
+class Built extends KillTarget {
+  protected readonly worker = "./kill_features_worker.ts";
+  readonly steps = featureSteps(0).length;
+  #left: Left = { tagged: new Map(), limited: new Map(), history: [], called: new Set() };
 
-async function killAtCalls(engine: EngineName): Promise<void> {
-  await using bed = await TestBed.create(engine);
-  let round = 0;
-  // First on nothing, then on what is there: two stories, with system calls of their own.
-  const lasting = new Target(bed, "lasting");
-  const sites: { site: CallSite; isFresh: boolean }[] = [];
-  for (const isFresh of [true, false]) {
-    const found = await callSites(lasting.command(++round), bed.root);
-    assertEquals(found.lines.length, stepsOf(round).length);
-    await lasting.judge(round, found.lines.length);
-    sites.push(...found.sites.map((site) => ({ site, isFresh })));
-  }
-  assertGreater(sites.length, 20);
-  let kills = 0;
-  let tried = 0;
-  for (const end = performance.now() + 1_000 * seconds; performance.now() < end;) {
-    for (const { site, isFresh } of shuffle(sites)) {
-      if (performance.now() >= end && kills > 2) break;
-      tried++;
-      round++;
-      const target = isFresh ? new Target(bed, `fresh_${round}`, lasting) : lasting;
-      if (await target.killAt(site, round)) kills++;
+  protected async look(
+    options: HashStashOptions,
+    round: number,
+    acknowledged: number,
+  ): Promise<void> {
+    await using features = new Features(options);
+    const { tagged, limited, history, shout } = features;
+    const steps = featureSteps(round);
+    const left = this.#left;
+    for (const { leave } of steps.slice(0, acknowledged)) leave?.(left);
+    const next = structuredClone(left);
+    steps.at(acknowledged)?.leave?.(next);
+
+    // What was under way is there or not, all of it.
+    const values = (left: Left) => [...left.tagged].map(([key, { value }]) => [key, value]).sort();
+    const found = (await Array.fromAsync(tagged.entries())).sort();
+    if (JSON.stringify(found) === JSON.stringify(values(next))) left.tagged = next.tagged;
+    assertEquals(found, values(left), "with tags");
+    assertEquals(await tagged.size(), found.length);
+    const versions = await history.getAll(LOADED);
+    if (JSON.stringify(versions) === JSON.stringify(next.history)) left.history = versions;
+    assertEquals(versions, left.history, "history");
+
+    // The others count what a killed one had not told them of as room for as long as it may live.
+    const most = MOST + 16 + 1;
+    const entries = await Array.fromAsync(limited.entries());
+    assert(entries.length <= most, `${entries.length} entries under limits`);
+    for (const [key, value] of entries) assertEquals(value, next.limited.get(key), key);
+
+    for (const text of left.called) {
+      const results = await Promise.all([shout.peek(text), shout(text)]);
+      assertEquals(results, [text.toUpperCase(), text.toUpperCase()]);
+    }
+    // Should its process have been killed, the lease is waited for.
+    const text = `round ${round}`;
+    assertEquals(await shout(text), text.toUpperCase());
+    left.called.add(text);
+
+    // The next writer, of all the stores that there are.
+    for (const tag of TAGS) {
+      const keys = [...left.tagged].flatMap(([key, { tags }]) => tags.includes(tag) ? [key] : []);
+      assertEquals((await Array.fromAsync(tagged.keys({ tag }))).sort(), keys.sort(), tag);
+    }
+    assertEquals(await tagged.invalidate({ tags: TAGS }), left.tagged.size);
+    left.tagged.clear();
+    await tagged.set("next", "written afterwards", { tags: TAGS });
+    assertEquals(await tagged.size(), 1);
+    await tagged.delete("next");
+    await tagged.getOrSet(`next ${round}`, () => "computed");
+    await tagged.delete(`next ${round}`);
+    await shout.force(text);
+    await limited.set("next", "written afterwards");
+    left.limited = new Map(await Array.fromAsync(limited.entries()));
+    assert(left.limited.has("next"));
+    assert(left.limited.size <= most, `${left.limited.size} entries under limits`);
+    const { entries: counted, exact } = await limited.usage();
+    if (exact) assertEquals(counted, left.limited.size);
+    await history.set("next", "1");
+    await history.set("next", "2");
+    await history.delete("next");
+    for (const stash of [tagged, limited, history, shout.stash]) {
+      assertEquals((await stash.check()).problems, []);
     }
   }
-  assertGreater(kills, 2);
-  console.log(
-    `${engine}: ${kills} kills in ${tried} runs at ${sites.length} system calls, 0 lost, 0 debris`,
-  );
 }
 
 const obstacle = await straceError();
 if (obstacle !== undefined) console.log(`NOBODY IS KILLED AT SYSTEM CALLS: ${obstacle}`);
 for (const engine of obstacle === undefined ? KEPT_IN_FILES : []) {
   Deno.test(`soak: ${engine}: who is killed at a system call loses and leaves nothing`, async () => {
-    await killAtCalls(engine);
+    await killAtCalls(engine, Entries);
+  });
+  Deno.test(`soak: ${engine}: nor of tags, limits, results and histories`, async () => {
+    await killAtCalls(engine, Built);
   });
 }
 
@@ -151,7 +146,7 @@ for (const engine of obstacle === undefined ? KEPT_IN_FILES : []) {
 Deno.test("soak: lmdb: who is killed at a file beside a new data file leaves it as it was", async () => {
   if (obstacle !== undefined) return;
   await using bed = await TestBed.create("lmdb");
-  const first = new Target(bed, "first");
+  const first = new Entries(bed, "first");
   const { sites, lines } = await callSites(
     first.command(1),
     join(bed.root, "first", "lmdb", "data.mdb."),
@@ -161,7 +156,7 @@ Deno.test("soak: lmdb: who is killed at a file beside a new data file leaves it 
   const changes = sites.filter(({ call }) => call !== "openat");
   assertGreater(changes.length, 1);
   for (const [index, site] of changes.entries()) {
-    const target = new Target(bed, `store_${index}`, first);
+    const target = new Entries(bed, `store_${index}`, first);
     assert(await target.killAt(site, index + 2));
   }
 });
