@@ -19,7 +19,9 @@ export async function markFunction(handle: Handle): Promise<void> {
   try {
     const marks = await handle.side(RESERVED_DBNAMES.function);
     if (await marks.has(KEY)) return;
-    await marks.set(KEY, { value: VALUE, timestamp: Date.now() });
+    // Once, by whichever of several first calls: who is killed while it is written leaves none, and
+    // the next one tidies up as it writes it. Later nobody writes here any more.
+    await marks.compareAndSet(KEY, undefined, { value: VALUE, timestamp: Date.now() });
   } catch {
     // Where this can't be written the result can't either, and that is told.
   }

@@ -5,6 +5,7 @@ import { complete, Decorator, type Engine, type EngineLocation } from "../../eng
 import { HashStash, type StoreInfo } from "../../mod.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { runScript } from "../support/child.ts";
+import { GatedEngine } from "../support/gated_engine.ts";
 import { testOnEngines, testOnMemory } from "../support/on_engines.ts";
 
 /** A function as it was before and after edits: one name, and sources that differ. */
@@ -315,6 +316,30 @@ Deno.test("an engine that lists no stores tells of its own, and can't retire", a
   await fn(1);
   assertEquals(dbnames(await stash.stores()), ["main"]);
   await assertRejects(() => fn.retire(), TypeError, 'the engine "lone" does not tell');
+});
+
+Deno.test("of several first calls of a function one says that its store is a function's", async () => {
+  const engine = new GatedEngine();
+  await using stash = new HashStash({ name: "marked", engine });
+  const fn = stash.stashedResult((x: number) => x, { name: "fn" });
+  const key = "marked:main/fn/.function:function";
+  const gate = () => engine.gate((call) => call.operation !== "get" && call.key === key);
+  const first = gate();
+  const calls = [fn(1)];
+  await first.reached;
+  const begun = Date.now();
+  while (Date.now() === begun) await new Promise((resolve) => setTimeout(resolve, 1));
+  // This one has seen that nobody has said so yet, too.
+  const second = gate();
+  calls.push(fn(2));
+  await second.reached;
+  second.open();
+  await calls[1];
+  const written = await engine.get(key);
+  first.open();
+  assertEquals(await Promise.all(calls), [1, 2]);
+  assert(written !== undefined);
+  assertEquals(await engine.get(key), written);
 });
 
 testOnMemory("retire refuses a function without a name", async (stash) => {
