@@ -88,7 +88,14 @@ function openLock<T>(
   path: string,
   mode: number | undefined,
 ): T {
-  if (sizeOf(path) !== undefined) return open(path, WRITE);
+  if (sizeOf(path) !== undefined) {
+    try {
+      return open(path, WRITE);
+    } catch (error) {
+      // Removed since, with what it is for.
+      if (!isNotFound(error)) throw error;
+    }
+  }
   makeFolderSync(dirname(path), mode && folderMode(mode));
   const file = open(path, { write: true, create: true, mode });
   if (mode !== undefined) giveMode(path, mode);

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { isNotFound } from "../../platform/errors.ts";
 import { filesOf, tryHold } from "../../platform/file_hold.ts";
@@ -153,16 +154,25 @@ function discardLock(path: string): void {
   for (const file of filesOf(path + LOCK)) discard(file);
 }
 
-/** Nobody else looks for a log that is not there. */
+/**
+ * A log that is held. Others may find it before its lock is taken, and remove both. They remove the
+ * log first, and nobody makes one of its name again: if it is there once the lock is taken, that
+ * lock is the one that they will look at.
+ */
 function create(directory: string): { file: OpenFile; path: string; held: Disposable } {
-  const path = join(directory, PREFIX + crypto.randomUUID());
-  const held = tryHold(path + LOCK);
-  if (held === undefined) throw new Error(`${path} is somebody else's`);
-  try {
-    return { file: openFileSync(path, { createNew: true, write: true }), path, held };
-  } catch (error) {
-    held[Symbol.dispose]();
-    discardLock(path);
-    throw error;
+  for (;;) {
+    const path = join(directory, PREFIX + crypto.randomUUID());
+    const file = openFileSync(path, { createNew: true, write: true });
+    let held: Disposable | undefined;
+    try {
+      held = tryHold(path + LOCK);
+    } catch (error) {
+      file.close();
+      discard(path);
+      throw error;
+    }
+    if (held !== undefined && existsSync(path)) return { file, path, held };
+    file.close();
+    held?.[Symbol.dispose]();
   }
 }

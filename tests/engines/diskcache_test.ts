@@ -822,6 +822,33 @@ test("the next writer removes what a killed one left", async (bed) => {
   }
 });
 
+test("processes that come and go take nobody at work for dead", async (bed) => {
+  const options = bed.options({ name: "come_and_go" });
+  const results = await Promise.all([0, 1, 2, 3].map((i) =>
+    runScript(
+      `
+      import { HashStash } from "./mod.ts";
+      const options = ${JSON.stringify(options)};
+      for (let i = 0; i < 60; i++) {
+        const stash = new HashStash(options);
+        const key = "${i} " + i % 3;
+        const value = String(i).padEnd(40_000);
+        await stash.set(key, value);
+        if (await stash.get(key) !== value) throw new Error("it is gone");
+        await stash.close();
+      }`,
+      ["-A"],
+    )
+  ));
+  assertEquals(results.map(({ stderr }) => stderr), ["", "", "", ""]);
+  await bed.stash(options).set("key", "value");
+  const names = Array.from(
+    Deno.readDirSync(join(bed.root, "come_and_go/diskcache/main")),
+    ({ name }) => name,
+  );
+  assertEquals(names.filter((name) => name.includes("writer")), []);
+});
+
 test("leaves what a log of a writer names, where it is in use or no file of the kind", async (bed) => {
   const engine = await openIn(bed);
   await engine.set("key", entryOf("x".repeat(50 * KB)));
