@@ -145,11 +145,11 @@ export class Limited extends Decorator {
     const left = [...new Map(pairs)];
     // Before any is stored.
     const weights = left.map(([key, { value }]) => this.#weigh(key, value));
-    const { maxEntries, maxBytes } = this.#options;
+    const most = this.#occupancy.atOnce(this.#options);
     for (let start = 0, end = 0; start < left.length; start = end) {
-      for (let bytes = 0; end < left.length && end - start < maxEntries; end++) {
+      for (let bytes = 0; end < left.length && end - start < most.entries; end++) {
         bytes += weights[end];
-        if (bytes > maxBytes && end > start) break;
+        if (bytes > most.bytes && end > start) break;
       }
       await this.#setGroup(left.slice(start, end), weights.slice(start, end));
     }
@@ -499,6 +499,7 @@ export class Limited extends Decorator {
     if (occupancy.isKnown && occupancy.take(more, limits, expiresAt)) return;
     await occupancy.inTurn(async () => {
       await occupancy.look(limits, this.#count);
+      if (occupancy.isTooMuchAtOnce(more, limits)) await occupancy.quiet();
       let hasLookedAround = false;
       for (let looks = 0; !occupancy.take(more, limits, expiresAt);) {
         if (await occupancy.takeTold(more, limits, expiresAt)) return;

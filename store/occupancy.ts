@@ -34,6 +34,13 @@ const LEARN_EVERY = 60_000;
 /** The most entries that are removed ahead of need. */
 const MOST_AHEAD = 64;
 
+/**
+ * Where processes share a store, the part of what it may have that each writes at once, and how many
+ * entries at least: what others are just writing, nobody can remove to make room.
+ */
+const AT_ONCE = 1 / 8;
+const LEAST_AT_ONCE = 16;
+
 /** The keys of the common counts in the side store: without bytes, and with them. */
 const COUNTS = { entries: "n", bytes: "b" };
 /** Uses stand in so many entries, one of which is rewritten each time. */
@@ -83,6 +90,8 @@ interface Common extends Amount {
   shares: Record<string, Share>;
   /** Whether no entry with a deadline has come since the store was empty. */
   lasting?: boolean;
+  /** Whether nobody knows how much there is: all was removed while others wrote. */
+  lost?: true;
 }
 
 /** What others are told of. */
@@ -336,11 +345,26 @@ export class Occupancy {
       return { ...this.amount, exact: this.#isCertain && isIdle };
     }
     const common = commonOf(entry);
-    return common && {
+    if (common === undefined || common.lost) return undefined;
+    return {
       entries: Math.max(0, common.entries + this.#ownEntries),
       bytes: Math.max(0, common.bytes + this.#ownBytes),
       exact: false,
     };
+  }
+
+  /** How much may be written at once. */
+  atOnce({ maxEntries, maxBytes }: Limits): Amount {
+    if (!this.#isShared) return { entries: maxEntries, bytes: maxBytes };
+    const entries = Math.max(LEAST_AT_ONCE, Math.floor(maxEntries * AT_ONCE));
+    return { entries: Math.min(maxEntries, entries), bytes: maxBytes * AT_ONCE };
+  }
+
+  /** Whether that would be too much, with what is just being written. */
+  isTooMuchAtOnce({ entries, bytes }: Amount, limits: Limits): boolean {
+    if (this.#writing === 0) return false;
+    const most = this.atOnce(limits);
+    return this.#pendingEntries + entries > most.entries || this.#pendingBytes + bytes > most.bytes;
   }
 
   /** It has become unknown how much there is. */
@@ -354,7 +378,9 @@ export class Occupancy {
     this.doubt();
     this.uses.clear();
     this.#knowsAll = false;
-    await (await this.#opened()).clear();
+    const side = await this.#opened();
+    if (this.#isShared && await this.#forgetCounts(side)) await side.deleteMany(SLOTS);
+    else await side.clear();
   }
 
   /** Does what changes the whole, one at a time. */
@@ -535,6 +561,27 @@ export class Occupancy {
     return this.#countedAt + Math.max(COUNT_EVERY, this.#took / COUNTING_SHARE);
   }
 
+  /**
+   * Has the store counted anew, and keeps what processes have told of that they may be about to
+   * write; whether there is any.
+   */
+  async #forgetCounts(side: Store): Promise<boolean> {
+    let isAnyLeft = false;
+    for (const key of Object.values(COUNTS)) {
+      for (let attempt = 0;; attempt++) {
+        const entry = await side.get(key);
+        const common = commonOf(entry);
+        if (common === undefined) break;
+        if (this.#others(common).length === 0 && this.#writing === 0) break;
+        isAnyLeft = true;
+        const value = encoder.encode(JSON.stringify({ ...common, lost: true }));
+        if (await side.compareAndSet(key, entry, { value, timestamp: Date.now() })) break;
+        await backoff(attempt);
+      }
+    }
+    return isAnyLeft;
+  }
+
   #lookLater(): void {
     this.#lookedAt = Date.now();
     this.#lookAt = this.#isShared
@@ -562,7 +609,7 @@ export class Occupancy {
     for (let attempt = 0;; attempt++) {
       const entry = await side.get(this.#countKey);
       const common = commonOf(entry);
-      if (common === undefined) return false;
+      if (common === undefined || common.lost) return false;
       if (!this.#isAsWritten(entry)) this.doubt();
       const told = this.#told;
       const next = {
@@ -654,7 +701,7 @@ export class Occupancy {
           found[name] + meanwhile + lagOf(name),
         );
         const believed = this.#isShared
-          ? common && common[name] + told[name]
+          ? common && !common.lost ? common[name] + told[name] : undefined
           : this.#hasCounted
           ? this.amount[name]
           : undefined;

@@ -3,6 +3,7 @@ import {
   assert,
   assertEquals,
   assertGreater,
+  assertGreaterOrEqual,
   assertLessOrEqual,
   assertRejects,
   assertThrows,
@@ -594,21 +595,24 @@ testOnEngines("a stash with limits, whose entries others replace,", {
   },
 });
 
+/** What a process knows of a store. */
+function occupancyOf(side: Store): Occupancy {
+  return new Occupancy({
+    policy: "lru",
+    hasBytes: false,
+    isShared: true,
+    isVerbatim: true,
+    hasFileTimes: false,
+    openSide: () => Promise.resolve(side),
+  });
+}
+
 for (const then of ["tells of something else", "closes the stash"]) {
   Deno.test(`what is written behind a count by who then ${then} is not taken for room`, async () => {
     const side = complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" }));
     await side.open();
-    const occupancy = () =>
-      new Occupancy({
-        policy: "lru",
-        hasBytes: false,
-        isShared: true,
-        isVerbatim: true,
-        hasFileTimes: false,
-        openSide: () => Promise.resolve(side),
-      });
     const limits = { maxEntries: 500, maxBytes: Infinity };
-    const [writer, counter] = [occupancy(), occupancy()];
+    const [writer, counter] = [occupancyOf(side), occupancyOf(side)];
     let there = 400;
     await writer.recount(limits, () => Promise.resolve({ entries: there, bytes: 0 }));
     const more = { entries: 100, bytes: 0 };
@@ -627,6 +631,54 @@ for (const then of ["tells of something else", "closes the stash"]) {
     await counter.close();
   });
 }
+
+Deno.test("what others are about to write when a store is cleared is not taken for room", async () => {
+  const side = complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" }));
+  await side.open();
+  const limits = { maxEntries: 500, maxBytes: Infinity };
+  const [writer, clearer, counter] = [occupancyOf(side), occupancyOf(side), occupancyOf(side)];
+  await writer.recount(limits, () => Promise.resolve({ entries: 400, bytes: 0 }));
+  const more = { entries: 100, bytes: 0 };
+  assert(await writer.takeTold(more, limits, undefined));
+  await clearer.clear();
+  assertEquals(await clearer.estimate(), undefined);
+  await counter.look(limits, () => Promise.resolve({ entries: 0, bytes: 0 }));
+  writer.done(more);
+  assertGreaterOrEqual(counter.amount.entries, 100);
+  for (const one of [writer, counter]) {
+    await one.close();
+    await side.open();
+  }
+  // Nobody writes any more.
+  await clearer.clear();
+  assertEquals(await Array.fromAsync(side.keys()), []);
+  await clearer.close();
+});
+
+Deno.test("several that write nearly all that there may be keep to the limits", async () => {
+  let most = 0;
+  class Slow extends Decorator {
+    override get supports() {
+      return { ...super.supports, shared: true };
+    }
+    override async setMany(pairs: [string, NewEntry][]) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await super.setMany(pairs);
+      most = Math.max(most, await this.size());
+    }
+  }
+  const name = crypto.randomUUID();
+  const engine = (location: EngineLocation) => new Slow(complete(memory(location)));
+  // Each policy has a count of its own, as another process has.
+  await Promise.all((["lru", "lfu", "oldest"] as const).map(async (evict) => {
+    await using stash = new HashStash({ name, engine, maxEntries: 500, evict });
+    for (let i = 0; i < 3; i++) {
+      await stash.setMany(Array.from({ length: 400 }, (_, n) => [`${evict} ${i} ${n}`, n]));
+    }
+  }));
+  assertGreater(most, 400);
+  assertLessOrEqual(most, 521);
+});
 
 Deno.test("with maxBytes, too, what is damaged can be replaced and removed", async (t) => {
   const actions: Record<string, (stash: HashStash) => Promise<unknown>> = {
