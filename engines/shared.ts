@@ -36,14 +36,24 @@ class Slot<T> {
   holders = 0;
 
   constructor(
-    open: () => Promise<T>,
+    open: (opens: () => void) => Promise<T>,
     close: (resource: T) => Awaitable<void>,
     identify: Identify | undefined,
   ) {
     this.#identify = identify;
-    this.opening = open().then(async (resource) => {
+    let before: string | undefined;
+    const opens = () => {
+      try {
+        before = identify?.();
+      } catch {
+        // The opening says it better.
+      }
+    };
+    this.opening = open(opens).then(async (resource) => {
       try {
         this.#identity = identify?.();
+        // Replaced since: nobody knows which of the two was opened.
+        this.#isOutdated = before !== undefined && before !== this.#identity;
       } catch (error) {
         // Nobody gets it. Of two errors the first says more.
         await (async () => await close(resource))().catch(() => undefined);
@@ -115,19 +125,24 @@ export class SharedResources<T, K = string> {
    * everybody who waited for it gets its error and the next caller tries again.
    *
    * @param key Which resource.
-   * @param open Makes it, when nobody holds it.
+   * @param open Makes it, when nobody holds it. It may call what it is given when what it opens is
+   * there, and before it opens that: so somebody who replaces it meanwhile is noticed.
    * @param identify When given, a resource is shared only while this says what it said when the
    * resource had been opened; those who hold an earlier one keep it, and are told that it is
    * outdated.
    */
-  async acquire(key: K, open: () => Awaitable<T>, identify?: Identify): Promise<FileHold<T>> {
+  async acquire(
+    key: K,
+    open: (opens: () => void) => Awaitable<T>,
+    identify?: Identify,
+  ): Promise<FileHold<T>> {
     let slot = this.#slots.get(key);
     if (slot === undefined || slot.look()) {
       const closed = this.#closing.get(key);
       slot = new Slot(
-        async () => {
+        async (opens) => {
           await closed;
-          return await open();
+          return await open(opens);
         },
         this.#close,
         identify,

@@ -40,11 +40,11 @@ export async function openPlace(
   // What is in memory has no path to tell it apart by.
   const key = kind === "memory" ? `${path}${location.rootDir ?? ""}` : `${kind}:${path}`;
   const identify = kind === "file" ? () => fileIdentity(path) : undefined;
-  const open = async () => {
+  const open = async (opens: () => void) => {
     // One whose file was removed or replaced: when SQLite closes it, it removes what is beside its
     // path, which must not yet belong to the next.
     LATEST.get(key)?.close();
-    const database = await openDatabase(place);
+    const database = await openDatabase(place, opens);
     LATEST.set(key, database);
     return database;
   };
@@ -56,9 +56,12 @@ export async function openPlace(
   return { resource: client, ...hold };
 }
 
-async function openDatabase({ kind, path, mode }: Place): Promise<Database> {
+async function openDatabase(
+  { kind, path, mode }: Place,
+  opens: () => void,
+): Promise<Database> {
   const openKv = findOpenKv(kind);
-  if (kind === "file") return await openFile(openKv, path, mode);
+  if (kind === "file") return await openFile(openKv, path, mode, opens);
   if (kind === "default") return databaseOf(await attempt(() => openKv()));
   if (kind === "server") return databaseOf(await answerOf(() => openKv(path)));
   return databaseOf(await attempt(() => openKv(path)));
@@ -78,8 +81,14 @@ function databaseOf(kv: KvDatabase, refusal?: string, cleanUp?: () => void): Dat
   };
 }
 
-async function openFile(openKv: OpenKv, path: string, mode: number): Promise<Database> {
+async function openFile(
+  openKv: OpenKv,
+  path: string,
+  mode: number,
+  opens: () => void,
+): Promise<Database> {
   makeFile(path, mode);
+  opens();
   if (isForeign(path)) {
     throw new Error(
       `"${path}" is an SQLite database of another program, not of Deno KV; give a path of its own`,

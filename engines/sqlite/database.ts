@@ -226,13 +226,15 @@ async function openDatabase(
   const file = await fileOf(path);
   let access: Access = "write";
   const identify = () => {
+    const identity = fileIdentity(file);
     // An immutable file has no lock that would tell of a change.
-    return fileIdentity(file) + (access === "immutable" ? contentMark(file) : "");
+    return identity && identity + (access === "immutable" ? contentMark(file) : "");
   };
-  const hold = await DATABASES.acquire(file, async () => {
+  const hold = await DATABASES.acquire(file, async (opens) => {
     for (;;) {
       try {
         if (mode !== undefined && isFree(file)) makeFile(file, mode);
+        opens();
         const connection = await connect(driver, file, access, configure);
         const reserve = new Reserve(file, connection);
         return { driver: driver.name, connection, reserve, access };

@@ -125,3 +125,20 @@ Deno.test("the identity of a file goes with it, not with its path", async () => 
   assertEquals([fileIdentity(path), fileIdentity(join(path, "x"))], [undefined, undefined]);
   await Deno.remove(root, { recursive: true });
 });
+
+Deno.test("a holder notices at once that its file was replaced while it was opened", async () => {
+  const shared = new SharedResources<string>(() => undefined);
+  let file: string | undefined;
+  const open = (next: string) => (opens: () => void) => {
+    file = "made";
+    opens();
+    file = next;
+    return next;
+  };
+  const hold = await shared.acquire("a", open("of somebody else"), () => file);
+  assertEquals(hold.isOutdated(), true);
+  const second = await shared.acquire("a", open("made"), () => file);
+  assertEquals([second.resource, second.isOutdated()], ["made", false]);
+  await hold.release();
+  await second.release();
+});

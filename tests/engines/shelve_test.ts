@@ -675,3 +675,27 @@ test("large values of long keys that begin alike stay apart", async () => {
     }
   });
 });
+
+test("what is set goes to the file that is there, though it was replaced while it was opened", async (bed) => {
+  const options = bed.options();
+  const { openKv } = Deno;
+  const own = Object.getOwnPropertyDescriptor(Deno, "openKv")!;
+  const restore = () => Object.defineProperty(Deno, "openKv", own);
+  // Between two steps of the opening, as another process may come.
+  const value = async (path: string) => {
+    restore();
+    const kv = await openKv(path);
+    await Deno.rename(path, `${path}.away`);
+    await Deno.writeFile(path, new Uint8Array());
+    return kv;
+  };
+  Object.defineProperty(Deno, "openKv", { ...own, get: () => value });
+  try {
+    await using first = new HashStash<string, number>(options);
+    await first.set("key", 1);
+  } finally {
+    restore();
+  }
+  await using second = new HashStash<string, number>(options);
+  assertEquals(await second.get("key"), 1);
+});
