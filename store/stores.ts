@@ -31,10 +31,12 @@ interface Place {
   readonly side: string;
 }
 
-/** What begins with a dot, and all in it, is kept by a stash for itself. */
+const RESERVED: ReadonlySet<string> = new Set(Object.values(RESERVED_DBNAMES));
+
+/** What is under a reserved name, and all in it, is kept by a stash for itself. */
 function placeOf({ dbname }: FoundStore): Place {
   const parts = dbname.split("/");
-  const i = parts.findIndex((part) => part.startsWith("."));
+  const i = parts.findIndex((part) => RESERVED.has(part));
   if (i < 0) return { inside: dbname, side: "" };
   return { inside: parts.slice(0, i).join("/"), side: parts.slice(i).join("/") };
 }

@@ -28,6 +28,7 @@ const EDITS = {
 const ODD = [
   ...["a:b", "a%3Ab", "*", "[x]", "Case", "case", "é", "ada@example.com", "x~y", "con"],
   ...["\"'", "*/ x", " ", "\u{1f600}", "x".repeat(250), "deep/er/still"],
+  ...[".hidden", ".tagsy", "deep/.git"],
 ];
 
 function bytesOf(text: string): number {
@@ -212,12 +213,33 @@ testOnEngines("stores", {
     const functions = stores.filter(({ kind }) => kind === "function");
     assertEquals(dbnames(functions), [odd.stash.dbname]);
     await using deep = other.sub("deep");
-    assertEquals(dbnames(await deep.stores()), ["main/deep", "main/deep/er/still"]);
+    assertEquals(dbnames(await deep.stores()), [
+      "main/deep",
+      "main/deep/.git",
+      "main/deep/er/still",
+    ]);
     // By its name each can be opened.
     for (const { dbname, entries } of stores) {
       await using one = HashStash.fromJSON({ ...stash.toJSON(), dbname });
       assertEquals(await one.size(), entries, dbname);
     }
+  },
+
+  async "knows functions in a stash whose name begins with a dot"(stash) {
+    await using hidden = stash.sub(".hidden");
+    await hidden.stashedResult(EDITS.first, { name: "work", version: 1 })(1);
+    const work = hidden.stashedResult(EDITS.first, { name: "work", version: 2 });
+    await work(1);
+    await hidden.set("key", 1, { tags: ["t"] });
+    const kinds = async () => (await stash.stores()).map(({ dbname, kind }) => [dbname, kind]);
+    assertEquals(await kinds(), [
+      ["main", "stash"],
+      ["main/.hidden", "stash"],
+      ["main/.hidden/work@1", "function"],
+      ["main/.hidden/work@2", "function"],
+    ]);
+    assertEquals(await work.retire(), 1);
+    assertEquals((await kinds()).length, 3);
   },
 
   async "knows 500 stores"(stash) {
