@@ -62,6 +62,13 @@ export function registerClass<T extends object, D = ReturnType<typeof JSON.parse
   }
   const constructor: { prototype: T & { toJSON?: unknown }; name: string; fromJSON?: unknown } =
     Class;
+  const given: unknown = options;
+  if (typeof given !== "object" || given === null) {
+    const got = given === null ? "null" : typeof given;
+    throw new TypeError(
+      `Cannot register class "${constructor.name}": expected an object of options, got ${got}`,
+    );
+  }
   const name = options.name ?? constructor.name;
   if (typeof name !== "string" || name === "") {
     throw new TypeError("Cannot register class: it has no name, pass options.name");

@@ -1,7 +1,7 @@
 import type { Compressor } from "./custom.ts";
 import { type Compression, type CompressorName, layerOf } from "./format.ts";
 import { maxValueBytesOf, type ReadLimits } from "./limits.ts";
-import { b64Of, compressionOf } from "./options.ts";
+import { b64Of, checkBytes, compressionOf } from "./options.ts";
 import { DecodeError } from "./errors.ts";
 import { Foreign, pack, unpack } from "./pack.ts";
 
@@ -60,7 +60,7 @@ export class Encoder {
    * @param bytes What they are at the call. They are not changed; the result may be the same array.
    */
   async encode(bytes: Uint8Array): Promise<Uint8Array> {
-    const content = checked("encode", bytes);
+    const content = checkBytes("encode", bytes);
     // Compressing may take several turns of the event loop, in which the bytes may change.
     const own = this.#compression === undefined ? content : new Uint8Array(content);
     return await pack(own, this.#compression, this.#b64);
@@ -93,7 +93,7 @@ export class Decoder {
    * them.
    */
   async decode(bytes: Uint8Array): Promise<Uint8Array> {
-    const content = await unpack(checked("decode", bytes), layerOf(bytes), this.#limits);
+    const content = await unpack(checkBytes("decode", bytes), layerOf(bytes), this.#limits);
     if (!(content instanceof Foreign)) return content;
     if (content.content !== undefined) return content.content;
     throw new DecodeError("Cannot decode bytes: a dictionary is needed to decompress them", {
@@ -128,9 +128,4 @@ export async function encode(bytes: Uint8Array, options?: EncoderOptions): Promi
  */
 export function decode(bytes: Uint8Array): Promise<Uint8Array> {
   return new Decoder().decode(bytes);
-}
-
-function checked(doing: string, bytes: unknown): Uint8Array {
-  if (bytes instanceof Uint8Array) return bytes;
-  throw new TypeError(`Cannot ${doing} bytes: expected a Uint8Array, got ${typeof bytes}`);
 }

@@ -65,6 +65,7 @@ export function encodeKey(key: unknown): string {
  *
  * @param text What `encodeKey` returned, or any string.
  * @throws {DecodeError} When the text has the mark, but `encodeKey` never returns it.
+ * @throws {TypeError} When it is no text.
  *
  * @example
  * ```ts
@@ -74,6 +75,9 @@ export function encodeKey(key: unknown): string {
  * ```
  */
 export function decodeKey(text: string): unknown {
+  if (typeof text !== "string") {
+    throw new TypeError(`Cannot decode key: expected its text, got ${typeof text}`);
+  }
   if (!text.startsWith(MARK)) return text;
   const reader = new TreeReader(false);
   try {

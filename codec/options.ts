@@ -44,6 +44,14 @@ export function b64Of(option: unknown): boolean {
   throw new TypeError(`Unknown b64 ${show(option)}, expected true or false`);
 }
 
+/** Bytes that somebody hands over. */
+export function checkBytes(doing: string, bytes: unknown): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes;
+  throw new TypeError(
+    `Cannot ${doing} bytes: expected a Uint8Array, got ${bytes === null ? "null" : typeof bytes}`,
+  );
+}
+
 function isCustom<T extends { name: string }>(
   option: unknown,
   ...methods: (keyof T & string)[]

@@ -1,6 +1,6 @@
 import type { CustomSerializer } from "./custom.ts";
 import { layerOf, type SerializerName, type ValueFormat } from "./format.ts";
-import { formatOf } from "./options.ts";
+import { checkBytes, formatOf } from "./options.ts";
 import { deserializeContent } from "./serializers/mod.ts";
 
 /**
@@ -64,7 +64,8 @@ export class Deserializer {
    * @param bytes What a `Serializer` returned. They are not changed.
    */
   async deserialize(bytes: Uint8Array): Promise<unknown> {
-    return await deserializeContent(bytes, layerOf(bytes), this.#own);
+    const content = checkBytes("deserialize", bytes);
+    return await deserializeContent(content, layerOf(content), this.#own);
   }
 }
 

@@ -1,3 +1,4 @@
+import { checkNames } from "../store/options.ts";
 import { formatPercent, formatSize, formatTime } from "./text.ts";
 import { median, provable, resample, seededRandom } from "./statistics.ts";
 import {
@@ -107,6 +108,7 @@ export function findBest(
   options: BestOptions,
   among: string | undefined = namesOf(options.engine),
 ): Best | undefined {
+  checkNames(options, ["operation", "size", "mix", "engine"]);
   const weights = weightsOf(options);
   const sizes = sizesOf(rows, options.size);
   const engines = options.engine === undefined ? undefined : [options.engine].flat();

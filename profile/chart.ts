@@ -2,6 +2,7 @@
 import { escape } from "@std/html";
 import { parse, View } from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
+import { checkNames } from "../store/options.ts";
 import { chooseRows, type Point, pointsOf } from "./points.ts";
 import { CONFIG, INK, PALETTE, SHAPES, THEMES } from "./theme.ts";
 import type { Category, ChartOptions, Measure } from "./chart_options.ts";
@@ -30,6 +31,19 @@ const CATEGORIES: Category[] = [
   "size",
 ];
 
+const OPTION_NAMES = [
+  "x",
+  "y",
+  "color",
+  "facet",
+  "operation",
+  "size",
+  "engine",
+  "encoding",
+  "title",
+  "theme",
+];
+
 /**
  * Draws the rows' medians, with a line from quartile to quartile, as an SVG.
  *
@@ -40,6 +54,7 @@ export async function chartSvg(
   rows: readonly ProfileRow[],
   options: ChartOptions = {},
 ): Promise<string> {
+  checkNames(options, OPTION_NAMES);
   const view = new View(parse(compile(chartSpec(rows, options)).spec), { renderer: "none" });
   try {
     return finish(await view.toSVG(), options);

@@ -1,6 +1,13 @@
 /** The options of a profile, and what it runs by them. */
 import { ENGINE_NAMES } from "../engines/registry.ts";
-import { checkNames, engineName, type HashStashOptions } from "../store/options.ts";
+import {
+  checkBoolean,
+  checkNames,
+  checkSignal,
+  engineName,
+  type HashStashOptions,
+  typeOf,
+} from "../store/options.ts";
 import { type CaseRow, describeCase } from "./cases.ts";
 import type { CaseOptions, ProfiledStash } from "./profiled.ts";
 import { type Operation, OPERATIONS } from "./row.ts";
@@ -66,6 +73,13 @@ export interface Plan {
 /** The checked options, with the defaults in place. */
 export function planOf(stash: ProfiledStash, options: ProfileOptions): Plan {
   checkNames(options, OPTION_NAMES);
+  checkSignal(options.signal);
+  checkBoolean(options, "progress");
+  const { data } = options;
+  if (data !== undefined && data !== "entries" && typeof data !== "function") {
+    const got = typeof data === "string" ? `"${data}"` : typeOf(data);
+    throw new TypeError(`Expected data to be a function of the size, or "entries", got ${got}`);
+  }
   const known = ENGINE_NAMES as string[];
   const ownCompress = [false, "zstd"].includes(stash.compress) ? [] : [undefined];
   const {

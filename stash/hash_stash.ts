@@ -1,4 +1,5 @@
 import { decodeKey, encodeKey } from "../codec/key.ts";
+import { checkBytes } from "../codec/options.ts";
 import {
   type BatchOptions,
   type BatchResult,
@@ -1135,7 +1136,8 @@ export class HashStash<K = unknown, V = unknown> implements AsyncDisposable, Asy
    * @param bytes What `encodeValue` returned.
    */
   async decodeValue(bytes: Uint8Array): Promise<V> {
-    return await this.#handle.codec.decode(openHeader(bytes).value) as V;
+    const { value } = openHeader(checkBytes("decode", bytes));
+    return await this.#handle.codec.decode(value) as V;
   }
 
   /** The options as plain data: `fromJSON` makes an equal stash of it. */

@@ -250,6 +250,13 @@ Deno.test("registerClass refuses what it can't use", () => {
     "name",
   );
   assertThrows(() => registerClass({} as typeof Plain), TypeError, "expected a class");
+  for (const options of [null, "Plain"]) {
+    assertThrows(
+      () => registerClass(Plain, options as unknown as object),
+      TypeError,
+      'class "Plain": expected an object of options',
+    );
+  }
   const both = { toJSON: () => 1, fromJSON: () => new Plain() };
   registerClass(Plain, { ...both, name: "codec-test-plain" });
   registerClass(Plain, { ...both, name: "codec-test-plain" });

@@ -139,6 +139,12 @@ Deno.test("profile.toSVG: unknown columns and nothing to draw", async () => {
     TypeError,
     'Unknown theme "sepia", expected one of: auto, light, dark, inherit',
   );
+  await assertRejects(
+    () => profile.toSVG({ colour: "engine" } as object),
+    TypeError,
+    'Unknown option "colour", expected one of: x, y, color',
+  );
+  await assertRejects(() => profile.toSVG(null as unknown as object), TypeError, "got null");
   await assertRejects(() => profile.toSVG({ size: 7 }), Error, "Cannot draw a chart: no row");
 });
 

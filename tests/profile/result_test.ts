@@ -125,6 +125,11 @@ Deno.test("profile.best: options that make no sense", () => {
   );
   assertThrows(() => profile.best({ mix: { read: -1 } }), RangeError, 'weight of "read"');
   assertThrows(() => profile.best({ mix: { read: 0 } }), RangeError, "above 0");
+  assertThrows(
+    () => profile.best({ sizes: 1_000 } as object),
+    TypeError,
+    'Unknown option "sizes", expected one of: operation, size, mix, engine',
+  );
   assertThrows(() => new Profile([]).best(), Error, "Cannot recommend");
 });
 

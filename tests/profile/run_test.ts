@@ -299,6 +299,10 @@ Deno.test("stash.profile: options that make no sense are refused before anything
     await refuse({ iterations: 0 }, RangeError, "integers from 1 on, got 0");
     await refuse({ size: [1_000, NaN] }, RangeError, "integers from 1 on, got NaN");
     await refuse({ engine: [] }, RangeError, "at least one engine");
+    await refuse({ data: "entrys" }, TypeError, 'or "entries", got "entrys"');
+    await refuse({ data: [1, 2] }, TypeError, "Expected data to be a function of the size");
+    await refuse({ signal: 5 }, TypeError, "Expected signal to be an AbortSignal, got number");
+    await refuse({ progress: 5 }, TypeError, "Expected progress to be a boolean, got number");
   }));
 
 Deno.test("stash.profile: progress in lines where there is no terminal", async () => {

@@ -3,7 +3,8 @@
  * that says what is wrong.
  */
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import { HashStash, stashedResult } from "../../mod.ts";
+import { decodeKey } from "../../codec/mod.ts";
+import { deserialize, HashStash, stashedResult } from "../../mod.ts";
 
 // deno-lint-ignore no-explicit-any -- what is passed here, the types refuse
 type Loose = any;
@@ -137,4 +138,20 @@ Deno.test("a key of fewer arguments does not narrow those of the function", asyn
   const text: string = await stashed("a", "b", "c");
   assertEquals(text, "abc");
   assertEquals(stashed.key("a", "b"), "a");
+});
+
+Deno.test("what is no stored bytes, or no text of a key, is a TypeError and no damage", async () => {
+  await using stash = loose("bytes");
+  for (const other of ["{}", null, undefined, 5, [1, 2], new ArrayBuffer(2), new Uint16Array(2)]) {
+    const bytes = other as unknown as Uint8Array;
+    for (const read of [deserialize, (bytes: Uint8Array) => stash.decodeValue(bytes)]) {
+      await assertRejects(() => read(bytes), TypeError, "bytes: expected a Uint8Array, got");
+    }
+  }
+  for (const other of [null, undefined, 5, ["a"], new Uint8Array([97])]) {
+    const text = other as unknown as string;
+    for (const read of [decodeKey, (text: string) => stash.decodeKey(text)]) {
+      assertThrows(() => read(text), TypeError, "Cannot decode key: expected its text, got");
+    }
+  }
 });
