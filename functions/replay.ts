@@ -75,18 +75,26 @@ export async function drain(
   }
 }
 
-/** Yields again what was stored. */
-export function* replay(stored: unknown): Generator<unknown, unknown, void> {
+/**
+ * Yields again what was stored.
+ *
+ * @throws {TypeError} At once, when that is no result of a generator.
+ */
+export function replay(stored: unknown): Generator<unknown, unknown, void> {
   const { yielded, returned } = fromStored(stored);
-  yield* yielded;
-  return returned;
+  return (function* () {
+    yield* yielded;
+    return returned;
+  })();
 }
 
-/** Yields again what was stored, as an async generator. */
-export async function* replayAsync(stored: unknown): AsyncGenerator<unknown, unknown, void> {
+/** Yields again what was stored, as an async generator; otherwise as {@linkcode replay}. */
+export function replayAsync(stored: unknown): AsyncGenerator<unknown, unknown, void> {
   const { yielded, returned } = fromStored(stored);
-  yield* yielded;
-  return returned;
+  return (async function* () {
+    yield* yielded;
+    return returned;
+  })();
 }
 
 /** Yields what there was, then throws as the original did: each caller has values of its own. */
@@ -103,9 +111,16 @@ export async function replayBroken(
 }
 
 function fromStored(stored: unknown): { yielded: unknown[]; returned: unknown } {
-  return Array.isArray(stored)
-    ? { yielded: stored, returned: undefined }
-    : stored as { yielded: unknown[]; returned: unknown };
+  if (Array.isArray(stored)) return { yielded: stored, returned: undefined };
+  if (typeof stored === "object" && stored !== null && "yielded" in stored) {
+    const { yielded, returned } = stored as { yielded: unknown; returned?: unknown };
+    if (Array.isArray(yielded)) return { yielded, returned };
+  }
+  // A name outlives an edit that makes a generator of a function.
+  throw new TypeError(
+    "What is stored under the arguments is no result of a generator: give the function another " +
+      "version, or force a new result",
+  );
 }
 
 /**
@@ -115,12 +130,23 @@ function fromStored(stored: unknown): { yielded: unknown[]; returned: unknown } 
 export function promised<T, R>(
   promise: Promise<AsyncGenerator<T, R, void>>,
 ): Promise<AsyncGenerator<T, R, void>> & AsyncGenerator<T, R, void> {
+  // One that never came to be has ended, as one of the language has that threw: `Array.fromAsync` of
+  // V8 calls `return` again and again, without a turn of the event loop, while that rejects.
+  const hasEnded = () => promise.then(() => false, () => true);
   const generator: AsyncGenerator<T, R, void> = {
     next: async () => await (await promise).next(),
-    return: async (value) => await (await promise).return(value),
-    throw: async (error) => await (await promise).throw(error),
+    return: async (value) => {
+      if (await hasEnded()) return { done: true, value: await value };
+      return await (await promise).return(value);
+    },
+    throw: async (error) => {
+      if (await hasEnded()) throw error;
+      return await (await promise).throw(error);
+    },
     [Symbol.asyncIterator]: () => generator,
-    [Symbol.asyncDispose]: async () => await (await promise)[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      if (!await hasEnded()) await (await promise)[Symbol.asyncDispose]();
+    },
   };
   return Object.assign(promise, generator);
 }

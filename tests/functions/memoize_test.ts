@@ -479,6 +479,55 @@ Deno.test("functions: prune drops kept errors that have expired", async () => {
   assertEquals(before - await files(bed.root), 3);
 });
 
+onMemory("a generator under a name whose results are none says so at once", async (stash) => {
+  const message = "no result of a generator: give the function another version";
+  for (const [i, earlier] of [7, null, undefined, "text", { yielded: 1 }, { a: 1 }].entries()) {
+    const name = `edited ${i}`;
+    await stash.stashedResult((_: number) => earlier, { name })(1);
+    const sync = stash.stashedResult(function* (n: number) {
+      yield n;
+    }, { name });
+    const async = stash.stashedResult(async function* (n: number) {
+      yield await Promise.resolve(n);
+    }, { name });
+    await assertRejects(() => sync(1), TypeError, message);
+    await assertRejects(async () => await async(1), TypeError, message);
+    await assertRejects(() => Array.fromAsync(async(1)), TypeError, message);
+    await assertRejects(() => async.peek(1), TypeError, message);
+    assertEquals(await Array.fromAsync(async.force(1)), [1]);
+    assertEquals([...await sync(1)], [1]);
+  }
+});
+
+onMemory(
+  "an async generator that never came to be has ended, for whoever closes it",
+  async (stash) => {
+    const name = "numbers";
+    const numbers = stash.stashedResult(async function* (n: unknown) {
+      yield await Promise.resolve(n);
+    }, { name });
+    const closed = new HashStash({ engine: "memory", name: "closed" });
+    await closed.close();
+    const elsewhere = closed.stashedResult(async function* (n: unknown) {
+      yield await Promise.resolve(n);
+    }, { name });
+    const gone = AbortSignal.abort(new Error("gone"));
+    const calls: [() => AsyncGenerator<unknown>, string][] = [
+      [() => numbers(Symbol("s")), "is a symbol"],
+      [() => elsewhere(1), "is closed"],
+      [() => numbers.with({ signal: gone })(1), "gone"],
+    ];
+    for (const [call, message] of calls) {
+      assertEquals(await call().return(7), { done: true, value: 7 });
+      await assertRejects(() => call().throw(new Error("mine")), Error, "mine");
+      await call()[Symbol.asyncDispose]();
+      await assertRejects(() => call().next(), Error, message);
+      // With a `return` that rejects it would never come to an end, nor let anything else run.
+      await assertRejects(() => Array.fromAsync(call()), Error, message);
+    }
+  },
+);
+
 onMemory("a generator that breaks off gives what it had, and stores nothing", async (stash) => {
   let count = 0;
   const broken = stash.stashedResult(function* () {
