@@ -181,18 +181,23 @@ interface Defaults {
   readonly place: { readonly path?: string; readonly url?: string };
 }
 
+/** A variable of the environment; one that is set to nothing is as one that is not set. */
+export function setting(variable: string): string | undefined {
+  return env(variable) || undefined;
+}
+
 /**
  * The stash that the options and HASHSTASH_* variables name.
  *
  * @throws {UsageError} When no stash can have these options.
  */
 export function stashOf(invocation: Invocation): HashStash {
-  const engine = env("HASHSTASH_ENGINE") ?? "pairtree";
+  const engine = setting("HASHSTASH_ENGINE") ?? "pairtree";
   return makeStash(invocation, "", {
-    name: env("HASHSTASH_NAME"),
-    dbname: env("HASHSTASH_DBNAME"),
+    name: setting("HASHSTASH_NAME"),
+    dbname: setting("HASHSTASH_DBNAME"),
     engine,
-    place: { url: urlFor(String(invocation.values.engine ?? engine), env("HASHSTASH_URL")) },
+    place: { url: urlFor(String(invocation.values.engine ?? engine), setting("HASHSTASH_URL")) },
   });
 }
 
@@ -210,7 +215,7 @@ export function urlFor(engine: string, url: string | undefined): string | undefi
 export function secondStashOf(invocation: Invocation, first: HashStash): HashStash {
   const { engine, name, dbname, rootDir, engineOptions } = first.toJSON();
   const toEngine = invocation.values["to-engine"] ?? engine;
-  const url = urlFor(String(toEngine), env("HASHSTASH_URL"));
+  const url = urlFor(String(toEngine), setting("HASHSTASH_URL"));
   const place = { url, ...(toEngine === engine ? engineOptions : {}) } as Defaults["place"];
   const second = makeStash(invocation, "to-", {
     name,

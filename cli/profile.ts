@@ -1,7 +1,6 @@
 /** The command that measures engines and codecs. */
 import { extname } from "@std/path";
 import { ENGINE_NAMES } from "../engines/registry.ts";
-import { env } from "../platform/system.ts";
 import { isErrorTerminal } from "../platform/terminal.ts";
 import type { ProfileOptions } from "../profile/mod.ts";
 import {
@@ -12,6 +11,7 @@ import {
   OK,
   onlyPositionals,
   type Option,
+  setting,
   stashOf,
   urlFor,
   UsageError,
@@ -94,7 +94,7 @@ function profileOptions(invocation: Invocation): ProfileOptions {
   }
   const urlOf = (engine: "redis" | "postgres") =>
     values[engine] ?? urlFor(engine, values.url as string | undefined) ??
-      urlFor(engine, env("HASHSTASH_URL"));
+      urlFor(engine, setting("HASHSTASH_URL"));
   const [redis, postgres] = [urlOf("redis"), urlOf("postgres")];
   return {
     engine: engine as ProfileOptions["engine"],

@@ -73,6 +73,24 @@ Deno.test("HASHSTASH_* variables name the stash", async () => {
   assertEquals(await stash.get("k"), 1);
 });
 
+Deno.test("HASHSTASH_* variables that are set to nothing are as those that are not set", async () => {
+  await using bed = await TestBed.create("pairtree");
+  const names = ["ENGINE", "NAME", "DBNAME", "URL"].map((name) => `HASHSTASH_${name}`);
+  const env = { ...Object.fromEntries(names.map((name) => [name, ""])), HASHSTASH_DIR: bed.root };
+  assertEquals((await hashstash(["set", "k", "1"], { env })).code, 0);
+  await using stash = bed.stash({ name: "unnamed" });
+  assertEquals(await stash.get("k"), 1);
+  await using server = await TestBed.create("redis");
+  const { options } = server.place;
+  const redis = ["--engine", "redis", "--url", String(options.url)];
+  assertEquals((await hashstash(["set", "k", "2", ...redis], { env })).code, 0);
+  // The default server, which may be there or not.
+  const { stderr } = await hashstash(["ls", "--engine", "redis"], { env });
+  assert(!stderr.includes("Usage"), stderr);
+  // An option that is given counts, also when it is empty.
+  assertEquals((await hashstash(["ls", "--name", ""], { env })).code, 2);
+});
+
 Deno.test("--path and --url are for the engines that have them, a variable for redis", async () => {
   await using bed = await TestBed.create("memory");
   const place = { path: `${bed.root}/place`, url: "redis://127.0.0.1:1" };
