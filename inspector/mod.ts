@@ -23,7 +23,7 @@
  *
  * @module
  */
-import { EngineError, type HashStash } from "../mod.ts";
+import { EngineError, HashStash } from "../mod.ts";
 import { DecodeError } from "../codec/errors.ts";
 import { messageOf } from "../engines/errors.ts";
 import { checkNames, typeOf } from "../store/options.ts";
@@ -75,7 +75,8 @@ export type InspectorHandler = (request: Request, info?: ConnectionInfo) => Prom
  * @param options Who may see it. There is no page without a token.
  * @returns The handler. It refuses, in this order: other machines and other sites' names and pages
  * (403), requests without the token (401), unknown paths (404), other methods (405).
- * @throws {TypeError} When there is no token or a short one, and on options that make no sense.
+ * @throws {TypeError} When there is no token or a short one, on options that make no sense, and when
+ * the stash is none.
  *
  * @example
  * ```ts
@@ -89,6 +90,9 @@ export type InspectorHandler = (request: Request, info?: ConnectionInfo) => Prom
  * ```
  */
 export function inspector(stash: HashStash, options: InspectorOptions): InspectorHandler {
+  if (!(stash instanceof HashStash)) {
+    throw new TypeError(`Expected a HashStash to look into, got ${typeOf(stash)}`);
+  }
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
       `Expected options with a token, got ${typeOf(options)}: pass { token: crypto.randomUUID() }`,

@@ -35,7 +35,8 @@ export interface HashStashBaseOptions {
   clear?: boolean;
   /**
    * How many bytes what one stored value holds may have once it is decompressed; 1 GiB by default.
-   * A read beyond it rejects with a `DecodeError`, before the memory is taken.
+   * A read beyond it rejects with a `DecodeError`, before the memory is taken. It bounds no `set`:
+   * another handle may be one that reads more.
    */
   maxValueBytes?: number;
   /**

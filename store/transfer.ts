@@ -9,7 +9,7 @@ import type { NewEntry } from "../engines/engine.ts";
 import { inspect } from "../platform/system.ts";
 import type { Handle } from "./handle.ts";
 import { type StoredEntry, withHeader } from "./header.ts";
-import { checkFiniteTime, checkTags, deadline } from "./options.ts";
+import { checkFiniteTime, checkTags, deadline, typeOf } from "./options.ts";
 import { isLazy } from "./pairs.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
 import type { Versions } from "./versions.ts";
@@ -75,8 +75,15 @@ export async function loadStore(
   handle: Handle,
   records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
 ): Promise<number> {
+  const given: unknown = records;
+  const isObject = typeof given === "object" && given !== null;
+  if (!isObject || !(Symbol.iterator in given || Symbol.asyncIterator in given)) {
+    throw new TypeError(
+      `Expected an iterable or async iterable of records, as from dump(), got ${typeOf(given)}`,
+    );
+  }
   const loading = new Loading(handle);
-  if (typeof records !== "object" || records === null || isLazy(records)) {
+  if (isLazy(records)) {
     return await handle.run("load", async () => {
       const inPlace = (keys: readonly string[], body: (store: Store) => Promise<void>) =>
         handle.onKeys("load", keys, "write", body, true);

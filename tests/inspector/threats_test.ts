@@ -430,6 +430,10 @@ Deno.test("inspector: what makes no sense as an option is a TypeError", async ()
   assertThrows(make({ tokens: 1 }), TypeError, "tokens");
   assertThrows(make({ remote: 1 }), TypeError, "remote");
   assertThrows(make({ allowedHosts: "a" }), TypeError, "array of names");
+  for (const other of [null, "name", {}, stash.toJSON()]) {
+    const inspectOther = () => inspector(other as never, { token: TOKEN });
+    assertThrows(inspectOther, TypeError, "Expected a HashStash to look into");
+  }
   for (const host of ["", "http://a", "a/b", "a b", 1, "*"]) {
     assertThrows(make({ allowedHosts: [host] }), TypeError, "cache.example.org");
   }

@@ -50,6 +50,14 @@ Deno.test("load refuses records whose times are none, and stores nothing of them
   }
 });
 
+Deno.test("load refuses what is no collection of records", async () => {
+  await using stash = loose("records");
+  for (const records of [null, undefined, 5, "ab", {}, stash.set("key", 1)]) {
+    await assertRejects(() => stash.load(records), TypeError, "iterable of records");
+  }
+  assertEquals(await stash.sub("copy").load(stash.dump()), 1);
+});
+
 Deno.test("methods refuse options that are none, or have other names", async () => {
   await using stash = loose("options");
   await stash.set("key", 1, undefined);
