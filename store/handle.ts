@@ -386,8 +386,12 @@ export class Handle extends Session {
 
   /** Removes a key and gives its value to this caller alone; the default when it is absent. */
   async pop(text: string, defaultValue: unknown): Promise<unknown> {
-    return await this.onKeys("pop", [text], "write", (store) => {
-      return this.#pop(store, text, defaultValue);
+    return await this.onKeys("pop", [text], "write", async (store) => {
+      const value = await this.#pop(store, text);
+      if (value !== ABSENT) return value;
+      this.stats.misses++;
+      this.watch.looked("miss", text);
+      return defaultValue;
     });
   }
 
@@ -398,7 +402,7 @@ export class Handle extends Session {
       for await (const text of store.keys()) {
         const key = keyOf(text);
         if (key === undefined) continue;
-        const value = await this.#pop(store, text, ABSENT);
+        const value = await this.#pop(store, text);
         if (value !== ABSENT) return [key.key, value];
       }
     });
@@ -662,17 +666,15 @@ export class Handle extends Session {
     return await this.onAll("stores", (store) => storesIn(store, dbname, kind === "function"));
   }
 
-  async #pop(store: Store, text: string, defaultValue: unknown): Promise<unknown> {
+  async #pop(store: Store, text: string): Promise<unknown> {
     for (let attempt = 0;; attempt++) {
       await this.decideOtherwise([text]);
       const entry = await store.get(text);
-      if (entry === undefined) {
-        this.watch.looked("miss", text);
-        return defaultValue;
-      }
+      if (entry === undefined) return ABSENT;
       // Decoded before it is removed: a value that can't be read must not be lost.
       const value = await this.read(entry, text);
       if (await store.compareAndSet(text, entry, undefined)) {
+        this.stats.hits++;
         this.watch.looked("hit", text, undefined, entry.value.length);
         this.#deleted(text);
         return value;

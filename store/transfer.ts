@@ -138,6 +138,7 @@ class Loading {
       for (const record of batch) await this.#append(store, record);
     } else await store.setMany(batch.map(pairOf));
     if (hasRuns()) { for (const key of keys) overtakeRuns(handle.place, key); }
+    handle.stats.sets += batch.length;
     for (const { key, value } of batch) handle.watch.stored(key, value.length);
     this.count += batch.length;
   }

@@ -54,6 +54,39 @@ testOnEngines("events", {
     for (const { ms } of [set, hit, miss]) assertGreaterOrEqual(ms!, 0);
   },
 
+  async "stats counts what is told, whoever reads and stores"(stash, bed) {
+    await using from = bed.stash();
+    await from.setMany([["x", 1], ["y", 2]]);
+    const told = listen(stash);
+    const steps: [() => Promise<unknown>, Partial<ReturnType<HashStash["stats"]>>][] = [
+      [() => stash.load(from.dump()), { sets: 2 }],
+      [() => stash.pop("x"), { hits: 1, deletes: 1 }],
+      [() => stash.pop("x"), { misses: 1 }],
+      [() => stash.popItem(), { hits: 1, deletes: 1 }],
+      [() => stash.popItem(), {}],
+      [() => stash.getMany(["a", "b"]), { misses: 2 }],
+      [() => stash.update({ a: 1, b: 2 }), { sets: 2 }],
+      [() => stash.setDefault("a"), { hits: 1 }],
+      [() => stash.modify("a", () => undefined), { deletes: 1 }],
+      [() => stash.getOrSet("b", () => 3), { hits: 1 }],
+      [() => stash.getOrSet("c", () => 3), { misses: 1, sets: 1 }],
+    ];
+    const total = { hits: 0, misses: 0, sets: 0, deletes: 0, evictions: 0 };
+    for (const [step, counts] of steps) {
+      await step();
+      for (const [name, n] of Object.entries(counts)) total[name as keyof typeof total] += n;
+      assertEquals(stash.stats(), total, String(step));
+    }
+    const count = (type: StashEventType) => told.filter((event) => event.type === type).length;
+    const { hits, misses, sets, deletes } = total;
+    assertEquals(["hit", "miss", "set", "delete"].map((type) => count(type as StashEventType)), [
+      hits,
+      misses,
+      sets,
+      deletes,
+    ]);
+  },
+
   async "batches tell of each key that was there"(stash) {
     const told = listen(stash);
     await stash.setMany([["a", 1], ["b", 2], ["c", 3]]);
