@@ -145,13 +145,13 @@ export class Limited extends Decorator {
     const left = [...new Map(pairs)];
     // Before any is stored.
     const weights = left.map(([key, { value }]) => this.#weigh(key, value));
-    const most = this.#occupancy.atOnce(this.#options);
+    const { maxEntries, maxBytes } = this.#options;
+    const all = { entries: maxEntries, bytes: maxBytes };
     for (let start = 0, end = 0; start < left.length; start = end) {
-      for (let bytes = 0; end < left.length && end - start < most.entries; end++) {
-        bytes += weights[end];
-        if (bytes > most.bytes && end > start) break;
-      }
-      await this.#setGroup(left.slice(start, end), weights.slice(start, end));
+      // With the first of them it becomes known whether others write, too.
+      end = endOfGroup(weights, start, this.#occupancy.atOnce(this.#options));
+      const toCome = left.slice(end, endOfGroup(weights, start, all)).map(([key]) => key);
+      await this.#setGroup(left.slice(start, end), weights.slice(start, end), toCome);
     }
   }
 
@@ -183,7 +183,7 @@ export class Limited extends Decorator {
     if (occupancy.isKnown && occupancy.take(more, this.#options, next.expiresAt)) {
       return this.#changing([key], write);
     }
-    return this.#exempt([key], async () => {
+    return this.#exempt([key], [], async () => {
       await this.#makeRoom(more, next.expiresAt);
       return await write();
     });
@@ -443,7 +443,7 @@ export class Limited extends Decorator {
     bytes: number,
     asked?: Awaitable<number | undefined>,
   ): Promise<void> {
-    await this.#exempt([key], async () => {
+    await this.#exempt([key], [], async () => {
       const before = asked ?? this.#bytesUnder(key);
       const more = moreOf(before instanceof Promise ? await before : before, bytes);
       await this.#makeRoom(more, entry.expiresAt);
@@ -451,9 +451,13 @@ export class Limited extends Decorator {
     });
   }
 
-  async #setGroup(pairs: [string, NewEntry][], weights: number[]): Promise<void> {
+  async #setGroup(
+    pairs: [string, NewEntry][],
+    weights: number[],
+    toCome: string[],
+  ): Promise<void> {
     const keys = pairs.map(([key]) => key);
-    await this.#exempt(keys, async () => {
+    await this.#exempt(keys, toCome, async () => {
       const before = await this.#bytesUnderMany(keys);
       let entries = 0, bytes = 0, expiresAt = Infinity;
       for (const [i, [, entry]] of pairs.entries()) {
@@ -479,16 +483,15 @@ export class Limited extends Decorator {
     this.#occupancy.add({ entries: -entries, bytes: -bytes });
   }
 
-  /** What is under these keys is no victim meanwhile. */
-  async #exempt<T>(keys: string[], body: () => Promise<T>): Promise<T> {
-    for (const key of keys) {
-      this.#occupancy.touch(key);
-      this.#occupancy.hold(key);
-    }
+  /** What is under these keys, which are changed, and those to come is no victim meanwhile. */
+  async #exempt<T>(keys: string[], toCome: string[], body: () => Promise<T>): Promise<T> {
+    for (const key of keys) this.#occupancy.touch(key);
+    const held = [...keys, ...toCome];
+    for (const key of held) this.#occupancy.hold(key);
     try {
       return await body();
     } finally {
-      for (const key of keys) this.#occupancy.release(key);
+      for (const key of held) this.#occupancy.release(key);
     }
   }
 
@@ -652,6 +655,16 @@ export class Limited extends Decorator {
 function passOver<T>(error: unknown, instead: T): T {
   if (error instanceof DecodeError) return instead;
   throw error;
+}
+
+/** Where a group ends that begins here: one entry at least, else no more than that. */
+function endOfGroup(weights: readonly number[], start: number, most: Amount): number {
+  let end = start;
+  for (let bytes = 0; end < weights.length && end - start < most.entries; end++) {
+    bytes += weights[end];
+    if (bytes > most.bytes && end > start) break;
+  }
+  return end;
 }
 
 /** How many more entries and bytes there are when what was there has been replaced. */

@@ -35,11 +35,15 @@ const LEARN_EVERY = 60_000;
 const MOST_AHEAD = 64;
 
 /**
- * Where processes share a store, the part of what it may have that each writes at once, and how many
- * entries at least: what others are just writing, nobody can remove to make room.
+ * Where several processes write, the part of what there may be that each writes at once: what others
+ * are just writing, nobody can remove to make room.
  */
 const AT_ONCE = 1 / 8;
-const LEAST_AT_ONCE = 16;
+/** Up to this part, so many entries are not too much. */
+const LARGEST_AT_ONCE = 1 / 4;
+const FEW_AT_ONCE = 16;
+/** The part for who is alone, as others may be about to come. */
+const ALONE_AT_ONCE = 1 / 2;
 
 /** The keys of the common counts in the side store: without bytes, and with them. */
 const COUNTS = { entries: "n", bytes: "b" };
@@ -154,6 +158,8 @@ export class Occupancy {
   #shareEntries = 0;
   #shareBytes = 0;
   #isCounted = false;
+  /** How often that has become unknown. */
+  #unsettled = 0;
   /** Whether what is added up has always been what a count found. */
   #isVerbatim: boolean;
   /** Whether nothing has made uncertain how much there is since it was counted. */
@@ -353,11 +359,19 @@ export class Occupancy {
     };
   }
 
-  /** How much may be written at once. */
+  /** How much may be written at once; a single entry always may. */
   atOnce({ maxEntries, maxBytes }: Limits): Amount {
     if (!this.#isShared) return { entries: maxEntries, bytes: maxBytes };
-    const entries = Math.max(LEAST_AT_ONCE, Math.floor(maxEntries * AT_ONCE));
-    return { entries: Math.min(maxEntries, entries), bytes: maxBytes * AT_ONCE };
+    if (this.#isAlone) {
+      return { entries: maxEntries * ALONE_AT_ONCE, bytes: maxBytes * ALONE_AT_ONCE };
+    }
+    const part = (most: number, few: number) =>
+      Math.max(most * AT_ONCE, Math.min(most * LARGEST_AT_ONCE, few));
+    const average = this.#bytes / Math.max(1, this.#entries);
+    return {
+      entries: part(maxEntries, FEW_AT_ONCE),
+      bytes: part(maxBytes, FEW_AT_ONCE * average),
+    };
   }
 
   /** Whether that would be too much, with what is just being written. */
@@ -370,6 +384,7 @@ export class Occupancy {
   /** It has become unknown how much there is. */
   unsettle(): void {
     this.#isCounted = false;
+    this.#unsettled++;
   }
 
   /** Everything has been removed. */
@@ -379,7 +394,13 @@ export class Occupancy {
     this.uses.clear();
     this.#knowsAll = false;
     const side = await this.#opened();
-    if (this.#isShared && await this.#forgetCounts(side)) await side.deleteMany(SLOTS);
+    try {
+      if (this.#isShared) await this.#forgetCounts(side);
+    } catch {
+      // What can't be read says nothing of anybody.
+      return await side.clear();
+    }
+    if (this.#isShared) await side.deleteMany(SLOTS);
     else await side.clear();
   }
 
@@ -436,8 +457,9 @@ export class Occupancy {
     const wasCounted = this.#isCounted;
     // Who comes now waits for its turn.
     this.unsettle();
+    const unsettled = this.#unsettled;
     await new Promise<void>((resolve) => this.#whenWritten = resolve);
-    this.#isCounted = wasCounted;
+    if (this.#unsettled === unsettled) this.#isCounted = wasCounted;
   }
 
   /**
@@ -563,23 +585,26 @@ export class Occupancy {
 
   /**
    * Has the store counted anew, and keeps what processes have told of that they may be about to
-   * write; whether there is any.
+   * write.
    */
-  async #forgetCounts(side: Store): Promise<boolean> {
-    let isAnyLeft = false;
+  async #forgetCounts(side: Store): Promise<void> {
     for (const key of Object.values(COUNTS)) {
       for (let attempt = 0;; attempt++) {
         const entry = await side.get(key);
+        if (entry === undefined) break;
         const common = commonOf(entry);
-        if (common === undefined) break;
-        if (this.#others(common).length === 0 && this.#writing === 0) break;
-        isAnyLeft = true;
-        const value = encoder.encode(JSON.stringify({ ...common, lost: true }));
-        if (await side.compareAndSet(key, entry, { value, timestamp: Date.now() })) break;
+        const isInUse = common !== undefined &&
+          (this.#others(common).length > 0 || this.#writing > 0);
+        const next = isInUse
+          ? {
+            value: encoder.encode(JSON.stringify({ ...common, lost: true })),
+            timestamp: Date.now(),
+          }
+          : undefined;
+        if (await side.compareAndSet(key, entry, next)) break;
         await backoff(attempt);
       }
     }
-    return isAnyLeft;
   }
 
   #lookLater(): void {

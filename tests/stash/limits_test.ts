@@ -655,30 +655,63 @@ Deno.test("what others are about to write when a store is cleared is not taken f
   await clearer.close();
 });
 
-Deno.test("several that write nearly all that there may be keep to the limits", async () => {
-  let most = 0;
+/** An engine that others can use, whose batches take a while; and what they came to. */
+function slowEngine() {
+  const seen = { most: 0, batches: 0 };
   class Slow extends Decorator {
     override get supports() {
       return { ...super.supports, shared: true };
     }
     override async setMany(pairs: [string, NewEntry][]) {
+      seen.batches++;
       await new Promise((resolve) => setTimeout(resolve, 20));
       await super.setMany(pairs);
-      most = Math.max(most, await this.size());
+      seen.most = Math.max(seen.most, await this.size());
     }
   }
-  const name = crypto.randomUUID();
-  const engine = (location: EngineLocation) => new Slow(complete(memory(location)));
-  // Each policy has a count of its own, as another process has.
-  await Promise.all((["lru", "lfu", "oldest"] as const).map(async (evict) => {
-    await using stash = new HashStash({ name, engine, maxEntries: 500, evict });
-    for (let i = 0; i < 3; i++) {
-      await stash.setMany(Array.from({ length: 400 }, (_, n) => [`${evict} ${i} ${n}`, n]));
-    }
-  }));
-  assertGreater(most, 400);
-  assertLessOrEqual(most, 521);
+  return { engine: (location: EngineLocation) => new Slow(complete(memory(location))), seen };
+}
+
+for (const maxEntries of [10, 500]) {
+  Deno.test(`several that write all ${maxEntries} that there may be keep to the limits`, async () => {
+    const { engine, seen } = slowEngine();
+    const name = crypto.randomUUID();
+    // Each policy has a count of its own, as another process has.
+    await Promise.all((["lru", "lfu", "oldest"] as const).map(async (evict) => {
+      await using stash = new HashStash({ name, engine, maxEntries, evict });
+      for (let i = 0; i < 3; i++) {
+        await stash.setMany(
+          Array.from({ length: maxEntries }, (_, n) => [`${evict} ${i} ${n}`, n]),
+        );
+      }
+    }));
+    assertGreaterOrEqual(seen.most, 0.8 * maxEntries);
+    assertLessOrEqual(seen.most, 1.01 * maxEntries + 16);
+  });
+}
+
+Deno.test("who is alone writes half of what there may be at once", async () => {
+  const { engine, seen } = slowEngine();
+  const limits = { maxEntries: 800, maxBytes: 20_000 };
+  await using stash = new HashStash({ name: crypto.randomUUID(), engine, ...limits });
+  await stash.set("first", 0);
+  await stash.setMany(Array.from({ length: 400 }, (_, i) => [i, i]));
+  assertEquals(seen.batches, 1);
 });
+
+for (const engine of PERSISTENT) {
+  Deno.test(`${engine}: a store that was cleared is empty for all, whatever they count`, async () => {
+    await using bed = await TestBed.create(engine);
+    const limits = { name: crypto.randomUUID(), maxEntries: 500 };
+    await using other = bed.stash(limits);
+    await using both = bed.stash({ ...limits, maxBytes: 1_000_000 });
+    for (const stash of [other, both]) await stash.setMany([["a", 1], ["b", 2]]);
+    await both.clear();
+    await using late = bed.stash({ ...limits, maxBytes: 1_000_000, evict: "oldest" });
+    for (const stash of [both, late, other]) assertEquals((await stash.usage()).entries, 0);
+    assertEquals([(await both.usage()).bytes, (await late.usage()).bytes], [0, 0]);
+  });
+}
 
 Deno.test("with maxBytes, too, what is damaged can be replaced and removed", async (t) => {
   const actions: Record<string, (stash: HashStash) => Promise<unknown>> = {
