@@ -358,6 +358,7 @@ export class Tags extends Decorator {
 class LiveEntries implements AsyncIterator<[string, StoredEntry]> {
   readonly #begin: () => Awaitable<AsyncIterator<[string, Entry]>>;
   readonly #judge: (page: readonly [string, Entry][]) => Promise<[string, StoredEntry][]>;
+  #beginning: Promise<AsyncIterator<[string, Entry]>> | undefined;
   #inner: AsyncIterator<[string, Entry]> | undefined;
   #page: [string, Entry][] = [];
   #bytes = 0;
@@ -386,7 +387,15 @@ class LiveEntries implements AsyncIterator<[string, StoredEntry]> {
   }
 
   async #first(): Promise<IteratorResult<[string, StoredEntry]>> {
-    this.#inner = await this.#begin();
+    try {
+      const inner = await (this.#beginning ??= (async () => await this.#begin())());
+      // It may have been ended meanwhile.
+      if (this.#isDone) await inner.return?.();
+      else this.#inner = inner;
+    } catch (error) {
+      this.#isDone = true;
+      throw error;
+    }
     return await this.next();
   }
 

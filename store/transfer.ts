@@ -12,7 +12,7 @@ import { type StoredEntry, withHeader } from "./header.ts";
 import { checkFiniteTime, checkTags, deadline, typeOf } from "./options.ts";
 import { isLazy } from "./pairs.ts";
 import { hasRuns, overtakeRuns } from "./runs.ts";
-import type { Versions } from "./versions.ts";
+import { Versions } from "./versions.ts";
 
 /** One version of a key, as it is stored. */
 export interface StoredRecord {
@@ -151,8 +151,9 @@ class Loading {
     const [{ key }] = held;
     // A run may have begun since the first of them came.
     await this.#handle.decideOtherwise([key]);
-    // Only append mode holds records, and there the store is one of versions.
-    await (store as Versions).replace(key, held.map(entryOf));
+    // Only append mode holds records.
+    if (!(store instanceof Versions)) throw new TypeError("Only a store of versions has histories");
+    await store.replace(key, held.map(entryOf));
     if (hasRuns()) overtakeRuns(this.#handle.place, key);
   }
 

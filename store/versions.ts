@@ -192,6 +192,8 @@ export class Versions extends Decorator {
       return { ...entry, value: withHeader(value, { version: i + 1, series, timestamp }) };
     });
     const latest = entries.pop()!;
+    // It has ended: what there was before belongs to nobody.
+    if ((latest.expiresAt ?? Infinity) <= Date.now()) return void await this.delete(key);
     if (entries.length > 0) {
       const side = await this.#openSide();
       await side.setMany(entries.map((entry, i) => [sideKey(key, series, i + 1), entry]));
@@ -304,12 +306,12 @@ export class Versions extends Decorator {
       // What another program wrote belongs to nobody here.
       if (parsed === undefined) continue;
       const { series, version, key } = parsed;
+      if (isLoading(series)) continue;
       try {
         const head = await this.get(key);
         // A copy of the latest itself is an append under way, or one that was cut off and is made
         // again.
         if (head?.header?.series === series && version <= (head.header.version ?? 0)) continue;
-        if (isLoading(series)) continue;
       } catch (error) {
         // The check of the entries names the damaged one; its earlier versions are still good.
         if (error instanceof DecodeError) continue;
@@ -366,7 +368,10 @@ function newSeries(): string {
   return crypto.randomUUID().slice(0, 8) + Date.now().toString(36);
 }
 
-/** Whether a history may be about to be loaded. Clocks differ, and can be set back. */
+/**
+ * Whether a history may be about to be loaded, by a process whose clock is less than an hour from
+ * ours: clocks differ, and can be set back.
+ */
 function isLoading(series: string): boolean {
   if (!series.startsWith(LOADED)) return false;
   return Math.abs(Date.now() - parseInt(series.slice(LOADED.length + 8), 36)) < LOADING;

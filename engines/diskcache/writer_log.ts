@@ -166,13 +166,16 @@ function create(directory: string): { file: OpenFile; path: string; held: Dispos
     let held: Disposable | undefined;
     try {
       held = tryHold(path + LOCK);
+      if (held !== undefined && existsSync(path)) return { file, path, held };
     } catch (error) {
       file.close();
       discard(path);
       throw error;
     }
-    if (held !== undefined && existsSync(path)) return { file, path, held };
     file.close();
+    // Nobody takes this name again, whoever has its lock just now.
+    discard(path);
     held?.[Symbol.dispose]();
+    discardLock(path);
   }
 }

@@ -849,6 +849,25 @@ test("processes that come and go take nobody at work for dead", async (bed) => {
   assertEquals(names.filter((name) => name.includes("writer")), []);
 });
 
+test("a log whose lock somebody has for a moment leaves nothing", async (bed) => {
+  const engine = await openIn(bed);
+  await engine.set("small", entryOf("value"));
+  const own = Deno.FsFile.prototype.tryLockSync;
+  let left = 2;
+  Deno.FsFile.prototype.tryLockSync = function (exclusive) {
+    return left-- > 0 ? false : own.call(this, exclusive);
+  };
+  try {
+    await engine.set("key", entryOf("x".repeat(50 * KB)));
+  } finally {
+    Deno.FsFile.prototype.tryLockSync = own;
+  }
+  await engine.close();
+  assertLess(left, 0);
+  const names = Array.from(Deno.readDirSync(directoryOf(bed)), ({ name }) => name);
+  assertEquals(names.filter((name) => name.includes("writer")), []);
+});
+
 test("leaves what a log of a writer names, where it is in use or no file of the kind", async (bed) => {
   const engine = await openIn(bed);
   await engine.set("key", entryOf("x".repeat(50 * KB)));

@@ -114,6 +114,20 @@ testOnEngines("append mode", {
     assertEquals((await to.check()).problems, []);
   },
 
+  async "a load of what has ended leaves nothing"(_, bed) {
+    await using stash = bed.stash({ appendMode: true });
+    const side = await bed.open({}, { name: stash.name, dbname: "main/.versions" });
+    const value = await stash.encodeValue(0);
+    const ended = { key: "k", value, version: 2, expiresAt: Date.now() - 1 };
+    for (let i = 0; i < 3; i++) {
+      await stash.set("k", 1);
+      assertEquals(await stash.load([{ key: "k", value, version: 1 }, ended]), 2);
+      assertEquals([await stash.getAll("k"), await stash.has("k")], [[], false]);
+    }
+    await stash.prune();
+    assertEquals(await side.size(), 0);
+  },
+
   async "what one who was killed has left of a load goes at prune, an hour later"(_, bed) {
     await using stash = bed.stash({ appendMode: true });
     const side = await bed.open({}, { name: stash.name, dbname: "main/.versions" });

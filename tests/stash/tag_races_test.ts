@@ -3,7 +3,11 @@
  * call at one step, on an engine of few methods.
  */
 import { assertEquals, assertRejects } from "@std/assert";
+import { memory } from "../../engines/memory/mod.ts";
+import { complete, Decorator } from "../../engines/mod.ts";
 import { HashStash, type HashStashOptions } from "../../mod.ts";
+import { Tags } from "../../store/tags.ts";
+import { TagSpace } from "../../store/tag_space.ts";
 import { PERSISTENT, TestBed } from "../support/bed.ts";
 import { WorkerProcess } from "../support/child.ts";
 import { GatedEngine } from "../support/gated_engine.ts";
@@ -273,3 +277,27 @@ for (const engine of PERSISTENT) {
     assertEquals(await Array.fromAsync(await after()), ["new"]);
   });
 }
+
+Deno.test("tags: a listing that is ended as it begins lets go of what it holds", async () => {
+  let closed = 0;
+  class Held extends Decorator {
+    override entries() {
+      const end = { done: true, value: undefined } as const;
+      const iterator = {
+        next: () => Promise.resolve(end),
+        return: () => (closed++, Promise.resolve(end)),
+      };
+      return { [Symbol.asyncIterator]: () => iterator };
+    }
+  }
+  const inner = new Held(complete(memory({ name: "held", dbname: "main" })));
+  const space = new TagSpace("main", {
+    open: () => Promise.resolve(complete(memory({ name: "held", dbname: "main/.tags" }))),
+    mayBeThere: () => false,
+    storeOf: () => Promise.resolve({ plain: inner, store: inner }),
+  });
+  const listing = new Tags(inner, "main", space, () => space).entries()[Symbol.asyncIterator]();
+  const first = listing.next();
+  await listing.return?.(undefined);
+  assertEquals([(await first).done, closed], [true, 1]);
+});
