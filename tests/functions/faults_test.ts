@@ -423,7 +423,9 @@ onMemory("a result that the engine refuses reaches its callers, with an event", 
 Deno.test("functions: an error that can't be kept reaches its callers, with an event", async () => {
   const full = (location: EngineLocation) => {
     const engine = memory(location, {});
-    engine.set = () => Promise.reject(new Error("no space left"));
+    const refuse = () => Promise.reject<never>(new Error("no space left"));
+    engine.set = refuse;
+    engine.compareAndSet = refuse;
     return engine;
   };
   await using stash = new HashStash({ engine: full, name: "keeps no errors" });
