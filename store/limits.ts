@@ -150,7 +150,9 @@ export class Limited extends Decorator {
     for (let start = 0, end = 0; start < left.length; start = end) {
       // With the first of them it becomes known whether others write, too.
       end = endOfGroup(weights, start, this.#occupancy.atOnce(this.#options));
-      const toCome = left.slice(end, endOfGroup(weights, start, all)).map(([key]) => key);
+      // Where others write, they may leave nothing else to remove.
+      const reach = this.#occupancy.isAlone ? endOfGroup(weights, start, all) : end;
+      const toCome = left.slice(end, reach).map(([key]) => key);
       await this.#setGroup(left.slice(start, end), weights.slice(start, end), toCome);
     }
   }

@@ -234,6 +234,11 @@ export class Occupancy {
     return this.#knowsAll && this.uses.forgotten === 0 ? null : undefined;
   }
 
+  /** Whether no other process writes, as far as is known. */
+  get isAlone(): boolean {
+    return this.#isAlone;
+  }
+
   /** How much there is, as far as is known. */
   get amount(): Amount {
     return { entries: this.#entries, bytes: this.#bytes };
