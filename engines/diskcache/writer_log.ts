@@ -170,6 +170,7 @@ function create(directory: string): { file: OpenFile; path: string; held: Dispos
     } catch (error) {
       file.close();
       discard(path);
+      discardLock(path);
       throw error;
     }
     file.close();

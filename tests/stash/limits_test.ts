@@ -655,6 +655,26 @@ Deno.test("what others are about to write when a store is cleared is not taken f
   await clearer.close();
 });
 
+Deno.test("that a count has become unknown stays so when writers have paused for it", async () => {
+  const side = complete(memory({ name: crypto.randomUUID(), dbname: "main/.use" }));
+  await side.open();
+  const occupancy = occupancyOf(side);
+  const limits = { maxEntries: 500, maxBytes: Infinity };
+  await occupancy.recount(limits, () => Promise.resolve({ entries: 1, bytes: 0 }));
+  const seen: boolean[] = [];
+  for (const isUnsettled of [false, true]) {
+    const more = { entries: 1, bytes: 0 };
+    assert(occupancy.take(more, limits, undefined));
+    const pause = occupancy.quiet();
+    if (isUnsettled) occupancy.unsettle();
+    occupancy.done(more);
+    await pause;
+    seen.push(occupancy.isKnown);
+  }
+  assertEquals(seen, [true, false]);
+  await occupancy.close();
+});
+
 /** An engine that others can use, whose batches take a while; and what they came to. */
 function slowEngine() {
   const seen = { most: 0, batches: 0 };

@@ -121,26 +121,37 @@ Deno.test("tags: who takes his entry back leaves that of another", async () => {
   assertEquals(await seen(stash), ["k"]);
 });
 
-Deno.test("tags: an invalidation that is stopped before it counts is brought to its end", async () => {
-  const engine = new GatedEngine();
-  const open = stashes(engine);
-  await using stash = open();
-  await using other = open();
+/** Stops an invalidation of "t" and "u" once it has marked the first; what lets it go on. */
+async function invalidatedHalf(
+  engine: GatedEngine,
+  [stash, other]: HashStash<string, unknown>[],
+): Promise<() => Promise<void>> {
   await stash.set("k", 1, { tags: ["t"] });
   await stash.set("l", 2, { tags: ["u"] });
-  await stash.set("stays", 3, { tags: ["v"] });
-  // Of two tags it has marked one, and goes on only when all have been told that it is over.
   const gates = ["t", "u"].map((tag) => engine.gateAt("compareAndSet", `t/${tag}`));
   const invalidating = stash.invalidate({ tags: ["t", "u"] });
   for (const gate of gates) await gate.reached;
   gates[0].open();
   while (await other.get("k") !== undefined);
+  return async () => {
+    gates[1].open();
+    await invalidating;
+  };
+}
+
+Deno.test("tags: an invalidation that is stopped before it counts is brought to its end", async () => {
+  const engine = new GatedEngine();
+  const open = stashes(engine);
+  await using stash = open();
+  await using other = open();
+  await stash.set("stays", 3, { tags: ["v"] });
+  // It goes on only when all have been told that it is over.
+  const goOn = await invalidatedHalf(engine, [stash, other]);
   await other.invalidate({ tags: ["another"] });
   assertEquals(await other.get("l"), undefined);
   assertEquals(await seen(other), ["stays"]);
   await other.set("k", 4, { tags: ["t"] });
-  gates[1].open();
-  await invalidating;
+  await goOn();
   assertEquals(await seen(other), ["stays", "k"]);
 });
 
@@ -160,17 +171,10 @@ Deno.test("tags: one that is stopped between two tags is brought to its end by e
     const open = stashes(engine);
     await using stash = open();
     await using other = open();
-    await stash.set("k", 1, { tags: ["t"] });
-    await stash.set("l", 2, { tags: ["u"] });
-    const gates = ["t", "u"].map((tag) => engine.gateAt("compareAndSet", `t/${tag}`));
-    const invalidating = stash.invalidate({ tags: ["t", "u"] });
-    for (const gate of gates) await gate.reached;
-    gates[0].open();
-    while (await other.get("k") !== undefined);
+    const goOn = await invalidatedHalf(engine, [stash, other]);
     const listed = await Array.fromAsync(list(other));
     const found = await other.get("l");
-    gates[1].open();
-    await invalidating;
+    await goOn();
     assertEquals([listed, found], [[], undefined], list.toString());
   }
 });
